@@ -1,0 +1,69 @@
+//! Members of kernel structs that hooks read. Their offsets differ from kernel to kernel, so user space
+//! resolves each by name in the running kernel's BTF and passes it as a read-only global of the same name.
+
+/// Calls `$callback!` with the list `GLOBAL: "struct", "member.path";`.
+///
+/// The last argument of an entry may give alternatives: the first member that exists is taken. A member that
+/// exists in none of the spellings stops the start of the sensor, with its name.
+#[macro_export]
+macro_rules! kernel_members {
+    ($callback:ident) => {
+        $callback! {
+            FILE_F_INODE: "file", ["f_inode"];
+            FILE_F_MODE: "file", ["f_mode"];
+            FILE_F_FLAGS: "file", ["f_flags"];
+            FILE_DENTRY: "file", ["f_path.dentry"];
+            FILE_MNT: "file", ["f_path.mnt"];
+            INODE_I_MODE: "inode", ["i_mode"];
+            INODE_I_UID: "inode", ["i_uid"];
+            INODE_I_INO: "inode", ["i_ino"];
+            INODE_I_SB: "inode", ["i_sb"];
+            SB_S_DEV: "super_block", ["s_dev"];
+            SB_S_MAGIC: "super_block", ["s_magic"];
+            PATH_MNT: "path", ["mnt"];
+            DENTRY_D_PARENT: "dentry", ["d_parent"];
+            DENTRY_NAME: "dentry", ["d_name.name"];
+            DENTRY_NAME_LEN: "dentry", ["d_name.len"];
+            VFSMOUNT_MNT_ROOT: "vfsmount", ["mnt_root"];
+            MOUNT_MNT: "mount", ["mnt"];
+            MOUNT_MNT_PARENT: "mount", ["mnt_parent"];
+            MOUNT_MNT_MOUNTPOINT: "mount", ["mnt_mountpoint"];
+            TASK_PID: "task_struct", ["pid"];
+            TASK_TGID: "task_struct", ["tgid"];
+            TASK_COMM: "task_struct", ["comm"];
+            TASK_REAL_PARENT: "task_struct", ["real_parent"];
+            TASK_GROUP_LEADER: "task_struct", ["group_leader"];
+            TASK_REAL_CRED: "task_struct", ["real_cred"];
+            TASK_MM: "task_struct", ["mm"];
+            TASK_START_BOOTTIME: "task_struct", ["start_boottime"];
+            MM_EXE_FILE: "mm_struct", ["exe_file"];
+            CRED_UID: "cred", ["uid"];
+            CRED_EUID: "cred", ["euid"];
+            KIOCB_KI_FILP: "kiocb", ["ki_filp"];
+            ITER_TYPE: "iov_iter", ["iter_type", "type"];
+            ITER_OFFSET: "iov_iter", ["iov_offset"];
+            ITER_COUNT: "iov_iter", ["count"];
+            ITER_IOV: "iov_iter", ["__iov", "iov"];
+            ITER_UBUF: "iov_iter", ["ubuf", "iov"];
+            ITER_NR_SEGS: "iov_iter", ["nr_segs"];
+        }
+    };
+}
+
+/// The value of an enumerator that this kernel does not have: equal to none that it has.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Calls `$callback!` with the list `GLOBAL: "enum", "ENUMERATOR";`: values that differ from kernel to kernel.
+///
+/// One that this kernel does not have is [`ABSENT`](kernel::ABSENT).
+#[macro_export]
+macro_rules! kernel_enumerators {
+    ($callback:ident) => {
+        $callback! {
+            ITER_IS_IOVEC: "iter_type", "ITER_IOVEC";
+            ITER_IS_KVEC: "iter_type", "ITER_KVEC";
+            ITER_IS_UBUF: "iter_type", "ITER_UBUF";
+            GET_CURRENT_TASK_BTF: "bpf_func_id", "BPF_FUNC_get_current_task_btf";
+        }
+    };
+}

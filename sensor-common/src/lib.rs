@@ -1,0 +1,20 @@
+//! What the kernel side, the rule compiler, the interpreter and the documentation agree on.
+//!
+//! | Module | One definition of |
+//! |---|---|
+//! | [`event`] | the events, the hook each comes from and the groups of fields it carries |
+//! | [`record`] | the [`Record`](record::Record) that a hook fills and rules read |
+//! | [`field`] | the field table: name, type, place in the record, documentation |
+//! | [`verdict`] | what rules answer and what the sensor makes of it |
+//! | [`maps`] | names and layouts of the maps shared by hooks, rules and daemon |
+//! | [`kernel`] | the members of kernel structs whose offsets come from BTF |
+//!
+//! Everything here is plain data in `repr(C)`: the same bytes in the kernel and in user space.
+#![no_std]
+
+pub mod event;
+pub mod field;
+pub mod kernel;
+pub mod maps;
+pub mod record;
+pub mod verdict;

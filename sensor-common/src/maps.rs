@@ -1,0 +1,134 @@
+//! Names and layouts of the maps that hooks, rules and daemon share. They are pinned by these names.
+//!
+//! **The switch.** A generation lives in one of [`BANKS`] banks: its programs in the program arrays at
+//! [`stage`], its facts in `GENERATIONS`. `ACTIVE` holds the number of the bank in force; a hook reads it once
+//! per event and stays with it. The number fits one byte, so the one write that changes it cannot be seen half done.
+
+use crate::{event::Event, verdict::Outcome};
+
+/// One record per slot and CPU: per-CPU array of [`SLOTS`] [`Record`](crate::record::Record)s.
+pub const RECORDS: &str = "RECORDS";
+/// The bank in force: array of one `u32`.
+pub const ACTIVE: &str = "ACTIVE";
+/// Array of [`BANKS`] [`Generation`]s.
+pub const GENERATIONS: &str = "GENERATIONS";
+/// Array of one [`Settings`].
+pub const SETTINGS: &str = "SETTINGS";
+/// Per-CPU array of one [`Counters`].
+pub const COUNTERS: &str = "COUNTERS";
+/// Ring buffer of [`Record`](crate::record::Record)s that matched.
+pub const EVENTS: &str = "EVENTS";
+
+/// How many events can be under way on one CPU, each preempted by the next, before one is lost (and counted).
+pub const SLOTS: u32 = 4;
+/// How many generations are in the kernel at once: the one in force and its successor or predecessor.
+pub const BANKS: u32 = 2;
+
+/// Index of finish in each program array.
+pub const FINISH: u32 = 0;
+/// Entries of each program array.
+#[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
+pub const STAGES: u32 = 1 + BANKS * Event::COUNT as u32;
+
+/// Index of the rules for `event` of the generation in `bank`, in the program array of the event's hook.
+#[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
+pub const fn stage(bank: u32, event: Event) -> u32 {
+    1 + bank * Event::COUNT as u32 + event as u32
+}
+
+/// What hooks need to know about one generation.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Generation {
+    /// Its number, stamped on each event that it judges.
+    pub id: u64,
+    /// Per event: the [`Groups`](crate::event::Groups) its rules read, with `JUDGED` where there are any rules.
+    pub needs: [u32; Event::COUNT],
+}
+
+/// What the daemon decides at run time, for hooks and finish.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Settings {
+    /// 1 where verdicts to block and kill are carried out; 0 where they are only reported.
+    pub enforce: u32,
+    /// Process id of the daemon: its own events are not judged.
+    pub sensor: u32,
+}
+
+/// Why an event was not judged, or judged and not fully reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Loss {
+    /// Not judged: all records of the CPU were taken.
+    NoRecord,
+    /// Not judged: a stage could not be reached or lost its record.
+    NoStage,
+    /// Judged; the report did not fit into the ring buffer.
+    RingFull,
+    /// Judged on a path that could not be read to its root.
+    PathCut,
+    /// Judged without its payload: the memory could not be read.
+    PayloadUnread,
+    /// Judged; more rules matched than a record names.
+    RulesCut,
+}
+
+impl Loss {
+    /// All reasons; `ALL[loss as usize] == loss`.
+    pub const ALL: &'static [Self] =
+        &[Self::NoRecord, Self::NoStage, Self::RingFull, Self::PathCut, Self::PayloadUnread, Self::RulesCut];
+    /// How many reasons there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The name in status and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoRecord => "no_record",
+            Self::NoStage => "no_stage",
+            Self::RingFull => "ring_full",
+            Self::PathCut => "path_cut",
+            Self::PayloadUnread => "payload_unread",
+            Self::RulesCut => "rules_cut",
+        }
+    }
+
+    /// One line for the documentation.
+    pub const fn doc(self) -> &'static str {
+        match self {
+            Self::NoRecord => "not judged: all records of the CPU were taken by preempted events",
+            Self::NoStage => "not judged: a tail call to the rules or to finish failed",
+            Self::RingFull => "judged and acted on, but the report did not fit into the ring buffer",
+            Self::PathCut => "judged on a path that could not be followed up to the root",
+            Self::PayloadUnread => "judged without its payload: the writer's memory could not be read",
+            Self::RulesCut => "judged; more rules matched than one report names",
+        }
+    }
+}
+
+/// Counts since the sensor was loaded. Each is raised with an atomic add: a preempted program may share its CPU.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Counters {
+    /// Events judged by the rules of exactly one generation, by event.
+    pub judged: [u64; Event::COUNT],
+    /// Events that at least one rule matched, by event.
+    pub matched: [u64; Event::COUNT],
+    /// Events that matched, by [`Outcome`].
+    pub outcomes: [u64; Outcome::ALL.len()],
+    /// By [`Loss`].
+    pub lost: [u64; Loss::COUNT],
+    /// Events that found the first record of their CPU taken by a preempted task, and used another.
+    pub preempted: u64,
+}
+
+impl Counters {
+    /// All counts at zero.
+    pub const ZERO: Self = Self {
+        judged: [0; Event::COUNT],
+        matched: [0; Event::COUNT],
+        outcomes: [0; Outcome::ALL.len()],
+        lost: [0; Loss::COUNT],
+        preempted: 0,
+    };
+}

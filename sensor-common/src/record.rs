@@ -1,0 +1,205 @@
+//! The record: what a hook writes down of one event, and all that a rule can read.
+
+use crate::verdict::Verdict;
+
+/// Longest path, payload sample or other long text kept in a record, in bytes.
+pub const TEXT_MAX: usize = 256;
+/// `TASK_COMM_LEN` of the kernel.
+pub const COMM_MAX: usize = 16;
+
+/// Bytes of a path, name or payload: not NUL-terminated, not necessarily UTF-8.
+///
+/// `len <= N` bytes are kept; `full` is the length before cutting, so `full > len` means *truncated*.
+/// What lies behind `len` is left over from earlier events and means nothing.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Text<const N: usize> {
+    /// How many of [`bytes`](Self::bytes) are kept.
+    pub len: u32,
+    /// How many bytes there were.
+    pub full: u32,
+    /// The bytes, from the first on.
+    pub bytes: [u8; N],
+}
+
+impl<const N: usize> Text<N> {
+    /// No bytes.
+    pub const EMPTY: Self = Self { len: 0, full: 0, bytes: [0; N] };
+
+    /// The bytes kept.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len as usize).unwrap_or(&self.bytes)
+    }
+
+    /// Whether there were more bytes than are kept.
+    pub const fn is_truncated(&self) -> bool {
+        self.full > self.len
+    }
+
+    /// Keeps the first bytes of `bytes`, as a hook would.
+    pub fn set(&mut self, bytes: &[u8]) {
+        let kept = bytes.len().min(N);
+        self.bytes[..kept].copy_from_slice(&bytes[..kept]);
+        self.len = u32::try_from(kept).unwrap_or(u32::MAX);
+        self.full = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    }
+}
+
+/// Who holds the record. The kernel is preemptible: between two stages of one event another task may run
+/// hooks on the same CPU, so each CPU has several records and each event finds its own by the owner.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Claim {
+    /// Address of the `task_struct` whose event this is; 0 while the record is free.
+    pub owner: u64,
+    /// How many tasks are at this moment holding or trying to take the record; the one that made it 1 holds it.
+    pub claims: u64,
+}
+
+/// What the sensor notes about the event itself.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Head {
+    /// Id of the generation that judges this event: read once, by the hook.
+    pub generation: u64,
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time: u64,
+    /// [`Event`](crate::event::Event) as its index.
+    pub event: u32,
+    /// The bank of that generation.
+    pub bank: u32,
+    /// [`Groups`](crate::event::Groups) filled so far.
+    pub filled: u32,
+    /// [`Outcome`](crate::verdict::Outcome) as its discriminant, written by finish.
+    pub outcome: u32,
+}
+
+/// The process that performs the event.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Process {
+    /// Process id (the kernel's tgid) in the initial pid namespace.
+    pub pid: u32,
+    /// Thread id (the kernel's pid).
+    pub tid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// Start of the process since boot, nanoseconds.
+    pub start_time: u64,
+    /// Id of its cgroup in the unified hierarchy.
+    pub cgroup: u64,
+    /// Name of the thread.
+    pub comm: Text<COMM_MAX>,
+    /// Path of the executable; empty for a kernel thread.
+    pub exe: Text<TEXT_MAX>,
+}
+
+/// The parent of that process.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Parent {
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Name of its thread that started the process.
+    pub comm: Text<COMM_MAX>,
+    /// Path of its executable; empty for a kernel thread.
+    pub exe: Text<TEXT_MAX>,
+}
+
+/// The pipe or FIFO.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Object {
+    /// Path as seen from the root of the mount tree.
+    pub path: Text<TEXT_MAX>,
+    /// Inode number.
+    pub inode: u64,
+    /// Device of the file system, as the kernel's `dev_t` (major << 20 | minor).
+    pub device: u32,
+    /// Owner.
+    pub owner: u32,
+    /// Type and permission bits.
+    pub mode: u32,
+    /// 1 where the file is opened for reading.
+    pub reads: u32,
+    /// 1 where the file is opened for writing.
+    pub writes: u32,
+    /// 1 where the file is opened without waiting for the other end (`O_NONBLOCK`).
+    pub nonblock: u32,
+    /// Number of bytes handed to this write; the payload's `full`, as 64 bits.
+    pub size: u64,
+    /// The first bytes of the data written.
+    pub payload: Text<TEXT_MAX>,
+}
+
+/// One event. The first three members belong to the sensor and the verdict; what follows is the field
+/// table, in its order and without a gap (asserted in [`field`](crate::field)).
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Record {
+    /// Who holds the record.
+    pub claim: Claim,
+    /// About the event.
+    pub head: Head,
+    /// What the rules said.
+    pub verdict: Verdict,
+    /// Who does it.
+    pub process: Process,
+    /// Who started who does it.
+    pub parent: Parent,
+    /// To what it is done.
+    pub object: Object,
+}
+
+impl Record {
+    /// A record with nothing in it.
+    pub const EMPTY: Self = Self {
+        claim: Claim { owner: 0, claims: 0 },
+        head: Head { generation: 0, time: 0, event: 0, bank: 0, filled: 0, outcome: 0 },
+        verdict: Verdict::NONE,
+        process: Process {
+            pid: 0,
+            tid: 0,
+            uid: 0,
+            euid: 0,
+            start_time: 0,
+            cgroup: 0,
+            comm: Text::EMPTY,
+            exe: Text::EMPTY,
+        },
+        parent: Parent { pid: 0, uid: 0, comm: Text::EMPTY, exe: Text::EMPTY },
+        object: Object {
+            path: Text::EMPTY,
+            inode: 0,
+            device: 0,
+            owner: 0,
+            mode: 0,
+            reads: 0,
+            writes: 0,
+            nonblock: 0,
+            size: 0,
+            payload: Text::EMPTY,
+        },
+    };
+
+    /// The record as the bytes that a map or the ring buffer holds.
+    pub fn as_bytes(&self) -> &[u8; size_of::<Self>()] {
+        // SAFETY: `Record` is `repr(C)`, made of integers only and has no padding (asserted in `field`),
+        // so each of its bytes is initialised; the lifetime is that of `self`.
+        unsafe { &*core::ptr::from_ref(self).cast() }
+    }
+
+    /// The record in `bytes`, or `None` where they are too few to be one.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() < size_of::<Self>() {
+            return None;
+        }
+        // SAFETY: there are enough bytes, every bit pattern is a valid `Record` (integers only), and
+        // `read_unaligned` asks for no alignment.
+        Some(unsafe { core::ptr::read_unaligned(bytes.as_ptr().cast()) })
+    }
+}

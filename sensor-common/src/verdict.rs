@@ -1,0 +1,103 @@
+//! What rules answer, and what the sensor makes of it.
+
+/// How many matched rules a record names; further ones are counted in [`Verdict::matched`] only.
+pub const RULES_MAX: usize = 16;
+
+/// What a rule asks for, ordered by strength: the strongest of an event's matches wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Action {
+    /// Report the event.
+    Alert = 1,
+    /// Report it and refuse the operation with `EPERM`.
+    Block = 2,
+    /// Report it, refuse it where the hook can, and kill the process.
+    Kill = 3,
+}
+
+impl Action {
+    /// All actions, weakest first.
+    pub const ALL: &'static [Self] = &[Self::Alert, Self::Block, Self::Kill];
+
+    /// The name that rules use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Block => "block",
+            Self::Kill => "kill",
+        }
+    }
+
+    /// The action with this discriminant.
+    pub fn from_index(index: u32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|action| *action as u32 == index)
+    }
+}
+
+/// Written by the rules of one generation, and by nobody else. A hook hands it over as [`Verdict::NONE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Verdict {
+    /// The strongest [`Action`] asked for; 0 where no rule matched.
+    pub action: u32,
+    /// How many rules matched.
+    pub matched: u32,
+    /// Numbers (in the generation) of the first [`RULES_MAX`] of them, in rule order.
+    pub rules: [u32; RULES_MAX],
+}
+
+impl Verdict {
+    /// No rule matched.
+    pub const NONE: Self = Self { action: 0, matched: 0, rules: [0; RULES_MAX] };
+
+    /// Notes the match of one rule: what every compiled rule does, and the interpreter by this function.
+    pub fn add(&mut self, rule: u32, action: Action) {
+        if let Some(slot) = self.rules.get_mut(self.matched as usize) {
+            *slot = rule;
+        }
+        self.matched += 1;
+        self.action = self.action.max(action as u32);
+    }
+
+    /// The numbers of the matched rules that are named.
+    pub fn rules(&self) -> &[u32] {
+        &self.rules[..(self.matched as usize).min(RULES_MAX)]
+    }
+}
+
+/// What the sensor did with an event that matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Outcome {
+    /// No rule asked for more than a report.
+    Allowed = 0,
+    /// Refused with `EPERM`.
+    Denied = 1,
+    /// The process was sent `SIGKILL` (and the operation refused where the hook can).
+    Killed = 2,
+    /// A rule asked to block or kill, and the sensor is not enforcing.
+    NotEnforcing = 3,
+    /// A rule asked to block or kill, and the process is on the lifeline.
+    Lifeline = 4,
+}
+
+impl Outcome {
+    /// All outcomes; `ALL[outcome as usize] == outcome`.
+    pub const ALL: &'static [Self] = &[Self::Allowed, Self::Denied, Self::Killed, Self::NotEnforcing, Self::Lifeline];
+
+    /// The name in events and status.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Killed => "killed",
+            Self::NotEnforcing => "not_enforcing",
+            Self::Lifeline => "lifeline",
+        }
+    }
+
+    /// The outcome with this discriminant.
+    pub fn from_index(index: u32) -> Option<Self> {
+        Self::ALL.get(index as usize).copied()
+    }
+}
