@@ -1,0 +1,41 @@
+//! The kernel side of Creance.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`fifo`], [`pipe`] | the hooks of one family each, and finish for each hook |
+//! | [`stage`] | the way of an event: hook → rules → finish |
+//! | [`record`] | taking, finding and giving back the record of an event |
+//! | [`process`], [`object`], [`path`], [`payload`] | filling one part of the record each |
+//! | [`scratch`] | room beside the record, and how to keep the verifier's work small |
+//! | [`asm`] | what the language cannot say to this target |
+//! | [`maps`], [`kernel`] | what user space shares with these programs: maps, offsets |
+//!
+//! A hook is thin: it leaves at once where the object is no pipe or no rule asks for the event. Errors
+//! never stop the host's work: a hook that cannot do its work counts that and allows.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod asm;
+mod fifo;
+mod kernel;
+mod maps;
+mod object;
+mod path;
+mod payload;
+mod pipe;
+mod process;
+mod record;
+mod scratch;
+mod stage;
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    // The verifier accepts no program from which this could be reached.
+    loop {}
+}

@@ -1,0 +1,91 @@
+//! The maps shared with rules and daemon, under the names of `sensor_common::maps`.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, PerCpuArray, ProgramArray, RingBuf},
+};
+use sensor_common::{
+    event::Event,
+    maps::{BANKS, Counters, Generation, Loss, SLOTS, STAGES, Settings},
+    record::Record,
+    verdict::Outcome,
+};
+
+use crate::{asm, scratch::Scratch};
+
+/// Pinned: rules find the record of their event here.
+#[map]
+pub static RECORDS: PerCpuArray<Record> = PerCpuArray::pinned(SLOTS, 0);
+
+/// Room to build paths and gather payloads, one for each record; out of reach of rules.
+#[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SLOTS, 0);
+
+#[map]
+pub static ACTIVE: Array<u32> = Array::with_max_entries(1, 0);
+
+#[map]
+pub static GENERATIONS: Array<Generation> = Array::with_max_entries(BANKS, 0);
+
+#[map]
+pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+
+#[map]
+pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
+
+/// The size is the daemon's to choose.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+// One program array per hook: the kernel refuses a tail call between programs of different prototypes.
+// Pinned: rules go on to finish through them.
+#[map]
+pub static STAGES_MKNOD: ProgramArray = ProgramArray::pinned(STAGES, 0);
+#[map]
+pub static STAGES_OPEN: ProgramArray = ProgramArray::pinned(STAGES, 0);
+#[map]
+pub static STAGES_PERM: ProgramArray = ProgramArray::pinned(STAGES, 0);
+#[map]
+pub static STAGES_WRITE: ProgramArray = ProgramArray::pinned(STAGES, 0);
+
+/// Raises one counter of this CPU by one.
+///
+/// Atomically: programs are preemptible, so another task may be raising the same counter on the same CPU.
+#[inline(always)]
+fn raise(counter: impl FnOnce(*mut Counters) -> *mut u64) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
+        // SAFETY: `counters` points to a live map value, which is aligned to 8 bytes; `counter` selects one of
+        // its members; all accesses in the kernel are atomic.
+        unsafe { asm::add(counter(counters), 1) };
+    }
+}
+
+/// Counts an event that reached finish.
+#[inline(always)]
+pub fn count_judged(event: Event) {
+    // SAFETY: the place of a member is computed, nothing is read.
+    raise(|counters| unsafe { &raw mut (*counters).judged[event as usize] });
+}
+
+/// Counts an event that some rule matched, and what became of it.
+#[inline(always)]
+pub fn count_matched(event: Event, outcome: Outcome) {
+    // SAFETY: as above.
+    raise(|counters| unsafe { &raw mut (*counters).matched[event as usize] });
+    // SAFETY: as above.
+    raise(|counters| unsafe { &raw mut (*counters).outcomes[outcome as usize] });
+}
+
+/// Counts something that is missing in what rules or reports saw.
+#[inline(always)]
+pub fn count_loss(loss: Loss) {
+    // SAFETY: as above.
+    raise(|counters| unsafe { &raw mut (*counters).lost[loss as usize] });
+}
+
+/// Counts an event that met a preempted one on its CPU.
+#[inline(always)]
+pub fn count_preempted() {
+    // SAFETY: as above.
+    raise(|counters| unsafe { &raw mut (*counters).preempted });
+}

@@ -1,0 +1,125 @@
+//! The path of a dentry, as seen from the root of its mount tree.
+//!
+//! `bpf_d_path` is not allowed in `path_mknod` and `file_permission` (nor in any LSM hook of 5.10), so the tree is walked
+//! here, from the leaf up: components are written from the end of a scratch area towards its start, then
+//! the first [`TEXT_MAX`] bytes of the result are kept.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use sensor_common::{
+    maps::Loss,
+    record::{TEXT_MAX, Text},
+};
+
+use crate::{
+    asm,
+    kernel::{
+        DENTRY_D_PARENT, DENTRY_NAME, DENTRY_NAME_LEN, MOUNT_MNT, MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_PARENT, Ptr,
+        VFSMOUNT_MNT_ROOT, member, probe, probe_ptr, value,
+    },
+    maps::count_loss,
+    scratch::{ROOM, Scratch},
+};
+
+/// `NAME_MAX` of the kernel, and its mask.
+const NAME_MAX: usize = 255;
+/// Most steps up: components and mount points.
+const DEPTH: u32 = 48;
+
+/// Writes the path of `dentry` in the mount of `mnt` (a `struct vfsmount *`) into `text`.
+///
+/// A path that cannot be followed to its root (deeper than [`DEPTH`], longer than `PATH_MAX`, unreadable) is what was
+/// found of it, and counted as [`Loss::PathCut`].
+#[inline(always)]
+pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: Ptr) {
+    text.len = 0;
+    text.full = 0;
+    scratch.dentry.set(dentry as u64);
+    scratch.mnt.set(mnt as u64);
+    walk(scratch);
+    let start = start(scratch);
+    let full = ROOM.wrapping_sub(start);
+    let kept = asm::bounded(full, TEXT_MAX);
+    // SAFETY: `start` is less than `2 * ROOM`, and `TEXT_MAX` bytes lie behind that; the destination has `TEXT_MAX` bytes.
+    let status = unsafe {
+        let from = scratch.bytes.as_ptr().add(start);
+        bpf_probe_read_kernel(text.bytes.as_mut_ptr().cast(), kept as u32, from.cast())
+    };
+    if status == 0 {
+        text.len = kept as u32;
+        text.full = full as u32;
+    }
+    if scratch.whole.get() == 0 {
+        count_loss(Loss::PathCut);
+    }
+}
+
+/// Builds the path at the end of the first `ROOM` bytes of `scratch`.
+#[inline(never)]
+fn walk(scratch: &mut Scratch) {
+    scratch.start.set(ROOM as u32);
+    scratch.whole.set(0);
+    for _ in 0..DEPTH {
+        let (dentry, mnt) = (scratch.dentry.get() as Ptr, scratch.mnt.get() as Ptr);
+        let Some(root) = probe_ptr(member(mnt, &VFSMOUNT_MNT_ROOT)) else { return };
+        if dentry == root {
+            // The top of this mount: go on where it is mounted, or end at the root of the tree.
+            let mount = mnt.wrapping_sub(value(&MOUNT_MNT) as usize);
+            let Some(parent) = probe_ptr(member(mount, &MOUNT_MNT_PARENT)) else { return };
+            if parent == mount {
+                if start(scratch) == ROOM {
+                    put(scratch, b'/');
+                }
+                scratch.whole.set(1);
+                return;
+            }
+            let Some(mountpoint) = probe_ptr(member(mount, &MOUNT_MNT_MOUNTPOINT)) else { return };
+            scratch.dentry.set(mountpoint as u64);
+            scratch.mnt.set(member(parent, &MOUNT_MNT) as u64);
+            continue;
+        }
+        let Some(parent) = probe_ptr(member(dentry, &DENTRY_D_PARENT)) else { return };
+        // A dentry that is its own parent and not the top of its mount is detached.
+        if parent == dentry || !put_name(scratch, dentry) {
+            return;
+        }
+        scratch.dentry.set(parent as u64);
+    }
+}
+
+/// Puts `/` and the name of `dentry` in front of the path; false where there is no room or the name is unreadable.
+#[inline(always)]
+fn put_name(scratch: &mut Scratch, dentry: Ptr) -> bool {
+    let Some(name) = probe_ptr(member(dentry, &DENTRY_NAME)) else { return false };
+    let Some(length) = probe::<u32>(member(dentry, &DENTRY_NAME_LEN)) else { return false };
+    let length = length as usize & NAME_MAX;
+    let start = start(scratch);
+    if start <= length {
+        return false;
+    }
+    let start = (start - length) & (ROOM - 1);
+    // SAFETY: `start < ROOM` and `length <= NAME_MAX`, so the write ends inside the scratch area.
+    let status = unsafe {
+        let to = scratch.bytes.as_mut_ptr().add(start);
+        bpf_probe_read_kernel(to.cast(), length as u32, name.cast())
+    };
+    if status != 0 {
+        return false;
+    }
+    scratch.start.set(start as u32);
+    put(scratch, b'/');
+    true
+}
+
+/// Where the path starts: at most [`ROOM`]. Masked, because a comparison would give the verifier two ways to follow.
+#[inline(always)]
+fn start(scratch: &Scratch) -> usize {
+    scratch.start.get() as usize & (2 * ROOM - 1)
+}
+
+/// Puts one byte in front of the path.
+#[inline(always)]
+fn put(scratch: &mut Scratch, byte: u8) {
+    let start = start(scratch).wrapping_sub(1) & (ROOM - 1);
+    scratch.bytes[start] = byte;
+    scratch.start.set(start as u32);
+}

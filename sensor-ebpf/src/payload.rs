@@ -1,0 +1,114 @@
+//! The first bytes of the data that a process writes.
+
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
+use sensor_common::{maps::Loss, record::TEXT_MAX};
+
+use crate::{
+    asm,
+    kernel::{
+        ITER_COUNT, ITER_IOV, ITER_IS_IOVEC, ITER_IS_KVEC, ITER_IS_UBUF, ITER_NR_SEGS, ITER_OFFSET, ITER_TYPE,
+        ITER_UBUF, Ptr, member, probe, probe_ptr, value,
+    },
+    maps::count_loss,
+    record::Held,
+    scratch::Scratch,
+};
+
+/// Most segments of a `writev` that are looked into.
+const SEGMENTS: u64 = 8;
+
+/// `ITER_IOVEC` until 5.13, when the types were flags and the lowest bit the direction.
+const FLAG_ITER_IOVEC: u32 = 4;
+
+/// Where the bytes of a write lie.
+#[derive(Clone, Copy)]
+enum Memory {
+    User,
+    Kernel,
+}
+
+/// Fills the payload from `iter` (a `struct iov_iter *`): at most the first 256 bytes.
+#[inline(always)]
+pub fn fill(held: &mut Held, iter: Ptr) {
+    let count: u64 = probe(member(iter, &ITER_COUNT)).unwrap_or(0);
+    let object = &mut held.record.object;
+    object.size = count;
+    object.payload.full = count.min(u64::from(u32::MAX)) as u32;
+    object.payload.len = 0;
+    held.scratch.kept.set(0);
+    held.scratch.skip.set(probe(member(iter, &ITER_OFFSET)).unwrap_or(0));
+    held.scratch.left.set(count.min(TEXT_MAX as u64));
+    gather(held.scratch, iter);
+    let kept = asm::bounded(held.scratch.kept.get() as usize, TEXT_MAX);
+    // SAFETY: `kept` is at most the size of the destination; the scratch area is larger.
+    let status = unsafe {
+        let to = object.payload.bytes.as_mut_ptr();
+        bpf_probe_read_kernel(to.cast(), kept as u32, held.scratch.bytes.as_ptr().cast())
+    };
+    if status == 0 {
+        object.payload.len = kept as u32;
+    }
+    if kept == 0 && count != 0 {
+        count_loss(Loss::PayloadUnread);
+    }
+}
+
+/// Copies the first `left` bytes to the start of `scratch`; `kept` there is how many it got.
+#[inline(never)]
+fn gather(scratch: &mut Scratch, iter: Ptr) {
+    let mut kind = u32::from(probe::<u8>(member(iter, &ITER_TYPE)).unwrap_or(u8::MAX));
+    if value(&ITER_IS_IOVEC) == FLAG_ITER_IOVEC {
+        kind &= !1;
+    }
+    if kind == value(&ITER_IS_UBUF) {
+        if let Some(buffer) = probe_ptr(member(iter, &ITER_UBUF)) {
+            copy(scratch, buffer, TEXT_MAX as u64, Memory::User);
+        }
+    } else if kind == value(&ITER_IS_IOVEC) {
+        gather_segments(scratch, iter, Memory::User);
+    } else if kind == value(&ITER_IS_KVEC) {
+        gather_segments(scratch, iter, Memory::Kernel);
+    }
+}
+
+/// As [`gather`], from an array of `struct iovec` or `struct kvec`: both are a base and a length.
+#[inline(always)]
+fn gather_segments(scratch: &mut Scratch, iter: Ptr, memory: Memory) {
+    let Some(segments) = probe_ptr(member(iter, &ITER_IOV)) else { return };
+    let count: u64 = probe(member(iter, &ITER_NR_SEGS)).unwrap_or(0);
+    for index in 0..SEGMENTS {
+        if index >= count || scratch.left.get() == 0 {
+            return;
+        }
+        let segment = segments.wrapping_add(index as usize * 16);
+        let (Some(base), Some(length)) = (probe_ptr(segment), probe::<u64>(segment.wrapping_add(8))) else { return };
+        if !copy(scratch, base, length.saturating_sub(scratch.skip.get()), memory) {
+            return;
+        }
+        scratch.skip.set(0);
+    }
+}
+
+/// Appends `length` bytes behind those skipped at `base`, at most those left; false where they cannot be read.
+#[inline(always)]
+fn copy(scratch: &mut Scratch, base: Ptr, length: u64, memory: Memory) -> bool {
+    let at = asm::bounded(scratch.kept.get() as usize, TEXT_MAX);
+    let left = scratch.left.get();
+    scratch.length.set(length.min(left));
+    let length = asm::bounded(scratch.length.get() as usize, TEXT_MAX);
+    let from = base.wrapping_add(scratch.skip.get() as usize);
+    // SAFETY: `at` and `length` are at most `TEXT_MAX` each, the scratch area is much larger; the helpers
+    // cannot fault on the source.
+    let status = unsafe {
+        let to = scratch.bytes.as_mut_ptr().add(at);
+        match memory {
+            Memory::User => bpf_probe_read_user(to.cast(), length as u32, from.cast()),
+            Memory::Kernel => bpf_probe_read_kernel(to.cast(), length as u32, from.cast()),
+        }
+    };
+    if status == 0 {
+        scratch.kept.set((at + length) as u64);
+        scratch.left.set(left.wrapping_sub(length as u64));
+    }
+    status == 0
+}

@@ -1,0 +1,104 @@
+//! Taking, finding and giving back the record of an event.
+//!
+//! The stages of an event are separate programs that share nothing but the context, so the record lives in a
+//! map. The programs cannot migrate, but they can be preempted: while one task is between two stages, others
+//! may run hooks on the same CPU. (LSM programs have no recursion guard; see `docs/record.md`.)
+//! So each CPU has [`SLOTS`] records. An event *claims* a free one and is found again by the task it belongs
+//! to, which can be in one hook at a time only.
+//!
+//! Claiming uses nothing but an atomic add without result, which all kernels have: whoever raised `claims` from 0
+//! to 1 holds the record. Two tasks that raise it together may both give way, never both hold it.
+
+use aya_ebpf::helpers::generated::bpf_get_current_task;
+use sensor_common::{
+    maps::{Loss, SLOTS},
+    record::Record,
+};
+
+use crate::{
+    asm,
+    maps::{RECORDS, SCRATCH, count_loss, count_preempted},
+    scratch::Scratch,
+};
+
+/// A record that belongs to the current task, with the room beside it.
+pub struct Held {
+    pub record: &'static mut Record,
+    pub scratch: &'static mut Scratch,
+}
+
+/// The current task, as the owner of a record: never 0.
+#[inline(always)]
+fn current() -> u64 {
+    // SAFETY: the helper takes nothing and always succeeds.
+    unsafe { bpf_get_current_task() }
+}
+
+#[inline(always)]
+fn slot(index: u32) -> Option<(*mut Record, *mut Scratch)> {
+    Some((RECORDS.get_ptr_mut(index)?, SCRATCH.get_ptr_mut(index)?))
+}
+
+#[inline(always)]
+fn hold(record: *mut Record, scratch: *mut Scratch) -> Held {
+    // SAFETY: both point to live map values; the claim makes this program the only one that uses them.
+    unsafe { Held { record: &mut *record, scratch: &mut *scratch } }
+}
+
+/// Takes a free record for the current task; `None`, and a counted loss, where all are taken.
+#[inline(always)]
+pub fn claim() -> Option<Held> {
+    let owner = current();
+    for index in 0..SLOTS {
+        let (record, scratch) = slot(index)?;
+        // SAFETY: `record` points to a live map value, aligned to 8 bytes; `claim` is read and written by other
+        // programs on this CPU between any two instructions, hence volatile and atomic accesses only.
+        unsafe {
+            let claim = &raw mut (*record).claim;
+            // Left behind by an event of this very task whose rules never reached finish.
+            let own = core::ptr::read_volatile(&raw const (*claim).owner) == owner;
+            let claims = &raw mut (*claim).claims;
+            if !own {
+                asm::add(claims, 1);
+                if core::ptr::read_volatile(claims) != 1 {
+                    asm::add(claims, u64::MAX);
+                    continue;
+                }
+                core::ptr::write_volatile(&raw mut (*claim).owner, owner);
+            }
+        }
+        if index > 0 {
+            count_preempted();
+        }
+        return Some(hold(record, scratch));
+    }
+    count_loss(Loss::NoRecord);
+    None
+}
+
+/// Finds the record that the current task holds; `None`, and a counted loss, where it holds none.
+#[inline(always)]
+pub fn find() -> Option<Held> {
+    let owner = current();
+    for index in 0..SLOTS {
+        let (record, scratch) = slot(index)?;
+        // SAFETY: `record` points to a live map value; see `claim`.
+        if unsafe { core::ptr::read_volatile(&raw const (*record).claim.owner) } == owner {
+            return Some(hold(record, scratch));
+        }
+    }
+    count_loss(Loss::NoStage);
+    None
+}
+
+/// Gives the record back.
+#[inline(always)]
+pub fn release(held: Held) {
+    let claim = &raw mut held.record.claim;
+    // SAFETY: the record is held until `claims` falls back; `owner` goes first, so that nobody finds a record
+    // that somebody else has just taken.
+    unsafe {
+        core::ptr::write_volatile(&raw mut (*claim).owner, 0);
+        asm::add(&raw mut (*claim).claims, u64::MAX);
+    }
+}

@@ -1,0 +1,53 @@
+//! Room beside each record to build paths and gather payloads: out of reach of rules.
+
+use sensor_common::record::TEXT_MAX;
+
+/// Longest path that is followed: `PATH_MAX` of the kernel.
+pub const ROOM: usize = 4096;
+
+/// A value that the verifier knows nothing about, because it lies in a map.
+///
+/// A local would be followed: the verifier tells apart every way on which it got its value, and goes each of them to the
+/// end of the program. With three paths to build it gave up after a million instructions. What is kept here
+/// looks alike on all ways, so they are one.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Hidden<T>(T);
+
+impl<T: Copy> Hidden<T> {
+    /// The value. Volatile, to keep the compiler from remembering what was written.
+    #[inline(always)]
+    pub fn get(&self) -> T {
+        // SAFETY: a reference is valid to read.
+        unsafe { core::ptr::read_volatile(&raw const self.0) }
+    }
+
+    /// Changes the value.
+    #[inline(always)]
+    pub fn set(&mut self, value: T) {
+        // SAFETY: a unique reference is valid to write.
+        unsafe { core::ptr::write_volatile(&raw mut self.0, value) };
+    }
+}
+
+/// The room of one record.
+#[repr(C, align(8))]
+pub struct Scratch {
+    /// Where the walk up is: `struct dentry *` and `struct vfsmount *`.
+    pub dentry: Hidden<u64>,
+    pub mnt: Hidden<u64>,
+    /// Where in `bytes` the path starts that grows towards 0.
+    pub start: Hidden<u32>,
+    /// 1 where the path reaches up to the root.
+    pub whole: Hidden<u32>,
+    /// How many bytes of a payload are gathered at the start of `bytes`.
+    pub kept: Hidden<u64>,
+    /// How many more are wanted.
+    pub left: Hidden<u64>,
+    /// How many bytes of the next segment were written before.
+    pub skip: Hidden<u64>,
+    /// How long the next piece is.
+    pub length: Hidden<u64>,
+    /// [`ROOM`], and behind it enough to let the verifier see that nothing ever ends outside.
+    pub bytes: [u8; 2 * ROOM + TEXT_MAX],
+}

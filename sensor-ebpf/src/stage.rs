@@ -1,0 +1,152 @@
+//! The way of an event: hook → rules of the active generation → finish, each reached by a tail call.
+
+use aya_ebpf::{EbpfContext, helpers::generated, maps::ProgramArray};
+use sensor_common::{
+    event::{Event, Groups},
+    maps::{Loss, stage},
+    record::Record,
+    verdict::{Action, Outcome, RULES_MAX},
+};
+
+use crate::{
+    kernel::TASK_TGID,
+    maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
+    process::{self, Reached},
+    record::{self, Held},
+};
+
+/// `-EPERM`.
+const DENY: i32 = -1;
+const ALLOW: i32 = 0;
+const SIGKILL: u32 = 9;
+
+/// What a hook knows of the object, and how to write it down.
+pub trait Subject {
+    /// Fills those of `groups` that describe the object.
+    fn fill(&self, held: &mut Held, groups: Groups);
+}
+
+/// Starts an event: notes who and what, as far as the active rules ask for it, and hands over to them.
+///
+/// Comes back where no rule asks for the event, where the process is the sensor itself, or on a counted loss;
+/// the hook then allows.
+#[inline(always)]
+pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: Event, subject: &S) {
+    let Some(bank) = ACTIVE.get(0).copied() else { return };
+    let Some(generation) = GENERATIONS.get(bank) else { return };
+    let needs = Groups(generation.needs[event as usize]);
+    if needs.is_empty() || is_sensor() {
+        return;
+    }
+    let Some(mut held) = record::claim() else { return };
+    let head = &mut held.record.head;
+    head.generation = generation.id;
+    head.event = event as u32;
+    head.bank = bank;
+    head.filled = 0;
+    held.record.verdict.action = 0;
+    held.record.verdict.matched = 0;
+    fill(&mut held, needs, subject);
+    // SAFETY: the array holds programs of this hook's prototype only.
+    unsafe { stages.tail_call(ctx, stage(bank, event)) };
+    count_loss(Loss::NoStage);
+    record::release(held);
+}
+
+/// Whether a program's answer counts: that of an LSM program does, that of an fentry program does not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Counts,
+    Observes,
+}
+
+/// Ends an event: what finish returns to the kernel.
+#[inline(always)]
+pub fn finish<S: Subject>(answer: Answer, subject: &S) -> i32 {
+    let Some(mut held) = record::find() else { return ALLOW };
+    let verdict = match Event::from_index(held.record.head.event) {
+        Some(event) => conclude(answer, &mut held, event, subject),
+        None => ALLOW,
+    };
+    record::release(held);
+    verdict
+}
+
+#[inline(always)]
+fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: &S) -> i32 {
+    count_judged(event);
+    if held.record.verdict.matched == 0 {
+        return ALLOW;
+    }
+    let outcome = decide(held.record.verdict.action, answer);
+    count_matched(event, outcome);
+    held.record.head.outcome = outcome as u32;
+    report(held, event, subject);
+    // Read back, not remembered: the verifier would go through the report once for each outcome.
+    // SAFETY: a reference is valid to read.
+    let outcome = unsafe { core::ptr::read_volatile(&raw const held.record.head.outcome) };
+    if outcome == Outcome::Killed as u32 {
+        // SAFETY: the helper signals the current task only.
+        unsafe { generated::bpf_send_signal(SIGKILL) };
+    }
+    let refused = outcome == Outcome::Killed as u32 || outcome == Outcome::Denied as u32;
+    if answer == Answer::Counts && refused { DENY } else { ALLOW }
+}
+
+/// What becomes of an event for which the rules asked for `action`: the sensor's decision, not the content's.
+#[inline(always)]
+fn decide(action: u32, answer: Answer) -> Outcome {
+    if action < Action::Block as u32 || (action == Action::Block as u32 && answer == Answer::Observes) {
+        return Outcome::Allowed;
+    }
+    let Some(settings) = SETTINGS.get(0) else { return Outcome::NotEnforcing };
+    if settings.enforce == 0 {
+        Outcome::NotEnforcing
+    } else if on_lifeline(settings.sensor) {
+        Outcome::Lifeline
+    } else if action == Action::Block as u32 {
+        Outcome::Denied
+    } else {
+        Outcome::Killed
+    }
+}
+
+/// Sends the record to the daemon, with everything in it that the event carries.
+#[inline(always)]
+fn report<S: Subject>(held: &mut Held, event: Event, subject: &S) {
+    let missing = event.groups().without(Groups(held.record.head.filled));
+    fill(held, missing, subject);
+    // SAFETY: the helper takes nothing and always succeeds.
+    held.record.head.time = unsafe { generated::bpf_ktime_get_boot_ns() };
+    if held.record.verdict.matched as usize > RULES_MAX {
+        count_loss(Loss::RulesCut);
+    }
+    if EVENTS.output::<Record>(&*held.record, 0).is_err() {
+        count_loss(Loss::RingFull);
+    }
+}
+
+#[inline(always)]
+fn fill<S: Subject>(held: &mut Held, groups: Groups, subject: &S) {
+    process::fill(held, groups);
+    subject.fill(held, groups);
+    held.record.head.filled |= groups.0;
+}
+
+/// The daemon's own work is not judged: it would watch itself reporting.
+#[inline(always)]
+fn is_sensor() -> bool {
+    SETTINGS.get(0).is_some_and(|settings| settings.sensor == tgid())
+}
+
+/// Processes that are never blocked or killed, whatever the rules say.
+#[inline(always)]
+fn on_lifeline(sensor: u32) -> bool {
+    let tgid = tgid();
+    tgid == 1 || tgid == sensor
+}
+
+#[inline(always)]
+fn tgid() -> u32 {
+    Reached::current().get(&TASK_TGID)
+}
