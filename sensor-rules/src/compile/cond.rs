@@ -1,0 +1,171 @@
+//! Conditions as code: one jump out, one fall through.
+
+use super::{
+    asm::{Alu, Asm, Label, Reg, Size, When},
+    text::{self, RECORD, at},
+};
+use crate::expr::{Cond, CondKind, Int, IntField, Relation};
+
+/// Stack below this is for intermediate booleans; above it for the program's frame.
+const FRAME: i16 = -16;
+/// How many intermediate booleans fit on the stack of 512 bytes.
+pub const SLOTS_MAX: usize = 60;
+
+/// Emits code that jumps to `target` when `cond` is `sense` and falls through when it is not. `mark` is told each part of
+/// the condition before its code. `cond` holds no constants (see [`fold`](super::fold::fold)) and at most [`SLOTS_MAX`]
+/// nested comparisons of booleans; the `slots` outermost are in use.
+pub fn branch<O>(asm: &mut Asm<O>, cond: &Cond, sense: bool, target: Label, slots: usize, mark: &impl Fn(&Cond) -> O) {
+    match (&cond.kind, sense) {
+        (CondKind::Not(inner), _) => branch(asm, inner, !sense, target, slots, mark),
+        (CondKind::And(left, right), false) | (CondKind::Or(left, right), true) => {
+            branch(asm, left, sense, target, slots, mark);
+            branch(asm, right, sense, target, slots, mark);
+        }
+        (CondKind::And(left, right), true) | (CondKind::Or(left, right), false) => {
+            let around = asm.label();
+            branch(asm, left, !sense, around, slots, mark);
+            branch(asm, right, sense, target, slots, mark);
+            asm.bind(around);
+        }
+        (CondKind::Choose(by, one, other), _) => {
+            let (otherwise, end) = (asm.label(), asm.label());
+            branch(asm, by, false, otherwise, slots, mark);
+            branch(asm, one, sense, target, slots, mark);
+            asm.jump(end);
+            asm.bind(otherwise);
+            branch(asm, other, sense, target, slots, mark);
+            asm.bind(end);
+        }
+        (CondKind::Same(left, right), _) => same(asm, left, right, sense, target, slots, mark),
+        _ => {
+            asm.origin(mark(cond));
+            leaf(asm, &cond.kind, sense, target);
+        }
+    }
+}
+
+/// Whether two conditions are equal: the first is kept on the stack while the second is evaluated.
+fn same<O>(
+    asm: &mut Asm<O>,
+    left: &Cond,
+    right: &Cond,
+    sense: bool,
+    target: Label,
+    slots: usize,
+    mark: &impl Fn(&Cond) -> O,
+) {
+    let slot = FRAME - 8 * at(slots + 1);
+    let (kept, right_false, end) = (asm.label(), asm.label(), asm.label());
+    asm.store(Size::Double, Reg::R10, slot, 0);
+    branch(asm, left, false, kept, slots + 1, mark);
+    asm.store(Size::Double, Reg::R10, slot, 1);
+    asm.bind(kept);
+    branch(asm, right, false, right_false, slots + 1, mark);
+    let (equal, unequal) = (When::Eq, When::Ne);
+    asm.load(Size::Double, Reg::R1, Reg::R10, slot);
+    asm.jump_if(if sense { equal } else { unequal }, Reg::R1, 1, target);
+    asm.jump(end);
+    asm.bind(right_false);
+    asm.load(Size::Double, Reg::R1, Reg::R10, slot);
+    asm.jump_if(if sense { equal } else { unequal }, Reg::R1, 0, target);
+    asm.bind(end);
+}
+
+/// A part without parts.
+fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label) {
+    match kind {
+        CondKind::Flag(field) => {
+            asm.load(Size::Word, Reg::R1, RECORD, at(field.offset));
+            asm.jump_if(if sense { When::Ne } else { When::Eq }, Reg::R1, 0, target);
+        }
+        CondKind::Bits(field, bits) => {
+            load(asm, Reg::R1, Int::Field(*field));
+            asm.constant(Reg::R2, *bits);
+            asm.alu(Alu::And, Reg::R1, Reg::R2);
+            asm.jump_if(if sense { When::Eq } else { When::Ne }, Reg::R1, Reg::R2, target);
+        }
+        CondKind::Ints(relation, left, right) => ints(asm, *relation, *left, *right, sense, target),
+        CondKind::IntIn(int, list) => one_of(asm, sense, target, |asm, hit| {
+            load(asm, Reg::R1, *int);
+            for value in list {
+                jump_if_int(asm, When::Eq, *value, hit);
+            }
+        }),
+        CondKind::TextIn(field, literals) => {
+            one_of(asm, sense, target, |asm, hit| text::one_of(asm, field, literals, hit));
+        }
+        CondKind::Text(test, field, literal) => {
+            all_of(asm, sense, target, |asm, miss| text::test(asm, *test, field, literal, miss));
+        }
+        CondKind::TextSame(left, right) => all_of(asm, sense, target, |asm, miss| text::same(asm, left, right, miss)),
+        // Folded, or handled by `branch`.
+        CondKind::Const(_)
+        | CondKind::Not(_)
+        | CondKind::And(..)
+        | CondKind::Or(..)
+        | CondKind::Choose(..)
+        | CondKind::Same(..) => {}
+    }
+}
+
+/// Makes of a test that jumps when it holds one that jumps when it is `sense`.
+fn one_of<O>(asm: &mut Asm<O>, sense: bool, target: Label, test: impl FnOnce(&mut Asm<O>, Label)) {
+    if sense {
+        test(asm, target);
+    } else {
+        let hit = asm.label();
+        test(asm, hit);
+        asm.jump(target);
+        asm.bind(hit);
+    }
+}
+
+/// Makes of a test that jumps when it does not hold one that jumps when it is `sense`.
+fn all_of<O>(asm: &mut Asm<O>, sense: bool, target: Label, test: impl FnOnce(&mut Asm<O>, Label)) {
+    if sense {
+        let miss = asm.label();
+        test(asm, miss);
+        asm.jump(target);
+        asm.bind(miss);
+    } else {
+        test(asm, target);
+    }
+}
+
+fn load<O>(asm: &mut Asm<O>, target: Reg, int: Int) {
+    match int {
+        Int::Const(value) => asm.constant(target, value),
+        Int::Field(IntField { offset, wide, .. }) => {
+            asm.load(if wide { Size::Double } else { Size::Word }, target, RECORD, at(offset));
+        }
+    }
+}
+
+/// Jumps when `R1` stands in that relation to `value`.
+fn jump_if_int<O>(asm: &mut Asm<O>, when: When, value: i64, target: Label) {
+    if let Ok(short) = i32::try_from(value) {
+        asm.jump_if(when, Reg::R1, short, target);
+    } else {
+        asm.constant(Reg::R2, value);
+        asm.jump_if(when, Reg::R1, Reg::R2, target);
+    }
+}
+
+fn ints<O>(asm: &mut Asm<O>, relation: Relation, left: Int, right: Int, sense: bool, target: Label) {
+    let when = match (relation, sense) {
+        (Relation::Equal, true) => When::Eq,
+        (Relation::Equal, false) => When::Ne,
+        (Relation::Less, true) | (Relation::GreaterEqual, false) => When::SLt,
+        (Relation::LessEqual, true) | (Relation::Greater, false) => When::SLe,
+        (Relation::Greater, true) | (Relation::LessEqual, false) => When::SGt,
+        (Relation::GreaterEqual, true) | (Relation::Less, false) => When::SGe,
+    };
+    load(asm, Reg::R1, left);
+    match right {
+        Int::Const(value) => jump_if_int(asm, when, value, target),
+        Int::Field(_) => {
+            load(asm, Reg::R2, right);
+            asm.jump_if(when, Reg::R1, Reg::R2, target);
+        }
+    }
+}

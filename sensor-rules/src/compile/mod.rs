@@ -1,0 +1,184 @@
+//! From checked rules to eBPF objects.
+
+mod asm;
+mod cond;
+mod fold;
+mod object;
+mod program;
+mod text;
+
+use sensor_common::event::{Event, Hook, Mode};
+
+use self::{
+    asm::Limit,
+    cond::SLOTS_MAX,
+    fold::{fold, nested_same},
+    program::{Judge, Mark, program},
+};
+use crate::{
+    diagnostic::{Diagnostic, Diagnostics},
+    rule::{Rule, RuleSet},
+    source::Place,
+};
+
+/// Name of the map (array of one [`Record`](sensor_common::record::Record)) that programs for
+/// [`Target::SocketFilter`] judge.
+pub const RECORD_MAP: &str = "RECORD";
+
+/// What programs are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The sensor's hooks, as they are attached in this mode: one object per hook that has rules, one program per event
+    /// in it. A program finds the record of its task in `RECORDS`, writes the verdict into it, and calls finish.
+    Hook(Mode),
+    /// Test runs: the same judgement in a socket filter, on the record in the map [`RECORD_MAP`].
+    SocketFilter,
+}
+
+/// One ELF file with the programs of one hook, to be loaded with aya's `EbpfLoader`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Object {
+    /// The hook whose events the programs judge.
+    pub hook: Hook,
+    /// The file.
+    pub elf: Vec<u8>,
+    /// What is in it; at least one.
+    pub programs: Vec<Program>,
+}
+
+/// One program: all rules for one event.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Program {
+    /// The event it judges.
+    pub event: Event,
+    /// Its symbol in the object, such as `rules_fifo_open`.
+    pub name: String,
+    /// Number of its instructions.
+    pub instructions: usize,
+    /// From which instruction on which origin holds; ascending.
+    pub(crate) origins: Vec<(usize, Option<Origin>)>,
+}
+
+/// The text from which an instruction was made.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Origin {
+    /// Id of the rule.
+    pub rule: String,
+    /// The part of its condition.
+    pub place: Place,
+    /// The line of the rule file there, trimmed.
+    pub text: String,
+}
+
+impl Program {
+    /// Where an instruction comes from; `None` for those that belong to no rule. `instruction` is the index that the
+    /// verifier's log prints.
+    pub fn origin(&self, instruction: usize) -> Option<&Origin> {
+        let behind = self.origins.partition_point(|(first, _)| *first <= instruction);
+        self.origins.get(behind.checked_sub(1)?)?.1.as_ref()
+    }
+}
+
+/// Compiles all rules: for each hook (in the order of [`Hook::ALL`]) that has rules, one object.
+///
+/// # Errors
+/// A rule, or rules together, too large for one program.
+pub fn compile(rules: &RuleSet, target: Target) -> Result<Vec<Object>, Diagnostics> {
+    let mut objects = Vec::new();
+    for hook in Hook::ALL {
+        let plans: Vec<_> = Event::of(*hook).filter_map(|event| plan(rules, event)).collect();
+        if !plans.is_empty() {
+            objects.push(object(*hook, &plans, target).map_err(|problem| Diagnostics(vec![*problem]))?);
+        }
+    }
+    Ok(objects)
+}
+
+/// What one program judges: an event, and the rules for it in their order.
+struct Plan<'a> {
+    event: Event,
+    judges: Vec<Judge<'a>>,
+}
+
+/// The program for `event`, or `None` where no rule is for it.
+fn plan(rules: &RuleSet, event: Event) -> Option<Plan<'_>> {
+    let numbered = (0..).zip(rules.rules()).filter(|(_, rule)| rule.events.contains(&event));
+    let judges: Vec<_> =
+        numbered.map(|(number, rule)| Judge { number, rule, cond: fold(&rule.checked.cond) }).collect();
+    (!judges.is_empty()).then_some(Plan { event, judges })
+}
+
+/// All programs of one hook in one file.
+fn object(hook: Hook, plans: &[Plan<'_>], target: Target) -> Result<Object, Box<Diagnostic>> {
+    let mut codes = Vec::new();
+    for plan in plans {
+        let nested = plan.judges.iter().find(|judge| nested_same(&judge.cond) > SLOTS_MAX);
+        if let Some(judge) = nested {
+            return Err(Box::new(too_large(judge.rule, "its comparisons of booleans are nested too deep")));
+        }
+        codes.push(program(&plan.judges, hook, target).map_err(|limit| Box::new(over(plan, limit)))?);
+    }
+    let names: Vec<_> = plans.iter().map(|plan| format!("rules_{}", plan.event.name().replace('.', "_"))).collect();
+    let parts: Vec<_> = names
+        .iter()
+        .zip(&codes)
+        .map(|(name, code)| object::Part { name, bytes: &code.bytes, maps: &code.maps })
+        .collect();
+    let elf = object::write(hook, target, &parts).map_err(|error| Box::new(unwritten(hook, &error.to_string())))?;
+    let programs = plans.iter().zip(names).zip(codes).map(|((plan, name), code)| Program {
+        event: plan.event,
+        name,
+        instructions: code.bytes.len() / 8,
+        origins: code.origins.into_iter().map(|(first, mark)| (first, origin(plan, mark))).collect(),
+    });
+    Ok(Object { hook, elf, programs: programs.collect() })
+}
+
+/// The text behind a mark in a program's code.
+fn origin(plan: &Plan<'_>, mark: Mark) -> Option<Origin> {
+    let (index, start) = mark?;
+    let rule = plan.judges.get(index)?.rule;
+    let (place, text) = rule.origins.get(start)?;
+    Some(Origin { rule: rule.id.clone(), place: place.clone(), text: text.clone() })
+}
+
+/// The problem of a program over a limit.
+fn over(plan: &Plan<'_>, limit: Limit) -> Diagnostic {
+    let name = plan.event.name();
+    match (limit, plan.judges.iter().max_by_key(|judge| judge.rule.condition.len())) {
+        (Limit::Jump(_), Some(judge)) => {
+            too_large(judge.rule, &format!("its code for {name} has a jump of more than 32,767 instructions"))
+        }
+        (Limit::Length, Some(judge)) => too_large(
+            judge.rule,
+            &format!("the rules for {name} together have more than a million instructions; this is the longest"),
+        ),
+        (_, None) => unwritten(plan.event.hook(), "a program without rules is too large"),
+    }
+}
+
+fn too_large(rule: &Rule, why: &str) -> Diagnostic {
+    Diagnostic {
+        place: rule.condition_place.clone(),
+        rule: Some(rule.id.clone()),
+        message: format!("this rule is too large: {why}"),
+        label: String::new(),
+        help: Some("split it into several rules, or shorten its lists".to_owned()),
+        excerpt: None,
+        other: None,
+    }
+}
+
+fn unwritten(hook: Hook, why: &str) -> Diagnostic {
+    Diagnostic {
+        place: Place { file: hook.name().to_owned(), line: 0, column: 0 },
+        rule: None,
+        message: format!("the programs of the hook {} could not be written: {why}", hook.name()),
+        label: String::new(),
+        help: None,
+        excerpt: None,
+        other: None,
+    }
+}

@@ -1,0 +1,141 @@
+//! The type check of calls.
+
+use std::ops::Range;
+
+use cel::common::ast::IdedExpr;
+use sensor_common::field::{Field, Kind};
+
+use super::{
+    Fault,
+    names::no_function,
+    types::{Checked, Checker, Text, Typed},
+};
+use crate::expr::{CondKind, Int, IntField, TextTest};
+
+impl Checker<'_> {
+    /// A call of the function `name`, on `target` where it is called as a method; all of it stands at `range`.
+    pub(super) fn function(
+        &mut self,
+        name: &str,
+        target: Option<&IdedExpr>,
+        arguments: &[IdedExpr],
+        range: Range<usize>,
+    ) -> Checked<Typed> {
+        let test = match name {
+            "startsWith" => TextTest::StartsWith,
+            "endsWith" => TextTest::EndsWith,
+            "contains" => TextTest::Contains,
+            "size" => return self.size(target, arguments, range),
+            "has" if target.is_some() => return self.bits(target, arguments, range),
+            _ => return self.note(no_function(self.names, name, target.is_some(), range)),
+        };
+        let (Some(target), [argument]) = (target, arguments) else {
+            let fault = Fault::new(range, format!("`{name}` is called on one string, with one"));
+            return self.note(fault.help(format!("write `path.{name}(\"…\")`")));
+        };
+        let ranges = (self.spans.of(target), self.spans.of(argument));
+        let (target, argument) = (self.typed(target), self.typed(argument));
+        let field = match target? {
+            Typed::Text(Text::Field(field)) => field,
+            Typed::Text(Text::Literal(_)) => {
+                return self.unsupported(ranges.0, &format!("`{name}` on a literal is"), "");
+            }
+            other => {
+                let label = format!("this is {}", other.name());
+                return self.note(Fault::new(ranges.0, format!("`{name}` works on strings")).label(label));
+            }
+        };
+        match argument? {
+            Typed::Text(Text::Literal(bytes)) => Ok(Typed::Bool(self.text(test, field, bytes, ranges.1)?)),
+            Typed::Text(Text::Field(_)) => {
+                self.unsupported(ranges.1, &format!("`{name}` of a field is"), "the argument must be a string literal")
+            }
+            other => {
+                let label = format!("this is {}", other.name());
+                self.note(Fault::new(ranges.1, format!("`{name}` takes a string")).label(label))
+            }
+        }
+    }
+
+    /// `size(text)` or `text.size()`
+    fn size(&mut self, target: Option<&IdedExpr>, arguments: &[IdedExpr], range: Range<usize>) -> Checked<Typed> {
+        let (([text], None) | ([], Some(text))) = (arguments, target) else {
+            let fault = Fault::new(range, "`size` is called on one string");
+            return self.note(fault.help("write `size(path)` or `path.size()`"));
+        };
+        let at = self.spans.of(text);
+        match self.typed(text)? {
+            Typed::Text(Text::Field(field)) => Ok(Typed::Int(Int::Field(IntField::length(field)))),
+            Typed::Text(Text::Literal(bytes)) => Ok(Typed::Int(Int::Const(i64::try_from(bytes.len()).unwrap_or(0)))),
+            other => {
+                let label = format!("this is {}", other.name());
+                self.note(Fault::new(at, "`size` works on strings").label(label))
+            }
+        }
+    }
+
+    /// `integer.has(bits)`
+    fn bits(&mut self, target: Option<&IdedExpr>, arguments: &[IdedExpr], range: Range<usize>) -> Checked<Typed> {
+        let (Some(target), [argument]) = (target, arguments) else {
+            let fault = Fault::new(range, "`has` is called on one integer, with one");
+            return self.note(fault.help("write `mode.has(S_IWOTH)`"));
+        };
+        let ranges = (self.spans.of(target), self.spans.of(argument));
+        let (target, argument) = (self.typed(target), self.typed(argument));
+        let field = match target? {
+            Typed::Int(Int::Field(field)) => field,
+            Typed::Int(Int::Const(_)) => return self.unsupported(ranges.0, "`has` on a literal is", ""),
+            other => {
+                let label = format!("this is {}", other.name());
+                return self.note(Fault::new(ranges.0, "`has` works on integers").label(label));
+            }
+        };
+        match argument? {
+            Typed::Int(Int::Const(0)) => {
+                self.note(Fault::new(ranges.1, "`has(0)` always holds").label("no bit is asked for"))
+            }
+            Typed::Int(Int::Const(bits)) => Ok(Typed::Bool(CondKind::Bits(field, bits))),
+            Typed::Int(Int::Field(_)) => {
+                self.unsupported(ranges.1, "`has` of a field is", "the argument must be a literal or a constant")
+            }
+            other => {
+                let label = format!("this is {}", other.name());
+                self.note(Fault::new(ranges.1, "`has` takes an integer").label(label))
+            }
+        }
+    }
+
+    /// A test of `field` against a literal at `range`.
+    pub(super) fn text(
+        &mut self,
+        test: TextTest,
+        field: &'static Field,
+        bytes: Vec<u8>,
+        range: Range<usize>,
+    ) -> Checked<CondKind> {
+        self.fits(field, &bytes, range)?;
+        Ok(match test {
+            TextTest::StartsWith | TextTest::EndsWith | TextTest::Contains if bytes.is_empty() => CondKind::Const(true),
+            _ => CondKind::Text(test, field, bytes),
+        })
+    }
+
+    /// Whether `field` could hold the literal at all.
+    pub(super) fn fits(&mut self, field: &Field, bytes: &[u8], range: Range<usize>) -> Checked<()> {
+        let kept = capacity(field);
+        if bytes.len() <= kept {
+            return Ok(());
+        }
+        let message = format!("`{}` can never be this", field.name);
+        let label = format!("{} bytes; the first {kept} of the field are kept", bytes.len());
+        self.note(Fault::new(range, message).label(label))
+    }
+}
+
+/// How many bytes of a string field are kept.
+const fn capacity(field: &Field) -> usize {
+    match field.kind {
+        Kind::Text(capacity) => capacity,
+        Kind::U32 | Kind::U64 | Kind::Bool => 0,
+    }
+}

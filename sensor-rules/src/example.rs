@@ -1,0 +1,140 @@
+//! The tests that rules carry: events written down field by field.
+
+use sensor_common::{
+    event::Event,
+    field::{Field, Kind},
+    record::{Record, TEXT_MAX, Text as RecordText},
+};
+
+use crate::{
+    condition::{nearest, quoted_list},
+    diagnostic::Diagnostic,
+    file::unknown_key,
+    rule::Example,
+    text::Text,
+    yaml::{Entry, Node, Value},
+};
+
+/// Reads the value of the key `tests` of a rule for `events`; what is wrong goes to `problems`.
+pub fn read(text: &Text<'_>, node: &Node, events: &[Event], problems: &mut Vec<Diagnostic>) -> Vec<Example> {
+    let Value::Map(entries) = &node.value else {
+        let message =
+            format!("`tests` is a map with the keys `match` and `no_match`, and this is {}", node.value.kind());
+        problems.push(text.problem(&node.range, message));
+        return Vec::new();
+    };
+    let mut examples = Vec::new();
+    for entry in entries {
+        let matches = match entry.key.as_str() {
+            "match" => true,
+            "no_match" => false,
+            _ => {
+                problems.push(unknown_key(text, entry, &["match", "no_match"]));
+                continue;
+            }
+        };
+        let Value::List(nodes) = &entry.node.value else {
+            let message = format!("`{}` is a list of events, and this is {}", entry.key, entry.node.value.kind());
+            problems.push(text.problem(&entry.key_range, message));
+            continue;
+        };
+        for node in nodes {
+            match example(text, node, events, matches) {
+                Ok(example) => examples.push(example),
+                Err(found) => problems.extend(found),
+            }
+        }
+    }
+    examples
+}
+
+/// One test.
+fn example(text: &Text<'_>, node: &Node, events: &[Event], matches: bool) -> Result<Example, Vec<Diagnostic>> {
+    let Value::Map(entries) = &node.value else {
+        let message = format!("a test is a map of fields, such as {{path: /tmp/f}}, and this is {}", node.value.kind());
+        return Err(vec![text.problem(&node.range, message)]);
+    };
+    let event = event(text, node, entries, events).map_err(|problem| vec![*problem])?;
+    let mut bytes = *Record::EMPTY.as_bytes();
+    let mut problems = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.key != "event") {
+        if let Err(problem) = set(text, entry, event, &mut bytes) {
+            problems.push(*problem);
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut record = Record::from_bytes(&bytes).unwrap_or(Record::EMPTY);
+    record.head.event = event as u32;
+    Ok(Example { event, record: Box::new(record), matches, place: text.place(node.range.start) })
+}
+
+/// The event of a test: named where the rule has several.
+fn event(text: &Text<'_>, node: &Node, entries: &[Entry], events: &[Event]) -> Result<Event, Box<Diagnostic>> {
+    let stated = entries.iter().find(|entry| entry.key == "event");
+    let names = || quoted_list(events.iter().map(|event| event.name()));
+    match (stated, events) {
+        (None, [only]) => Ok(*only),
+        (None, _) => {
+            let help = format!("add `event:` with one of {}", names());
+            let problem = text.problem(&node.range, "this test does not say which event it is");
+            Err(Box::new(Diagnostic { help: Some(help), ..problem }))
+        }
+        (Some(entry), _) => {
+            let name = if let Value::Text(name) = &entry.node.value { name.as_str() } else { "" };
+            events.iter().copied().find(|event| event.name() == name).ok_or_else(|| {
+                let problem = text.problem(&entry.node.range, "the rule is not for this event");
+                Box::new(Diagnostic { help: Some(format!("it is for {}", names())), ..problem })
+            })
+        }
+    }
+}
+
+/// Writes one field of a test into the bytes of its record.
+fn set(text: &Text<'_>, entry: &Entry, event: Event, record: &mut [u8]) -> Result<(), Box<Diagnostic>> {
+    let Some(field) = Field::of(event).find(|field| field.name == entry.key) else {
+        let names = || Field::of(event).map(|field| field.name);
+        let problem = text.problem(&entry.key_range, format!("no field `{}` on {}", entry.key, event.name()));
+        let problem =
+            problem.meant(nearest(&entry.key, names()), || format!("its fields are {}", quoted_list(names())));
+        return Err(Box::new(problem));
+    };
+    let Some(bytes) = encoded(field.kind, &entry.node.value) else {
+        let range = &entry.node.range;
+        let message = format!("`{}` is {}, and this is {}", field.name, type_name(field.kind), entry.node.value.kind());
+        return Err(Box::new(text.problem(range, message)));
+    };
+    if let Some(place) = record.get_mut(field.offset..field.offset + bytes.len()) {
+        place.copy_from_slice(&bytes);
+    }
+    Ok(())
+}
+
+/// `value` as a field of this kind lies in the record; `None` where it is no value of that kind.
+fn encoded(kind: Kind, value: &Value) -> Option<Vec<u8>> {
+    match (kind, value) {
+        (Kind::U32, Value::Int(value)) => Some(u32::try_from(*value).ok()?.to_ne_bytes().to_vec()),
+        (Kind::U64, Value::Int(value)) => Some(value.to_ne_bytes().to_vec()),
+        (Kind::Bool, Value::Bool(value)) => Some(u32::from(*value).to_ne_bytes().to_vec()),
+        (Kind::Text(capacity), Value::Text(value)) => {
+            let mut kept: RecordText<TEXT_MAX> = RecordText::EMPTY;
+            kept.set(value.as_bytes());
+            let length = kept.as_bytes().len().min(capacity);
+            let mut bytes = u32::try_from(length).ok()?.to_ne_bytes().to_vec();
+            bytes.extend(kept.full.to_ne_bytes());
+            bytes.extend(kept.as_bytes().iter().take(length));
+            Some(bytes)
+        }
+        _ => None,
+    }
+}
+
+const fn type_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::U32 => "an integer from 0 to 4294967295",
+        Kind::U64 => "an integer",
+        Kind::Bool => "a boolean",
+        Kind::Text(_) => "text (put it in quotes)",
+    }
+}

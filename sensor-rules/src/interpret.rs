@@ -1,0 +1,87 @@
+//! The reference: conditions on the CEL interpreter.
+
+use std::collections::HashMap;
+
+use cel::{Context, Value, extractors::This};
+use sensor_common::{
+    event::Event,
+    field::{Field, Kind},
+    record::Record,
+    verdict::Verdict,
+};
+
+use crate::rule::{Rule, RuleSet};
+
+/// The interpreter could not evaluate a condition that was checked: a defect of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("rule `{rule}`: the CEL interpreter failed on `{condition}`: {reason}")]
+pub struct InterpretError {
+    /// Id of the rule.
+    pub rule: String,
+    /// Its condition.
+    pub condition: String,
+    /// The interpreter's words.
+    pub reason: String,
+}
+
+/// Judges `record` as an event of kind `event` by all rules, in the interpreter.
+///
+/// # Errors
+/// A condition that passed the checks and fails at run time: a defect of ours, or a rule that was read with
+/// [`Options::skip_checks`](crate::Options::skip_checks).
+pub fn interpret(rules: &RuleSet, event: Event, record: &Record) -> Result<Verdict, InterpretError> {
+    let context = context(event, record);
+    let mut verdict = Verdict::NONE;
+    for (number, rule) in (0..).zip(rules.rules()) {
+        if rule.events.contains(&event) && holds(rule, &context)? {
+            verdict.add(number, rule.action);
+        }
+    }
+    Ok(verdict)
+}
+
+fn holds(rule: &Rule, context: &Context<'_, '_>) -> Result<bool, InterpretError> {
+    let failed = |reason: String| InterpretError { rule: rule.id.clone(), condition: rule.condition.clone(), reason };
+    match context.resolve(&rule.checked.expr) {
+        Ok(Value::Bool(holds)) => Ok(holds),
+        Ok(other) => Err(failed(format!("it is not a boolean but {other:?}"))),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// The fields that `event` carries, as variables: `process.exe` is the member `exe` of the map `process`.
+fn context(event: Event, record: &Record) -> Context<'static, 'static> {
+    let mut context = Context::default();
+    // No such function is declared yet, so it is added.
+    let _ = context.add_function("has", |This(number): This<i64>, bits: i64| number & bits == bits);
+    let mut groups: HashMap<&str, HashMap<String, Value>> = HashMap::new();
+    for field in Field::of(event) {
+        let value = value(field, record);
+        match field.name.split_once('.') {
+            Some((group, member)) => {
+                groups.entry(group).or_default().insert(member.to_owned(), value);
+            }
+            None => context.add_variable_from_value(field.name, value),
+        }
+    }
+    for (group, members) in groups {
+        context.add_variable_from_value(group, members);
+    }
+    context
+}
+
+/// The value of a field; a string's bytes each become the character of that number.
+fn value(field: &Field, record: &Record) -> Value {
+    let bytes = record.as_bytes().get(field.offset..field.offset + field.kind.size()).unwrap_or_default();
+    let word = |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_ne_bytes);
+    match field.kind {
+        Kind::U32 => Value::Int(i64::from(word(0))),
+        Kind::U64 => Value::Int(bytes.try_into().map_or(0, i64::from_ne_bytes)),
+        Kind::Bool => Value::Bool(word(0) != 0),
+        Kind::Text(_) => {
+            let text = bytes.get(8..).unwrap_or_default();
+            let kept = text.get(..word(0) as usize).unwrap_or(text);
+            Value::from(kept.iter().copied().map(char::from).collect::<String>())
+        }
+    }
+}

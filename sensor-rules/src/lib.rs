@@ -1,0 +1,32 @@
+//! The rule language, from text to eBPF, as a pure library: it opens no file and calls no kernel.
+//!
+//! ```text
+//! rules/*.yaml ─► file ─► check ─► plan ─► emit ─► object
+//!    text         YAML    typed    needs    asm     one ELF per hook
+//!                          └────► interpret: the same condition on the CEL interpreter, the reference
+//! ```
+//!
+//! [`check`] is the only road to a [`RuleSet`]; [`compile`] and [`interpret`] take nothing else.
+
+mod align;
+mod check;
+mod compile;
+mod condition;
+mod definitions;
+mod diagnostic;
+mod example;
+mod expr;
+mod file;
+mod interpret;
+mod rule;
+mod scalar;
+mod source;
+mod text;
+mod yaml;
+
+pub use check::check;
+pub use compile::{Object, Origin, Program, RECORD_MAP, Target, compile};
+pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Other};
+pub use interpret::{InterpretError, interpret};
+pub use rule::{Example, Rule, RuleSet, Severity};
+pub use source::{Options, Place, Source};

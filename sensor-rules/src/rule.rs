@@ -1,0 +1,140 @@
+//! Rules that were checked.
+
+use std::{collections::BTreeMap, fmt};
+
+use sensor_common::{
+    event::{Event, Groups},
+    record::Record,
+    verdict::Action,
+};
+
+use crate::{align::Alignment, condition::Checked, expr::Cond, source::Place, text::Text};
+
+/// How much a match matters to whoever reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// For context only.
+    Informational,
+    /// Unusual.
+    Low,
+    /// Worth a look.
+    Medium,
+    /// Probably an attack.
+    High,
+    /// An attack.
+    Critical,
+}
+
+impl Severity {
+    /// All severities, mildest first.
+    pub const ALL: &'static [Self] = &[Self::Informational, Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The name in rule files and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Informational => "informational",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// One rule. Its number in the generation is its index in [`RuleSet::rules`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Rule {
+    /// Unique in the rule set; `[a-z0-9-]`.
+    pub id: String,
+    /// One line for people.
+    pub title: String,
+    /// More for people.
+    pub description: Option<String>,
+    /// How much a match matters.
+    pub severity: Severity,
+    /// MITRE ATT&CK techniques, such as `T1059.004`.
+    pub attack: Vec<String>,
+    /// Where to read on.
+    pub references: Vec<String>,
+    /// The events it judges: at least one, each once, in the order of [`Event::ALL`].
+    pub events: Vec<Event>,
+    /// What it asks for on a match.
+    pub action: Action,
+    /// The condition, as CEL text.
+    pub condition: String,
+    /// The named conditions that silence the rule, as CEL text.
+    pub exceptions: Vec<(String, String)>,
+    /// Where the rule begins.
+    pub place: Place,
+    /// Where the condition begins.
+    pub condition_place: Place,
+    /// Its own tests.
+    pub examples: Vec<Example>,
+    /// The condition after the checks, and that no exception holds.
+    pub(crate) checked: Checked,
+    /// Where the parts of the condition stand.
+    pub(crate) origins: Lines,
+}
+
+/// One test that a rule carries: an event that it must match, or must not.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Example {
+    /// The event.
+    pub event: Event,
+    /// The record of that event; fields that the test does not name are zero, false or empty.
+    pub record: Box<Record>,
+    /// Whether the rule must match it.
+    pub matches: bool,
+    /// Where the test stands.
+    pub place: Place,
+}
+
+/// Rules of which every one was checked: made by [`check`](crate::check) only.
+#[derive(Clone, Debug)]
+pub struct RuleSet {
+    pub(crate) rules: Vec<Rule>,
+}
+
+impl RuleSet {
+    /// All rules; a rule's index is its number in verdicts.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The field groups that the rules for `event` read, with [`Groups::JUDGED`] where there are any rules.
+    pub fn needs(&self, event: Event) -> Groups {
+        let rules = self.rules.iter().filter(|rule| rule.events.contains(&event));
+        rules.fold(Groups::NONE, |needs, rule| needs.with(rule.checked.cond.groups()).with(Groups::JUDGED))
+    }
+}
+
+/// Where the parts of a condition stand in the rule file, by where they start in the condition's text, behind which its
+/// exceptions are thought to follow: what is needed of
+/// the file once it is gone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lines(BTreeMap<usize, (Place, String)>);
+
+impl Lines {
+    /// Adds the places of all parts of `cond`, which is going to be moved by `by`.
+    pub fn add(&mut self, text: &Text<'_>, alignment: &Alignment, cond: &Cond, by: usize) {
+        let at = alignment.range(&cond.range).start;
+        self.0.entry(by + cond.range.start).or_insert_with(|| (text.place(at), text.line_text(at).to_owned()));
+        for part in cond.parts() {
+            self.add(text, alignment, part, by);
+        }
+    }
+
+    /// The place of the part that starts at byte `start` of the condition, and its line, trimmed.
+    pub fn get(&self, start: usize) -> Option<&(Place, String)> {
+        self.0.get(&start)
+    }
+}

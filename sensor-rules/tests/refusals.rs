@@ -1,0 +1,323 @@
+//! What is wrong is refused: in words, at its place, all at once.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::time::{Duration, Instant};
+
+use sensor_rules::{Diagnostic, Diagnostics, Options, Source, check};
+
+fn source(text: impl Into<Vec<u8>>) -> Source {
+    Source { name: "test.yaml".into(), text: text.into() }
+}
+
+fn problems(text: impl Into<Vec<u8>>) -> Vec<Diagnostic> {
+    check(&[source(text)], Options::default()).expect_err("there is a problem").0
+}
+
+/// The one problem of a file.
+fn problem(text: impl Into<Vec<u8>>) -> Diagnostic {
+    let mut problems = problems(text);
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    problems.remove(0)
+}
+
+/// A file whose one rule, for `on`, has this condition, in quotes, from line 6, column 17 on.
+fn with(on: &str, condition: &str) -> String {
+    let quoted = condition.replace('\'', "''");
+    format!("rules:\n  - id: x\n    title: x\n    severity: low\n    on: {on}\n    condition: '{quoted}'\n")
+}
+
+/// The message, the text at the caret, and the help for a condition on `fifo.open`.
+fn refused(condition: &str) -> (String, String, String) {
+    let problem = problem(with("fifo.open", condition));
+    let excerpt = problem.excerpt.clone().unwrap();
+    assert_eq!(problem.place.line, 6, "{problem}");
+    (problem.message, excerpt.text[excerpt.start..excerpt.end].to_owned(), problem.help.unwrap_or_default())
+}
+
+#[test]
+fn names_are_explained() {
+    let (message, caret, _) = refused("pth == \"x\"");
+    assert_eq!((message.as_str(), caret.as_str()), ("no field `pth` on fifo.open; did you mean `path`?", "pth"));
+    let (message, caret, help) = refused("reads && payload == \"x\"");
+    assert_eq!((message.as_str(), caret.as_str()), ("fifo.open does not carry the field `payload`", "payload"));
+    assert_eq!(help, "`payload` is carried by `fifo.payload` and `pipe.payload`");
+    let (message, caret, help) = refused("process == \"x\"");
+    assert_eq!((message.as_str(), caret.as_str()), ("`process` is a group of fields, not a field", "process"));
+    assert!(help.contains("`process.exe`"), "{help}");
+    let (message, caret, _) = refused("process.exec == \"x\"");
+    assert_eq!(
+        (message.as_str(), caret.as_str()),
+        ("no field `process.exec` on fifo.open; did you mean `process.exe`?", "process.exec")
+    );
+    let (message, caret, _) = refused("path.startWith(\"x\")");
+    assert_eq!(
+        (message.as_str(), caret.as_str()),
+        ("no function `startWith`; did you mean `startsWith`?", "path.startWith(\"x\")")
+    );
+}
+
+#[test]
+fn types_are_checked() {
+    for (condition, expected, at) in [
+        ("path == 5", "a string is compared with an integer", "=="),
+        ("reads == \"x\"", "a boolean is compared with a string", "=="),
+        ("path", "a condition is expected here", "path"),
+        ("process.pid && reads", "a condition is expected here", "process.pid"),
+        ("!process.pid", "a condition is expected here", "process.pid"),
+        ("path.startsWith(5)", "`startsWith` takes a string", "5"),
+        ("process.pid.startsWith(\"x\")", "`startsWith` works on strings", "process.pid"),
+        (
+            "path.startsWith(\"a\", \"b\")",
+            "`startsWith` is called on one string, with one",
+            "path.startsWith(\"a\", \"b\")",
+        ),
+        ("reads ? path : writes", "a condition is expected here", "path"),
+        ("path ? reads : writes", "a condition is expected here", "path"),
+        ("size(mode) == 5", "`size` works on strings", "mode"),
+        ("path.size(5) == 5", "`size` is called on one string", "path.size(5)"),
+        ("size() == 5", "`size` is called on one string", "size()"),
+        ("path.has(5)", "`has` works on integers", "path"),
+        ("mode.has(\"x\")", "`has` takes an integer", "\"x\""),
+        ("mode.has(0)", "`has(0)` always holds", "0"),
+        ("mode.has(1, 2)", "`has` is called on one integer, with one", "mode.has(1, 2)"),
+        ("mode.has(S_IWOHT)", "no field `S_IWOHT` on fifo.open; did you mean `S_IWOTH`?", "S_IWOHT"),
+        ("path in [\"a\", 5]", "the list must hold string literals only", "5"),
+        ("process.pid in [process.tid]", "the list must hold integer literals only", "process.tid"),
+        ("process.comm == \"12345678901234567\"", "`process.comm` can never be this", "\"12345678901234567\""),
+    ] {
+        let (message, caret, _) = refused(condition);
+        assert_eq!((message.as_str(), caret.as_str()), (expected, at), "{condition}");
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    for (condition, name) in [
+        ("path.matches(\"x\")", "`matches`"),
+        ("has(process.exe)", "`has`"),
+        ("5.has(1)", "`has` on a literal"),
+        ("mode.has(process.pid)", "`has` of a field"),
+        ("[1].exists(x, x == 1)", "`exists`"),
+        ("process.pid == 1u", "unsigned"),
+        ("process.pid == 1.5", "floating-point"),
+        ("path == b\"x\"", "bytes literal"),
+        ("{1: 2} == {1: 2}", "map literal"),
+        ("path < \"x\"", "order of strings"),
+        ("reads < writes", "order of booleans"),
+        ("process.pid + 1 == 2", "arithmetic"),
+        ("-process.pid == 2", "arithmetic"),
+        ("path[0] == 2", "indexing"),
+        ("path == null", "`null`"),
+        ("path in process.exe", "anything but a list"),
+        ("reads in [true]", "`in` on booleans"),
+        ("path.startsWith(process.exe)", "`startsWith` of a field"),
+        ("\"abc\".contains(\"b\")", "`contains` on a literal"),
+        ("path == \"\\xff\"", "escape `\\xff`"),
+        ("int(path) == 5", "`int`"),
+    ] {
+        let problems = problems(with("fifo.open", condition));
+        let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert!(
+            messages.iter().any(|message| message.contains(name) && message.contains("not supported")),
+            "{condition}: {messages:?}"
+        );
+    }
+}
+
+#[test]
+fn syntax_errors_are_placed_and_explained() {
+    for (condition, message, caret, help) in [
+        ("path = \"x\"", "syntax error: `=` is not expected here", "=", "equality is written `==`"),
+        ("reads and writes", "syntax error: `and` is not expected here", "and", "write `&&`"),
+        ("reads &&", "the condition ends too early", "&", ""),
+        ("(reads", "the condition ends too early", "s", ""),
+        ("path == \"x", "this string has no end", "\"x", ""),
+        (
+            "process.pid == 9223372036854775808",
+            "`9223372036854775808` does not fit into a 64-bit integer",
+            "9223372036854775808",
+            "",
+        ),
+    ] {
+        let found = refused(condition);
+        assert_eq!((found.0.as_str(), found.1.as_str(), found.2.as_str()), (message, caret, help), "{condition}");
+    }
+}
+
+#[test]
+fn places_are_exact_in_every_style_of_yaml() {
+    let head = "rules:\n- id: x\n  title: x\n  severity: low\n  on: fifo.open\n  condition: ";
+    for (style, line, column) in [
+        ("reads && pth == \"é\"", 6, 23),
+        ("'path == ''é'' && pth == \"x\"'", 6, 32),
+        ("\"path == \\\"é\\\" && pth == 'x'\"", 6, 32),
+        ("|\n    reads &&\n      pth == 'x'", 8, 7),
+        (">-\n    reads &&\n    pth == 'x'\n", 8, 5),
+        ("reads &&\n    pth == \"x\"", 7, 5),
+    ] {
+        let problem = problem(format!("{head}{style}\n"));
+        assert_eq!((problem.place.line, problem.place.column), (line, column), "{problem}");
+        assert_eq!(problem.rule.as_deref(), Some("x"));
+    }
+}
+
+#[test]
+fn all_problems_of_all_files_come_at_once() {
+    let first = source(
+        "rules:\n- id: a\n  titel: x\n  severity: hgh\n  on: fifo.opn\n  condition: reads\n- id: B\n  title: x\n",
+    );
+    let second = source(with("fifo.open", "pth == \"x\" || exe == \"y\" || path == 5"));
+    let Diagnostics(problems) = check(&[first, second, source("rules: [")], Options::default()).unwrap_err();
+    let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    for expected in [
+        "no key `titel` here; did you mean `title`?",
+        "no severity `hgh`",
+        "no event `fifo.opn`; did you mean `fifo.open`?",
+        "this is not a rule id",
+        "this rule has no key `on`",
+        "no field `pth`",
+        "no field `exe`",
+        "a string is compared",
+        "not valid YAML",
+    ] {
+        assert!(messages.iter().any(|message| message.contains(expected)), "{expected}: {messages:#?}");
+    }
+}
+
+#[test]
+fn duplicate_ids_name_both_places() {
+    let rule = with("fifo.open", "reads");
+    let other = Source { name: "other.yaml".into(), text: rule.clone().into() };
+    let Diagnostics(problems) = check(&[source(rule), other], Options::default()).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].place.to_string(), "other.yaml:2:9");
+    assert_eq!(problems[0].other.as_ref().unwrap().place.to_string(), "test.yaml:2:9");
+    let text = problems[0].to_string();
+    assert!(text.contains("other.yaml:2:9") && text.contains("test.yaml:2:9"), "{text}");
+}
+
+#[test]
+fn a_problem_is_shown_with_its_line_and_a_caret() {
+    let shown = problem(with("fifo.open", "pth == \"x\"")).to_string();
+    let expected = "error: rule `x`: no field `pth` on fifo.open; did you mean `path`?\n --> test.yaml:6:17\n  |\n6 |     condition: \
+                    'pth == \"x\"'\n  |                 ^^^";
+    assert_eq!(shown, expected);
+    let long = problem(with("fifo.open", &format!("path == \"{}\" && pth == \"x\"", "y".repeat(250)))).to_string();
+    assert!(long.contains("test.yaml:6:281") && long.contains("^^^") && long.len() < 600, "{long}");
+}
+
+#[test]
+fn exceptions_are_checked_as_conditions_are() {
+    let text =
+        with("fifo.open", "reads") + "    exceptions:\n      tool: pth == 'x'\n      other: 5\n      last: writes &&\n";
+    let found: Vec<_> = problems(text).iter().map(|one| (one.place.to_string(), one.message.clone())).collect();
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found[0].0, "test.yaml:8:13");
+    assert!(found[0].1.contains("did you mean `path`?"), "{found:?}");
+    assert!(found[1].1.contains("the exception must be text"), "{found:?}");
+    assert!(found[2].1.contains("ends too early"), "{found:?}");
+    assert!(problem(with("fifo.open", "reads") + "    exceptions: [x]\n").message.contains("is a map from names"));
+}
+
+#[test]
+fn an_exception_silences_its_rule() {
+    let text = with("fifo.open", "reads") + "    exceptions:\n      a: path == \"/a\"\n      b: mode.has(S_IWOTH)\n";
+    let rules = check(&[source(text)], Options::default()).unwrap();
+    let mut record = sensor_common::record::Record::EMPTY;
+    record.object.reads = 1;
+    let matched = |record: &_| {
+        sensor_rules::interpret(&rules, sensor_common::event::Event::FifoOpen, record).unwrap().matched > 0
+    };
+    assert!(matched(&record));
+    record.object.mode = 0o602;
+    assert!(!matched(&record));
+    record.object.mode = 0o600;
+    record.object.path.set(b"/a");
+    assert!(!matched(&record));
+}
+
+#[test]
+fn blocking_needs_a_hook_that_can_deny() {
+    let text = with("[fifo.payload, fifo.open]", "true") + "    action: block\n";
+    assert_eq!(problem(text).message, "fifo.payload cannot be blocked");
+}
+
+#[test]
+fn files_that_are_no_rule_files() {
+    assert!(check(&[], Options::default()).unwrap_err().to_string().contains("no rule files"));
+    for (text, expected) in [
+        ("", "holds no rules"),
+        ("# nothing\n", "holds no rules"),
+        ("rules: []\n", "no rules in this list"),
+        ("rules:\n", "no rules in this list"),
+        ("- a\n", "is a list"),
+        ("rule: []\n", "did you mean `rules`?"),
+        ("rules: [\n", "not valid YAML"),
+        ("rules: {}\n", "`rules` is a map"),
+        ("rules: [5]\n", "a rule is a map"),
+        ("a: 1\na: 2\n", "duplicate"),
+    ] {
+        let problems = problems(text);
+        assert!(problems[0].message.contains(expected), "{text:?}: {}", problems[0].message);
+    }
+    let problem = problem(b"rules:\n- id: \xff\n".as_slice());
+    assert_eq!((problem.place.line, problem.place.column), (2, 7));
+    assert!(problem.message.contains("not UTF-8"), "{problem}");
+}
+
+#[test]
+fn a_tag_is_not_mistaken_for_a_condition() {
+    let text = "rules:\n- id: x\n  title: x\n  severity: low\n  on: fifo.open\n  condition: !reads && writes\n";
+    let problem = problem(text);
+    assert!(problem.message.contains("a tag"), "{problem}");
+    assert_eq!((problem.place.line, problem.place.column), (6, 14));
+}
+
+#[test]
+fn hostile_files_are_refused_quickly() {
+    let started = Instant::now();
+    assert!(problem(vec![b'a'; 10 << 20]).message.contains("10485760 bytes"));
+    assert!(problem(with("fifo.open", &"(".repeat(10_000))).message.contains("nested deeper"));
+    assert!(
+        problem(with("fifo.open", &format!("{}reads{}", "(".repeat(10_000), ")".repeat(10_000))))
+            .message
+            .contains("nested")
+    );
+    assert!(problem(with("fifo.open", &format!("path{}", ".a".repeat(10_000)))).message.contains("in a row"));
+    let bomb: Vec<_> = (1..30).map(|n| format!("a{n}: &a{n} [*a{}, *a{}]\n", n - 1, n - 1)).collect();
+    assert!(problems(format!("a0: &a0 [x, x]\n{}rules: *a29\n", bomb.concat()))[0].message.contains("not valid YAML"));
+    assert!(problems(format!("rules: {}", "[".repeat(100_000)))[0].message.contains("not valid YAML"));
+    assert!(problems("rules:\n".to_owned() + &"- {}\n".repeat(50_000)).len() <= 101);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[test]
+fn tests_of_rules_are_checked_too() {
+    let with_tests =
+        |tests: &str| with("[fifo.open, fifo.create]", "path == \"x\"") + "    tests:\n      match: [" + tests + "]\n";
+    for (tests, expected) in [
+        ("{path: x}", "does not say which event"),
+        ("{event: pipe.read}", "not for this event"),
+        ("{event: fifo.open, pth: x}", "did you mean `path`?"),
+        ("{event: fifo.create, reads: true}", "no field `reads` on fifo.create"),
+        ("{event: fifo.open, path: 5}", "`path` is text"),
+        ("{event: fifo.open, process.pid: -1}", "`process.pid` is an integer from 0"),
+        ("{event: fifo.open, reads: yes}", "`reads` is a boolean"),
+        ("5", "a test is a map"),
+    ] {
+        let message = problem(with_tests(tests)).message;
+        assert!(message.contains(expected), "{tests}: {message}");
+    }
+}
+
+#[test]
+fn unchecked_fields_are_for_tests_only() {
+    let text = with("fifo.open", "field21 == 1") + "    unchecked_fields: [field21]\n";
+    assert!(problems(text.clone()).iter().any(|problem| problem.message.contains("for tests only")));
+    let rules = check(&[source(text)], Options { skip_checks: true }).unwrap();
+    let objects = sensor_rules::compile(&rules, sensor_rules::Target::Hook(sensor_common::event::Mode::Lsm)).unwrap();
+    let program = &objects[0].programs[0];
+    let origin = (0..program.instructions).rev().find_map(|instruction| program.origin(instruction)).unwrap();
+    assert_eq!((origin.rule.as_str(), origin.place.line, origin.place.column), ("x", 6, 17));
+}
