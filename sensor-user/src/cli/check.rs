@@ -1,0 +1,64 @@
+//! `creance check`: are these rules sound?
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+};
+
+use clap::Args;
+use sensor_rules::{Diagnostics, Options, RuleSet, Source};
+
+use super::Done;
+use crate::sources;
+
+/// Check rules without a daemon: syntax, fields, types
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Rule files, or directories with rule files (*.yaml)
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+}
+
+impl Check {
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        let sources = sources::read(&self.paths)?;
+        let Some(rules) = checked(&sources)? else { return Ok(Done::Badly) };
+        let count = rules.rules().len();
+        writeln!(
+            out,
+            "{count} rule{} in {} file{}: no problem found",
+            plural(count),
+            sources.len(),
+            plural(sources.len())
+        )?;
+        Ok(Done::Well)
+    }
+}
+
+/// The rules, or `None` after their problems have been shown.
+///
+/// # Errors
+/// When the sources hold no rule at all.
+pub(super) fn checked(sources: &[Source]) -> anyhow::Result<Option<RuleSet>> {
+    match sensor_rules::check(sources, Options::default()) {
+        Ok(rules) => {
+            anyhow::ensure!(!rules.rules().is_empty(), "there is no rule in these files");
+            Ok(Some(rules))
+        }
+        Err(diagnostics) => {
+            show(&diagnostics);
+            Ok(None)
+        }
+    }
+}
+
+/// Shows problems on standard error, in colour where that is a terminal.
+pub(super) fn show(diagnostics: &Diagnostics) {
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let _ = writeln!(io::stderr(), "{}", diagnostics.render(colour));
+}
+
+/// The ending of a noun of which there are `count`.
+pub(super) const fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

@@ -1,0 +1,109 @@
+//! `creance doctor`: what does this host offer?
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::Done;
+use crate::kernel::probe::{Finding, Host};
+
+/// Show what this host's kernel offers, what is missing, and what can be done without it
+#[derive(Args, Debug)]
+pub struct Doctor {}
+
+impl Doctor {
+    #[expect(clippy::unused_self, reason = "as every command")]
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        let host = Host::probe();
+        report(out, &host)?;
+        Ok(if host.can_start() { Done::Well } else { Done::Badly })
+    }
+}
+
+fn report(out: &mut impl Write, host: &Host) -> std::io::Result<()> {
+    writeln!(out, "kernel {}\n", host.kernel)?;
+    let general = [
+        ("root", &host.root),
+        ("BTF", &host.btf),
+        ("BPF LSM", &host.lsm),
+        ("programs", &host.programs),
+        ("ring buffer", &host.ring_buffer),
+        ("BPF file system", &host.bpffs),
+    ];
+    for (name, finding) in general {
+        line(out, name, finding)?;
+    }
+    writeln!(out)?;
+    for (hook, finding) in &host.hooks {
+        line(out, hook.name(), finding)?;
+    }
+    let events: Vec<_> = host.events().map(sensor_common::event::Event::name).collect();
+    writeln!(out)?;
+    match (host.can_start(), events.is_empty()) {
+        (true, false) if matches!(host.lsm, Finding::Yes(_)) => {
+            writeln!(out, "the daemon can run here; rules see {}, and can block", events.join(", "))
+        }
+        (true, false) => writeln!(
+            out,
+            "the daemon can run here, observing only: rules see {}, and nothing can be blocked",
+            events.join(", ")
+        ),
+        _ => writeln!(
+            out,
+            "the daemon cannot run here; rules can be checked and tested (`creance check`, `creance test`), but not put in force"
+        ),
+    }
+}
+
+fn line(out: &mut impl Write, name: &str, finding: &Finding) -> std::io::Result<()> {
+    let (mark, text) = match finding {
+        Finding::Yes(text) => ("yes", text),
+        Finding::No(text) => ("NO", text),
+        Finding::Unknown(text) => ("?", text),
+    };
+    writeln!(out, "{name:<16} {mark:<4} {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use sensor_common::event::Hook;
+
+    use super::*;
+
+    fn host(lsm: Finding) -> Host {
+        let yes = || Finding::Yes("there".into());
+        let hooks = Hook::ALL.iter().map(|hook| (*hook, yes())).collect();
+        Host {
+            kernel: "6.12".into(),
+            root: yes(),
+            btf: yes(),
+            lsm,
+            programs: yes(),
+            ring_buffer: yes(),
+            bpffs: yes(),
+            hooks,
+        }
+    }
+
+    fn text(host: &Host) -> String {
+        let mut out = Vec::new();
+        report(&mut out, host).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn says_what_can_be_done_with_and_without_the_lsm() {
+        let with = text(&host(Finding::Yes("bpf".into())));
+        assert!(with.contains("can run here; rules see fifo.create") && with.ends_with("and can block\n"), "{with}");
+        let without = text(&host(Finding::No("not active".into())));
+        assert!(
+            without.contains("observing only: rules see fifo.create") && without.ends_with("nothing can be blocked\n")
+        );
+    }
+
+    #[test]
+    fn says_what_is_left_where_nothing_runs() {
+        let host = Host { btf: Finding::No("none".into()), ..host(Finding::Yes("bpf".into())) };
+        assert!(text(&host).contains("cannot run here; rules can be checked"), "{}", text(&host));
+    }
+}

@@ -1,0 +1,30 @@
+//! `creance enforce`: carry verdicts out, or only report them.
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+
+use super::{Connection, Done};
+
+/// Carry verdicts to block and kill out (on), or only report them (off)
+#[derive(Args, Debug)]
+pub struct Enforce {
+    /// Whether to carry them out
+    switch: Switch,
+    #[command(flatten)]
+    daemon: Connection,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+impl Enforce {
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        let on = self.daemon.open()?.enforce(self.switch == Switch::On)?;
+        writeln!(out, "block and kill are {}", if on { "carried out" } else { "reported, not carried out" })?;
+        Ok(Done::Well)
+    }
+}

@@ -1,0 +1,42 @@
+//! `creance events`: what matched.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::{Connection, Done};
+use crate::event::{schema, summary};
+
+/// Show recent events, and with --follow those that come
+#[derive(Args, Debug)]
+pub struct Events {
+    /// Go on with events as they come
+    #[arg(long, short)]
+    follow: bool,
+    /// As JSON, one event per line (docs/events.md)
+    #[arg(long)]
+    json: bool,
+    /// Print docs/events.md, the description of the JSON, instead
+    #[arg(long, conflicts_with_all = ["follow", "json"])]
+    schema: bool,
+    #[command(flatten)]
+    daemon: Connection,
+}
+
+impl Events {
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        if self.schema {
+            write!(out, "{}", schema::events_markdown())?;
+            return Ok(Done::Well);
+        }
+        for line in self.daemon.open()?.events(self.follow)? {
+            let line = line?;
+            let text = if self.json { None } else { summary(&line) };
+            writeln!(out, "{}", text.unwrap_or(line))?;
+            if self.follow {
+                out.flush()?;
+            }
+        }
+        Ok(Done::Well)
+    }
+}

@@ -1,0 +1,115 @@
+//! The command line: one file per command.
+
+mod check;
+mod daemon;
+mod doctor;
+mod enforce;
+mod events;
+mod fields;
+mod push;
+mod rollback;
+mod status;
+mod test;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    control::{self, Client, client},
+    log::say,
+};
+
+/// An endpoint sensor: eBPF programs watch FIFOs and pipes, rules are pushed while it runs, and the kernel refuses bad ones.
+#[derive(Debug, Parser)]
+#[command(name = "creance", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused or failed: rules with problems, failed tests, a push that changed nothing, a daemon that cannot start
+  2  the command line is wrong
+  3  no daemon answers";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Daemon(daemon::Daemon),
+    Check(check::Check),
+    Test(test::Test),
+    Push(push::Push),
+    Status(status::Status),
+    Events(events::Events),
+    Rollback(rollback::Rollback),
+    Enforce(enforce::Enforce),
+    Fields(fields::Fields),
+    Doctor(doctor::Doctor),
+}
+
+/// How a command ended that did not fail to do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    /// As hoped.
+    Well,
+    /// Refused or failed, and all has been said.
+    Badly,
+}
+
+/// The daemon a command talks to.
+#[derive(Args, Debug)]
+struct Connection {
+    /// The daemon's control socket
+    #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
+    socket: PathBuf,
+}
+
+impl Connection {
+    fn open(&self) -> anyhow::Result<Client> {
+        Ok(Client::connect(&self.socket)?)
+    }
+}
+
+/// Runs the command that this process was started with.
+pub fn main() -> ExitCode {
+    let mut out = io::stdout().lock();
+    let result = Cli::parse().command.run(&mut out).and_then(|done| Ok(out.flush().map(|()| done)?));
+    match result {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::Badly) => ExitCode::from(1),
+        // `creance … | head`: the reader has what it wanted.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("{error:#}"));
+            let unreachable = matches!(error.downcast_ref(), Some(client::Error::Unreachable { .. }));
+            ExitCode::from(if unreachable { 3 } else { 1 })
+        }
+    }
+}
+
+impl Command {
+    fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        match self {
+            Self::Daemon(command) => command.run(),
+            Self::Check(command) => command.run(out),
+            Self::Test(command) => command.run(out),
+            Self::Push(command) => command.run(out),
+            Self::Status(command) => command.run(out),
+            Self::Events(command) => command.run(out),
+            Self::Rollback(command) => command.run(out),
+            Self::Enforce(command) => command.run(out),
+            Self::Fields(command) => command.run(out),
+            Self::Doctor(command) => command.run(out),
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,87 @@
+//! `creance push`: put rules in force.
+
+use std::{io::Write, path::PathBuf};
+
+use clap::Args;
+
+use super::{Connection, Done, check, check::plural};
+use crate::{
+    control::{
+        client,
+        protocol::{Pushed, Refused, Refuser},
+    },
+    log::say,
+    sources,
+};
+
+/// Put rules in force in the running daemon; a refused push changes nothing
+#[derive(Args, Debug)]
+pub struct Push {
+    /// Directories with rule files (*.yaml), or rule files: together they replace all that is in force
+    #[arg(required = true, value_name = "DIR")]
+    paths: Vec<PathBuf>,
+    /// For tests: leave the judgement of fields to the kernel's verifier (the daemon must have been started with --allow-skip-checks)
+    #[arg(long)]
+    skip_checks: bool,
+    #[command(flatten)]
+    daemon: Connection,
+}
+
+impl Push {
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        let sources = sources::read(&self.paths)?;
+        match self.daemon.open()?.push(sources, self.skip_checks) {
+            Ok(pushed) => {
+                report(out, &pushed)?;
+                Ok(Done::Well)
+            }
+            Err(client::Error::Refused(refused)) => {
+                explain(&refused);
+                Ok(Done::Badly)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn report(out: &mut impl Write, pushed: &Pushed) -> std::io::Result<()> {
+    write!(out, "generation {} is in force: {} rule{}", pushed.generation, pushed.rules, plural(pushed.rules))?;
+    match pushed.previous {
+        Some(previous) => writeln!(out, "; `creance rollback` returns to generation {previous}")?,
+        None => writeln!(out)?,
+    }
+    for program in &pushed.programs {
+        writeln!(
+            out,
+            "  {:<14} {:>6} instructions, accepted by the kernel's verifier",
+            program.event, program.instructions
+        )?;
+    }
+    let millis = |us: u64| format!("{}.{:01} ms", us / 1000, us % 1000 / 100);
+    writeln!(
+        out,
+        "  compiled in {}, verified in {}, switched in {} \u{b5}s",
+        millis(pushed.compile_us),
+        millis(pushed.verify_us),
+        pushed.switch_us
+    )
+}
+
+/// Says who refused and why, and that nothing changed.
+pub(super) fn explain(refused: &Refused) {
+    let by = match refused.by {
+        Refuser::Checks => "the checks of the rules",
+        Refuser::Verifier => "the kernel's verifier",
+        Refuser::Kernel => "the kernel",
+        Refuser::Daemon => "the daemon",
+    };
+    say(format_args!("refused by {by}"));
+    match &refused.diagnostics {
+        Some(diagnostics) => check::show(diagnostics),
+        None => say(&refused.message),
+    }
+    say(match refused.active {
+        Some(active) => format!("nothing was changed: generation {active} stays in force"),
+        None => "nothing was changed: no generation is in force".into(),
+    });
+}

@@ -1,0 +1,184 @@
+//! What is said on the control socket.
+
+use sensor_rules::{Diagnostics, Source};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    kernel::{Activation, LoadedProgram, VerifierRefusal},
+    status::Status,
+};
+
+/// Longest request, bytes: room for thousands of rules.
+pub const REQUEST_MAX: usize = 32 << 20;
+
+/// What a client asks for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Make these rules the next generation. Answered by [`Reply::Pushed`] or [`Reply::Refused`].
+    Push {
+        /// The rule files.
+        sources: Vec<SentSource>,
+        /// For tests only, and only if the daemon was started with `--allow-skip-checks`: leave the judgement of fields
+        /// to the kernel's verifier.
+        #[serde(default)]
+        skip_checks: bool,
+    },
+    /// What runs. Answered by [`Reply::Status`].
+    Status,
+    /// Recent events. Answered by [`Reply::Listening`], a [`Reply::Event`] each, and [`Reply::End`].
+    Events {
+        /// Go on with what happens from now on, without end.
+        #[serde(default)]
+        follow: bool,
+    },
+    /// Back to the generation before. Answered by [`Reply::RolledBack`] or [`Reply::Refused`].
+    Rollback,
+    /// Carry verdicts to block and kill out, or only report them. Answered by [`Reply::Enforcing`].
+    Enforce {
+        /// Carry them out.
+        on: bool,
+    },
+}
+
+/// What the daemon answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// The rules are in force.
+    Pushed(Pushed),
+    /// The request was refused; nothing changed.
+    Refused(Box<Refused>),
+    /// What runs.
+    Status(Box<Status>),
+    /// The answer to `events` begins: no event from now on will be missing in what follows.
+    Listening,
+    /// One event, as `docs/events.md` describes it.
+    Event(Box<RawValue>),
+    /// The client read too slowly: `unsent` events were not sent, and no more follow.
+    TooSlow {
+        /// How many events happened between the last that was sent and this line.
+        unsent: u64,
+    },
+    /// There are no more events.
+    End,
+    /// This generation is in force again.
+    RolledBack {
+        /// Its number.
+        generation: u64,
+    },
+    /// Whether verdicts are carried out.
+    Enforcing {
+        /// They are.
+        on: bool,
+    },
+    /// The request could not be answered: no such request, too long, an error in the daemon.
+    Error {
+        /// What, where, why, and what to do.
+        message: String,
+    },
+}
+
+/// One rule file on its way to the daemon.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SentSource {
+    /// Its name as messages show it.
+    pub name: String,
+    /// What it holds.
+    pub text: SentText,
+}
+
+/// The content of a file: text where it is UTF-8, else its bytes, so that the daemon can say where it is not.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SentText {
+    /// UTF-8.
+    Text(String),
+    /// Anything.
+    Bytes(Vec<u8>),
+}
+
+impl From<Source> for SentSource {
+    fn from(source: Source) -> Self {
+        let text =
+            String::from_utf8(source.text).map_or_else(|error| SentText::Bytes(error.into_bytes()), SentText::Text);
+        Self { name: source.name, text }
+    }
+}
+
+impl From<SentSource> for Source {
+    fn from(sent: SentSource) -> Self {
+        let text = match sent.text {
+            SentText::Text(text) => text.into_bytes(),
+            SentText::Bytes(bytes) => bytes,
+        };
+        Self { name: sent.name, text }
+    }
+}
+
+/// What a successful push did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pushed {
+    /// The generation now in force.
+    pub generation: u64,
+    /// The one before, to which `rollback` returns.
+    pub previous: Option<u64>,
+    /// How many rules it has.
+    pub rules: usize,
+    /// Its programs.
+    pub programs: Vec<LoadedProgram>,
+    /// From text to eBPF, microseconds.
+    pub compile_us: u64,
+    /// Through the kernel's verifier, microseconds.
+    pub verify_us: u64,
+    /// The switch of all hooks, microseconds.
+    pub switch_us: u64,
+}
+
+impl Pushed {
+    /// What the daemon says of an activation of `rules` rules.
+    pub fn new(activation: &Activation, rules: usize) -> Self {
+        let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Self {
+            generation: activation.generation,
+            previous: activation.previous,
+            rules,
+            programs: activation.programs.clone(),
+            compile_us: micros(activation.compile_time),
+            verify_us: micros(activation.verify_time),
+            switch_us: micros(activation.switch_time),
+        }
+    }
+}
+
+/// Why nothing changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Refused {
+    /// Who refused.
+    pub by: Refuser,
+    /// All there is to say, for people; several lines.
+    pub message: String,
+    /// The problems of the rules, where it was our checks that refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<Diagnostics>,
+    /// The verifier's words, where it was the verifier that refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<VerifierRefusal>,
+    /// The generation in force, as before.
+    pub active: Option<u64>,
+}
+
+/// Who refused a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refuser {
+    /// Our own checks of the rules.
+    Checks,
+    /// The kernel's verifier.
+    Verifier,
+    /// Another part of the kernel.
+    Kernel,
+    /// The daemon: the request makes no sense now, or is not permitted.
+    Daemon,
+}

@@ -1,0 +1,233 @@
+//! The daemon without its loop: generations are pushed and rolled back, questions answered.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use sensor_rules::{Options, RuleSet, Source};
+
+use super::{engine::Engine, journal::Journal};
+use crate::{
+    control::{
+        protocol::{Pushed, Refused, Refuser, Reply, Request},
+        server::{Answer, Service},
+    },
+    kernel::{Refusal, probe::Mode},
+    status::{self, LastRefusal, Status},
+};
+
+/// See the [module](self).
+pub struct Core<E> {
+    journal: Journal,
+    mode: Mode,
+    permits: Permits,
+    started: Timestamp,
+    kernel: String,
+    state: Mutex<State<E>>,
+}
+
+/// What the one who started the daemon permits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permits {
+    /// Rules may be pushed past our own checks of fields. For tests only.
+    pub skip_checks: bool,
+}
+
+impl Permits {
+    /// What is to be said of a daemon with these permits on a kernel of this mode, at its start and in every status.
+    pub fn warnings(self, mode: Mode) -> Vec<String> {
+        let observing = (mode == Mode::Observe).then(|| OBSERVING.to_owned());
+        let unchecked = self.skip_checks.then(|| {
+            "started with --allow-skip-checks, which is for tests: rules can be pushed past the checks of their fields".into()
+        });
+        observing.into_iter().chain(unchecked).collect()
+    }
+}
+
+struct State<E> {
+    engine: E,
+    /// The number that the next generation gets if it is accepted.
+    next: u64,
+    last_refusal: Option<LastRefusal>,
+}
+
+impl<E: Engine> Core<E> {
+    /// A daemon that judges nothing yet, on a kernel of this mode.
+    pub fn new(engine: E, journal: Journal, mode: Mode, permits: Permits) -> Self {
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
+        let next = engine.active().map_or(1, |active| active + 1);
+        let state = Mutex::new(State { engine, next, last_refusal: None });
+        Self { journal, mode, permits, started: Timestamp::now(), kernel, state }
+    }
+
+    /// Checks `sources`, compiles them, and puts them in force as the next generation; or changes nothing.
+    ///
+    /// # Errors
+    /// Who refused, and why.
+    pub fn push(&self, sources: &[Source], skip_checks: bool) -> Result<Pushed, Box<Refused>> {
+        let checked = self.check(sources, skip_checks);
+        let mut state = self.lock();
+        let result = checked.and_then(|rules| self.activate(&mut state, &rules));
+        state.note(result)
+    }
+
+    /// Our own checks. They take no lock: the daemon answers others meanwhile.
+    fn check(&self, sources: &[Source], skip_checks: bool) -> Result<Arc<RuleSet>, Cause> {
+        if skip_checks && !self.permits.skip_checks {
+            return Err(Cause::Daemon(
+                "checks can be skipped only if the daemon was started with --allow-skip-checks, which is for tests",
+            ));
+        }
+        let rules = sensor_rules::check(sources, Options { skip_checks }).map_err(Refusal::Content)?;
+        if rules.rules().is_empty() {
+            return Err(Cause::Daemon(
+                "there is no rule in what was pushed: push a directory with rule files (*.yaml)",
+            ));
+        }
+        Ok(Arc::new(rules))
+    }
+
+    fn activate(&self, state: &mut State<E>, rules: &Arc<RuleSet>) -> Result<Pushed, Cause> {
+        // First the names, then the switch: the first event of a generation may come at once.
+        self.journal.remember(state.next, Arc::clone(rules));
+        let activation = state.engine.activate(state.next, rules)?;
+        state.next += 1;
+        Ok(Pushed::new(&activation, rules.rules().len()))
+    }
+
+    /// Puts the generation before in force again; its number.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn rollback(&self) -> Result<u64, Box<Refused>> {
+        let mut state = self.lock();
+        let result = state.engine.rollback().map_err(Cause::from);
+        if let Ok(generation) = result
+            && let Some(rules) = self.journal.rules(generation)
+        {
+            // It is in use again: it must not be the next to be forgotten.
+            self.journal.remember(generation, rules);
+        }
+        state.note(result)
+    }
+
+    /// Carries verdicts out from now on, or only reports them.
+    ///
+    /// # Errors
+    /// When the kernel does not take it, or lets nothing be blocked.
+    pub fn enforce(&self, on: bool) -> anyhow::Result<bool> {
+        let mut state = self.lock();
+        anyhow::ensure!(!on || self.mode == Mode::Lsm, "nothing can be enforced: {OBSERVING}");
+        state.engine.set_enforce(on)?;
+        Ok(state.engine.enforcing())
+    }
+
+    /// What runs.
+    ///
+    /// # Errors
+    /// When the kernel does not tell its counts.
+    pub fn status(&self) -> anyhow::Result<Status> {
+        let state = self.lock();
+        let counters = state.engine.counters()?;
+        let generation = state.engine.active();
+        let rules = generation.and_then(|generation| self.journal.rules(generation));
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            started: self.started,
+            kernel: self.kernel.clone(),
+            mode: status::mode_name(self.mode).into(),
+            enforcing: state.engine.enforcing(),
+            generation,
+            previous: state.engine.previous(),
+            rules: rules.map_or(0, |rules| rules.rules().len()),
+            warnings: self.permits.warnings(self.mode),
+            hooks: state.engine.hooks()?,
+            events: status::by_event(&counters),
+            outcomes: status::by_outcome(&counters),
+            losses: status::by_reason(&counters),
+            preempted: counters.preempted,
+            reports: self.journal.tally().into(),
+            last_refusal: state.last_refusal.clone(),
+        })
+    }
+
+    /// Detaches everything and leaves no trace in the kernel; what is left are the events.
+    pub fn stop(self) -> Journal {
+        self.journal
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
+        // A panic in the middle of a push leaves the engine with what ran: it switches last.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What to say where the kernel has no BPF LSM.
+pub const OBSERVING: &str = "this kernel has no active BPF LSM: Creance observes every event and reports matches, and cannot block or kill. \
+     Boot with `bpf` added to the list in the kernel parameter lsm= (`creance doctor` shows the list).";
+
+/// Why nothing changed.
+enum Cause {
+    Refusal(Refusal),
+    Daemon(&'static str),
+}
+
+impl From<Refusal> for Cause {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+impl<E: Engine> State<E> {
+    /// Writes a refusal down, and says it in the words of the protocol.
+    fn note<T>(&mut self, result: Result<T, Cause>) -> Result<T, Box<Refused>> {
+        result.map_err(|cause| {
+            let refused = refused(cause, self.engine.active());
+            let reason = refused.message.lines().next().unwrap_or_default().to_owned();
+            self.last_refusal = Some(LastRefusal { time: Timestamp::now(), reason });
+            Box::new(refused)
+        })
+    }
+}
+
+fn refused(cause: Cause, active: Option<u64>) -> Refused {
+    let refusal = match cause {
+        Cause::Refusal(refusal) => refusal,
+        Cause::Daemon(message) => {
+            return Refused { by: Refuser::Daemon, message: message.into(), diagnostics: None, verifier: None, active };
+        }
+    };
+    let message = refusal.to_string();
+    let (by, diagnostics, verifier) = match refusal {
+        Refusal::Content(diagnostics) => (Refuser::Checks, Some(diagnostics), None),
+        Refusal::Verifier(refusal) => (Refuser::Verifier, None, Some(*refusal)),
+        Refusal::Kernel(_) => (Refuser::Kernel, None, None),
+    };
+    Refused { by, message, diagnostics, verifier, active }
+}
+
+impl<E: Engine> Service for Core<E> {
+    fn answer(&self, request: Request) -> Answer {
+        Answer::Reply(Box::new(match request {
+            Request::Events { follow } => return Answer::Events { follow },
+            Request::Push { sources, skip_checks } => {
+                let sources: Vec<Source> = sources.into_iter().map(Into::into).collect();
+                self.push(&sources, skip_checks).map_or_else(Reply::Refused, Reply::Pushed)
+            }
+            Request::Rollback => {
+                self.rollback().map_or_else(Reply::Refused, |generation| Reply::RolledBack { generation })
+            }
+            Request::Enforce { on } => self.enforce(on).map_or_else(failed, |on| Reply::Enforcing { on }),
+            Request::Status => self.status().map_or_else(failed, |status| Reply::Status(Box::new(status))),
+        }))
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.journal
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "taken by map_or_else")]
+fn failed(error: anyhow::Error) -> Reply {
+    Reply::Error { message: format!("{error:#}") }
+}

@@ -1,0 +1,170 @@
+//! What happened: names rules in records, keeps the recent events, hands them to sinks and followers, and counts
+//! what could not be handed over.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use sensor_common::record::Record;
+use sensor_rules::RuleSet;
+use tokio::sync::mpsc;
+
+use super::sink::Sink;
+use crate::event::{Clock, Report};
+
+/// How many events `creance events` can show of the past.
+pub const HISTORY: usize = 1024;
+/// How many events a follower may be behind before it is dropped.
+pub const BACKLOG: usize = 4096;
+/// Of how many generations the rules are kept, to name those that an event matched.
+const GENERATIONS_KEPT: usize = 16;
+
+/// An event that was handed out.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its number since the daemon was started, from 1.
+    pub seq: u64,
+    /// The event as one line of JSON (`docs/events.md`).
+    pub line: Arc<str>,
+}
+
+/// The past, and the channel through which the future comes. The channel closes when its reader is too slow.
+#[derive(Debug)]
+pub struct Follower {
+    /// The recent events, oldest first.
+    pub recent: Vec<Entry>,
+    /// Those after them, none left out.
+    pub coming: mpsc::Receiver<Entry>,
+}
+
+/// What became of events after the kernel reported them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Reports that came out of the ring buffer.
+    pub received: u64,
+    /// Reports that this daemon does not understand.
+    pub unreadable: u64,
+    /// Lines that a sink did not take.
+    pub sink_lost: u64,
+    /// Followers now.
+    pub followers: usize,
+    /// Followers that were too slow and were dropped.
+    pub followers_dropped: u64,
+}
+
+/// See the [module](self).
+#[derive(Default)]
+pub struct Journal {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// The last to be put in force comes last.
+    generations: VecDeque<(u64, Arc<RuleSet>)>,
+    seq: u64,
+    recent: VecDeque<Entry>,
+    sinks: Vec<Sink>,
+    followers: Vec<mpsc::Sender<Entry>>,
+    tally: Tally,
+}
+
+impl Journal {
+    /// A journal that hands events to these sinks.
+    pub fn new(sinks: Vec<Sink>) -> Self {
+        Self { inner: Mutex::new(Inner { sinks, ..Inner::default() }) }
+    }
+
+    /// Remembers the rules of a generation, so that its events can be named. Called before the generation is put in force.
+    pub fn remember(&self, generation: u64, rules: Arc<RuleSet>) {
+        let generations = &mut self.lock().generations;
+        generations.retain(|(known, _)| *known != generation);
+        generations.push_back((generation, rules));
+        while generations.len() > GENERATIONS_KEPT {
+            generations.pop_front();
+        }
+    }
+
+    /// The rules of a generation, where they are remembered.
+    pub fn rules(&self, generation: u64) -> Option<Arc<RuleSet>> {
+        self.lock().rules(generation).cloned()
+    }
+
+    /// Takes in one report of the kernel: bytes of a [`Record`].
+    pub fn accept(&self, bytes: &[u8], clock: Clock) {
+        let mut inner = self.lock();
+        inner.tally.received += 1;
+        let seq = inner.seq + 1;
+        let line = Record::from_bytes(bytes).and_then(|record| {
+            let rules = inner.rules(record.head.generation);
+            Report::new(&record, rules.map(AsRef::as_ref), seq, clock).ok().map(Report::to_line)
+        });
+        match line {
+            Some(line) => inner.hand_out(Entry { seq, line: line.into() }),
+            None => inner.tally.unreadable += 1,
+        }
+    }
+
+    /// The number of the last event.
+    pub fn seq(&self) -> u64 {
+        self.lock().seq
+    }
+
+    /// The recent events, oldest first.
+    pub fn recent(&self) -> Vec<Entry> {
+        self.lock().recent.iter().cloned().collect()
+    }
+
+    /// The recent events and all that come.
+    pub fn follow(&self) -> Follower {
+        let (sender, coming) = mpsc::channel(BACKLOG);
+        let mut inner = self.lock();
+        inner.followers.push(sender);
+        Follower { recent: inner.recent.iter().cloned().collect(), coming }
+    }
+
+    /// What became of the reports.
+    pub fn tally(&self) -> Tally {
+        let mut inner = self.lock();
+        inner.followers.retain(|follower| !follower.is_closed());
+        let followers = inner.followers.len();
+        Tally { followers, sink_lost: inner.sinks.iter().map(Sink::lost).sum(), ..inner.tally }
+    }
+
+    /// Waits until every sink has written what it took. To be called last.
+    pub fn close(&self) {
+        let sinks = std::mem::take(&mut self.lock().sinks);
+        sinks.into_iter().for_each(Sink::close);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // No step leaves the journal half changed, so it is sound after a panic too.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn rules(&self, generation: u64) -> Option<&Arc<RuleSet>> {
+        self.generations.iter().find(|(known, _)| *known == generation).map(|(_, rules)| rules)
+    }
+
+    fn hand_out(&mut self, entry: Entry) {
+        self.seq = entry.seq;
+        for sink in &mut self.sinks {
+            sink.offer(&entry.line);
+        }
+        self.followers.retain(|follower| match follower.try_send(entry.clone()) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.tally.followers_dropped += 1;
+                false
+            }
+        });
+        if self.recent.len() == HISTORY {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(entry);
+    }
+}

@@ -1,0 +1,187 @@
+//! The description of events and fields for people, made from the tables that make the output.
+
+use std::fmt::Write;
+
+use sensor_common::{
+    event::Event,
+    field::{FIELDS, Field, Kind},
+    maps::Loss,
+    verdict::{Action, Outcome, RULES_MAX},
+};
+
+/// A member of every event besides the fields: name, JSON type, meaning.
+pub type Member = (&'static str, &'static str, &'static str);
+
+/// The members that every event has besides its fields, in the order in which they are written.
+pub const MEMBERS: &[Member] = &[
+    (
+        "seq",
+        "integer",
+        "Number of the event since the daemon was started, from 1. A gap in what you read is what you missed.",
+    ),
+    ("time", "string", "When it happened: RFC 3339, UTC, nanoseconds."),
+    (
+        "boottime",
+        "integer",
+        "When it happened: nanoseconds since boot (`CLOCK_BOOTTIME`), unmoved when the time of day is set.",
+    ),
+    ("event", "string", "What happened, see [Events](#events)."),
+    ("generation", "integer", "The one generation of rules that judged it."),
+    ("action", "string", "The strongest action that a matched rule asked for, see [Actions](#actions)."),
+    ("outcome", "string", "What the sensor did, see [Outcomes](#outcomes)."),
+    ("matched", "integer", "How many rules matched."),
+    ("rules", "array", "The matched rules in their order, see [Rules](#rules)."),
+    ("truncated", "array", "Names of the fields of which only the beginning was kept."),
+];
+
+/// The members of an entry of `rules`.
+pub const RULE_MEMBERS: &[Member] = &[
+    ("number", "integer", "Number of the rule in its generation, from 0."),
+    ("id", "string", "Id of the rule."),
+    ("title", "string", "Title of the rule."),
+    ("severity", "string", "Severity of the rule."),
+    ("attack", "array", "MITRE ATT&CK techniques."),
+];
+
+/// `docs/events.md`.
+pub fn events_markdown() -> String {
+    let mut text = String::from(EVENTS_HEAD);
+    table(&mut text, "Member", MEMBERS);
+    text += "\nBesides these an event has the fields of [fields.md](fields.md) that it carries. `process.pid` is the member `pid` \
+             of the object\n`process`; a field without a dot is a member of the event itself. A field that the sensor could not \
+             read is left out.\n";
+    text += EVENTS_SPELLING;
+    text += "\n## Rules\n\n";
+    table(&mut text, "Member", RULE_MEMBERS);
+    let _ = writeln!(
+        text,
+        "\nAt most {RULES_MAX} rules are named; `matched` counts all. An event of a generation so old that the daemon has \
+         forgotten it has\nrules with a `number` only."
+    );
+    text += "\n## Events\n\n| Event | Meaning | Can be blocked |\n|---|---|---|\n";
+    for event in Event::ALL {
+        let _ = writeln!(text, "| `{}` | {} | {} |", event.name(), event.doc(), yes(event.hook().can_deny()));
+    }
+    text += "\n## Actions\n\nWeakest first: ";
+    text += &Action::ALL.iter().map(|action| format!("`{}`", action.name())).collect::<Vec<_>>().join(", ");
+    text += ".\n\n## Outcomes\n\n| Outcome | Meaning |\n|---|---|\n";
+    for outcome in Outcome::ALL {
+        let _ = writeln!(text, "| `{}` | {} |", outcome.name(), meaning(*outcome));
+    }
+    text +=
+        "\n## Losses\n\nWhat is not reported is counted; `creance status` shows it.\n\n| Loss | Meaning |\n|---|---|\n";
+    for loss in Loss::ALL {
+        let _ = writeln!(text, "| `{}` | {} |", loss.name(), loss.doc());
+    }
+    text
+}
+
+/// `docs/fields.md`.
+pub fn fields_markdown() -> String {
+    let mut text = String::from(FIELDS_HEAD);
+    text += "| Field | Type | Carried by | Meaning |\n|---|---|---|---|\n";
+    for field in FIELDS {
+        let _ = writeln!(text, "| `{}` | {} | {} | {} |", field.name, kind(field), carriers(field), field.doc);
+    }
+    text += "\n## Events and their hooks\n\n| Event | Hook | Can be blocked | Meaning |\n|---|---|---|---|\n";
+    for event in Event::ALL {
+        let _ = writeln!(
+            text,
+            "| `{}` | `{}` | {} | {} |",
+            event.name(),
+            event.hook().name(),
+            yes(event.hook().can_deny()),
+            event.doc()
+        );
+    }
+    text
+}
+
+/// The type of a field, as rules see it.
+pub fn kind(field: &Field) -> String {
+    match field.kind {
+        Kind::Text(capacity) => format!("{}, at most {capacity} bytes", field.kind.name()),
+        _ => field.kind.name().to_owned(),
+    }
+}
+
+/// The events that carry a field, or "every event".
+pub fn carriers(field: &Field) -> String {
+    let carriers: Vec<_> = Event::ALL.iter().filter(|event| field.carried_by(**event)).collect();
+    if carriers.len() == Event::COUNT {
+        return "every event".into();
+    }
+    carriers.iter().map(|event| format!("`{}`", event.name())).collect::<Vec<_>>().join(", ")
+}
+
+fn table(text: &mut String, head: &str, members: &[Member]) {
+    let _ = writeln!(text, "| {head} | Type | Meaning |\n|---|---|---|");
+    for (name, kind, doc) in members {
+        let _ = writeln!(text, "| `{name}` | {kind} | {doc} |");
+    }
+}
+
+const fn yes(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}
+
+const fn meaning(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Allowed => "No rule asked for more than a report.",
+        Outcome::Denied => "The operation was refused with `EPERM`.",
+        Outcome::Killed => "The process was sent `SIGKILL`; the operation was refused where the hook can.",
+        Outcome::NotEnforcing => {
+            "A rule asked to block or kill, and the sensor is not enforcing (`creance enforce on`)."
+        }
+        Outcome::Lifeline => {
+            "A rule asked to block or kill, and the process is on the lifeline: never blocked, never killed."
+        }
+    }
+}
+
+const EVENTS_HEAD: &str = "<!-- Made from the source by `creance events --schema`: do not edit. A test fails while it is stale. -->
+# Events
+
+Each event that at least one rule matched is one JSON object on one line: in the files given with `creance daemon --events`, and
+from `creance events --json`. Members may be added; none changes its meaning.
+
+";
+
+const EVENTS_SPELLING: &str = r"
+**Bytes.** Paths, names and payloads are bytes, and JSON is text. What is UTF-8 is written as it is, except that a backslash is
+written as `\\`; every byte that is not UTF-8 is written as `\xNN`. So each text has one meaning. (JSON itself then escapes
+backslashes and control characters once more, as in every JSON string.)
+
+**Integers** may need 64 bits, unsigned: `inode`, `process.cgroup`, `process.start_time`, `boottime`.
+";
+
+const FIELDS_HEAD: &str = "<!-- Made from the source by `creance fields --markdown`: do not edit. A test fails while it is stale. -->
+# Fields
+
+What the condition of a rule can name. A rule can name a field only if every event of the rule carries it. A string is bytes: what
+was kept of a path, name or payload, compared byte by byte.
+
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_field_hides_a_member() {
+        for field in FIELDS {
+            let first = field.name.split('.').next().unwrap();
+            assert!(MEMBERS.iter().all(|(name, ..)| *name != first), "{} and a member have the same name", field.name);
+        }
+    }
+
+    #[test]
+    fn fields_of_a_family_stand_together() {
+        let mut families: Vec<_> = FIELDS.iter().filter_map(|field| Some(field.name.split_once('.')?.0)).collect();
+        families.dedup();
+        let all = families.len();
+        families.sort_unstable();
+        families.dedup();
+        assert_eq!(families.len(), all, "a JSON object would be written twice");
+    }
+}

@@ -1,0 +1,99 @@
+//! The programs of one generation, accepted by this kernel's verifier.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use aya::Ebpf;
+use sensor_common::{
+    event::{Event, Groups, Hook},
+    maps::Generation,
+};
+use sensor_rules::{Object, RuleSet, Target, compile};
+
+use super::{
+    hooks::Hooks,
+    refusal::{Refusal, refusal},
+};
+
+/// A rule program that the kernel accepted.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct LoadedProgram {
+    /// Name of the event that it judges.
+    pub event: String,
+    /// Its length, in instructions.
+    pub instructions: usize,
+    /// How many instructions the verifier looked at, all paths taken together (since 5.16).
+    pub verified_instructions: Option<u32>,
+}
+
+/// All programs of one generation: only the verifier's consent makes one of these.
+pub struct Verified {
+    /// Facts that hooks read.
+    pub facts: Generation,
+    /// Description of the programs.
+    pub programs: Vec<LoadedProgram>,
+    /// From rules to objects.
+    pub compile_time: Duration,
+    /// From objects to accepted programs.
+    pub verify_time: Duration,
+    objects: Vec<(Hook, Ebpf)>,
+    names: BTreeMap<Event, String>,
+}
+
+impl Verified {
+    /// Compiles rules and loads them into the kernel, attached to nothing and reachable from nowhere.
+    pub fn load(id: u64, rules: &RuleSet, hooks: &mut Hooks) -> Result<Self, Refusal> {
+        let started = Instant::now();
+        let objects = compile(rules, Target::Hook(hooks.mode())).map_err(Refusal::Content)?;
+        let compile_time = started.elapsed();
+        let mut verified = Self {
+            facts: Generation { id, needs: [0; Event::COUNT] },
+            programs: Vec::new(),
+            compile_time,
+            verify_time: Duration::ZERO,
+            objects: Vec::new(),
+            names: BTreeMap::new(),
+        };
+        for object in &objects {
+            verified.load_object(object, hooks)?;
+        }
+        for event in Event::ALL {
+            verified.facts.needs[*event as usize] = rules.needs(*event).0;
+        }
+        verified.verify_time = started.elapsed().saturating_sub(compile_time);
+        Ok(verified)
+    }
+
+    fn load_object(&mut self, object: &Object, hooks: &mut Hooks) -> Result<(), Refusal> {
+        let mut ebpf = hooks
+            .load_rules(&object.elf)
+            .with_context(|| format!("cannot load the object of the rules for {}", object.hook.name()))?;
+        for described in &object.programs {
+            let program = ebpf.program_mut(&described.name).context("an object lacks a program that it should have")?;
+            hooks.verify(object.hook, program).map_err(|error| refusal(described.event, described, error))?;
+            self.programs.push(LoadedProgram {
+                event: described.event.name().to_owned(),
+                instructions: described.instructions,
+                verified_instructions: program.info().ok().and_then(|info| info.verified_instruction_count()),
+            });
+            self.names.insert(described.event, described.name.clone());
+        }
+        self.objects.push((object.hook, ebpf));
+        Ok(())
+    }
+
+    /// The program that judges `event`, where this generation has rules for it.
+    pub fn program(&self, event: Event) -> Option<&aya::programs::Program> {
+        let name = self.names.get(&event)?;
+        let (_, ebpf) = self.objects.iter().find(|(hook, _)| *hook == event.hook())?;
+        ebpf.program(name)
+    }
+
+    /// Whether this generation has rules for any event of `hook`.
+    pub fn needs(&self, hook: Hook) -> bool {
+        Event::of(hook).any(|event| !Groups(self.facts.needs[event as usize]).is_empty())
+    }
+}

@@ -1,0 +1,49 @@
+//! Typed access to the maps that the kernel side shares with the daemon.
+
+use anyhow::{Context, Result};
+use aya::{
+    Ebpf, Pod,
+    maps::{Map, MapData, PerCpuArray},
+};
+use sensor_common::maps::{Counters, Generation, Settings};
+
+/// A map value of `sensor-common`, as aya wants it.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Value<T>(pub T);
+
+// SAFETY: `repr(C)` of integers without padding.
+unsafe impl Pod for Value<Generation> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Settings> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Counters> {}
+
+/// Takes a map out of the loaded object.
+pub fn take<T>(ebpf: &mut Ebpf, name: &str) -> Result<T>
+where
+    T: TryFrom<Map>,
+    T::Error: std::error::Error + Send + Sync + 'static,
+{
+    let map = ebpf.take_map(name).with_context(|| format!("the sensor's object has no map {name}"))?;
+    T::try_from(map).with_context(|| format!("the map {name} has another layout"))
+}
+
+/// The counters of all CPUs, added up.
+pub fn sum(counters: &PerCpuArray<MapData, Value<Counters>>) -> Result<Counters> {
+    let mut sum = Counters::ZERO;
+    for cpu in counters.get(&0, 0).context("cannot read the counters")?.iter() {
+        add(&mut sum.judged, &cpu.0.judged);
+        add(&mut sum.matched, &cpu.0.matched);
+        add(&mut sum.outcomes, &cpu.0.outcomes);
+        add(&mut sum.lost, &cpu.0.lost);
+        sum.preempted += cpu.0.preempted;
+    }
+    Ok(sum)
+}
+
+fn add(sum: &mut [u64], more: &[u64]) {
+    for (sum, more) in sum.iter_mut().zip(more) {
+        *sum += more;
+    }
+}

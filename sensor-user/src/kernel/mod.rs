@@ -1,0 +1,284 @@
+//! The kernel's side of the daemon: hooks, generations, and the switch between them.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`btf`], [`offsets`] | the running kernel's types, and what hooks need to know of them |
+//! | [`hooks`] | our own programs: loaded at start, attached while needed |
+//! | [`bank`], [`refusal`] | a generation that the verifier accepted, or why it did not |
+//! | [`grace`] | waiting for programs that are still running |
+//! | [`maps`] | typed access to the shared maps |
+//! | [`test_run`] | compiled rules on records handed in, without any hook |
+
+mod bank;
+pub mod btf;
+mod grace;
+mod hooks;
+mod maps;
+mod offsets;
+pub mod probe;
+mod refusal;
+pub mod test_run;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
+use sensor_common::{
+    event::{Event, Hook},
+    maps::{ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, SETTINGS, Settings, stage},
+};
+use sensor_rules::RuleSet;
+
+pub use bank::LoadedProgram;
+pub use hooks::HookState;
+pub use refusal::{Refusal, VerifierRefusal};
+
+use bank::Verified;
+use btf::Btf;
+use grace::GracePeriod;
+use hooks::Hooks;
+use maps::{Value, sum, take};
+
+/// How the sensor is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Directory below a BPF file system; made at start, removed with all pins in it at the end.
+    pub pin_dir: PathBuf,
+    /// Size of the ring buffer, bytes; rounded up to a power of two of at least a page.
+    pub ring_bytes: u32,
+    /// Whether verdicts to block and kill are carried out.
+    pub enforce: bool,
+}
+
+/// What the activation of a generation did and took.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Activation {
+    /// The generation in force now.
+    pub generation: u64,
+    /// The one before it.
+    pub previous: Option<u64>,
+    /// Its programs.
+    pub programs: Vec<LoadedProgram>,
+    /// From rules to objects.
+    pub compile_time: Duration,
+    /// From objects to accepted programs: the verifier's share.
+    pub verify_time: Duration,
+    /// From accepted programs to the moment when no event is judged by the generation before any more.
+    pub switch_time: Duration,
+}
+
+/// The sensor in the kernel. Dropping it detaches and unloads everything.
+pub struct Sensor {
+    hooks: Hooks,
+    active: Array<MapData, u32>,
+    generations: Array<MapData, Value<Generation>>,
+    settings: Array<MapData, Value<Settings>>,
+    counters: PerCpuArray<MapData, Value<Counters>>,
+    events: Option<RingBuf<MapData>>,
+    grace: GracePeriod,
+    banks: [Option<Verified>; BANKS as usize],
+    bank: usize,
+    enforce: bool,
+    /// Held for its `Drop`.
+    _pins: Pins,
+}
+
+impl Sensor {
+    /// Loads all hooks; nothing is attached until a generation needs it.
+    ///
+    /// # Errors
+    /// The kernel lacks something the sensor needs, or refuses it; the error says what.
+    pub fn start(options: &Options) -> Result<Self> {
+        let btf = Btf::of_this_kernel()?;
+        let pins = Pins::create(&options.pin_dir)?;
+        let mut hooks = Hooks::load(probe::mode(), &btf, &options.pin_dir, ring_size(options.ring_bytes))?;
+        let ebpf = hooks.ebpf();
+        let mut sensor = Self {
+            active: take(ebpf, ACTIVE)?,
+            generations: take(ebpf, GENERATIONS)?,
+            settings: take(ebpf, SETTINGS)?,
+            counters: take(ebpf, COUNTERS)?,
+            events: Some(take(ebpf, EVENTS)?),
+            grace: GracePeriod::new()?,
+            banks: [None, None],
+            bank: 0,
+            enforce: options.enforce,
+            hooks,
+            _pins: pins,
+        };
+        sensor.set_enforce(options.enforce)?;
+        Ok(sensor)
+    }
+
+    /// Compiles `rules`, lets the verifier judge them, and puts them in force as `generation` on all hooks at once.
+    ///
+    /// When it returns, no event is judged by the generation before any more.
+    ///
+    /// # Errors
+    /// Any step refused; the generation in force stays in force.
+    pub fn activate(&mut self, generation: u64, rules: &RuleSet) -> Result<Activation, Refusal> {
+        let verified = Verified::load(generation, rules, &mut self.hooks)?;
+        let started = Instant::now();
+        let idle = 1 - self.bank;
+        let previous = self.active();
+        // From here on the idle bank is no longer the generation that it was.
+        self.banks[idle] = None;
+        self.fill(idle, &verified)?;
+        let (programs, compile_time, verify_time) =
+            (verified.programs.clone(), verified.compile_time, verified.verify_time);
+        self.banks[idle] = Some(verified);
+        self.switch(idle)?;
+        let switch_time = started.elapsed();
+        Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
+    }
+
+    /// Puts the generation before the present one in force again: its programs are still loaded.
+    ///
+    /// # Errors
+    /// There is none, or the switch failed.
+    pub fn rollback(&mut self) -> Result<u64, Refusal> {
+        let idle = 1 - self.bank;
+        let Some(generation) = self.previous() else {
+            return Err(Refusal::Kernel(anyhow::anyhow!("there is no earlier generation to go back to")));
+        };
+        self.switch(idle)?;
+        Ok(generation)
+    }
+
+    /// The generation in force; `None` before the first.
+    pub fn active(&self) -> Option<u64> {
+        self.banks[self.bank].as_ref().map(|verified| verified.facts.id)
+    }
+
+    /// The generation that [`rollback`](Self::rollback) would put in force.
+    pub fn previous(&self) -> Option<u64> {
+        self.banks[1 - self.bank].as_ref().map(|verified| verified.facts.id)
+    }
+
+    /// Lets verdicts to block and kill be carried out, or only reported. In [`Mode::Observe`](probe::Mode::Observe) they are
+    /// only reported, whatever is asked for.
+    ///
+    /// # Errors
+    /// The map cannot be written.
+    pub fn set_enforce(&mut self, on: bool) -> Result<()> {
+        let on = on && self.hooks.mode() == probe::Mode::Lsm;
+        let settings = Settings { enforce: u32::from(on), sensor: std::process::id() };
+        self.settings.set(0, Value(settings), 0).context("cannot write the settings")?;
+        self.enforce = on;
+        Ok(())
+    }
+
+    /// Whether verdicts to block and kill are carried out.
+    pub fn enforcing(&self) -> bool {
+        self.enforce
+    }
+
+    /// All counts since the start, of all CPUs together.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn counters(&self) -> Result<Counters> {
+        sum(&self.counters)
+    }
+
+    /// The state of each hook.
+    ///
+    /// # Errors
+    /// The kernel does not show a program's state.
+    pub fn hooks(&self) -> Result<Vec<HookState>> {
+        self.hooks.states()
+    }
+
+    /// The ring buffer with the records of events that matched; can be taken once.
+    ///
+    /// # Errors
+    /// It was taken before.
+    pub fn take_events(&mut self) -> Result<RingBuf<MapData>> {
+        self.events.take().context("the ring buffer has been taken already")
+    }
+
+    /// Puts the programs of a generation into a bank that is not in force.
+    fn fill(&mut self, bank: usize, verified: &Verified) -> Result<()> {
+        for event in Event::ALL {
+            let index = stage(u32::try_from(bank)?, *event);
+            let stages = self.hooks.stages(event.hook())?;
+            match verified.program(*event) {
+                Some(program) => stages.set(index, program.fd()?, 0).context("cannot make rules reachable")?,
+                // An empty place cannot be emptied: the kernel answers ENOENT.
+                None => drop(stages.clear_index(&index)),
+            }
+        }
+        self.generations.set(u32::try_from(bank)?, Value(verified.facts), 0).context("cannot describe the generation")
+    }
+
+    /// Puts a filled bank in force: attaches what it needs, switches by one write, waits until the other bank is
+    /// at rest, detaches what is needed no more.
+    fn switch(&mut self, bank: usize) -> Result<()> {
+        let is_needed = |hook: &Hook| self.banks[bank].as_ref().is_some_and(|verified| verified.needs(*hook));
+        let (needed, unneeded): (Vec<Hook>, Vec<Hook>) = Hook::ALL.iter().copied().partition(is_needed);
+        for hook in needed {
+            self.hooks.attach(hook)?;
+        }
+        self.active.set(0, u32::try_from(bank)?, 0).context("cannot switch generations")?;
+        if let Err(error) = self.grace.wait() {
+            // A bank that may still be in use must not be filled anew: back to where we were.
+            self.active.set(0, u32::try_from(self.bank)?, 0).context("cannot switch back")?;
+            return Err(error);
+        }
+        self.bank = bank;
+        for hook in unneeded {
+            // A hook that stays attached without need costs a few instructions and finds no rules: no reason to fail.
+            drop(self.hooks.detach(hook));
+        }
+        Ok(())
+    }
+}
+
+/// What the kernel demands of a ring buffer's size: a power of two, and whole pages.
+fn ring_size(bytes: u32) -> u32 {
+    bytes.clamp(4096, 1 << 30).next_power_of_two()
+}
+
+/// The directory of pins, removed when dropped.
+struct Pins(PathBuf);
+
+impl Pins {
+    fn create(directory: &Path) -> Result<Self> {
+        if directory.exists() {
+            // Left behind by a daemon that was killed; the caller holds the lock that makes us the only one.
+            fs::remove_dir_all(directory)
+                .with_context(|| format!("cannot remove old pins in {}", directory.display()))?;
+        }
+        fs::create_dir_all(directory).with_context(|| {
+            format!(
+                "cannot make {}: is a BPF file system mounted there? (mount -t bpf bpf /sys/fs/bpf)",
+                directory.display()
+            )
+        })?;
+        ensure!(directory.is_dir(), "{} is no directory", directory.display());
+        Ok(Self(directory.to_owned()))
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        // Nothing can be done about an error here, and the next start removes what is left.
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ring_sizes_are_what_the_kernel_takes() {
+        assert_eq!(ring_size(0), 4096);
+        assert_eq!(ring_size(5000), 8192);
+        assert_eq!(ring_size(u32::MAX), 1 << 30);
+    }
+}

@@ -1,0 +1,112 @@
+//! Runs compiled rules on records, without any hook: the same code as a socket filter, by `BPF_PROG_TEST_RUN`.
+
+use std::{collections::BTreeMap, io};
+
+use anyhow::{Context, Result, bail};
+use aya::{
+    Ebpf, EbpfLoader, Pod,
+    maps::{Array, MapData},
+    programs::{ProgramError, SocketFilter, TestRun as _, TestRunOptions},
+};
+use sensor_common::{event::Event, record::Record, verdict::Verdict};
+use sensor_rules::{Object, Program, RECORD_MAP, RuleSet, Target, compile};
+
+/// The packet that a socket filter is run on; the kernel wants an Ethernet header, our programs do not look at it.
+const PACKET: [u8; 64] = [0; 64];
+
+/// All rules of a rule set, loaded as socket filters.
+pub struct TestRun {
+    loaded: Vec<Loaded>,
+    /// Where the program for an event is: index in `loaded`, and name.
+    programs: BTreeMap<Event, (usize, String)>,
+}
+
+/// The programs of one hook, and the map with the record that they judge.
+struct Loaded {
+    ebpf: Ebpf,
+    record: Array<MapData, Cell>,
+}
+
+/// A record as the value of a map.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Cell(Record);
+
+// SAFETY: `Record` is `repr(C)`, made of integers only and without padding (asserted in `sensor_common::field`).
+unsafe impl Pod for Cell {}
+
+impl TestRun {
+    /// Compiles `rules` and loads them into the kernel, attached to nothing.
+    ///
+    /// # Errors
+    /// Rules that are too large, a program that the verifier refuses (with its log and the rule), or a process that has no
+    /// right to load programs: see [`not_permitted`].
+    pub fn load(rules: &RuleSet) -> Result<Self> {
+        let mut run = Self { loaded: Vec::new(), programs: BTreeMap::new() };
+        for object in compile(rules, Target::SocketFilter)? {
+            let index = run.loaded.len();
+            run.loaded.push(Loaded::new(&object)?);
+            run.programs.extend(object.programs.into_iter().map(|program| (program.event, (index, program.name))));
+        }
+        Ok(run)
+    }
+
+    /// Lets the compiled rules for `event` judge `record`. Nothing matches where no rule is for the event.
+    ///
+    /// # Errors
+    /// The kernel could not run the program, or the program wrote to the record what only others may.
+    pub fn judge(&mut self, event: Event, record: &Record) -> Result<Verdict> {
+        let Some((index, name)) = self.programs.get(&event) else { return Ok(Verdict::NONE) };
+        let loaded = self.loaded.get_mut(*index).context("a program without an object")?;
+        loaded.judge(name, record)
+    }
+}
+
+impl Loaded {
+    fn new(object: &Object) -> Result<Self> {
+        let mut ebpf = EbpfLoader::new().load(&object.elf).context("cannot load the object with the rules")?;
+        for described in &object.programs {
+            let program: &mut SocketFilter = ebpf
+                .program_mut(&described.name)
+                .context("an object lacks a program that it should have")?
+                .try_into()?;
+            program.load().map_err(|error| refused(described, error))?;
+        }
+        let record = ebpf.take_map(RECORD_MAP).context("an object lacks its record")?.try_into()?;
+        Ok(Self { ebpf, record })
+    }
+
+    fn judge(&mut self, name: &str, record: &Record) -> Result<Verdict> {
+        let mut before = *record;
+        before.verdict = Verdict::NONE;
+        self.record.set(0, Cell(before), 0).context("cannot hand the record to the kernel")?;
+        let program: &SocketFilter = self.ebpf.program(name).context("the program is not loaded")?.try_into()?;
+        let options = TestRunOptions { data_in: Some(&PACKET), ..TestRunOptions::default() };
+        let result = program.test_run(options).context("the kernel cannot run the program")?;
+        let Cell(after) = self.record.get(&0, 0).context("cannot read the record back")?;
+        before.verdict = after.verdict;
+        if before.as_bytes() != after.as_bytes() || result.return_value != 0 {
+            bail!("{name} did more than write a verdict: it returned {}", result.return_value);
+        }
+        Ok(after.verdict)
+    }
+}
+
+/// The verifier's refusal with the rule that it is about.
+fn refused(program: &Program, error: ProgramError) -> anyhow::Error {
+    let ProgramError::LoadError { io_error, verifier_log } = error else { return error.into() };
+    let log = verifier_log.to_string();
+    let last = log.lines().filter_map(|line| line.split(": (").next()?.trim().parse().ok()).next_back();
+    let origin = last.and_then(|instruction| program.origin(instruction));
+    let rule = origin
+        .map_or_else(String::new, |origin| format!(" in rule `{}` ({}: {})", origin.rule, origin.place, origin.text));
+    anyhow::Error::new(io_error).context(format!("the verifier refused {}{rule}:\n{log}", program.name))
+}
+
+/// Whether an error of [`TestRun::load`] says no more than that this process may not load programs.
+pub fn not_permitted(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
+}

@@ -1,0 +1,10 @@
+//! The daemon and command line of Creance, as a library: the VM tests use its client.
+
+pub mod cli;
+pub mod control;
+pub mod daemon;
+pub mod event;
+pub mod kernel;
+pub mod log;
+pub mod sources;
+pub mod status;

@@ -1,0 +1,11 @@
+//! The daemon's words, on standard error: where systemd and the operator look.
+
+use std::{
+    fmt::Display,
+    io::{Write, stderr},
+};
+
+/// Says something. That nobody can hear it is no reason to stop: unlike `eprintln!` this does not panic.
+pub fn say(message: impl Display) {
+    let _ = writeln!(stderr(), "creance: {message}");
+}

@@ -1,0 +1,203 @@
+//! What runs, what it did, and what it lost: for `creance status`.
+
+use std::{collections::BTreeMap, fmt};
+
+use jiff::{Timestamp, Unit};
+use sensor_common::{
+    event::Event,
+    maps::{Counters, Loss},
+    verdict::Outcome,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    daemon::journal::Tally,
+    kernel::{HookState, probe::Mode},
+};
+
+/// The daemon's answer to `creance status`; with `--json`, the output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the daemon.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it was started, RFC 3339.
+    pub started: Timestamp,
+    /// Release of the running kernel.
+    pub kernel: String,
+    /// `lsm`, or `observe` where nothing can be blocked.
+    pub mode: String,
+    /// Whether verdicts to block and kill are carried out.
+    pub enforcing: bool,
+    /// The generation in force.
+    pub generation: Option<u64>,
+    /// The generation to which `rollback` returns.
+    pub previous: Option<u64>,
+    /// How many rules are in force.
+    pub rules: usize,
+    /// What is wrong with the whole.
+    pub warnings: Vec<String>,
+    /// Every hook.
+    pub hooks: Vec<HookState>,
+    /// By event.
+    pub events: BTreeMap<String, Counted>,
+    /// Matched events by what the sensor did.
+    pub outcomes: BTreeMap<String, u64>,
+    /// What was lost in the kernel, by reason.
+    pub losses: BTreeMap<String, u64>,
+    /// Events that found the first record of their CPU in use and took another.
+    pub preempted: u64,
+    /// What became of the events that matched.
+    pub reports: Reports,
+    /// The last push or rollback that was refused.
+    pub last_refusal: Option<LastRefusal>,
+}
+
+/// Counts of one event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Judged by rules.
+    pub judged: u64,
+    /// Of these, matched by a rule at least.
+    pub matched: u64,
+}
+
+/// What became of reports in the daemon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reports {
+    /// Came out of the ring buffer.
+    pub received: u64,
+    /// Were not understood.
+    pub unreadable: u64,
+    /// Were not written by a sink.
+    pub sink_lost: u64,
+    /// Followers (`creance events --follow`) now.
+    pub followers: usize,
+    /// Followers dropped because they read too slowly.
+    pub followers_dropped: u64,
+}
+
+/// A push or rollback that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRefusal {
+    /// When.
+    pub time: Timestamp,
+    /// Why, in one line.
+    pub reason: String,
+}
+
+impl From<Tally> for Reports {
+    fn from(tally: Tally) -> Self {
+        let Tally { received, unreadable, sink_lost, followers, followers_dropped } = tally;
+        Self { received, unreadable, sink_lost, followers, followers_dropped }
+    }
+}
+
+/// The counts of the kernel side, by event.
+pub fn by_event(counters: &Counters) -> BTreeMap<String, Counted> {
+    let count = |event: &Event| Counted {
+        judged: counters.judged[*event as usize],
+        matched: counters.matched[*event as usize],
+    };
+    Event::ALL.iter().map(|event| (event.name().into(), count(event))).collect()
+}
+
+/// The counts of the kernel side, by outcome.
+pub fn by_outcome(counters: &Counters) -> BTreeMap<String, u64> {
+    Outcome::ALL.iter().map(|outcome| (outcome.name().into(), counters.outcomes[*outcome as usize])).collect()
+}
+
+/// The losses of the kernel side, by reason.
+pub fn by_reason(counters: &Counters) -> BTreeMap<String, u64> {
+    Loss::ALL.iter().map(|loss| (loss.name().into(), counters.lost[*loss as usize])).collect()
+}
+
+/// The name of a mode.
+pub const fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Lsm => "lsm",
+        Mode::Observe => "observe",
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.started.round(Unit::Second).unwrap_or(self.started);
+        writeln!(out, "creance {}, process {}, since {since}, kernel {}", self.version, self.pid, self.kernel)?;
+        for warning in &self.warnings {
+            writeln!(out, "WARNING: {warning}")?;
+        }
+        self.fmt_generation(out)?;
+        self.fmt_hooks(out)?;
+        self.fmt_events(out)?;
+        self.fmt_losses(out)?;
+        if let Some(LastRefusal { time, reason }) = &self.last_refusal {
+            let time = time.round(Unit::Second).unwrap_or(*time);
+            writeln!(out, "\nlast refusal {time}\n  {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    fn fmt_generation(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "\n{:<12} ", "generation")?;
+        match self.generation {
+            Some(active) => write!(out, "{active}, {} rules", self.rules)?,
+            None => write!(out, "none: nothing is judged; `creance push DIR` changes that")?,
+        }
+        if let Some(previous) = self.previous {
+            write!(out, " (`creance rollback` returns to {previous})")?;
+        }
+        let enforcing = match (self.mode.as_str(), self.enforcing) {
+            ("lsm", true) => "block and kill are carried out",
+            ("lsm", false) => {
+                "alerts only: block and kill are reported, not carried out; `creance enforce on` changes that"
+            }
+            _ => "observing only: this kernel lets nothing be blocked",
+        };
+        writeln!(out, "\n{:<12} {enforcing}", "mode")
+    }
+
+    fn fmt_hooks(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "\n{:<16} {:<24} {:<10} {:>16}", "hook", "kernel function", "attached", "recursion misses")?;
+        for hook in &self.hooks {
+            let attached = if hook.attached { "yes" } else { "not needed" };
+            writeln!(out, "{:<16} {:<24} {attached:<10} {:>16}", hook.hook, hook.function, hook.recursion_misses)?;
+        }
+        Ok(())
+    }
+
+    fn fmt_events(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "\n{:<16} {:>12} {:>12}", "event", "judged", "matched")?;
+        for (event, counted) in &self.events {
+            writeln!(out, "{event:<16} {:>12} {:>12}", counted.judged, counted.matched)?;
+        }
+        write!(out, "matched: ")?;
+        list(out, &self.outcomes)
+    }
+
+    fn fmt_losses(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reports { received, unreadable, sink_lost, followers, followers_dropped } = self.reports;
+        let mut losses = self.losses.clone();
+        losses.insert("recursion_misses".into(), self.hooks.iter().map(|hook| hook.recursion_misses).sum());
+        losses.insert("unreadable".into(), unreadable);
+        losses.insert("sink_lost".into(), sink_lost);
+        losses.insert("followers_dropped".into(), followers_dropped);
+        write!(out, "\nlost: ")?;
+        list(out, &losses)?;
+        writeln!(
+            out,
+            "events received by the daemon: {received}; followers: {followers}; records shared by preemption: {}",
+            self.preempted
+        )
+    }
+}
+
+/// The counts that are not zero.
+fn list(out: &mut fmt::Formatter<'_>, counts: &BTreeMap<String, u64>) -> fmt::Result {
+    let counts: Vec<_> =
+        counts.iter().filter(|(_, count)| **count > 0).map(|(name, n)| format!("{name} {n}")).collect();
+    writeln!(out, "{}", if counts.is_empty() { "nothing".into() } else { counts.join(", ") })
+}

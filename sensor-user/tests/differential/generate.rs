@@ -1,0 +1,242 @@
+//! Random rules that type-check, and random records that they often match.
+
+use sensor_common::{
+    event::Event,
+    field::{Field, Kind},
+    record::{COMM_MAX, Record, TEXT_MAX},
+    verdict::Action,
+};
+
+/// A small generator (splitmix64): the same seed gives the same rules on every machine.
+pub struct Random(u64);
+
+impl Random {
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit as u64).unwrap_or(0)
+    }
+
+    fn one_in(&mut self, chance: usize) -> bool {
+        self.below(chance) == 0
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+}
+
+/// Texts from which fields and literals are made: short and long, empty, not ASCII, equal but for a byte.
+const WORDS: &[&str] = &[
+    "",
+    "/",
+    "a",
+    "é",
+    "/tmp/",
+    "/tmp/f",
+    "/tmp/g",
+    "cat",
+    "/cat",
+    "/usr/bin/cat",
+    "/usr/bin/bat",
+    "sh -i",
+    "aaaaaaaa",
+    "aaaaaaaab",
+    "aaaaaaaaaaaaaaab",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac",
+    "/home/üser/ñ",
+    "0123456789abcdef",
+    "0123456789abcdeg",
+    "\x7fELF",
+    "x\ty",
+];
+
+/// Integers at which something changes.
+const NUMBERS: &[i64] =
+    &[0, 1, 2, 7, 1000, -1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, i64::MAX, i64::MIN, i64::MIN + 1];
+
+/// Bits to ask for, also those that no field of 32 bits has.
+const BITS: &[&str] =
+    &["1", "2", "0x3e8", "S_IWOTH", "S_IRWXU", "0x80000000", "0xffffffff", "0x100000001", "-1", "-9223372036854775808"];
+
+/// Lengths of texts.
+const LENGTHS: &[i64] = &[0, 1, 4, 15, 16, 255, 256];
+
+/// A rule file with a few rules for one event.
+pub fn rule_file(random: &mut Random) -> (Event, String) {
+    let event = *random.pick(Event::ALL);
+    let mut text = format!("{}rules:\n", definitions(random, event));
+    // Now and then more than a verdict can name.
+    let count = if random.one_in(12) { 20 } else { 1 + random.below(4) };
+    for number in 0..count {
+        let action = *random.pick(Action::ALL);
+        let action = if action == Action::Block && !event.hook().can_deny() { Action::Kill } else { action };
+        let depth = random.below(4);
+        let condition = cond(random, event, depth, 3);
+        let exceptions: Vec<_> = (0..random.below(6).saturating_sub(3))
+            .map(|number| format!("    e{number}: |-\n      {}\n", cond(random, event, 1, 3)))
+            .collect();
+        let exceptions =
+            if exceptions.is_empty() { String::new() } else { format!("  exceptions:\n{}", exceptions.concat()) };
+        let (name, action) = (event.name(), action.name());
+        let rule = format!(
+            "- id: r{number}\n  title: x\n  severity: low\n  on: {name}\n  action: {action}\n  condition: |-\n    {condition}\n{exceptions}"
+        );
+        text += &rule;
+    }
+    (event, text)
+}
+
+/// Lists and macros for `event`: `m1` uses `m0`, and `m2` its argument.
+fn definitions(random: &mut Random, event: Event) -> String {
+    let words: Vec<_> = (0..random.below(5)).map(|_| literal(random, COMM_MAX)).collect();
+    let numbers: Vec<_> = (0..random.below(5)).map(|_| random.pick(NUMBERS).to_string()).collect();
+    let [first, second, third] = [0, 1, 1].map(|depth| cond(random, event, depth, 0));
+    format!(
+        "lists:\n  WORDS: [{}]\n  NUMBERS: [{}]\nmacros:\n  m0: |-\n    {first}\n  m1: |-\n    m0 || {second}\n  m2(x): |-\n    x == ({third})\n",
+        words.join(", "),
+        numbers.join(", ")
+    )
+}
+
+/// A condition with at most `depth` levels of operators; `macros` of the macros may be used.
+fn cond(random: &mut Random, event: Event, depth: usize, macros: usize) -> String {
+    if depth == 0 {
+        return leaf(random, event, macros);
+    }
+    let cond = |random: &mut Random, event, depth| cond(random, event, depth, macros);
+    let left = cond(random, event, depth - 1);
+    match random.below(9) {
+        7 => format!("({left} ? ({}) : {})", cond(random, event, depth - 1), cond(random, event, depth - 1)),
+        8 => format!("({left}) ? ({}) : {}", cond(random, event, 0), cond(random, event, depth - 1)),
+        0 => format!("!({left})"),
+        1 | 2 => format!("{left} && {}", cond(random, event, depth - 1)),
+        3 => format!("({left} || {})", cond(random, event, depth - 1)),
+        4 => format!("{left} || {}", cond(random, event, depth - 1)),
+        5 => format!("({left}) == ({})", cond(random, event, depth - 1)),
+        _ => format!("({left}) != ({})", cond(random, event, depth - 1)),
+    }
+}
+
+fn leaf(random: &mut Random, event: Event, macros: usize) -> String {
+    if macros > 0 && random.one_in(8) {
+        return match random.below(macros) {
+            2 => format!("m2({})", leaf(random, event, 0)),
+            number => format!("m{number}"),
+        };
+    }
+    let fields: Vec<_> = Field::of(event).collect();
+    let field = *random.pick(&fields);
+    match field.kind {
+        Kind::Bool if random.one_in(2) => field.name.to_owned(),
+        Kind::Bool => format!("{} {} {}", field.name, random.pick(&["==", "!="]), random.one_in(2)),
+        Kind::U32 | Kind::U64 => int_test(random, event, field.name),
+        Kind::Text(_) if random.one_in(30) => random.one_in(2).to_string(),
+        Kind::Text(capacity) => text_test(random, event, field.name, capacity),
+    }
+}
+
+fn int_test(random: &mut Random, event: Event, name: &str) -> String {
+    let others: Vec<_> = Field::of(event).filter(|field| matches!(field.kind, Kind::U32 | Kind::U64)).collect();
+    let relation = *random.pick(&["==", "!=", "<", "<=", ">", ">="]);
+    match random.below(7) {
+        5 | 6 => format!("{name}.has({})", random.pick(BITS)),
+        0 => format!("{name} {relation} {}", random.pick(&others).name),
+        1 => format!("{} {relation} {name}", random.pick(NUMBERS)),
+        2 if random.one_in(2) => format!("{name} in NUMBERS"),
+        2 => {
+            let list: Vec<_> = (0..random.below(4)).map(|_| random.pick(NUMBERS).to_string()).collect();
+            format!("{name} in [{}]", list.join(", "))
+        }
+        _ => format!("{name} {relation} {}", random.pick(NUMBERS)),
+    }
+}
+
+fn text_test(random: &mut Random, event: Event, name: &str, capacity: usize) -> String {
+    let others: Vec<_> = Field::of(event).filter(|field| matches!(field.kind, Kind::Text(_))).collect();
+    match random.below(11) {
+        9 => int_test(random, event, &format!("size({name})")),
+        10 => format!("{name}.size() {} {}", random.pick(&["==", "<", ">="]), random.pick(LENGTHS)),
+        0 => format!("{name} {} {}", random.pick(&["==", "!="]), random.pick(&others).name),
+        1 => format!("{name} == {}", literal(random, capacity)),
+        2 => format!("{} != {name}", literal(random, capacity)),
+        3 if random.one_in(2) => format!("{name} in WORDS"),
+        3 | 4 => {
+            let list: Vec<_> = (0..random.below(6)).map(|_| literal(random, capacity)).collect();
+            format!("{name} in [{}]", list.join(", "))
+        }
+        5 => format!("{name}.startsWith({})", literal(random, capacity)),
+        6 => format!("{name}.endsWith({})", literal(random, capacity)),
+        _ => format!("{name}.contains({})", literal(random, capacity)),
+    }
+}
+
+/// A string literal of at most `capacity` bytes.
+fn literal(random: &mut Random, capacity: usize) -> String {
+    let mut text = word(random);
+    while text.len() > capacity {
+        text.pop();
+    }
+    format!("{text:?}").replace("\\u{7f}", "\\x7f")
+}
+
+fn word(random: &mut Random) -> String {
+    let mut text = (*random.pick(WORDS)).to_owned();
+    while random.one_in(3) {
+        text += *random.pick(WORDS);
+    }
+    text
+}
+
+/// A record of which every field is set, also those that the event does not carry, with rubbish behind the texts.
+pub fn record(random: &mut Random) -> Record {
+    let mut bytes: Vec<u8> = (0..size_of::<Record>()).map(|_| random.next().to_le_bytes()[0]).collect();
+    for field in sensor_common::field::FIELDS {
+        let value = match field.kind {
+            Kind::U32 => random.pick(NUMBERS).to_le_bytes()[..4].to_vec(),
+            Kind::U64 => random.pick(NUMBERS).to_le_bytes().to_vec(),
+            Kind::Bool => u32::from(random.one_in(2)).to_le_bytes().to_vec(),
+            Kind::Text(capacity) => text(random, capacity),
+        };
+        bytes[field.offset..field.offset + value.len()].copy_from_slice(&value);
+    }
+    let mut record = Record::from_bytes(&bytes).unwrap();
+    // Often a process is its parent's executable, and the comm its end.
+    if random.one_in(3) {
+        record.parent.exe = record.process.exe;
+    }
+    if random.one_in(4) {
+        let exe = record.process.exe;
+        record.process.comm.set(&exe.as_bytes()[..exe.as_bytes().len().min(COMM_MAX)]);
+    }
+    record
+}
+
+/// A text as it lies in the record: a few words, cut, full or not UTF-8.
+fn text(random: &mut Random, capacity: usize) -> Vec<u8> {
+    let mut content = word(random).into_bytes();
+    match random.below(12) {
+        0 => content.resize(capacity, b'a'),
+        1 => content.splice(0..0, std::iter::repeat_n(b'a', capacity)).for_each(drop),
+        2 => content.push(0xff),
+        3 => {
+            let padding = TEXT_MAX.min(capacity).saturating_sub(content.len());
+            content.splice(0..0, std::iter::repeat_n(b'/', padding)).for_each(drop);
+        }
+        4 => content.extend(std::iter::repeat_n(b'a', random.below(300))),
+        _ => {}
+    }
+    let kept = content.len().min(capacity);
+    let [length, full] = [kept, content.len()].map(|count| u32::try_from(count).unwrap_or(0).to_le_bytes());
+    [&length[..], &full, &content[..kept]].concat()
+}

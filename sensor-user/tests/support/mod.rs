@@ -1,0 +1,235 @@
+//! An engine without a kernel, rules, records, and a daemon made of them.
+#![allow(dead_code, missing_docs, reason = "each test file uses a part of this")]
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use sensor_common::{
+    event::{Event, Hook},
+    maps::{Counters, Loss},
+    record::Record,
+    verdict::{Action, Outcome},
+};
+use sensor_rules::{RuleSet, Source};
+use sensor_user::{
+    control::{
+        Client,
+        server::{self, Admitted, Service},
+    },
+    daemon::{
+        core::{Core, Permits},
+        engine::Engine,
+        journal::Journal,
+    },
+    event::Clock,
+    kernel::{Activation, HookState, LoadedProgram, Refusal, VerifierRefusal, probe::Mode},
+};
+
+/// An engine that accepts everything unless it is told what to say.
+#[derive(Default)]
+pub struct Fake {
+    active: Option<u64>,
+    previous: Option<u64>,
+    enforce: bool,
+    pub refuse_next: Arc<Mutex<Option<Refusal>>>,
+}
+
+impl Engine for Fake {
+    fn activate(&mut self, generation: u64, rules: &RuleSet) -> Result<Activation, Refusal> {
+        if let Some(refusal) = self.refuse_next.lock().unwrap().take() {
+            return Err(refusal);
+        }
+        self.previous = self.active.replace(generation);
+        let programs = Event::ALL
+            .iter()
+            .filter(|event| rules.rules().iter().any(|rule| rule.events.contains(event)))
+            .map(|event| LoadedProgram {
+                event: event.name().into(),
+                instructions: 42,
+                verified_instructions: Some(99),
+            })
+            .collect();
+        let time = Duration::from_micros(1500);
+        Ok(Activation {
+            generation,
+            previous: self.previous,
+            programs,
+            compile_time: time,
+            verify_time: time,
+            switch_time: time,
+        })
+    }
+
+    fn rollback(&mut self) -> Result<u64, Refusal> {
+        let previous = self
+            .previous
+            .ok_or_else(|| Refusal::Kernel(anyhow::anyhow!("there is no earlier generation to go back to")))?;
+        self.previous = self.active.replace(previous);
+        Ok(previous)
+    }
+
+    fn active(&self) -> Option<u64> {
+        self.active
+    }
+
+    fn previous(&self) -> Option<u64> {
+        self.previous
+    }
+
+    fn set_enforce(&mut self, on: bool) -> anyhow::Result<()> {
+        self.enforce = on;
+        Ok(())
+    }
+
+    fn enforcing(&self) -> bool {
+        self.enforce
+    }
+
+    fn counters(&self) -> anyhow::Result<Counters> {
+        let mut counters = Counters::ZERO;
+        counters.judged[Event::FifoOpen as usize] = 12;
+        counters.matched[Event::FifoOpen as usize] = 3;
+        counters.outcomes[Outcome::Denied as usize] = 3;
+        counters.lost[Loss::RingFull as usize] = 2;
+        Ok(counters)
+    }
+
+    fn hooks(&self) -> anyhow::Result<Vec<HookState>> {
+        Ok(Hook::ALL
+            .iter()
+            .map(|hook| HookState {
+                hook: hook.name().into(),
+                function: hook.name().into(),
+                attached: *hook == Hook::FileOpen,
+                recursion_misses: 5,
+            })
+            .collect())
+    }
+}
+
+/// What the verifier says of the rule `past-the-end`.
+pub fn verifier_refusal() -> Refusal {
+    Refusal::Verifier(Box::new(VerifierRefusal {
+        event: "fifo.open".into(),
+        instruction: Some(17),
+        origin: None,
+        log: "17: (79) r1 = *(u64 *)(r8 +1328)\ninvalid access to map value, value_size=1328 off=1328 size=8".into(),
+    }))
+}
+
+/// A rule file with one sound rule.
+pub fn rule_file(id: &str) -> Source {
+    let text = format!(
+        "rules:\n  - id: {id}\n    title: A FIFO in /tmp is opened\n    severity: high\n    attack: [T1559]\n    on: fifo.open\n    \
+         condition: path.startsWith(\"/tmp/\")\n    action: block\n    tests:\n      match:\n        - path: /tmp/f\n      \
+         no_match:\n        - path: /home/me/f\n"
+    );
+    Source { name: format!("rules/{id}.yaml"), text: text.into_bytes() }
+}
+
+/// A rule file that names a field that is not there.
+pub fn bad_rule_file() -> Source {
+    let good = rule_file("typo");
+    let text = String::from_utf8(good.text).unwrap().replace("path.startsWith", "pth.startsWith");
+    Source { name: "rules/typo.yaml".into(), text: text.into_bytes() }
+}
+
+/// A report as it comes out of the ring buffer: rule 0 of `generation` matched `path`.
+pub fn record(generation: u64, path: &[u8]) -> Record {
+    let mut record = Record::EMPTY;
+    record.head.generation = generation;
+    record.head.time = 5_000_000_000;
+    record.head.event = Event::FifoOpen as u32;
+    record.head.outcome = Outcome::Denied as u32;
+    record.head.filled = Event::FifoOpen.groups().0;
+    record.verdict.add(0, Action::Block);
+    record.process.pid = 812;
+    record.process.comm.set(b"sh");
+    record.process.exe.set(b"/bin/dash");
+    record.parent.pid = 790;
+    record.object.path.set(path);
+    record
+}
+
+/// The daemon's core and server, in a thread of this process. Dropping it ends it.
+pub struct Daemon {
+    pub core: Arc<Core<Fake>>,
+    pub refuse_next: Arc<Mutex<Option<Refusal>>>,
+    pub socket: PathBuf,
+    stop: Option<(tokio::sync::oneshot::Sender<()>, thread::JoinHandle<()>)>,
+    _directory: tempfile::TempDir,
+}
+
+impl Daemon {
+    pub fn start() -> Self {
+        Self::with(Mode::Lsm, Permits::default(), Admitted::users([user()]))
+    }
+
+    pub fn with(mode: Mode, permits: Permits, admitted: Admitted) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("control.sock");
+        let engine = Fake::default();
+        let refuse_next = Arc::clone(&engine.refuse_next);
+        let core = Arc::new(Core::new(engine, Journal::default(), mode, permits));
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let served = Arc::clone(&core);
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+                tokio::spawn(server::serve(listener, served, admitted));
+                let _ = stopped.await;
+            });
+        });
+        Self { core, refuse_next, socket, stop: Some((stop, thread)), _directory: directory }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(&self.socket).unwrap()
+    }
+
+    /// The kernel reports an event.
+    pub fn happens(&self, record: &Record) {
+        self.core.journal().accept(record.as_bytes(), Clock::now());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.stop.take() {
+            drop(stop);
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Who runs the tests.
+pub fn user() -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").unwrap().uid()
+}
+
+/// Waits for a condition.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within 20 s");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Writes rule files into a directory.
+pub fn write(directory: &Path, sources: &[Source]) {
+    for source in sources {
+        let path = directory.join(&source.name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, &source.text).unwrap();
+    }
+}
