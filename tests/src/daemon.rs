@@ -1,0 +1,119 @@
+//! The daemon starts once, stops cleanly, and comes back after a kill.
+
+use std::{fs, path::Path, process::Output};
+
+use anyhow::{Context, Result, ensure};
+use sensor_user::control::{self, protocol::Refuser};
+
+use crate::{
+    fifo, refusal,
+    rules::{self, Draft},
+    sensor::{CREANCE, Launch, Sensor},
+    shared,
+    suite::{Boot, Test},
+};
+
+/// See the [module](self).
+pub const TESTS: &[Test] = &[
+    Test { name: "daemon::sigterm_stops_it_and_leaves_nothing", boot: Boot::Plain, run: stops },
+    Test { name: "daemon::a_second_one_is_refused_with_words", boot: Boot::Plain, run: second },
+    Test { name: "daemon::after_kill_9_it_starts_again", boot: Boot::Plain, run: killed },
+    Test { name: "daemon::lets_nobody_past_the_checks_unless_told_to", boot: Boot::Plain, run: permission },
+    Test { name: "daemon::the_commands_speak_to_it", boot: Boot::Plain, run: commands },
+];
+
+const PINS: &str = "/sys/fs/bpf/creance";
+
+fn guarding() -> Result<Launch> {
+    let rules =
+        rules::file("guard.yaml", &[Draft::block("guard", &["fifo.create"], "path == '/tmp/guarded-by-daemon'")]);
+    Ok(Launch::rules(&[rules])?.enforcing())
+}
+
+fn guarded() -> bool {
+    let made = fifo::remake("/tmp/guarded-by-daemon");
+    fifo::is_refused(&made)
+}
+
+fn stops() -> Result<()> {
+    let sensor = guarding()?.start()?;
+    ensure!(guarded(), "the sensor does not guard");
+    sensor.stop()?;
+    ensure!(!guarded(), "the sensor has gone and still guards");
+    for left in [PINS, control::SOCKET] {
+        ensure!(!Path::new(left).exists(), "{left} is left");
+    }
+    Ok(())
+}
+
+fn second() -> Result<()> {
+    let sensor = guarding()?.start()?;
+    let output = guarding()?.command(Path::new("/tmp/events-second")).output()?;
+    ensure!(output.status.code() == Some(1), "the second ended with {}", output.status);
+    let words = String::from_utf8_lossy(&output.stderr);
+    ensure!(words.contains("already") || words.contains("another"), "it does not say why: {words:?}");
+    ensure!(guarded() && sensor.status()?.generation == Some(1), "the second disturbed the first");
+    sensor.stop()
+}
+
+fn killed() -> Result<()> {
+    let mut first = guarding()?.start()?;
+    first.signal(libc::SIGKILL)?;
+    first.ended()?;
+    let sensor = guarding()?.start()?;
+    ensure!(guarded(), "after the restart the sensor does not guard");
+    let attached: Vec<_> =
+        sensor.status()?.hooks.iter().filter(|hook| hook.attached).map(|hook| hook.hook.clone()).collect();
+    ensure!(attached.len() == 1, "one rule for fifo.create attaches {attached:?}");
+    sensor.stop()?;
+    ensure!(!guarded(), "something of the killed daemon still guards");
+    Ok(())
+}
+
+fn permission() -> Result<()> {
+    let sensor = Launch::rules(&[rules::file("good.yaml", &[refusal::GOOD])])?.start()?;
+    let refused = refusal::unchanged(&sensor, vec![rules::file("field21.yaml", &[refusal::FIELD_21])], true)?;
+    ensure!(refused.by == Refuser::Daemon, "refused by {:?}", refused.by);
+    ensure!(refused.message.contains("--allow-skip-checks"), "{}", refused.message);
+    let refused = refusal::unchanged(&sensor, vec![rules::file("field21.yaml", &[refusal::FIELD_21])], false)?;
+    ensure!(refused.by == Refuser::Checks && refused.message.contains("field21"), "{}", refused.message);
+    sensor.stop()
+}
+
+/// Each command, as a user would type it, against a daemon.
+fn commands() -> Result<()> {
+    shared::stop()?;
+    ensure!(creance(&["status"])?.status.code() == Some(3), "status without a daemon does not end with 3");
+    let sensor = guarding()?.start()?;
+    ensure!(guarded(), "the sensor does not guard");
+    let (status, _) = spoken(&sensor, &["status"])?;
+    ensure!(status.contains("generation   1, 1 rules"), "status says {status}");
+    let (status, _) = spoken(&sensor, &["status", "--json"])?;
+    let status: serde_json::Value = serde_json::from_str(&status)?;
+    ensure!(status["events"]["fifo.create"]["matched"] == 1, "status --json says {status:#}");
+    let (events, _) = spoken(&sensor, &["events", "--json"])?;
+    let event: serde_json::Value = serde_json::from_str(events.trim()).with_context(|| events.clone())?;
+    ensure!(event["path"] == "/tmp/guarded-by-daemon", "events --json says {event:#}");
+
+    let directory = crate::sensor::write(&[rules::file("none.yaml", &[Draft::alert("no", &["pipe.read"], "false")])])?;
+    spoken(&sensor, &["push", &directory.to_string_lossy()])?;
+    ensure!(!guarded(), "after the push the old rule still guards");
+    spoken(&sensor, &["rollback"])?;
+    ensure!(guarded(), "after the rollback the old rule does not guard");
+    spoken(&sensor, &["enforce", "off"])?;
+    ensure!(!guarded(), "enforce off still guards");
+    fs::remove_file("/tmp/guarded-by-daemon")?;
+    sensor.stop()
+}
+
+fn spoken(sensor: &Sensor, arguments: &[&str]) -> Result<(String, String)> {
+    let output = creance(arguments)?;
+    let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (said, complained) = (words(&output.stdout), words(&output.stderr));
+    ensure!(output.status.success(), "{arguments:?}: {}, {complained}; daemon: {}", output.status, sensor.words());
+    Ok((said, complained))
+}
+
+fn creance(arguments: &[&str]) -> Result<Output> {
+    std::process::Command::new(CREANCE).args(arguments).output().context("cannot start creance")
+}

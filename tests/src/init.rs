@@ -1,0 +1,92 @@
+//! Process 1: makes the machine usable, starts the job, reaps whatever is orphaned, powers off.
+
+use std::{
+    ffi::CString,
+    fs, io,
+    process::{Command, Stdio},
+    ptr, thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{protocol::Message, report};
+
+/// What is mounted where, in this order.
+const MOUNTS: &[(&str, &str)] = &[
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    ("tmpfs", "/tmp"),
+    ("tmpfs", "/run"),
+    ("bpf", "/sys/fs/bpf"),
+    ("tracefs", "/sys/kernel/tracing"),
+    ("securityfs", "/sys/kernel/security"),
+    ("cgroup2", "/sys/fs/cgroup"),
+];
+
+/// Runs the machine's life; the only way out is to power off.
+pub fn run() -> ! {
+    if let Err(error) = live() {
+        eprintln!("vm-init: {error:#}");
+        report::send(&Message::Say { text: format!("vm-init: {error:#}") });
+        report::send(&Message::Done { ok: false });
+    }
+    power_off()
+}
+
+fn live() -> Result<()> {
+    for (kind, target) in MOUNTS {
+        mount(kind, target).with_context(|| format!("cannot mount {kind} on {target}"))?;
+    }
+    // What the shell's process substitution, and `ls` without a terminal, expect of every machine.
+    for (link, to) in [("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
+        std::os::unix::fs::symlink(format!("/proc/self/{to}"), format!("/dev/{link}"))?;
+    }
+    fs::set_permissions("/tmp", std::os::unix::fs::PermissionsExt::from_mode(0o1777))?;
+    report::raw();
+    let loopback = Command::new("/bin/ip").args(["link", "set", "lo", "up"]).status()?;
+    anyhow::ensure!(loopback.success(), "cannot bring up the loopback network");
+    let job = Command::new("/proc/self/exe").arg("job").stdin(Stdio::null()).spawn().context("cannot start the job")?;
+    reap_until(job.id())?;
+    Ok(())
+}
+
+fn mount(kind: &str, target: &str) -> Result<()> {
+    fs::create_dir_all(target)?;
+    let (kind, target) = (CString::new(kind)?, CString::new(target)?);
+    // SAFETY: both strings end in NUL and live through the call; no data is passed.
+    let failed = unsafe { libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, ptr::null()) } != 0;
+    if failed {
+        return Err(io::Error::last_os_error().into());
+    }
+    Ok(())
+}
+
+/// Waits for every child, and so for every orphan, until the job has ended.
+fn reap_until(job: u32) -> Result<()> {
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is valid for the write.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, 0) };
+        if u32::try_from(pid) == Ok(job) {
+            anyhow::ensure!(libc::WIFEXITED(status), "the job was killed (wait status {status:#x})");
+            return Ok(());
+        }
+        if pid < 0 {
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error).context("cannot wait for the job");
+            }
+        }
+    }
+}
+
+fn power_off() -> ! {
+    report::drain();
+    // SAFETY: no memory is passed; with this argument the call does not return to a process that may do it.
+    unsafe { libc::reboot(libc::RB_POWER_OFF) };
+    loop {
+        thread::sleep(Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,39 @@
+//! What runs in the VMs that `cargo xtask` boots: init, the end-to-end tests, the played session, the
+//! measurements. One static binary, `vm-init`, holds all of it.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`init`], [`job`], [`report`], [`protocol`] | process 1, what it was booted for, how it tells the outside |
+//! | [`suite`] | the list of tests and how they run |
+//! | `sensor`, `shared`, `rules`, `shell`, `fifo`, `wait` | what tests are written with |
+//! | `session`, `overhead` | the played session, the measurements |
+//! | the others | one subject of tests each |
+
+pub mod init;
+pub mod job;
+pub mod protocol;
+pub mod report;
+pub mod suite;
+
+mod fifo;
+mod rules;
+mod sensor;
+mod shared;
+mod shell;
+mod wait;
+pub mod work;
+
+mod overhead;
+mod session;
+
+mod alerts;
+mod block;
+mod conformance;
+mod daemon;
+mod input;
+mod losses;
+mod machine;
+mod preemption;
+mod refusal;
+mod swap;
+mod without_bpf;

@@ -1,0 +1,85 @@
+//! What a VM tells `cargo xtask` over its second serial port: one JSON object a line.
+//!
+//! Used by both ends: `xtask` includes this file.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Message {
+    /// A test there is (what `vm-init list` prints here, not in a VM).
+    Listed {
+        /// `subject::test`.
+        test: String,
+        /// The kind of machine it needs.
+        boot: String,
+        /// The kernel arguments of such a machine.
+        arguments: String,
+    },
+    /// A test begins.
+    Started {
+        /// `subject::test`.
+        test: String,
+    },
+    /// A test ended well.
+    Passed {
+        /// `subject::test`.
+        test: String,
+        /// How long it took.
+        millis: u64,
+    },
+    /// A test failed.
+    Failed {
+        /// `subject::test`.
+        test: String,
+        /// How long it took.
+        millis: u64,
+        /// Why.
+        why: String,
+    },
+    /// Words for whoever watches.
+    Say {
+        /// Any number of lines.
+        text: String,
+    },
+    /// A line of the played session's last table.
+    Seen {
+        /// What was tried.
+        what: String,
+        /// What had to happen.
+        expected: String,
+        /// What happened.
+        seen: String,
+        /// Whether they agree.
+        ok: bool,
+    },
+    /// Guest instructions per operation, by the operation's name.
+    Measured {
+        /// Whether the sensor was running.
+        sensor: bool,
+        /// Medians.
+        instructions: BTreeMap<String, f64>,
+    },
+    /// The job is done, and the VM powers off.
+    Done {
+        /// Whether the job did what it was asked to do (tests may have failed).
+        ok: bool,
+    },
+}
+
+impl Message {
+    /// The message as a line, with its line end.
+    pub fn line(&self) -> String {
+        let mut line = serde_json::to_string(self).unwrap_or_default();
+        line.push('\n');
+        line
+    }
+
+    /// The message in a line, or `None` where the line is something else.
+    pub fn parse(line: &str) -> Option<Self> {
+        serde_json::from_str(line.trim()).ok()
+    }
+}

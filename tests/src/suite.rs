@@ -1,0 +1,105 @@
+//! The list of tests, and how they are run.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+use anyhow::{Result, anyhow};
+
+use crate::{
+    alerts, block, conformance, daemon, input, losses, machine, preemption, protocol::Message, refusal, report, swap,
+    without_bpf,
+};
+
+/// The kinds of machine that tests ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// As Debian boots, with BPF among the security modules.
+    Plain,
+    /// The same, and every kernel thread and system call can be preempted.
+    Preempt,
+    /// Without BPF among the security modules.
+    WithoutBpf,
+}
+
+impl Boot {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Preempt => "preempt",
+            Self::WithoutBpf => "without-bpf",
+        }
+    }
+
+    /// Kernel arguments.
+    const fn arguments(self) -> &'static str {
+        match self {
+            Self::Plain => "lsm=landlock,lockdown,yama,bpf",
+            Self::Preempt => "lsm=landlock,lockdown,yama,bpf preempt=full",
+            Self::WithoutBpf => "lsm=landlock,lockdown,yama",
+        }
+    }
+}
+
+/// One test.
+pub struct Test {
+    /// `subject::what_holds`.
+    pub name: &'static str,
+    /// Where it runs.
+    pub boot: Boot,
+    /// Runs it.
+    pub run: fn() -> Result<()>,
+}
+
+/// All tests, in the order in which they run.
+pub const TESTS: &[&[Test]] = &[
+    machine::TESTS,
+    // With the daemon that tests share.
+    alerts::TESTS,
+    block::TESTS,
+    conformance::TESTS,
+    refusal::TESTS,
+    input::TESTS,
+    swap::TESTS,
+    losses::TESTS,
+    // With daemons of their own.
+    daemon::TESTS,
+    preemption::TESTS,
+    without_bpf::TESTS,
+];
+
+/// Prints every test as a [`Message::Listed`].
+pub fn list() {
+    for test in TESTS.iter().copied().flatten() {
+        let (boot, arguments) = (test.boot.name().to_owned(), test.boot.arguments().to_owned());
+        print!("{}", Message::Listed { test: test.name.to_owned(), boot, arguments }.line());
+    }
+}
+
+/// Runs the tests of one kind of machine, those whose name contains `only`, and reports each.
+pub fn run(boot: &str, only: Option<&str>) {
+    let chosen = TESTS
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|test| test.boot.name() == boot && only.is_none_or(|only| test.name.contains(only)));
+    for test in chosen {
+        let name = test.name.to_owned();
+        report::send(&Message::Started { test: name.clone() });
+        let started = Instant::now();
+        let result =
+            catch_unwind(AssertUnwindSafe(test.run)).unwrap_or_else(|panic| Err(anyhow!("{}", words(&*panic))));
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        report::send(&match result {
+            Ok(()) => Message::Passed { test: name, millis },
+            Err(error) => Message::Failed { test: name, millis, why: format!("{error:#}") },
+        });
+    }
+}
+
+/// What a panic said.
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".to_owned())
+}

@@ -1,0 +1,51 @@
+//! Processes that tests watch: `vm-init work ROLE …`.
+
+use std::{ffi::CString, fs, path::Path, thread, time::Duration};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{conformance, preemption};
+
+/// The program that plays the roles.
+pub const PROGRAM: &str = "/bin/vm-init";
+
+/// Plays a role.
+///
+/// # Errors
+/// Where there is none of this name, or it cannot be played.
+pub fn play(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["hammer", number, rounds] => preemption::hammer(number.parse()?, rounds.parse()?),
+        ["parent"] => conformance::parent(),
+        ["actor"] => conformance::actor(),
+        _ => bail!("no such role: {arguments:?}"),
+    }
+}
+
+/// Names the calling thread, as rules see it in `process.comm`.
+///
+/// # Errors
+/// Where the name holds a NUL.
+pub fn name_thread(name: &str) -> Result<()> {
+    let name = CString::new(name)?;
+    // SAFETY: the string ends in NUL and lives through the call.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    Ok(())
+}
+
+/// Waits until a file is there: how a test and its processes keep step without a pipe of their own.
+pub fn wait_for(path: &Path) {
+    while !path.exists() {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Writes a file that another process waits for: it appears whole.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn announce(path: &Path, content: &str) -> Result<()> {
+    let new = path.with_extension("new");
+    fs::write(&new, content).with_context(|| format!("cannot write {}", new.display()))?;
+    fs::rename(&new, path).with_context(|| format!("cannot write {}", path.display()))
+}
