@@ -1,0 +1,53 @@
+//! Builds the eBPF object with its own compiler, then the static user-space binaries that carry it.
+
+use std::{env, fs, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    command, project,
+    setup::{self, Compiler},
+};
+
+/// The object, then the binaries.
+///
+/// # Errors
+/// Where either does not build; the compiler's own words are on the terminal.
+pub fn everything() -> Result<()> {
+    ebpf()?;
+    user_space()
+}
+
+/// `sensor-ebpf` → `target/ebpf/sensor-ebpf.o`, replaced only where it changed: user space rebuilds when it does.
+///
+/// # Errors
+/// Where it does not build.
+pub fn ebpf() -> Result<()> {
+    let compiler = Compiler::find_or_install()?;
+    let directory = project::target("ebpf");
+    let mut path = vec![setup::linker_directory()];
+    path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    let mut cargo = compiler.cargo();
+    cargo.args(["build", "--quiet", "--release", "--target", "bpfel-unknown-none", "-Z", "build-std=core"]);
+    cargo.current_dir(project::root().join("sensor-ebpf")).env("CARGO_TARGET_DIR", directory.join("build"));
+    cargo.env("PATH", env::join_paths(path)?);
+    command::run(&mut cargo).context("the eBPF object does not build")?;
+
+    let built = directory.join("build/bpfel-unknown-none/release/sensor-ebpf");
+    let object = directory.join("sensor-ebpf.o");
+    let new = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    if fs::read(&object).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    fs::write(&object, new).with_context(|| format!("cannot write {}", object.display()))
+}
+
+/// `creance` and the VMs' init.
+///
+/// # Errors
+/// Where they do not build.
+pub fn user_space() -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--release", "--workspace", "--bins"]).current_dir(project::root());
+    command::run(&mut cargo).context("user space does not build")
+}

@@ -1,0 +1,120 @@
+//! `cargo xtask`: sets up, builds, tests in VMs, demonstrates and measures Creance.
+//!
+//! | Command | Module |
+//! |---|---|
+//! | `setup` | [`setup`]: what a fresh machine lacks |
+//! | `build` | [`build`]: the eBPF object, then the static user-space binaries |
+//! | `test` | [`testing`]: everything, here and in VMs |
+//! | `run` | [`run`]: the played session |
+//! | `bench` | [`bench`]: guest instructions per operation |
+//! | `doctor` | what this host's kernel offers |
+
+mod accel;
+mod bench;
+mod build;
+mod command;
+mod console;
+mod cpio;
+mod initramfs;
+mod project;
+#[path = "../../tests/src/protocol.rs"]
+#[allow(dead_code, reason = "the VM's end uses what this one does not")]
+mod protocol;
+mod run;
+mod setup;
+mod testing;
+mod vm;
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::project::KernelSeries;
+
+/// Sets up, builds, tests in VMs, demonstrates and measures Creance.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what building and the VMs need; what is there already is left alone
+    Setup,
+    /// Build the eBPF object and the static binaries
+    Build,
+    /// Run every test: here, and in VMs on each kernel
+    Test {
+        /// Only in VMs with this kernel: 5.10, 6.1, 6.12, 6.18 or 7.3
+        #[arg(long)]
+        kernel: Vec<KernelSeries>,
+        /// Only in VMs, with each of these kernels
+        #[arg(long, conflicts_with = "kernel")]
+        all_kernels: bool,
+        /// Only VM tests whose name contains this
+        filter: Option<String>,
+    },
+    /// Play a session in a VM: benign work, a reverse shell, a hot push, a bad rule
+    Run {
+        /// The VM's kernel
+        #[arg(long, default_value = "6.12")]
+        kernel: KernelSeries,
+        /// Open a shell in the VM instead, with the sensor running
+        #[arg(long)]
+        shell: bool,
+    },
+    /// Measure
+    Bench {
+        #[command(subcommand)]
+        what: Measure,
+    },
+    /// Say what this host's kernel offers to the sensor
+    Doctor,
+}
+
+#[derive(Subcommand)]
+enum Measure {
+    /// Guest instructions per operation, without the sensor and with it
+    Overhead {
+        /// The VM's kernel
+        #[arg(long, default_value = "6.12")]
+        kernel: KernelSeries,
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Setup => setup::everything().map(|()| ExitCode::SUCCESS),
+        Task::Build => {
+            setup::compiler()?;
+            build::everything().map(|()| ExitCode::SUCCESS)
+        }
+        Task::Test { all_kernels: true, filter, .. } => testing::everything(KernelSeries::ALL, filter.as_deref()),
+        Task::Test { kernel, filter, .. } => testing::everything(&kernel, filter.as_deref()),
+        Task::Run { kernel, shell: false } => run::session(kernel),
+        Task::Run { kernel, shell: true } => run::shell(kernel),
+        Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),
+        Task::Doctor => {
+            setup::compiler()?;
+            build::everything()?;
+            let status = Command::new(project::binary("creance")).arg("doctor").status()?;
+            Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}

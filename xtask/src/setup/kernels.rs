@@ -1,0 +1,108 @@
+//! Debian's cloud kernels: only the image is kept, for the VMs need no module.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::lists::Lists;
+use crate::project::KernelSeries;
+
+/// Fetches the newest kernel of the series that apt knows, unless one is here already.
+///
+/// # Errors
+/// Where apt knows none, or it cannot be fetched.
+pub fn fetch(series: KernelSeries) -> Result<()> {
+    if series.image().exists() {
+        return Ok(());
+    }
+    let lists = series.suite().map_or_else(|| Ok(Lists::of_this_machine()), |suite| Lists::of_suite(suite, &[]))?;
+    let package = if let Some(package) = newest(&lists, series)? {
+        package
+    } else {
+        lists.update()?;
+        newest(&lists, series)?.with_context(|| {
+            format!("apt knows no linux-image-{series}.*-cloud-amd64: add a Debian 12 source with its security updates")
+        })?
+    };
+    println!("setup: fetching {package}");
+    let directory = series.directory();
+    let unpacked = directory.with_extension("new");
+    fs::remove_dir_all(&unpacked).ok();
+    fs::create_dir_all(&unpacked)?;
+    // A stale list may name a version that the archive has replaced: then look again.
+    if lists.download(&package, &unpacked).is_err() {
+        lists.update()?;
+        lists.download(&package, &unpacked).with_context(|| format!("cannot fetch {package}; is there a network?"))?;
+    }
+    unpack(&unpacked)?;
+    fs::rename(&unpacked, &directory).with_context(|| format!("cannot put the kernel into {}", directory.display()))
+}
+
+/// The newest package with an image of the series. Since 7.1 the image is in a package of its own, `linux-binary-…`.
+fn newest(lists: &Lists, series: KernelSeries) -> Result<Option<String>> {
+    let series = series.name().replace('.', "\\.");
+    for kind in ["binary", "image"] {
+        let names = lists.search(&format!("^linux-{kind}-{series}\\..*-cloud-amd64$"))?;
+        if let Some(newest) = names.into_iter().max_by_key(|name| version(name)) {
+            return Ok(Some(newest));
+        }
+    }
+    Ok(None)
+}
+
+/// The numbers in a package's name, for comparison: 6.12.117 is newer than 6.12.96.
+fn version(package: &str) -> Vec<u64> {
+    package.split(|character: char| !character.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+}
+
+/// Keeps the image of the package in `directory`, and the kernel's release.
+fn unpack(directory: &Path) -> Result<()> {
+    let Some(package) =
+        directory.read_dir()?.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some("deb".as_ref()))
+    else {
+        bail!("apt-get download left no package in {}", directory.display());
+    };
+    let mut archive = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(&package).stdout(Stdio::piped()).spawn()?;
+    let stream = archive.stdout.take().context("dpkg-deb has no output")?;
+    let mut tar = Command::new("tar");
+    tar.args(["--extract", "--wildcards", "./boot/vmlinuz-*", "./usr/lib/modules/*/vmlinuz"])
+        .stdin(stream)
+        .stderr(Stdio::null())
+        .current_dir(directory);
+    // One of the two places has nothing, which tar calls a failure.
+    tar.status()?;
+    archive.wait()?;
+    let (image, release) = image(directory).with_context(|| format!("{} holds no kernel image", package.display()))?;
+    fs::rename(image, directory.join("vmlinuz"))?;
+    fs::write(directory.join("release"), release)?;
+    fs::remove_file(package)?;
+    Ok(())
+}
+
+/// The image in an unpacked package, with the kernel's release: `boot/vmlinuz-RELEASE` or `usr/lib/modules/RELEASE/vmlinuz`.
+fn image(directory: &Path) -> Option<(PathBuf, String)> {
+    let list = |path: &str| directory.join(path).read_dir().into_iter().flatten().flatten();
+    for entry in list("boot") {
+        if let Some(release) = entry.file_name().to_string_lossy().strip_prefix("vmlinuz-") {
+            return Some((entry.path(), release.to_owned()));
+        }
+    }
+    let modules = list("usr/lib/modules").next();
+    modules.map(|entry| (entry.path().join("vmlinuz"), entry.file_name().to_string_lossy().into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        let old = version("linux-image-6.12.96+deb12-cloud-amd64");
+        assert!(version("linux-image-6.12.117+deb12-cloud-amd64") > old);
+        assert!(version("linux-image-6.1.0-56-cloud-amd64") > version("linux-image-6.1.0-9-cloud-amd64"));
+    }
+}

@@ -1,0 +1,60 @@
+//! bpf-linker: turns the compiler's bitcode into an eBPF object. Built here, against the compiler's LLVM.
+
+use std::{
+    fs,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use super::{Compiler, apt};
+use crate::{command, project};
+
+/// The newest that builds with the project's compiler.
+const VERSION: &str = "^0.13";
+
+/// The versions of LLVM that it can be built against.
+pub const LLVM_VERSIONS: RangeInclusive<u32> = 21..=23;
+
+/// Where it is installed.
+pub fn path() -> PathBuf {
+    super::linker_directory().join("bpf-linker")
+}
+
+/// Builds and installs it below `target/tools`, where it is not there for this LLVM already.
+///
+/// # Errors
+/// Where LLVM's development package or the crate cannot be had.
+pub fn install(compiler: Compiler) -> Result<()> {
+    let llvm = compiler.llvm()?;
+    let built_for = project::target("tools/bpf-linker.llvm");
+    if path().exists() && fs::read_to_string(&built_for).is_ok_and(|text| text == llvm.to_string()) {
+        return Ok(());
+    }
+    let prefix = format!("/usr/lib/llvm-{llvm}");
+    if !Path::new(&prefix).join("lib/libLLVM.so").exists() {
+        apt::install(&[&format!("llvm-{llvm}-dev"), "g++", "zlib1g-dev", "libzstd-dev"])?;
+    }
+    println!("setup: cargo install bpf-linker {VERSION} for LLVM {llvm} into target/tools (about a minute)");
+    let mut cargo = command::fresh("cargo");
+    cargo.env("LLVM_PREFIX", &prefix).env("CARGO_TARGET_DIR", project::target("tools/build"));
+    cargo.args([
+        "install",
+        "--quiet",
+        "--locked",
+        "--force",
+        "bpf-linker",
+        "--version",
+        VERSION,
+        "--no-default-features",
+    ]);
+    cargo
+        .args(["--target", "x86_64-unknown-linux-gnu", "--features", &format!("llvm-{llvm}"), "--root"])
+        .arg(project::target("tools"));
+    // Not from inside the checkout: its flags ask for static binaries, and this one links LLVM's library.
+    cargo.current_dir("/");
+    command::run(&mut cargo).context("bpf-linker could not be built; is there a network?")?;
+    fs::remove_dir_all(project::target("tools/build")).ok();
+    fs::write(&built_for, llvm.to_string()).with_context(|| format!("cannot write {}", built_for.display()))
+}

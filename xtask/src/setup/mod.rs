@@ -1,0 +1,100 @@
+//! What a fresh machine lacks: a compiler for eBPF, its linker, QEMU, static shells for the VMs, kernels.
+//!
+//! Everything is looked for first, by file and not by package manager, so that a second run takes no time.
+
+mod apt;
+mod compiler;
+mod kernels;
+mod linker;
+mod lists;
+mod qemu;
+
+use std::{fs, path::Path, time::Instant};
+
+use anyhow::Result;
+
+pub use self::compiler::Compiler;
+use crate::{
+    command,
+    project::{self, KernelSeries},
+};
+
+/// Programs that go into the VMs, and the package that each comes from.
+const VM_PROGRAMS: &[(&str, &str)] = &[("busybox", "busybox-static"), ("bash-static", "bash-static")];
+
+/// All of it, for people: says what is there, what it does, and the disk it takes.
+///
+/// # Errors
+/// Where a right or the network is missing, in words that say which.
+pub fn everything() -> Result<()> {
+    let started = Instant::now();
+    let compiler = compiler()?;
+    machines(&[])?;
+    println!("compiler    {compiler}");
+    println!("bpf-linker  {}", linker::path().display());
+    for program in ["qemu-system-x86_64"].into_iter().chain(VM_PROGRAMS.iter().map(|(program, _)| *program)) {
+        if let Some(path) = command::find(program) {
+            println!("{program:<11} {}", path.display());
+        }
+    }
+    for series in KernelSeries::ALL.iter().filter(|series| series.image().exists()) {
+        let release = fs::read_to_string(series.directory().join("release")).unwrap_or_default();
+        println!("kernel      {} ({})", series.image().display(), release.trim());
+    }
+    println!(
+        "disk        {} MB in target/tools and target/kernels",
+        (size("tools") + size("kernels")).div_ceil(1_000_000)
+    );
+    println!("ready after {:.1} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// What building needs; prints only what it installs.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn compiler() -> Result<Compiler> {
+    if command::find("cc").is_none() {
+        apt::install(&["gcc", "libc6-dev"])?;
+    }
+    let compiler = Compiler::find_or_install()?;
+    linker::install(compiler)?;
+    Ok(compiler)
+}
+
+/// What the VMs need, with the usual kernels and `kernels`; prints only what it installs.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn machines(kernels: &[KernelSeries]) -> Result<()> {
+    qemu::install()?;
+    let missing: Vec<_> = VM_PROGRAMS
+        .iter()
+        .filter(|(program, _)| command::find(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    if !missing.is_empty() {
+        apt::install(&missing)?;
+    }
+    KernelSeries::USUAL.iter().chain(kernels).try_for_each(|series| kernels::fetch(*series))
+}
+
+/// Where bpf-linker is; the directory goes on the `PATH` of the eBPF build.
+pub fn linker_directory() -> std::path::PathBuf {
+    project::target("tools/bin")
+}
+
+fn size(directory: &str) -> u64 {
+    fn walk(path: &Path) -> u64 {
+        let Ok(entries) = fs::read_dir(path) else { return 0 };
+        entries
+            .flatten()
+            .map(|entry| match entry.metadata() {
+                Ok(data) if data.is_dir() => walk(&entry.path()),
+                Ok(data) => data.len(),
+                Err(_) => 0,
+            })
+            .sum()
+    }
+    walk(&project::target(directory))
+}

@@ -1,0 +1,132 @@
+//! What is tested in VMs: one boot for each kernel and each kind of machine that a test asks for.
+
+use std::{
+    path::Path,
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+use super::Tally;
+use crate::{
+    command, console,
+    project::{self, KernelSeries},
+    protocol::Message,
+    vm::{Clock, Failure, Machine},
+};
+
+/// Longest time for all tests of one boot.
+const LIMIT: Duration = Duration::from_mins(15);
+
+/// The tests that share a boot.
+struct Group {
+    boot: String,
+    arguments: String,
+    tests: Vec<String>,
+}
+
+/// How many machines run at once: most of a test keeps one processor busy, and a machine has two.
+const AT_ONCE: usize = 2;
+
+/// Boots and tests each kernel, and first of all proves that a machine which goes down does not go unnoticed.
+pub fn all(kernels: &[KernelSeries], filter: Option<&str>, initramfs: &Path, tally: &Mutex<Tally>) -> Result<()> {
+    let groups = groups(filter)?;
+    if groups.is_empty() && filter.is_some() {
+        bail!("no VM test has {:?} in its name", filter.unwrap_or_default());
+    }
+    if filter.is_none() {
+        kernels.first().map_or(Ok(()), |kernel| crash(*kernel, initramfs, tally))?;
+    }
+    let waiting = Mutex::new(kernels.iter().copied());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some(kernel) = next() {
+            groups.iter().try_for_each(|group| boot(kernel, group, filter, initramfs, tally))?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")))
+    })
+}
+
+/// Lets a kernel panic, on purpose: the harness must say so.
+fn crash(kernel: KernelSeries, initramfs: &Path, tally: &Mutex<Tally>) -> Result<()> {
+    let started = Instant::now();
+    let arguments = "creance.job=crash".to_owned();
+    let machine =
+        Machine { kernel, name: "crash", arguments, initramfs, clock: Clock::Real, limit: Duration::from_mins(2) };
+    let ending = machine.work(|_| {})?;
+    let failure = match &ending {
+        Err(Failure { why, .. }) if why.starts_with("kernel panic: ") => None,
+        Err(Failure { why, .. }) => Some(format!("a kernel that panics is taken for: {why}")),
+        Ok(()) => Some("a kernel that panics went unnoticed".to_owned()),
+    };
+    lock(tally).add(&format!("{kernel} harness::a_panic_is_noticed"), started.elapsed(), failure.as_deref());
+    Ok(())
+}
+
+fn groups(filter: Option<&str>) -> Result<Vec<Group>> {
+    let list = command::output(Command::new(project::binary("vm-init")).arg("list"))?;
+    let mut groups: Vec<Group> = Vec::new();
+    for message in list.lines().filter_map(Message::parse) {
+        let Message::Listed { test, boot, arguments } = message else { continue };
+        if filter.is_some_and(|filter| !test.contains(filter)) {
+            continue;
+        }
+        match groups.iter_mut().find(|group| group.boot == boot) {
+            Some(group) => group.tests.push(test),
+            None => groups.push(Group { boot, arguments, tests: vec![test] }),
+        }
+    }
+    Ok(groups)
+}
+
+fn boot(
+    kernel: KernelSeries,
+    group: &Group,
+    filter: Option<&str>,
+    initramfs: &Path,
+    tally: &Mutex<Tally>,
+) -> Result<()> {
+    let add = |name: &str, time, failure: Option<&str>| lock(tally).add(name, time, failure);
+    let only = filter.map(|filter| format!(" creance.only={filter}")).unwrap_or_default();
+    let machine = Machine {
+        kernel,
+        name: &format!("test-{}", group.boot),
+        arguments: format!("{} creance.job=tests creance.boot={}{only}", group.arguments, group.boot),
+        initramfs,
+        clock: Clock::Real,
+        limit: LIMIT,
+    };
+    let mut waiting = group.tests.clone();
+    let ending = machine.work(|message| match message {
+        Message::Passed { test, millis } => {
+            waiting.retain(|name| *name != test);
+            add(&format!("{kernel} {test}"), Duration::from_millis(millis), None);
+        }
+        Message::Failed { test, millis, why } => {
+            waiting.retain(|name| *name != test);
+            add(&format!("{kernel} {test}"), Duration::from_millis(millis), Some(&why));
+        }
+        Message::Say { text } => println!("      {text}"),
+        _ => {}
+    })?;
+    if let Err(Failure { why, tail }) = ending {
+        let why = format!("{why}\n{}", console::tail(&tail, 20));
+        add(&format!("{kernel} machine {}", group.boot), Duration::ZERO, Some(&why));
+    }
+    for test in waiting {
+        add(&format!("{kernel} {test}"), Duration::ZERO, Some("did not run to its end: the machine stopped"));
+    }
+    Ok(())
+}
+
+/// The tally is a sum of whole numbers: a thread that panicked left it whole.
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
+}
