@@ -32,7 +32,10 @@ pub fn install(packages: &[&str]) -> Result<()> {
 pub fn install_from(options: &[&str], packages: &[&str]) -> Result<()> {
     println!("setup: apt-get install {}", packages.join(" "));
     let mut command = privileged("apt-get", &packages.join(" "))?;
-    command.args(options).args(["install", "--yes", "--no-install-recommends", "-qq", "-o", "Dpkg::Use-Pty=0"]).args(packages);
+    command
+        .args(options)
+        .args(["install", "--yes", "--no-install-recommends", "-qq", "-o", "Dpkg::Use-Pty=0"])
+        .args(packages);
     command.env("DEBIAN_FRONTEND", "noninteractive").stdout(std::process::Stdio::null());
     command::run(&mut command).with_context(|| {
         format!("apt could not install {}; is there a network, and is the disk not full?", packages.join(" "))
