@@ -30,10 +30,15 @@ pub const FINISH: u32 = 0;
 #[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
 pub const STAGES: u32 = 1 + BANKS * Event::COUNT as u32;
 
-/// Index of the rules for `event` of the generation in `bank`, in the program array of the event's hook.
+/// Index of the rules for the event with this index, of the generation in `bank`, in the program array of the event's hook.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
+pub const fn stage_of(bank: u32, event: u32) -> u32 {
+    1 + bank * Event::COUNT as u32 + event
+}
+
+/// As [`stage_of`], for an event that is known.
 pub const fn stage(bank: u32, event: Event) -> u32 {
-    1 + bank * Event::COUNT as u32 + event as u32
+    stage_of(bank, event as u32)
 }
 
 /// What hooks need to know about one generation.

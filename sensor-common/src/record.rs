@@ -94,6 +94,20 @@ pub struct Process {
     pub comm: Text<COMM_MAX>,
     /// Path of the executable; empty for a kernel thread.
     pub exe: Text<TEXT_MAX>,
+    /// Effective capabilities, one bit each.
+    pub capabilities: u64,
+    /// User of the login it descends from; all bits set where there is none.
+    pub login_uid: u32,
+    /// Inode number of its pid namespace.
+    pub pid_namespace: u32,
+    /// Inode number of its mount namespace.
+    pub mount_namespace: u32,
+    /// Audit session of the login.
+    pub session: u32,
+    /// Its arguments, each ended by a zero byte.
+    pub arguments: Text<TEXT_MAX>,
+    /// Path of its cgroup.
+    pub cgroup_path: Text<TEXT_MAX>,
 }
 
 /// The parent of that process.
@@ -110,14 +124,51 @@ pub struct Parent {
     pub exe: Text<TEXT_MAX>,
 }
 
-/// The pipe or FIFO.
+/// A process above the parent.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Ancestor {
+    /// Process id in the initial pid namespace; 0 where there is none.
+    pub pid: u32,
+    /// Name of its thread.
+    pub comm: Text<COMM_MAX>,
+    /// Path of its executable; empty for a kernel thread.
+    pub exe: Text<TEXT_MAX>,
+}
+
+impl Ancestor {
+    /// None.
+    pub const EMPTY: Self = Self { pid: 0, comm: Text::EMPTY, exe: Text::EMPTY };
+}
+
+/// The processes above the parent, nearest first.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Ancestors {
+    /// The parent's parent.
+    pub first: Ancestor,
+    /// The parent of that.
+    pub second: Ancestor,
+    /// The parent of that.
+    pub third: Ancestor,
+    /// The parent of that.
+    pub fourth: Ancestor,
+}
+
+/// What something is done to: pipe, FIFO, socket, queue, memory, program.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Object {
-    /// Path as seen from the root of the mount tree.
+    /// Path as seen from the root of the mount tree, or name.
     pub path: Text<TEXT_MAX>,
     /// Inode number.
     pub inode: u64,
+    /// Number of bytes of this write or message; the payload's `full`, as 64 bits.
+    pub size: u64,
+    /// Size of a shared memory segment, bytes.
+    pub segment_size: u64,
+    /// Type of a System V message, priority of a POSIX one.
+    pub message_type: u64,
     /// Device of the file system, as the kernel's `dev_t` (major << 20 | minor).
     pub device: u32,
     /// Owner.
@@ -130,10 +181,60 @@ pub struct Object {
     pub writes: u32,
     /// 1 where the file is opened without waiting for the other end (`O_NONBLOCK`).
     pub nonblock: u32,
-    /// Number of bytes handed to this write; the payload's `full`, as 64 bits.
-    pub size: u64,
-    /// The first bytes of the data written.
+    /// 1 where the file may be created by opening it (`O_CREAT`).
+    pub creates: u32,
+    /// Key of a System V object.
+    pub key: u32,
+    /// Identifier of a System V object.
+    pub id: u32,
+    /// `SOCK_…`
+    pub socket_type: u32,
+    /// 1 where `path` is an abstract name.
+    pub is_abstract: u32,
+    /// 1 where memory is mapped executable.
+    pub executable: u32,
+    /// 1 where memory is mapped writable.
+    pub writable: u32,
+    /// `F_SEAL_…`
+    pub seals: u32,
+    /// Number of the signal.
+    pub signal: u32,
+    /// Status as `wait(2)` gives it.
+    pub exit_status: u32,
+    /// The first bytes of it.
     pub payload: Text<TEXT_MAX>,
+}
+
+/// The other end of a connected socket.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Peer {
+    /// Process id in the initial pid namespace; 0 where it is not known.
+    pub pid: u32,
+    /// Effective user id when the connection was made.
+    pub uid: u32,
+}
+
+/// The process that something is done to.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Target {
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Name of its thread.
+    pub comm: Text<COMM_MAX>,
+    /// Path of its executable; empty for a kernel thread.
+    pub exe: Text<TEXT_MAX>,
+}
+
+/// A program that is being started.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ProgramFile {
+    /// What runs it.
+    pub interpreter: Text<TEXT_MAX>,
 }
 
 /// One event. The first three members belong to the sensor and the verdict; what follows is the field
@@ -151,40 +252,22 @@ pub struct Record {
     pub process: Process,
     /// Who started who does it.
     pub parent: Parent,
+    /// Who started that, and so on.
+    pub ancestors: Ancestors,
     /// To what it is done.
     pub object: Object,
+    /// Who is at the other end of it.
+    pub peer: Peer,
+    /// To whom it is done.
+    pub target: Target,
+    /// What is started.
+    pub program: ProgramFile,
 }
 
 impl Record {
     /// A record with nothing in it.
-    pub const EMPTY: Self = Self {
-        claim: Claim { owner: 0, claims: 0 },
-        head: Head { generation: 0, time: 0, event: 0, bank: 0, filled: 0, outcome: 0 },
-        verdict: Verdict::NONE,
-        process: Process {
-            pid: 0,
-            tid: 0,
-            uid: 0,
-            euid: 0,
-            start_time: 0,
-            cgroup: 0,
-            comm: Text::EMPTY,
-            exe: Text::EMPTY,
-        },
-        parent: Parent { pid: 0, uid: 0, comm: Text::EMPTY, exe: Text::EMPTY },
-        object: Object {
-            path: Text::EMPTY,
-            inode: 0,
-            device: 0,
-            owner: 0,
-            mode: 0,
-            reads: 0,
-            writes: 0,
-            nonblock: 0,
-            size: 0,
-            payload: Text::EMPTY,
-        },
-    };
+    // SAFETY: a record is made of integers only, for each of which all bits at zero are a value.
+    pub const EMPTY: Self = unsafe { core::mem::zeroed() };
 
     /// The record as the bytes that a map or the ring buffer holds.
     pub fn as_bytes(&self) -> &[u8; size_of::<Self>()] {

@@ -1,106 +1,64 @@
-//! FIFOs: creation and opening.
+//! FIFOs, and whatever else has to be opened: creation and opening.
 
-use aya_ebpf::{
-    EbpfContext,
-    macros::{fentry, lsm},
-    programs::{FEntryContext, LsmContext},
-};
 use sensor_common::event::{Event, Groups};
 
 use crate::{
-    kernel::{PATH_MNT, Ptr, load},
-    maps::{STAGES_MKNOD, STAGES_OPEN},
+    hook::{Context, Seen, lsm_hook},
+    kernel::{PATH_MNT, Ptr, Struct},
     object::{File, Type, is_fifo},
     path,
     record::Held,
-    stage::{self, Answer, Subject},
+    scratch::Wanted,
+    stage::Subject,
 };
 
 /// A FIFO that does not exist yet.
 struct Creation {
-    directory: Ptr,
+    directory: Struct,
     dentry: Ptr,
     mode: u16,
 }
 
+impl Creation {
+    #[inline(always)]
+    fn seen<C: Context>(ctx: &C) -> Seen<Self> {
+        let creation = Self { directory: Struct::typed(ctx.arg(0)), dentry: ctx.arg(1), mode: ctx.arg(2) };
+        is_fifo(creation.mode).then_some((Event::FifoCreate, creation))
+    }
+}
+
 impl Subject for Creation {
     #[inline(always)]
-    fn fill(&self, held: &mut Held, groups: Groups) {
-        if groups.contains(Groups::PATH) {
-            // SAFETY: `directory` is a typed `struct path *`.
-            let mnt: Ptr = unsafe { load(self.directory, &PATH_MNT) };
-            path::fill(&mut held.record.object.path, held.scratch, self.dentry, mnt);
+    fn fill(&self, held: &mut Held, wanted: Wanted) {
+        let object = &mut held.record.object;
+        if wanted.contains(Groups::PATH) {
+            let mnt = self.directory.get::<u64>(&PATH_MNT) as Ptr;
+            path::fill(&mut object.path, held.scratch, self.dentry, mnt);
         }
-        if groups.contains(Groups::MODE) {
-            held.record.object.mode = u32::from(self.mode);
+        if wanted.contains(Groups::MODE) {
+            object.mode = u32::from(self.mode);
         }
     }
 }
 
-/// `int path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`
-#[lsm(hook = "path_mknod")]
-pub fn path_mknod(ctx: LsmContext) -> i32 {
-    try_path_mknod(&ctx, Creation { directory: ctx.arg(0), dentry: ctx.arg(1), mode: ctx.arg(2) })
-}
-
-/// `int security_path_mknod(…)`, as above, where BPF LSM is not active.
-#[fentry]
-pub fn observe_path_mknod(ctx: FEntryContext) -> i32 {
-    try_path_mknod(&ctx, Creation { directory: ctx.arg(0), dentry: ctx.arg(1), mode: ctx.arg(2) })
+lsm_hook! {
+    /// `int path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`
+    path_mknod, Creation::seen
 }
 
 #[inline(always)]
-fn try_path_mknod<C: EbpfContext>(ctx: &C, creation: Creation) -> i32 {
-    if is_fifo(creation.mode) {
-        stage::judge(ctx, &STAGES_MKNOD, Event::FifoCreate, &creation);
-    }
-    0
+fn opened<C: Context>(ctx: &C) -> Seen<File> {
+    let (file, kind) = File::any(Struct::typed(ctx.arg(0)))?;
+    let event = match kind {
+        Type::Fifo => Event::FifoOpen,
+        Type::Pipe => Event::PipeOpen,
+        Type::Queue => Event::MqueueOpen,
+        Type::Memory => Event::ShmOpen,
+    };
+    Some((event, file))
 }
 
-/// Finish for `path_mknod`.
-#[lsm(hook = "path_mknod")]
-pub fn finish_path_mknod(ctx: LsmContext) -> i32 {
-    let creation = Creation { directory: ctx.arg(0), dentry: ctx.arg(1), mode: ctx.arg(2) };
-    stage::finish(Answer::Counts, &creation)
-}
-
-/// Finish for `security_path_mknod`.
-#[fentry]
-pub fn finish_observe_path_mknod(ctx: FEntryContext) -> i32 {
-    let creation = Creation { directory: ctx.arg(0), dentry: ctx.arg(1), mode: ctx.arg(2) };
-    stage::finish(Answer::Observes, &creation)
-}
-
-/// `int file_open(struct file *file)`
-#[lsm(hook = "file_open")]
-pub fn file_open(ctx: LsmContext) -> i32 {
-    try_file_open(&ctx, ctx.arg(0))
-}
-
-/// `int security_file_open(…)`, as above, where BPF LSM is not active.
-#[fentry]
-pub fn observe_file_open(ctx: FEntryContext) -> i32 {
-    try_file_open(&ctx, ctx.arg(0))
-}
-
-#[inline(always)]
-fn try_file_open<C: EbpfContext>(ctx: &C, file: Ptr) -> i32 {
-    if let Some(file) = File::new(file)
-        && file.kind == Type::Fifo
-    {
-        stage::judge(ctx, &STAGES_OPEN, Event::FifoOpen, &file);
-    }
-    0
-}
-
-/// Finish for `file_open`.
-#[lsm(hook = "file_open")]
-pub fn finish_file_open(ctx: LsmContext) -> i32 {
-    File::new(ctx.arg(0)).map_or(0, |file| stage::finish(Answer::Counts, &file))
-}
-
-/// Finish for `security_file_open`.
-#[fentry]
-pub fn finish_observe_file_open(ctx: FEntryContext) -> i32 {
-    File::new(ctx.arg(0)).map_or(0, |file| stage::finish(Answer::Observes, &file))
+lsm_hook! {
+    /// `int file_open(struct file *file)`
+    file_open, opened
 }

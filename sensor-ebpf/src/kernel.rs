@@ -3,10 +3,10 @@
 //! Offsets are read-only globals that user space sets, from the running kernel's BTF, before the programs are
 //! loaded: the verifier sees constants. Through a pointer that the verifier knows the type of (a hook's
 //! argument, or one loaded from there) [`load`] is a checked access to a typed member, and a wrong offset is
-//! refused at load. Any other pointer goes through [`probe`], which cannot fault.
+//! refused at load. Any other pointer goes through [`probe`], which cannot fault. A [`Struct`] knows which of the two it is.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use sensor_common::{kernel_enumerators, kernel_members};
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel};
+use sensor_common::{kernel::ABSENT, kernel_enumerators, kernel_members};
 
 /// An address in the kernel, or the value 0.
 pub type Ptr = *const u8;
@@ -65,4 +65,70 @@ pub fn probe<T: Copy + Default>(address: Ptr) -> Option<T> {
 #[inline(always)]
 pub fn probe_ptr(address: Ptr) -> Option<Ptr> {
     probe::<u64>(address).map(|pointer| pointer as Ptr)
+}
+
+/// A struct of the kernel.
+#[derive(Clone, Copy)]
+pub struct Struct {
+    /// Its address.
+    pub base: Ptr,
+    typed: bool,
+}
+
+impl Struct {
+    /// One that the verifier knows the type of: a hook's argument.
+    #[inline(always)]
+    pub const fn typed(base: Ptr) -> Self {
+        Self { base, typed: true }
+    }
+
+    /// One at an address that came from a probe.
+    #[inline(always)]
+    pub const fn probed(base: Ptr) -> Self {
+        Self { base, typed: false }
+    }
+
+    /// `struct task_struct` of the current task. Since 5.11 the verifier can know its type; on 5.10 each step from it is a
+    /// probe. Which of the two is settled by a constant, so the verifier drops the other.
+    #[inline(always)]
+    pub fn current_task() -> Self {
+        // SAFETY: the helpers take nothing and always succeed.
+        unsafe {
+            if value(&GET_CURRENT_TASK_BTF) == ABSENT {
+                Self::probed(bpf_get_current_task() as Ptr)
+            } else {
+                Self::typed(bpf_get_current_task_btf().cast())
+            }
+        }
+    }
+
+    /// A member's value.
+    #[inline(always)]
+    pub fn get<T: Copy + Default>(self, offset: &'static u32) -> T {
+        if self.typed {
+            // SAFETY: the pointer is typed; the verifier checks the member.
+            unsafe { load(self.base, offset) }
+        } else {
+            probe(member(self.base, offset)).unwrap_or_default()
+        }
+    }
+
+    /// The struct that a member points to, where it always points to one.
+    #[inline(always)]
+    pub fn follow(self, offset: &'static u32) -> Self {
+        let base = if self.typed {
+            // SAFETY: as above. Not as an integer: the verifier would forget the type.
+            unsafe { load::<Ptr>(self.base, offset) }
+        } else {
+            self.get::<u64>(offset) as Ptr
+        };
+        Self { base, typed: self.typed }
+    }
+
+    /// The struct that a member points to; `None` where it points to none.
+    #[inline(always)]
+    pub fn to(self, offset: &'static u32) -> Option<Self> {
+        let reached = self.follow(offset);
+        (!reached.base.is_null()).then_some(reached)
+    }
 }

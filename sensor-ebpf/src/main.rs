@@ -2,10 +2,11 @@
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`fifo`], [`pipe`] | the hooks of one family each, and finish for each hook |
+//! | [`fifo`], [`pipe`], [`unix`], [`sysv`], [`mqueue`], [`shm`], [`process`] | the hooks of one family each |
+//! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
 //! | [`record`] | taking, finding and giving back the record of an event |
-//! | [`process`], [`object`], [`path`], [`payload`] | filling one part of the record each |
+//! | [`actor`], [`cgroup`], [`object`], [`path`], [`payload`] | filling one part of the record each |
 //! | [`scratch`] | room beside the record, and how to keep the verifier's work small |
 //! | [`asm`] | what the language cannot say to this target |
 //! | [`maps`], [`kernel`] | what user space shares with these programs: maps, offsets |
@@ -16,10 +17,14 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod actor;
 mod asm;
+mod cgroup;
 mod fifo;
+mod hook;
 mod kernel;
 mod maps;
+mod mqueue;
 mod object;
 mod path;
 mod payload;
@@ -27,7 +32,10 @@ mod pipe;
 mod process;
 mod record;
 mod scratch;
+mod shm;
 mod stage;
+mod sysv;
+mod unix;
 
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

@@ -1,12 +1,13 @@
-//! The maps shared with rules and daemon, under the names of `sensor_common::maps`.
+//! The maps shared with rules and daemon, under the names of `sensor_common::maps`. Each hook's program array is beside it, see
+//! [`hook`](crate::hook).
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, PerCpuArray, ProgramArray, RingBuf},
+    maps::{Array, PerCpuArray, RingBuf},
 };
 use sensor_common::{
     event::Event,
-    maps::{BANKS, Counters, Generation, Loss, SLOTS, STAGES, Settings},
+    maps::{BANKS, Counters, Generation, Loss, SLOTS, Settings},
     record::Record,
     verdict::Outcome,
 };
@@ -36,17 +37,6 @@ pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0)
 /// The size is the daemon's to choose.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
-
-// One program array per hook: the kernel refuses a tail call between programs of different prototypes.
-// Pinned: rules go on to finish through them.
-#[map]
-pub static STAGES_MKNOD: ProgramArray = ProgramArray::pinned(STAGES, 0);
-#[map]
-pub static STAGES_OPEN: ProgramArray = ProgramArray::pinned(STAGES, 0);
-#[map]
-pub static STAGES_PERM: ProgramArray = ProgramArray::pinned(STAGES, 0);
-#[map]
-pub static STAGES_WRITE: ProgramArray = ProgramArray::pinned(STAGES, 0);
 
 /// Raises one counter of this CPU by one.
 ///

@@ -1,24 +1,32 @@
-//! The pipe or FIFO: its inode, and how a file has it open.
+//! The object as an open file: pipe, FIFO, message queue, shared memory.
 
 use sensor_common::event::Groups;
 
 use crate::{
     kernel::{
-        FILE_DENTRY, FILE_F_FLAGS, FILE_F_INODE, FILE_F_MODE, FILE_MNT, INODE_I_INO, INODE_I_MODE, INODE_I_SB,
-        INODE_I_UID, Ptr, SB_S_DEV, SB_S_MAGIC, load,
+        DENTRY_D_PARENT, DENTRY_NAME, FDT_FD, FDT_MAX_FDS, FILE_DENTRY, FILE_F_FLAGS, FILE_F_INODE, FILE_F_MODE,
+        FILE_MNT, FILES_FDT, INODE_I_INO, INODE_I_MODE, INODE_I_SB, INODE_I_UID, MOUNT_MNT, MOUNT_MNT_MOUNTPOINT, Ptr,
+        SB_S_DEV, SB_S_MAGIC, Struct, TASK_FILES, member, probe, probe_ptr, value,
     },
     path,
     record::Held,
+    scratch::Wanted,
     stage::Subject,
 };
 
 const S_IFMT: u16 = 0o170_000;
 const S_IFIFO: u16 = 0o010_000;
+const S_IFREG: u16 = 0o100_000;
 /// `PIPEFS_MAGIC`: the file system of anonymous pipes.
 const PIPEFS: u64 = 0x5049_5045;
+/// `MQUEUE_MAGIC`: the file system of POSIX message queues.
+const MQUEUE: u64 = 0x1980_0202;
+/// `TMPFS_MAGIC`
+const TMPFS: u64 = 0x0102_1994;
 const FMODE_READ: u32 = 1;
 const FMODE_WRITE: u32 = 2;
 const O_NONBLOCK: u32 = 0o4000;
+const O_CREAT: u32 = 0o100;
 
 /// What a file is, as far as the sensor cares.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,6 +35,10 @@ pub enum Type {
     Fifo,
     /// An anonymous pipe.
     Pipe,
+    /// A POSIX message queue.
+    Queue,
+    /// A memfd, or POSIX shared memory below `/dev/shm`.
+    Memory,
 }
 
 /// Whether these mode bits are a FIFO's.
@@ -35,57 +47,106 @@ pub fn is_fifo(mode: u16) -> bool {
     mode & S_IFMT == S_IFIFO
 }
 
-/// An open file that is a pipe or FIFO.
+/// An open file.
 pub struct File {
-    file: Ptr,
-    inode: Ptr,
-    /// Which of the two.
-    pub kind: Type,
+    file: Struct,
+    inode: Struct,
 }
 
 impl File {
-    /// `file` (a typed `struct file *`), or `None` for everything that is no pipe or FIFO, after two loads.
+    /// The file, whatever it is.
     #[inline(always)]
-    pub fn new(file: Ptr) -> Option<Self> {
-        // SAFETY: typed pointers, one loaded from the other; the verifier checks each.
-        unsafe {
-            let inode: Ptr = load(file, &FILE_F_INODE);
-            if !is_fifo(load(inode, &INODE_I_MODE)) {
-                return None;
-            }
-            let superblock: Ptr = load(inode, &INODE_I_SB);
-            let magic: u64 = load(superblock, &SB_S_MAGIC);
-            let kind = if magic == PIPEFS { Type::Pipe } else { Type::Fifo };
-            Some(Self { file, inode, kind })
+    pub fn new(file: Struct) -> Self {
+        Self { file, inode: file.follow(&FILE_F_INODE) }
+    }
+
+    /// The file and which of the two it is, or `None` for everything that is no pipe or FIFO, after two loads.
+    #[inline(always)]
+    pub fn pipe(file: Struct) -> Option<(Self, Type)> {
+        let file = Self::new(file);
+        if !is_fifo(file.mode()) {
+            return None;
         }
+        let kind = if file.magic() == PIPEFS { Type::Pipe } else { Type::Fifo };
+        Some((file, kind))
+    }
+
+    /// The file and what it is, or `None` where the sensor does not care for it.
+    #[inline(always)]
+    pub fn any(file: Struct) -> Option<(Self, Type)> {
+        let file = Self::new(file);
+        let kind = match (file.mode() & S_IFMT, file.magic()) {
+            (S_IFIFO, PIPEFS) => Type::Pipe,
+            (S_IFIFO, _) => Type::Fifo,
+            (S_IFREG, MQUEUE) => Type::Queue,
+            (S_IFREG, TMPFS) if file.is_shared_memory() => Type::Memory,
+            _ => return None,
+        };
+        Some((file, kind))
+    }
+
+    /// What the current process has open as `number`: `None` where it has nothing.
+    #[inline(always)]
+    pub fn descriptor(number: u32) -> Option<Struct> {
+        let table = Struct::current_task().to(&TASK_FILES)?.to(&FILES_FDT)?;
+        if number >= table.get::<u32>(&FDT_MAX_FDS) {
+            return None;
+        }
+        let files = table.get::<u64>(&FDT_FD) as Ptr;
+        let file = probe_ptr(files.wrapping_add(number as usize * size_of::<u64>()))?;
+        (!file.is_null()).then_some(Struct::probed(file))
+    }
+
+    #[inline(always)]
+    fn mode(&self) -> u16 {
+        self.inode.get(&INODE_I_MODE)
+    }
+
+    #[inline(always)]
+    fn magic(&self) -> u64 {
+        self.inode.follow(&INODE_I_SB).get(&SB_S_MAGIC)
+    }
+
+    /// Whether a file of a tmpfs is a memfd, which has no directory, or lies in a tmpfs that is mounted on a directory `shm`.
+    #[inline(always)]
+    fn is_shared_memory(&self) -> bool {
+        let dentry = self.file.get::<u64>(&FILE_DENTRY) as Ptr;
+        if probe_ptr(member(dentry, &DENTRY_D_PARENT)) == Some(dentry) {
+            return true;
+        }
+        let mount = (self.file.get::<u64>(&FILE_MNT) as Ptr).wrapping_sub(value(&MOUNT_MNT) as usize);
+        probe_ptr(member(mount, &MOUNT_MNT_MOUNTPOINT))
+            .and_then(|mountpoint| probe_ptr(member(mountpoint, &DENTRY_NAME)))
+            .and_then(probe::<u32>)
+            .is_some_and(|name| name == u32::from_ne_bytes(*b"shm\0"))
     }
 }
 
 impl Subject for File {
     #[inline(always)]
-    fn fill(&self, held: &mut Held, groups: Groups) {
+    fn fill(&self, held: &mut Held, wanted: Wanted) {
         let object = &mut held.record.object;
-        // SAFETY: typed pointers, one loaded from the other; the verifier checks each.
-        unsafe {
-            if groups.contains(Groups::PATH) {
-                path::fill(&mut object.path, held.scratch, load(self.file, &FILE_DENTRY), load(self.file, &FILE_MNT));
-            }
-            if groups.contains(Groups::INODE) {
-                object.inode = load(self.inode, &INODE_I_INO);
-                object.owner = load(self.inode, &INODE_I_UID);
-                let superblock: Ptr = load(self.inode, &INODE_I_SB);
-                object.device = load(superblock, &SB_S_DEV);
-            }
-            if groups.contains(Groups::MODE) {
-                object.mode = u32::from(load::<u16>(self.inode, &INODE_I_MODE));
-            }
-            if groups.contains(Groups::OPEN) {
-                let mode: u32 = load(self.file, &FILE_F_MODE);
-                let flags: u32 = load(self.file, &FILE_F_FLAGS);
-                object.reads = u32::from(mode & FMODE_READ != 0);
-                object.writes = u32::from(mode & FMODE_WRITE != 0);
-                object.nonblock = u32::from(flags & O_NONBLOCK != 0);
-            }
+        if wanted.contains(Groups::PATH) {
+            let (dentry, mnt) = (self.file.get::<u64>(&FILE_DENTRY), self.file.get::<u64>(&FILE_MNT));
+            path::fill(&mut object.path, held.scratch, dentry as Ptr, mnt as Ptr);
+        }
+        if wanted.contains(Groups::INODE) {
+            object.inode = self.inode.get(&INODE_I_INO);
+            object.device = self.inode.follow(&INODE_I_SB).get(&SB_S_DEV);
+        }
+        if wanted.contains(Groups::OWNER) {
+            object.owner = self.inode.get(&INODE_I_UID);
+        }
+        if wanted.contains(Groups::MODE) {
+            object.mode = u32::from(self.mode());
+        }
+        if wanted.contains(Groups::OPEN) {
+            let mode: u32 = self.file.get(&FILE_F_MODE);
+            let flags: u32 = self.file.get(&FILE_F_FLAGS);
+            object.reads = u32::from(mode & FMODE_READ != 0);
+            object.writes = u32::from(mode & FMODE_WRITE != 0);
+            object.nonblock = u32::from(flags & O_NONBLOCK != 0);
+            object.creates = u32::from(flags & O_CREAT != 0);
         }
     }
 }

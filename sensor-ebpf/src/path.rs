@@ -4,7 +4,7 @@
 //! here, from the leaf up: components are written from the end of a scratch area towards its start, then
 //! the first [`TEXT_MAX`] bytes of the result are kept.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
 use sensor_common::{
     maps::Loss,
     record::{TEXT_MAX, Text},
@@ -31,11 +31,33 @@ const DEPTH: u32 = 48;
 /// found of it, and counted as [`Loss::PathCut`].
 #[inline(always)]
 pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: Ptr) {
-    text.len = 0;
-    text.full = 0;
     scratch.dentry.set(dentry as u64);
     scratch.mnt.set(mnt as u64);
     walk(scratch);
+    keep(text, scratch);
+}
+
+/// No path yet.
+#[inline(always)]
+pub fn begin(scratch: &mut Scratch) {
+    scratch.start.set(ROOM as u32);
+    scratch.whole.set(0);
+}
+
+/// The path has reached the root, which alone is `/`.
+#[inline(always)]
+pub fn end(scratch: &mut Scratch) {
+    if start(scratch) == ROOM {
+        put(scratch, b'/');
+    }
+    scratch.whole.set(1);
+}
+
+/// Copies the first bytes of the path that was built, and counts one that is not whole.
+#[inline(always)]
+pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &Scratch) {
+    text.len = 0;
+    text.full = 0;
     let start = start(scratch);
     let full = ROOM.wrapping_sub(start);
     let kept = asm::bounded(full, TEXT_MAX);
@@ -56,8 +78,7 @@ pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: 
 /// Builds the path at the end of the first `ROOM` bytes of `scratch`.
 #[inline(never)]
 fn walk(scratch: &mut Scratch) {
-    scratch.start.set(ROOM as u32);
-    scratch.whole.set(0);
+    begin(scratch);
     for _ in 0..DEPTH {
         let (dentry, mnt) = (scratch.dentry.get() as Ptr, scratch.mnt.get() as Ptr);
         let Some(root) = probe_ptr(member(mnt, &VFSMOUNT_MNT_ROOT)) else { return };
@@ -66,10 +87,7 @@ fn walk(scratch: &mut Scratch) {
             let mount = mnt.wrapping_sub(value(&MOUNT_MNT) as usize);
             let Some(parent) = probe_ptr(member(mount, &MOUNT_MNT_PARENT)) else { return };
             if parent == mount {
-                if start(scratch) == ROOM {
-                    put(scratch, b'/');
-                }
-                scratch.whole.set(1);
+                end(scratch);
                 return;
             }
             let Some(mountpoint) = probe_ptr(member(mount, &MOUNT_MNT_MOUNTPOINT)) else { return };
@@ -78,8 +96,14 @@ fn walk(scratch: &mut Scratch) {
             continue;
         }
         let Some(parent) = probe_ptr(member(dentry, &DENTRY_D_PARENT)) else { return };
-        // A dentry that is its own parent and not the top of its mount is detached.
-        if parent == dentry || !put_name(scratch, dentry) {
+        let is_first = start(scratch) == ROOM;
+        if !put_name(scratch, dentry) {
+            return;
+        }
+        if parent == dentry {
+            // Its own parent and not the top of its mount: an object without a directory, such as a memfd; or else a
+            // directory that is detached from the tree.
+            scratch.whole.set(u32::from(is_first));
             return;
         }
         scratch.dentry.set(parent as u64);
@@ -91,7 +115,12 @@ fn walk(scratch: &mut Scratch) {
 fn put_name(scratch: &mut Scratch, dentry: Ptr) -> bool {
     let Some(name) = probe_ptr(member(dentry, &DENTRY_NAME)) else { return false };
     let Some(length) = probe::<u32>(member(dentry, &DENTRY_NAME_LEN)) else { return false };
-    let length = length as usize & NAME_MAX;
+    put_bytes(scratch, name, length as usize & NAME_MAX)
+}
+
+/// As [`put_name`], with `length` bytes, at most [`NAME_MAX`].
+#[inline(always)]
+fn put_bytes(scratch: &mut Scratch, name: Ptr, length: usize) -> bool {
     let start = start(scratch);
     if start <= length {
         return false;
@@ -108,6 +137,18 @@ fn put_name(scratch: &mut Scratch, dentry: Ptr) -> bool {
     scratch.start.set(start as u32);
     put(scratch, b'/');
     true
+}
+
+/// Puts `/` and a string in front of the path; false where there is no room or it is unreadable.
+#[inline(always)]
+pub fn put_string(scratch: &mut Scratch, string: Ptr) -> bool {
+    // SAFETY: `NAME_MAX + 1` bytes lie behind `ROOM`; the helper cannot fault on the source.
+    let length = unsafe {
+        let to = scratch.bytes.as_mut_ptr().add(ROOM);
+        bpf_probe_read_kernel_str(to.cast(), NAME_MAX as u32 + 1, string.cast())
+    };
+    let copied = scratch.bytes.as_ptr().wrapping_add(ROOM);
+    length > 1 && put_bytes(scratch, copied, (length - 1) as usize & NAME_MAX)
 }
 
 /// Where the path starts: at most [`ROOM`]. Masked, because a comparison would give the verifier two ways to follow.

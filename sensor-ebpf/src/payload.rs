@@ -1,7 +1,10 @@
-//! The first bytes of the data that a process writes.
+//! The first bytes of the data that a process writes or sends.
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
-use sensor_common::{maps::Loss, record::TEXT_MAX};
+use sensor_common::{
+    maps::Loss,
+    record::{Object, TEXT_MAX},
+};
 
 use crate::{
     asm,
@@ -22,7 +25,7 @@ const FLAG_ITER_IOVEC: u32 = 4;
 
 /// Where the bytes of a write lie.
 #[derive(Clone, Copy)]
-enum Memory {
+pub enum Memory {
     User,
     Kernel,
 }
@@ -31,25 +34,49 @@ enum Memory {
 #[inline(always)]
 pub fn fill(held: &mut Held, iter: Ptr) {
     let count: u64 = probe(member(iter, &ITER_COUNT)).unwrap_or(0);
-    let object = &mut held.record.object;
-    object.size = count;
-    object.payload.full = count.min(u64::from(u32::MAX)) as u32;
-    object.payload.len = 0;
     held.scratch.kept.set(0);
     held.scratch.skip.set(probe(member(iter, &ITER_OFFSET)).unwrap_or(0));
     held.scratch.left.set(count.min(TEXT_MAX as u64));
     gather(held.scratch, iter);
-    let kept = asm::bounded(held.scratch.kept.get() as usize, TEXT_MAX);
-    // SAFETY: `kept` is at most the size of the destination; the scratch area is larger.
-    let status = unsafe {
-        let to = object.payload.bytes.as_mut_ptr();
-        bpf_probe_read_kernel(to.cast(), kept as u32, held.scratch.bytes.as_ptr().cast())
-    };
+    let (from, kept) = (held.scratch.bytes.as_ptr(), held.scratch.kept.get());
+    keep(&mut held.record.object, count, from, kept, Memory::Kernel);
+}
+
+/// Fills the payload from `count` bytes at `from`: at most the first 256.
+#[inline(always)]
+pub fn fill_from(held: &mut Held, from: Ptr, count: u64, memory: Memory) {
+    keep(&mut held.record.object, count, from, count, memory);
+}
+
+/// Writes down the first of `kept` bytes at `from`, of `count` in all, and counts data of which nothing could be read.
+#[inline(always)]
+fn keep(object: &mut Object, count: u64, from: Ptr, kept: u64, memory: Memory) {
+    object.size = count;
+    object.payload.full = count.min(u64::from(u32::MAX)) as u32;
+    object.payload.len = 0;
+    let kept = asm::bounded(kept as usize, TEXT_MAX);
+    // SAFETY: `kept` is at most the size of the destination; the helpers cannot fault on the source.
+    let status = unsafe { read(object.payload.bytes.as_mut_ptr(), kept, from, memory) };
     if status == 0 {
         object.payload.len = kept as u32;
     }
-    if kept == 0 && count != 0 {
+    if object.payload.len == 0 && count != 0 {
         count_loss(Loss::PayloadUnread);
+    }
+}
+
+/// Copies `length` bytes to where there is room for them; not 0 where they cannot be read.
+///
+/// # Safety
+/// There must be room for `length` bytes behind `to`.
+#[inline(always)]
+unsafe fn read(to: *mut u8, length: usize, from: Ptr, memory: Memory) -> i64 {
+    // SAFETY: the caller's promise; the helpers cannot fault on the source.
+    unsafe {
+        match memory {
+            Memory::User => bpf_probe_read_user(to.cast(), length as u32, from.cast()),
+            Memory::Kernel => bpf_probe_read_kernel(to.cast(), length as u32, from.cast()),
+        }
     }
 }
 
@@ -97,15 +124,8 @@ fn copy(scratch: &mut Scratch, base: Ptr, length: u64, memory: Memory) -> bool {
     scratch.length.set(length.min(left));
     let length = asm::bounded(scratch.length.get() as usize, TEXT_MAX);
     let from = base.wrapping_add(scratch.skip.get() as usize);
-    // SAFETY: `at` and `length` are at most `TEXT_MAX` each, the scratch area is much larger; the helpers
-    // cannot fault on the source.
-    let status = unsafe {
-        let to = scratch.bytes.as_mut_ptr().add(at);
-        match memory {
-            Memory::User => bpf_probe_read_user(to.cast(), length as u32, from.cast()),
-            Memory::Kernel => bpf_probe_read_kernel(to.cast(), length as u32, from.cast()),
-        }
-    };
+    // SAFETY: `at` and `length` are at most `TEXT_MAX` each, the scratch area is much larger.
+    let status = unsafe { read(scratch.bytes.as_mut_ptr().add(at), length, from, memory) };
     if status == 0 {
         scratch.kept.set((at + length) as u64);
         scratch.left.set(left.wrapping_sub(length as u64));

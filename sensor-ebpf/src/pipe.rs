@@ -1,61 +1,48 @@
-//! Pipes and FIFOs in use: reads, writes, and the data written.
+//! Pipes and FIFOs in use: reads, writes, the data written, and the ways around reads and writes.
 
-use aya_ebpf::{
-    EbpfContext,
-    macros::{fentry, lsm},
-    programs::{FEntryContext, LsmContext},
-};
 use sensor_common::event::{Event, Groups};
 
 use crate::{
-    kernel::{KIOCB_KI_FILP, Ptr, load},
-    maps::{STAGES_PERM, STAGES_WRITE},
+    hook::{Context, Seen, fentry_hook, lsm_hook},
+    kernel::{KIOCB_KI_FILP, PT_REGS_DI, Ptr, Struct},
     object::{File, Type},
     payload,
     record::Held,
-    stage::{self, Answer, Subject},
+    scratch::Wanted,
+    stage::{Nothing, Subject},
 };
 
 const MAY_WRITE: u32 = 2;
 const MAY_READ: u32 = 4;
 
-/// `int file_permission(struct file *file, int mask)`
-#[lsm(hook = "file_permission")]
-pub fn file_permission(ctx: LsmContext) -> i32 {
-    try_file_permission(&ctx, ctx.arg(0), ctx.arg(1))
+#[inline(always)]
+fn used<C: Context>(ctx: &C) -> Seen<File> {
+    let (file, kind) = File::pipe(Struct::typed(ctx.arg(0)))?;
+    let mask: u32 = ctx.arg(1);
+    let event = match (kind, mask & MAY_WRITE != 0, mask & MAY_READ != 0) {
+        (Type::Fifo, true, _) => Event::FifoWrite,
+        (_, true, _) => Event::PipeWrite,
+        (Type::Fifo, false, true) => Event::FifoRead,
+        (_, false, true) => Event::PipeRead,
+        (_, false, false) => return None,
+    };
+    Some((event, file))
 }
 
-/// `int security_file_permission(…)`, as above, where BPF LSM is not active.
-#[fentry]
-pub fn observe_file_permission(ctx: FEntryContext) -> i32 {
-    try_file_permission(&ctx, ctx.arg(0), ctx.arg(1))
+lsm_hook! {
+    /// `int file_permission(struct file *file, int mask)`
+    file_permission, used
 }
 
 #[inline(always)]
-fn try_file_permission<C: EbpfContext>(ctx: &C, file: Ptr, mask: u32) -> i32 {
-    if let Some(file) = File::new(file) {
-        let event = match (file.kind, mask & MAY_WRITE != 0, mask & MAY_READ != 0) {
-            (Type::Fifo, true, _) => Event::FifoWrite,
-            (Type::Pipe, true, _) => Event::PipeWrite,
-            (Type::Fifo, false, true) => Event::FifoRead,
-            (Type::Pipe, false, true) => Event::PipeRead,
-            (_, false, false) => return 0,
-        };
-        stage::judge(ctx, &STAGES_PERM, event, &file);
-    }
-    0
+fn received<C: Context>(ctx: &C) -> Seen<File> {
+    let (file, kind) = File::pipe(Struct::typed(ctx.arg(0)))?;
+    Some((if kind == Type::Fifo { Event::FifoReceive } else { Event::PipeReceive }, file))
 }
 
-/// Finish for `file_permission`.
-#[lsm(hook = "file_permission")]
-pub fn finish_file_permission(ctx: LsmContext) -> i32 {
-    File::new(ctx.arg(0)).map_or(0, |file| stage::finish(Answer::Counts, &file))
-}
-
-/// Finish for `security_file_permission`.
-#[fentry]
-pub fn finish_observe_file_permission(ctx: FEntryContext) -> i32 {
-    File::new(ctx.arg(0)).map_or(0, |file| stage::finish(Answer::Observes, &file))
+lsm_hook! {
+    /// `int file_receive(struct file *file)`
+    file_receive, received
 }
 
 /// Data on its way into a pipe or FIFO.
@@ -66,39 +53,81 @@ struct Write {
 
 impl Write {
     #[inline(always)]
-    fn new(ctx: &FEntryContext) -> Option<Self> {
-        let iocb: Ptr = ctx.arg(0);
-        // SAFETY: the first argument is a typed `struct kiocb *`.
-        let file = File::new(unsafe { load(iocb, &KIOCB_KI_FILP) })?;
-        Some(Self { file, from: ctx.arg(1) })
+    fn seen<C: Context>(ctx: &C) -> Seen<Self> {
+        let iocb = Struct::typed(ctx.arg(0));
+        let (file, kind) = File::pipe(iocb.follow(&KIOCB_KI_FILP))?;
+        let event = if kind == Type::Fifo { Event::FifoPayload } else { Event::PipePayload };
+        Some((event, Self { file, from: ctx.arg(1) }))
     }
 }
 
 impl Subject for Write {
     #[inline(always)]
-    fn fill(&self, held: &mut Held, groups: Groups) {
-        self.file.fill(held, groups);
-        if groups.contains(Groups::PAYLOAD) {
+    fn fill(&self, held: &mut Held, wanted: Wanted) {
+        self.file.fill(held, wanted);
+        if wanted.contains(Groups::PAYLOAD) {
             payload::fill(held, self.from);
         }
     }
 }
 
-/// `ssize_t anon_pipe_write(struct kiocb *iocb, struct iov_iter *from)`, until 6.14 `pipe_write`
-#[fentry]
-pub fn pipe_write(ctx: FEntryContext) -> i32 {
-    if let Some(write) = Write::new(&ctx) {
-        let event = match write.file.kind {
-            Type::Fifo => Event::FifoPayload,
-            Type::Pipe => Event::PipePayload,
-        };
-        stage::judge(&ctx, &STAGES_WRITE, event, &write);
-    }
-    0
+fentry_hook! {
+    /// `ssize_t anon_pipe_write(struct kiocb *iocb, struct iov_iter *from)`, until 6.14 `pipe_write`
+    pipe_write, Write::seen
 }
 
-/// Finish for `pipe_write`.
-#[fentry]
-pub fn finish_pipe_write(ctx: FEntryContext) -> i32 {
-    Write::new(&ctx).map_or(0, |write| stage::finish(Answer::Observes, &write))
+#[inline(always)]
+fn created<C: Context>(_: &C) -> Seen<Nothing> {
+    Some((Event::PipeCreate, Nothing))
+}
+
+fentry_hook! {
+    /// `int create_pipe_files(struct file **res, int flags)`
+    create_pipe_files, created
+}
+
+#[inline(always)]
+fn spliced<C: Context>(ctx: &C) -> Seen<File> {
+    let (from, to) = (File::pipe(Struct::typed(ctx.arg(0))), File::pipe(Struct::typed(ctx.arg(2))));
+    let (file, _) = to.or(from)?;
+    Some((Event::PipeSplice, file))
+}
+
+fentry_hook! {
+    /// `ssize_t do_splice(struct file *in, loff_t *off_in, struct file *out, loff_t *off_out, size_t len, unsigned int flags)`
+    do_splice, spliced
+}
+
+#[inline(always)]
+fn teed<C: Context>(ctx: &C) -> Seen<File> {
+    let (file, _) = File::pipe(Struct::typed(ctx.arg(1)))?;
+    Some((Event::PipeTee, file))
+}
+
+fentry_hook! {
+    /// `ssize_t do_tee(struct file *in, struct file *out, size_t len, unsigned int flags)`
+    do_tee, teed
+}
+
+#[inline(always)]
+fn vmspliced<C: Context>(ctx: &C) -> Seen<File> {
+    let descriptor: u64 = Struct::typed(ctx.arg(0)).get(&PT_REGS_DI);
+    let (file, _) = File::pipe(File::descriptor(descriptor as u32)?)?;
+    Some((Event::PipeVmsplice, file))
+}
+
+fentry_hook! {
+    /// `long __x64_sys_vmsplice(const struct pt_regs *regs)`, of `vmsplice(int fd, const struct iovec *, size_t, unsigned int)`
+    vmsplice, vmspliced
+}
+
+#[inline(always)]
+fn sent<C: Context>(ctx: &C) -> Seen<File> {
+    let (file, _) = File::pipe(File::descriptor(ctx.arg(0))?)?;
+    Some((Event::PipeSendfile, file))
+}
+
+fentry_hook! {
+    /// `ssize_t do_sendfile(int out_fd, int in_fd, loff_t *ppos, size_t count, loff_t max)`
+    do_sendfile, sent
 }

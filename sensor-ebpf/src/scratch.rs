@@ -1,6 +1,6 @@
 //! Room beside each record to build paths and gather payloads: out of reach of rules.
 
-use sensor_common::record::TEXT_MAX;
+use sensor_common::{event::Groups, record::TEXT_MAX};
 
 /// Longest path that is followed: `PATH_MAX` of the kernel.
 pub const ROOM: usize = 4096;
@@ -30,9 +30,25 @@ impl<T: Copy> Hidden<T> {
     }
 }
 
+/// The groups of fields that are to be filled. Read anew for each: what the verifier learned from one test would double its
+/// ways through all that follows.
+#[derive(Clone, Copy)]
+pub struct Wanted(*const Hidden<u32>);
+
+impl Wanted {
+    /// Whether all of `groups` are to be filled.
+    #[inline(always)]
+    pub fn contains(self, groups: Groups) -> bool {
+        // SAFETY: made from a map value, which lives as long as the program.
+        Groups(unsafe { &*self.0 }.get()).contains(groups)
+    }
+}
+
 /// The room of one record.
 #[repr(C, align(8))]
 pub struct Scratch {
+    /// See [`Wanted`].
+    wanted: Hidden<u32>,
     /// Where the walk up is: `struct dentry *` and `struct vfsmount *`.
     pub dentry: Hidden<u64>,
     pub mnt: Hidden<u64>,
@@ -50,4 +66,13 @@ pub struct Scratch {
     pub length: Hidden<u64>,
     /// [`ROOM`], and behind it enough to let the verifier see that nothing ever ends outside.
     pub bytes: [u8; 2 * ROOM + TEXT_MAX],
+}
+
+impl Scratch {
+    /// Notes which groups are to be filled.
+    #[inline(always)]
+    pub fn want(&mut self, groups: Groups) -> Wanted {
+        self.wanted.set(groups.0);
+        Wanted(&raw const self.wanted)
+    }
 }

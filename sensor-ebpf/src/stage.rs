@@ -3,16 +3,17 @@
 use aya_ebpf::{EbpfContext, helpers::generated, maps::ProgramArray};
 use sensor_common::{
     event::{Event, Groups},
-    maps::{Loss, stage},
+    maps::{Loss, stage_of},
     record::Record,
     verdict::{Action, Outcome, RULES_MAX},
 };
 
 use crate::{
-    kernel::TASK_TGID,
+    actor,
+    kernel::{Struct, TASK_TGID},
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
-    process::{self, Reached},
     record::{self, Held},
+    scratch::Wanted,
 };
 
 /// `-EPERM`.
@@ -22,8 +23,16 @@ const SIGKILL: u32 = 9;
 
 /// What a hook knows of the object, and how to write it down.
 pub trait Subject {
-    /// Fills those of `groups` that describe the object.
-    fn fill(&self, held: &mut Held, groups: Groups);
+    /// Fills those of the wanted groups that describe the object.
+    fn fill(&self, held: &mut Held, wanted: Wanted);
+}
+
+/// An event of which nothing is to be known but who performs it.
+pub struct Nothing;
+
+impl Subject for Nothing {
+    #[inline(always)]
+    fn fill(&self, _: &mut Held, _: Wanted) {}
 }
 
 /// Starts an event: notes who and what, as far as the active rules ask for it, and hands over to them.
@@ -47,8 +56,11 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
     held.record.verdict.action = 0;
     held.record.verdict.matched = 0;
     fill(&mut held, needs, subject);
+    // Read back, not remembered: the verifier would go through all of the above once for each event of the hook.
+    // SAFETY: a reference is valid to read.
+    let event = unsafe { core::ptr::read_volatile(&raw const held.record.head.event) };
     // SAFETY: the array holds programs of this hook's prototype only.
-    unsafe { stages.tail_call(ctx, stage(bank, event)) };
+    unsafe { stages.tail_call(ctx, stage_of(bank, event)) };
     count_loss(Loss::NoStage);
     record::release(held);
 }
@@ -128,8 +140,9 @@ fn report<S: Subject>(held: &mut Held, event: Event, subject: &S) {
 
 #[inline(always)]
 fn fill<S: Subject>(held: &mut Held, groups: Groups, subject: &S) {
-    process::fill(held, groups);
-    subject.fill(held, groups);
+    let wanted = held.scratch.want(groups);
+    actor::fill(held, wanted);
+    subject.fill(held, wanted);
     held.record.head.filled |= groups.0;
 }
 
@@ -148,5 +161,5 @@ fn on_lifeline(sensor: u32) -> bool {
 
 #[inline(always)]
 fn tgid() -> u32 {
-    Reached::current().get(&TASK_TGID)
+    Struct::current_task().get(&TASK_TGID)
 }

@@ -30,6 +30,7 @@ mod alerts;
 mod block;
 mod conformance;
 mod daemon;
+mod hooks;
 mod input;
 mod losses;
 mod machine;

@@ -56,7 +56,7 @@ impl Map {
 fn section_name(hook: Hook, target: Target) -> String {
     match (target, hook.attach()) {
         (Target::SocketFilter, _) => "socket".to_owned(),
-        (Target::Hook(Mode::Lsm), Attach::Lsm(function)) => format!("lsm/{function}"),
+        (Target::Hook(Mode::Lsm), Attach::Lsm) => format!("lsm/{}", hook.name()),
         (Target::Hook(_), _) => format!("fentry/{}", hook.name()),
     }
 }

@@ -68,6 +68,8 @@ impl Verified {
     }
 
     fn load_object(&mut self, object: &Object, hooks: &mut Hooks) -> Result<(), Refusal> {
+        let event = object.programs.first().map_or("", |program| program.event.name());
+        hooks.load(object.hook).with_context(|| format!("{event} cannot be seen here"))?;
         let mut ebpf = hooks
             .load_rules(&object.elf)
             .with_context(|| format!("cannot load the object of the rules for {}", object.hook.name()))?;

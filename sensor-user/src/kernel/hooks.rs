@@ -1,4 +1,4 @@
-//! Our own programs: hooks and finish. Loaded once, at start; attached while a generation needs them.
+//! Our own programs: hooks and finish. Loaded when the first generation needs them; attached while one does.
 
 use std::{
     collections::BTreeMap,
@@ -30,11 +30,13 @@ pub struct HookState {
     pub hook: String,
     /// The kernel function that the hook's program is attached to.
     pub function: String,
-    /// Whether it is attached now: only while a rule needs it.
+    /// Whether it is attached now: only while a rule needs it. It stays loaded afterwards.
     pub attached: bool,
     /// How often the kernel skipped the program because it was already running on that CPU. A skipped event was not
     /// judged, and allowed.
     pub recursion_misses: u64,
+    /// How many instructions the verifier looked at in the hook and its finish, all ways through them together (since 5.16).
+    pub verified_instructions: Option<u32>,
 }
 
 /// One hook, loaded.
@@ -43,6 +45,7 @@ struct Loaded {
     /// Name of its program.
     program: String,
     stages: ProgramArray<MapData>,
+    verified_instructions: Option<u32>,
     link: Option<Link>,
 }
 
@@ -51,11 +54,13 @@ enum Link {
     Fentry(aya::programs::fentry::FEntryLinkId),
 }
 
-/// All hooks, loaded into the kernel.
+/// All hooks: those that some generation needed are in the kernel.
 pub struct Hooks {
     ebpf: Ebpf,
     mode: Mode,
     kernel: aya::Btf,
+    /// The kernel's function for each hook, or why it has none.
+    functions: BTreeMap<Hook, Result<String, String>>,
     /// Loads the objects of all generations: a loader reads the kernel's type information when it is made, which takes longer
     /// than all the rest.
     rules: EbpfLoader<'static>,
@@ -63,12 +68,11 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Loads every hook and its finish, as `mode` wants them; attaches nothing. Maps that rules share are pinned below
-    /// `pin_dir`.
+    /// Makes the maps; loads and attaches nothing. Maps that rules share are pinned below `pin_dir`.
     ///
     /// # Errors
-    /// The kernel lacks something, or refuses a program: with its own words.
-    pub fn load(mode: Mode, btf: &Btf, pin_dir: &Path, ring_bytes: u32) -> Result<Self> {
+    /// The kernel lacks something, or refuses a map: with its own words.
+    pub fn new(mode: Mode, btf: &Btf, pin_dir: &Path, ring_bytes: u32) -> Result<Self> {
         let globals = offsets::resolve(btf)?;
         let mut rules = EbpfLoader::new();
         rules.btf(None).default_map_pin_directory(pin_dir);
@@ -78,13 +82,10 @@ impl Hooks {
             // Not every member is used on every build; one that the compiler dropped has no global.
             loader.override_global(name, value, false);
         }
-        let mut ebpf = loader.load(OBJECT).context("cannot load the sensor's maps")?;
+        let ebpf = loader.load(OBJECT).context("cannot load the sensor's maps")?;
         let kernel = aya::Btf::from_sys_fs().context("cannot read the kernel's type information")?;
-        let mut hooks = BTreeMap::new();
-        for hook in Hook::ALL {
-            hooks.insert(*hook, load_hook(&mut ebpf, *hook, mode, btf, &kernel)?);
-        }
-        Ok(Self { ebpf, mode, kernel, rules, loaded: hooks })
+        let functions = Hook::ALL.iter().map(|hook| (*hook, function(*hook, mode, btf))).collect();
+        Ok(Self { ebpf, mode, kernel, functions, rules, loaded: BTreeMap::new() })
     }
 
     /// How the hooks are attached.
@@ -95,6 +96,37 @@ impl Hooks {
     /// The loaded object, to take maps out of it.
     pub fn ebpf(&mut self) -> &mut Ebpf {
         &mut self.ebpf
+    }
+
+    /// Loads the programs of a hook, and makes finish reachable; nothing happens where they are loaded.
+    ///
+    /// # Errors
+    /// The kernel has no such hook, or refuses a program: with its own words.
+    pub fn load(&mut self, hook: Hook) -> Result<()> {
+        if self.loaded.contains_key(&hook) {
+            return Ok(());
+        }
+        let function = match self.functions.get(&hook) {
+            Some(Ok(function)) => function.clone(),
+            Some(Err(why)) => bail!("{why}"),
+            None => bail!("this hook is not known"),
+        };
+        let program = program_name(hook, self.mode);
+        let finish = format!("finish_{program}");
+        let mut verified_instructions = None;
+        for name in [&program, &finish] {
+            let loaded = self::program(&mut self.ebpf, name)?;
+            load_program(loaded, &function, &self.kernel)
+                .with_context(|| format!("the kernel refused the sensor's own program {name} on {function}"))?;
+            let count = loaded.info().ok().and_then(|info| info.verified_instruction_count());
+            verified_instructions = count.map(|count| count + verified_instructions.unwrap_or(0));
+        }
+        let mut stages: ProgramArray<MapData> = take(&mut self.ebpf, hook.stages())?;
+        stages
+            .set(maps::FINISH, self::program(&mut self.ebpf, &finish)?.fd()?, 0)
+            .context("cannot make finish reachable")?;
+        self.loaded.insert(hook, Loaded { function, program, stages, verified_instructions, link: None });
+        Ok(())
     }
 
     /// The program array through which a hook reaches its rules.
@@ -132,7 +164,7 @@ impl Hooks {
 
     /// Detaches a hook; nothing happens where it is detached.
     pub fn detach(&mut self, hook: Hook) -> Result<()> {
-        let loaded = self.loaded.get_mut(&hook).context("this hook is not loaded")?;
+        let Some(loaded) = self.loaded.get_mut(&hook) else { return Ok(()) };
         match (loaded.link.take(), program(&mut self.ebpf, &loaded.program)?) {
             (Some(Link::Lsm(link)), Program::Lsm(program)) => program.detach(link)?,
             (Some(Link::Fentry(link)), Program::FEntry(program)) => program.detach(link)?,
@@ -141,7 +173,7 @@ impl Hooks {
         Ok(())
     }
 
-    /// The state of every hook.
+    /// The state of every hook that was ever needed.
     pub fn states(&self) -> Result<Vec<HookState>> {
         self.loaded
             .iter()
@@ -152,6 +184,7 @@ impl Hooks {
                     function: loaded.function.clone(),
                     attached: loaded.link.is_some(),
                     recursion_misses: recursion_misses(program.fd()?)?,
+                    verified_instructions: loaded.verified_instructions,
                 })
             })
             .collect()
@@ -160,19 +193,6 @@ impl Hooks {
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program> {
     ebpf.program_mut(name).with_context(|| format!("the sensor's object has no program {name}"))
-}
-
-/// Loads the program of a hook and its finish, and makes finish reachable.
-fn load_hook(ebpf: &mut Ebpf, hook: Hook, mode: Mode, btf: &Btf, kernel: &aya::Btf) -> Result<Loaded> {
-    let (name, function) = target(hook, mode, btf)?;
-    let finish = format!("finish_{name}");
-    for name in [&name, &finish] {
-        load_program(program(ebpf, name)?, &function, kernel)
-            .with_context(|| format!("the kernel refused the sensor's own program {name} on {function}"))?;
-    }
-    let mut stages: ProgramArray<MapData> = take(ebpf, hook.stages())?;
-    stages.set(maps::FINISH, program(ebpf, &finish)?.fd()?, 0).context("cannot make finish reachable")?;
-    Ok(Loaded { function, program: name, stages, link: None })
 }
 
 /// Loads one program for a hook of this kernel.
@@ -202,18 +222,30 @@ pub enum LoadError {
     UnknownHook,
 }
 
-/// The program of a hook, and the function that it is attached to, in this mode on this kernel.
-fn target(hook: Hook, mode: Mode, btf: &Btf) -> Result<(String, String)> {
+/// The program of a hook in this mode.
+fn program_name(hook: Hook, mode: Mode) -> String {
     match (hook.attach(), mode) {
-        (Attach::Lsm(name), Mode::Lsm) => Ok((hook.name().to_owned(), name.to_owned())),
-        (Attach::Lsm(name), Mode::Observe) => Ok((format!("observe_{}", hook.name()), format!("security_{name}"))),
-        (Attach::Fentry(names), _) => {
-            let function = names.iter().find(|name| btf.has_function(name)).with_context(|| {
-                format!("this kernel has no function {} for the hook {}", names.join(" or "), hook.name())
-            })?;
-            Ok((hook.name().to_owned(), (*function).to_owned()))
-        }
+        (Attach::Lsm, Mode::Observe) => format!("observe_{}", hook.name()),
+        (Attach::Lsm, Mode::Lsm) | (Attach::Fentry(_), _) => hook.name().to_owned(),
     }
+}
+
+/// The function that a hook is attached to in this mode on this kernel, or why there is none.
+fn function(hook: Hook, mode: Mode, btf: &Btf) -> Result<String, String> {
+    let security = hook.security_functions();
+    let names = match (hook.attach(), mode) {
+        // An LSM program is attached by the name of the hook, to the function with this prefix.
+        (Attach::Lsm, Mode::Lsm) if btf.has_function(&format!("bpf_lsm_{}", hook.name())) => {
+            return Ok(hook.name().to_owned());
+        }
+        (Attach::Lsm, Mode::Lsm) => return Err(format!("this kernel has no LSM hook {}", hook.name())),
+        (Attach::Lsm, Mode::Observe) => &security[..],
+        (Attach::Fentry(names), _) => names,
+    };
+    let found = names.iter().find(|name| btf.has_function(name));
+    found
+        .map(|name| (*name).to_owned())
+        .ok_or_else(|| format!("this kernel has no function {} for the hook {}", names.join(" or "), hook.name()))
 }
 
 /// Reads `recursion_misses` of a program, as the kernel shows it with the descriptor (since 5.12; 0 before).

@@ -3,7 +3,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`btf`], [`offsets`] | the running kernel's types, and what hooks need to know of them |
-//! | [`hooks`] | our own programs: loaded at start, attached while needed |
+//! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
 //! | [`bank`], [`refusal`] | a generation that the verifier accepted, or why it did not |
 //! | [`grace`] | waiting for programs that are still running |
 //! | [`maps`] | typed access to the shared maps |
@@ -88,14 +88,14 @@ pub struct Sensor {
 }
 
 impl Sensor {
-    /// Loads all hooks; nothing is attached until a generation needs it.
+    /// Makes the maps; no hook is loaded until a generation needs it.
     ///
     /// # Errors
     /// The kernel lacks something the sensor needs, or refuses it; the error says what.
     pub fn start(options: &Options) -> Result<Self> {
         let btf = Btf::of_this_kernel()?;
         let pins = Pins::create(&options.pin_dir)?;
-        let mut hooks = Hooks::load(probe::mode(), &btf, &options.pin_dir, ring_size(options.ring_bytes))?;
+        let mut hooks = Hooks::new(probe::mode(), &btf, &options.pin_dir, ring_size(options.ring_bytes))?;
         let ebpf = hooks.ebpf();
         let mut sensor = Self {
             active: take(ebpf, ACTIVE)?,
@@ -185,7 +185,7 @@ impl Sensor {
         sum(&self.counters)
     }
 
-    /// The state of each hook.
+    /// The state of each hook that was ever needed.
     ///
     /// # Errors
     /// The kernel does not show a program's state.
@@ -205,11 +205,13 @@ impl Sensor {
     fn fill(&mut self, bank: usize, verified: &Verified) -> Result<()> {
         for event in Event::ALL {
             let index = stage(u32::try_from(bank)?, *event);
-            let stages = self.hooks.stages(event.hook())?;
             match verified.program(*event) {
-                Some(program) => stages.set(index, program.fd()?, 0).context("cannot make rules reachable")?,
-                // An empty place cannot be emptied: the kernel answers ENOENT.
-                None => drop(stages.clear_index(&index)),
+                Some(program) => {
+                    let stages = self.hooks.stages(event.hook())?;
+                    stages.set(index, program.fd()?, 0).context("cannot make rules reachable")?;
+                }
+                // An empty place cannot be emptied: the kernel answers ENOENT. A hook that was never needed has no places.
+                None => drop(self.hooks.stages(event.hook()).map(|stages| stages.clear_index(&index))),
             }
         }
         self.generations.set(u32::try_from(bank)?, Value(verified.facts), 0).context("cannot describe the generation")

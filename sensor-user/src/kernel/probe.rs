@@ -161,16 +161,20 @@ fn bpffs() -> Finding {
 fn available(hook: Hook, btf: Option<&Btf>, lsm: &Finding) -> Finding {
     let Some(btf) = btf else { return Finding::No("needs BTF".into()) };
     match hook.attach() {
-        Attach::Lsm(name) => match lsm {
-            Finding::Yes(_) if btf.has_function(&format!("bpf_lsm_{name}")) => {
-                Finding::Yes(format!("LSM hook {name}: can block"))
+        Attach::Lsm => {
+            let name = hook.name();
+            let [first, second] = hook.security_functions();
+            match lsm {
+                Finding::Yes(_) if btf.has_function(&format!("bpf_lsm_{name}")) => {
+                    Finding::Yes(format!("LSM hook {name}: can block"))
+                }
+                Finding::Yes(_) => Finding::No(format!("the kernel has no LSM hook {name} for BPF")),
+                _ => match [first, second].iter().find(|function| btf.has_function(function)) {
+                    Some(function) => Finding::Yes(format!("kernel function {function}: observes, cannot block")),
+                    None => Finding::No(format!("the kernel has no function {second}")),
+                },
             }
-            Finding::No(_) | Finding::Unknown(_) if btf.has_function(&format!("security_{name}")) => {
-                Finding::Yes(format!("kernel function security_{name}: observes, cannot block"))
-            }
-            Finding::Yes(_) => Finding::No(format!("the kernel has no LSM hook {name} for BPF")),
-            _ => Finding::No(format!("the kernel has no function security_{name}")),
-        },
+        }
         Attach::Fentry(names) => match names.iter().find(|name| btf.has_function(name)) {
             Some(name) => Finding::Yes(format!("kernel function {name}: observes, cannot block")),
             None => Finding::No(format!("the kernel has no function {}", names.join(" or "))),

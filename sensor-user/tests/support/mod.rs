@@ -107,6 +107,7 @@ impl Engine for Fake {
                 function: hook.name().into(),
                 attached: *hook == Hook::FileOpen,
                 recursion_misses: 5,
+                verified_instructions: Some(1000),
             })
             .collect())
     }

@@ -1,0 +1,171 @@
+//! Who performs an event, who started that, and to whom something is done.
+
+use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str, bpf_probe_read_user};
+use sensor_common::{
+    event::Groups,
+    record::{Ancestor, COMM_MAX, Record, TEXT_MAX, Text},
+};
+
+use crate::{
+    asm, cgroup,
+    kernel::{
+        CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, FILE_DENTRY, FILE_MNT, MM_ARG_END, MM_ARG_START, MM_EXE_FILE,
+        MNT_NS_INUM, NSPROXY_MNT_NS, NSPROXY_PID_NS, PID_NS_INUM, Ptr, Struct, TASK_COMM, TASK_GROUP_LEADER,
+        TASK_LOGINUID, TASK_MM, TASK_NSPROXY, TASK_PID, TASK_REAL_CRED, TASK_REAL_PARENT, TASK_SESSIONID,
+        TASK_START_BOOTTIME, TASK_TGID, member,
+    },
+    path,
+    record::Held,
+    scratch::{Scratch, Wanted},
+};
+
+/// Fills those of the wanted groups that describe the process and those above it.
+#[inline(always)]
+pub fn fill(held: &mut Held, wanted: Wanted) {
+    let task = Struct::current_task();
+    if wanted.contains(Groups::PROCESS) {
+        fill_process(held.record, task);
+    }
+    if wanted.contains(Groups::IDENTITY) {
+        fill_identity(held.record, task);
+    }
+    if wanted.contains(Groups::ARGUMENTS) {
+        fill_arguments(&mut held.record.process.arguments, task);
+    }
+    if wanted.contains(Groups::CGROUP) {
+        cgroup::fill(&mut held.record.process.cgroup_path, held.scratch, task);
+    }
+    if wanted.contains(Groups::EXE) {
+        fill_exe(&mut held.record.process.exe, held.scratch, task);
+    }
+    fill_parents(held, wanted, task);
+}
+
+/// Fills those of the wanted groups that describe the process that something is done to.
+#[inline(always)]
+pub fn fill_target(held: &mut Held, wanted: Wanted, task: Struct) {
+    let target = &mut held.record.target;
+    if wanted.contains(Groups::TARGET) {
+        target.pid = task.get(&TASK_TGID);
+        target.uid = task.to(&TASK_REAL_CRED).map_or(0, |cred| cred.get(&CRED_UID));
+        fill_comm(&mut target.comm, task);
+    }
+    if wanted.contains(Groups::TARGET_EXE) {
+        fill_exe(&mut target.exe, held.scratch, task);
+    }
+}
+
+#[inline(always)]
+fn fill_process(record: &mut Record, task: Struct) {
+    let process = &mut record.process;
+    process.pid = task.get(&TASK_TGID);
+    process.tid = task.get(&TASK_PID);
+    if let Some(leader) = task.to(&TASK_GROUP_LEADER) {
+        process.start_time = leader.get(&TASK_START_BOOTTIME);
+    }
+    if let Some(cred) = task.to(&TASK_REAL_CRED) {
+        process.uid = cred.get(&CRED_UID);
+        process.euid = cred.get(&CRED_EUID);
+    }
+    // SAFETY: the helper takes nothing and always succeeds.
+    process.cgroup = unsafe { bpf_get_current_cgroup_id() };
+    fill_comm(&mut process.comm, task);
+}
+
+#[inline(always)]
+fn fill_identity(record: &mut Record, task: Struct) {
+    let process = &mut record.process;
+    process.login_uid = task.get(&TASK_LOGINUID);
+    process.session = task.get(&TASK_SESSIONID);
+    process.capabilities = task.to(&TASK_REAL_CRED).map_or(0, |cred| cred.get(&CRED_CAP_EFFECTIVE));
+    // A process that ends has given its namespaces back.
+    let namespaces = task.to(&TASK_NSPROXY);
+    let pid = namespaces.and_then(|all| all.to(&NSPROXY_PID_NS));
+    process.pid_namespace = pid.map_or(0, |namespace| namespace.get(&PID_NS_INUM));
+    let mount = namespaces.and_then(|all| all.to(&NSPROXY_MNT_NS));
+    process.mount_namespace = mount.map_or(0, |namespace| namespace.get(&MNT_NS_INUM));
+}
+
+/// The arguments lie in the process's own memory, where it can change them.
+#[inline(always)]
+fn fill_arguments(text: &mut Text<TEXT_MAX>, task: Struct) {
+    text.len = 0;
+    text.full = 0;
+    let Some(mm) = task.to(&TASK_MM) else { return };
+    let (start, end): (u64, u64) = (mm.get(&MM_ARG_START), mm.get(&MM_ARG_END));
+    let full = end.saturating_sub(start);
+    let kept = asm::bounded(full as usize, TEXT_MAX);
+    // SAFETY: `kept` is at most the size of the destination; the helper cannot fault on the source.
+    let status = unsafe { bpf_probe_read_user(text.bytes.as_mut_ptr().cast(), kept as u32, start as *const _) };
+    if status == 0 {
+        text.len = kept as u32;
+    }
+    text.full = full.min(u64::from(u32::MAX)) as u32;
+}
+
+/// Never null, up to the first process, which is its own parent's child; and as programs run under RCU, all of them live.
+#[inline(always)]
+fn parent(task: Struct) -> Option<Struct> {
+    task.to(&TASK_REAL_PARENT)
+}
+
+#[inline(always)]
+fn fill_parents(held: &mut Held, wanted: Wanted, task: Struct) {
+    let above = wanted.contains(Groups::ANCESTORS) || wanted.contains(Groups::ANCESTORS_EXE);
+    if !above && !wanted.contains(Groups::PARENT) && !wanted.contains(Groups::PARENT_EXE) {
+        return;
+    }
+    let Some(father) = parent(task) else { return };
+    if wanted.contains(Groups::PARENT) {
+        let record = &mut held.record.parent;
+        record.pid = father.get(&TASK_TGID);
+        record.uid = father.to(&TASK_REAL_CRED).map_or(0, |cred| cred.get(&CRED_UID));
+        fill_comm(&mut record.comm, father);
+    }
+    if wanted.contains(Groups::PARENT_EXE) {
+        fill_exe(&mut held.record.parent.exe, held.scratch, father);
+    }
+    if above {
+        let all = &mut held.record.ancestors;
+        let mut task = father;
+        for ancestor in [&mut all.first, &mut all.second, &mut all.third, &mut all.fourth] {
+            let Some(next) = parent(task) else { return };
+            fill_ancestor(ancestor, held.scratch, wanted, next);
+            task = next;
+        }
+    }
+}
+
+#[inline(always)]
+fn fill_ancestor(ancestor: &mut Ancestor, scratch: &mut Scratch, wanted: Wanted, task: Struct) {
+    if wanted.contains(Groups::ANCESTORS) {
+        ancestor.pid = task.get(&TASK_TGID);
+        fill_comm(&mut ancestor.comm, task);
+    }
+    if wanted.contains(Groups::ANCESTORS_EXE) {
+        fill_exe(&mut ancestor.exe, scratch, task);
+    }
+}
+
+#[inline(always)]
+fn fill_comm(text: &mut Text<COMM_MAX>, task: Struct) {
+    // SAFETY: the destination has the size given; the helper cannot fault on the source and returns the length
+    // with the terminating NUL, or an error below 0.
+    let length = unsafe {
+        bpf_probe_read_kernel_str(text.bytes.as_mut_ptr().cast(), COMM_MAX as u32, member(task.base, &TASK_COMM).cast())
+    };
+    text.len = if length > 0 { (length - 1) as u32 } else { 0 };
+    text.full = text.len;
+}
+
+/// The path of `task->mm->exe_file`; empty for a kernel thread, which has no `mm`.
+#[inline(always)]
+fn fill_exe(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, task: Struct) {
+    text.len = 0;
+    text.full = 0;
+    let Some(file) = task.to(&TASK_MM).and_then(|mm| mm.to(&MM_EXE_FILE)) else { return };
+    let (dentry, mnt) = (file.get::<u64>(&FILE_DENTRY) as Ptr, file.get::<u64>(&FILE_MNT) as Ptr);
+    if !dentry.is_null() && !mnt.is_null() {
+        path::fill(text, scratch, dentry, mnt);
+    }
+}

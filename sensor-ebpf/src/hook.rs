@@ -1,0 +1,119 @@
+//! The programs of one hook, made from what the hook sees.
+//!
+//! Each hook is a module with its name. In it are the program that starts an event and the one that ends it, twice for LSM hooks:
+//! for the hook itself, and for the kernel's function that calls it, where BPF LSM is not active.
+
+use aya_ebpf::{
+    Argument, EbpfContext,
+    maps::ProgramArray,
+    programs::{FEntryContext, LsmContext},
+};
+use sensor_common::event::Event;
+
+use crate::stage::{self, Answer, Subject};
+
+/// The arguments of the hook, in both ways of being attached.
+pub trait Context: EbpfContext {
+    /// Argument `n`, from 0.
+    fn arg<T: Argument>(&self, n: usize) -> T;
+}
+
+impl Context for LsmContext {
+    #[inline(always)]
+    fn arg<T: Argument>(&self, n: usize) -> T {
+        self.arg(n)
+    }
+}
+
+impl Context for FEntryContext {
+    #[inline(always)]
+    fn arg<T: Argument>(&self, n: usize) -> T {
+        self.arg(n)
+    }
+}
+
+/// What a hook returns: the event, if it is one that the sensor cares for, and its subject.
+pub type Seen<S> = Option<(Event, S)>;
+
+/// Starts an event.
+#[inline(always)]
+pub fn start<C: Context, S: Subject>(ctx: &C, stages: &ProgramArray, seen: Seen<S>) -> i32 {
+    if let Some((event, subject)) = seen {
+        stage::judge(ctx, stages, event, &subject);
+    }
+    0
+}
+
+/// Ends it.
+#[inline(always)]
+pub fn finish<S: Subject>(answer: Answer, seen: Seen<S>) -> i32 {
+    seen.map_or(0, |(_, subject)| stage::finish(answer, &subject))
+}
+
+/// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`.
+macro_rules! program {
+    ($symbol:ident, $name:expr, $section:expr, $context:ident, $answer:expr) => {
+        #[unsafe(export_name = $name)]
+        #[unsafe(link_section = $section)]
+        pub fn $symbol(ctx: *mut core::ffi::c_void) -> i32 {
+            let answer: fn(&$context) -> i32 = $answer;
+            answer(&$context::new(ctx))
+        }
+    };
+}
+
+/// Declares the program array of a hook: the kernel refuses a tail call between programs of different prototypes.
+/// Pinned: rules go on to finish through it.
+macro_rules! stages {
+    ($name:ident) => {
+        #[unsafe(export_name = concat!("STAGES_", stringify!($name)))]
+        #[unsafe(link_section = "maps")]
+        pub static STAGES: ProgramArray = ProgramArray::pinned(STAGE_COUNT, 0);
+    };
+}
+
+/// Declares the programs of an LSM hook. `$seen` is a function from the context to [`Seen`].
+macro_rules! lsm_hook {
+    ($(#[$doc:meta])* $name:ident, $seen:expr) => {
+        $(#[$doc])*
+        pub mod $name {
+            use aya_ebpf::{maps::ProgramArray, programs::{FEntryContext, LsmContext}};
+            use sensor_common::maps::STAGES as STAGE_COUNT;
+            #[allow(unused_imports, reason = "what the hook sees is named as in the file around it")]
+            use super::*;
+            use $crate::{hook::{self, program, stages}, stage::Answer};
+
+            stages!($name);
+            program!(start, stringify!($name), concat!("lsm/", stringify!($name)), LsmContext,
+                |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
+            program!(finish, concat!("finish_", stringify!($name)), concat!("lsm/", stringify!($name)), LsmContext,
+                |ctx| hook::finish(Answer::Counts, $seen(ctx)));
+            program!(observe, concat!("observe_", stringify!($name)), "fentry/observe", FEntryContext,
+                |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
+            program!(finish_observe, concat!("finish_observe_", stringify!($name)), "fentry/observe", FEntryContext,
+                |ctx| hook::finish(Answer::Observes, $seen(ctx)));
+        }
+    };
+}
+
+/// Declares the programs of a hook at the entry of a kernel function: it observes only.
+macro_rules! fentry_hook {
+    ($(#[$doc:meta])* $name:ident, $seen:expr) => {
+        $(#[$doc])*
+        pub mod $name {
+            use aya_ebpf::{maps::ProgramArray, programs::FEntryContext};
+            use sensor_common::maps::STAGES as STAGE_COUNT;
+            #[allow(unused_imports, reason = "what the hook sees is named as in the file around it")]
+            use super::*;
+            use $crate::{hook::{self, program, stages}, stage::Answer};
+
+            stages!($name);
+            program!(start, stringify!($name), concat!("fentry/", stringify!($name)), FEntryContext,
+                |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
+            program!(finish, concat!("finish_", stringify!($name)), concat!("fentry/", stringify!($name)), FEntryContext,
+                |ctx| hook::finish(Answer::Observes, $seen(ctx)));
+        }
+    };
+}
+
+pub(crate) use {fentry_hook, lsm_hook, program, stages};
