@@ -160,19 +160,23 @@ impl Status {
         writeln!(out, "\n{:<12} {enforcing}", "mode")
     }
 
+    /// The hooks that are attached, or were and have missed something; the others are one number.
     fn fmt_hooks(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "\n{:<16} {:<24} {:<10} {:>16}", "hook", "kernel function", "attached", "recursion misses")?;
-        for hook in &self.hooks {
+        writeln!(out, "\n{:<26}{:<32}{:<12}{:>16}", "hook", "kernel function", "attached", "recursion misses")?;
+        let (shown, idle): (Vec<_>, Vec<_>) =
+            self.hooks.iter().partition(|hook| hook.attached || hook.recursion_misses > 0);
+        for hook in shown {
             let attached = if hook.attached { "yes" } else { "not needed" };
-            writeln!(out, "{:<16} {:<24} {attached:<10} {:>16}", hook.hook, hook.function, hook.recursion_misses)?;
+            writeln!(out, "{:<26}{:<32}{attached:<12}{:>16}", hook.hook, hook.function, hook.recursion_misses)?;
         }
-        Ok(())
+        if idle.is_empty() { Ok(()) } else { writeln!(out, "not needed: {} more", idle.len()) }
     }
 
+    /// The events that happened and were judged.
     fn fmt_events(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "\n{:<16} {:>12} {:>12}", "event", "judged", "matched")?;
-        for (event, counted) in &self.events {
-            writeln!(out, "{event:<16} {:>12} {:>12}", counted.judged, counted.matched)?;
+        writeln!(out, "\n{:<20}{:>12}{:>12}", "event", "judged", "matched")?;
+        for (event, counted) in self.events.iter().filter(|(_, counted)| **counted != Counted::default()) {
+            writeln!(out, "{event:<20}{:>12}{:>12}", counted.judged, counted.matched)?;
         }
         write!(out, "matched: ")?;
         list(out, &self.outcomes)

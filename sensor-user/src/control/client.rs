@@ -60,6 +60,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the daemon does not read on.
+    fn is_hang_up(&self) -> bool {
+        matches!(self, Self::Broken(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset))
+    }
+}
+
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "Only root may talk to the daemon: try with sudo.",
@@ -137,8 +144,12 @@ impl Client {
     }
 
     fn ask(&mut self, request: &Request) -> Result<Reply, Error> {
-        self.send(request)?;
-        self.receive()
+        match self.send(request) {
+            // A daemon that turns a client away says why and hangs up, perhaps before the client has said a word.
+            Err(error) if error.is_hang_up() => self.receive().map_err(|_| error),
+            Err(error) => Err(error),
+            Ok(()) => self.receive(),
+        }
     }
 
     fn send(&mut self, request: &Request) -> Result<(), Error> {
