@@ -324,7 +324,7 @@ events! {
     FifoPayload: "fifo.payload", PipeWrite, FIFO.with(Groups::PAYLOAD),
         "Data is being written to a FIFO; carries its first bytes and cannot be blocked.";
     FifoReceive: "fifo.receive", FileReceive, FIFO,
-        "An open FIFO is about to be handed over by another process (SCM_RIGHTS) or taken from one (pidfd_getfd).";
+        "An open FIFO is about to be handed over by another process (`SCM_RIGHTS`) or taken from one (`pidfd_getfd`).";
     PipeCreate: "pipe.create", PipeCreate, Groups::NONE,
         "An anonymous pipe is being created (pipe, pipe2).";
     PipeOpen: "pipe.open", FileOpen, INODE.with(Groups::OPEN),
@@ -336,7 +336,7 @@ events! {
     PipePayload: "pipe.payload", PipeWrite, INODE.with(Groups::PAYLOAD),
         "Data is being written to an anonymous pipe; carries its first bytes and cannot be blocked.";
     PipeReceive: "pipe.receive", FileReceive, INODE,
-        "An open pipe is about to be handed over by another process (SCM_RIGHTS) or taken from one (pidfd_getfd).";
+        "An open pipe is about to be handed over by another process (`SCM_RIGHTS`) or taken from one (`pidfd_getfd`).";
     PipeSplice: "pipe.splice", Splice, INODE,
         "Data is being moved into or out of a pipe or FIFO without copying (splice); the pipe written to, where both ends are pipes.";
     PipeTee: "pipe.tee", Tee, INODE,
@@ -369,7 +369,7 @@ events! {
         "A message is about to be received from a System V queue (msgrcv): which one is known.";
     SysvShmCreate: "sysv.shm_create", ShmCreate, SYSV_NEW,
         "A System V shared memory segment is about to be created (shmget).";
-    SysvShmOpen: "sysv.shm_open", ShmOpen, SYSV.with(Groups::SIZE),
+    SysvShmOpen: "sysv.`shm_open`", ShmOpen, SYSV.with(Groups::SIZE),
         "A System V shared memory segment that is there is about to be opened by its key (shmget).";
     SysvShmAttach: "sysv.shm_attach", ShmAttach, SYSV.with(Groups::SIZE),
         "A System V shared memory segment is about to be attached (shmat).";
@@ -380,27 +380,27 @@ events! {
     SysvSemOperate: "sysv.sem_operate", SemOperate, SYSV,
         "System V semaphores are about to be changed or waited for (semop, semtimedop).";
     MqueueOpen: "mqueue.open", FileOpen, FIFO.with(Groups::OPEN),
-        "A POSIX message queue is about to be opened, and perhaps was created just now (mq_open).";
+        "A POSIX message queue is about to be opened, and perhaps was created just now (`mq_open`).";
     MqueueSend: "mqueue.send", MqSend, FIFO.with(Groups::MESSAGE).with(Groups::PAYLOAD),
-        "A message is being sent to a POSIX queue (mq_send, mq_timedsend).";
+        "A message is being sent to a POSIX queue (`mq_send`, `mq_timedsend`).";
     MqueueReceive: "mqueue.receive", MqReceive, FIFO,
-        "A message is being received from a POSIX queue (mq_receive, mq_timedreceive).";
+        "A message is being received from a POSIX queue (`mq_receive`, `mq_timedreceive`).";
     ShmCreate: "shm.create", MemfdCreate, Groups::PATH,
-        "Memory with a descriptor is being created (memfd_create); `path` is its name.";
+        "Memory with a descriptor is being created (`memfd_create`); `path` is its name.";
     ShmOpen: "shm.open", FileOpen, FIFO.with(Groups::OPEN),
-        "POSIX shared memory below /dev/shm is about to be opened, and perhaps was created just now (shm_open).";
+        "POSIX shared memory below /dev/shm is about to be opened, and perhaps was created just now (`shm_open`).";
     ShmSeal: "shm.seal", FileFcntl, FIFO.with(Groups::SEALS),
-        "Memory with a descriptor is about to be sealed (F_ADD_SEALS).";
+        "Memory with a descriptor is about to be sealed (`F_ADD_SEALS`).";
     ShmMap: "shm.map", MmapFile, FIFO.with(Groups::MAP),
-        "Shared memory is about to be mapped so that others see what is written (MAP_SHARED).";
+        "Shared memory is about to be mapped so that others see what is written (`MAP_SHARED`).";
     ProcessExec: "process.exec", Exec, FIFO.with(Groups::INTERPRETER),
         "A program is about to be started in place of the process's own; once more for the interpreter of a script.";
     ProcessStart: "process.start", Start, Groups::NONE,
         "A program has been started in place of the process's own: `process.exe` and `process.arguments` are the new ones.";
     ProcessPtrace: "process.ptrace", PtraceAccess, TARGET,
-        "Control of another process is about to be taken, or its memory or descriptors (ptrace, process_vm_readv, pidfd_getfd, /proc/PID/mem).";
+        "Control of another process is about to be taken, or its memory or descriptors (ptrace, `process_vm_readv`, `pidfd_getfd`, /proc/PID/mem).";
     ProcessTraceme: "process.traceme", PtraceTraceme, TARGET,
-        "The process is about to be traced by its parent, which is the target (PTRACE_TRACEME).";
+        "The process is about to be traced by its parent, which is the target (`PTRACE_TRACEME`).";
     ProcessSignal: "process.signal", TaskKill, TARGET.with(Groups::SIGNAL),
         "A signal is about to be sent to another process.";
     ProcessExit: "process.exit", TaskExit, Groups::EXIT,
@@ -416,6 +416,11 @@ impl Event {
         // SAFETY: the enum is `repr(u32)` and its discriminants are 0 to `COUNT - 1` (asserted below). Not
         // `ALL.get(index)`: that is a load, behind which the kernel's verifier no longer knows the bounds.
         Some(unsafe { core::mem::transmute::<u32, Self>(index) })
+    }
+
+    /// Whether what the data went into can be put in quarantine: a pipe or FIFO.
+    pub const fn can_quarantine(self) -> bool {
+        matches!(self, Self::FifoPayload | Self::PipePayload)
     }
 
     /// The event with this name, or `None`.

@@ -16,6 +16,8 @@ pub const GENERATIONS: &str = "GENERATIONS";
 pub const SETTINGS: &str = "SETTINGS";
 /// Per-CPU array of one [`Counters`].
 pub const COUNTERS: &str = "COUNTERS";
+/// Hash from [`ObjectKey`] to [`Mark`]: pipes and FIFOs that nobody may read.
+pub const QUARANTINE: &str = "QUARANTINE";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
 
@@ -59,6 +61,74 @@ pub struct Settings {
     pub enforce: u32,
     /// Process id of the daemon: its own events are not judged.
     pub sensor: u32,
+}
+
+/// Which pipe or FIFO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C)]
+pub struct ObjectKey {
+    /// Its inode number.
+    pub inode: u64,
+    /// Device of its file system, as the kernel's `dev_t`.
+    pub device: u32,
+    /// Nothing: a key is compared with all its bytes.
+    pub padding: u32,
+}
+
+/// Why a pipe or FIFO is in quarantine.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Mark {
+    /// Since when: `CLOCK_BOOTTIME`, nanoseconds.
+    pub time: u64,
+    /// The generation whose rule asked for it.
+    pub generation: u64,
+    /// The first rule that matched, by its number.
+    pub rule: u32,
+    /// The process that wrote.
+    pub pid: u32,
+}
+
+/// How many pipes and FIFOs can be in quarantine at once.
+pub const QUARANTINE_MAX: u32 = 4096;
+
+/// What the quarantine did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Kept {
+    /// A read was refused.
+    Denied,
+    /// A process that was asleep in a read when the data came was killed before it could look at them.
+    Killed,
+    /// A process on the lifeline read all the same.
+    Lifeline,
+    /// There was no room for one more pipe or FIFO.
+    Full,
+}
+
+impl Kept {
+    /// All of them; `ALL[kept as usize] == kept`.
+    pub const ALL: &'static [Self] = &[Self::Denied, Self::Killed, Self::Lifeline, Self::Full];
+
+    /// The name in status and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Killed => "killed",
+            Self::Lifeline => "lifeline",
+            Self::Full => "full",
+        }
+    }
+
+    /// One line for the documentation.
+    pub const fn doc(self) -> &'static str {
+        match self {
+            Self::Denied => "a read was refused with `EPERM`",
+            Self::Killed => "a process that slept in a read when the data came was killed before it could look at them",
+            Self::Lifeline => "a process on the lifeline read all the same",
+            Self::Full => "there was no room for one more: its data was read",
+        }
+    }
 }
 
 /// Why an event was not judged, or judged and not fully reported.
@@ -125,6 +195,8 @@ pub struct Counters {
     pub lost: [u64; Loss::COUNT],
     /// Events that found the first record of their CPU taken by a preempted task, and used another.
     pub preempted: u64,
+    /// By [`Kept`].
+    pub kept: [u64; Kept::ALL.len()],
 }
 
 impl Counters {
@@ -135,5 +207,6 @@ impl Counters {
         outcomes: [0; Outcome::ALL.len()],
         lost: [0; Loss::COUNT],
         preempted: 0,
+        kept: [0; Kept::ALL.len()],
     };
 }

@@ -11,19 +11,22 @@ pub enum Action {
     Alert = 1,
     /// Report it and refuse the operation with `EPERM`.
     Block = 2,
+    /// Report it, and refuse to everybody, from now on, to read the pipe or FIFO that the data went into.
+    Quarantine = 3,
     /// Report it, refuse it where the hook can, and kill the process.
-    Kill = 3,
+    Kill = 4,
 }
 
 impl Action {
     /// All actions, weakest first.
-    pub const ALL: &'static [Self] = &[Self::Alert, Self::Block, Self::Kill];
+    pub const ALL: &'static [Self] = &[Self::Alert, Self::Block, Self::Quarantine, Self::Kill];
 
     /// The name that rules use.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Alert => "alert",
             Self::Block => "block",
+            Self::Quarantine => "quarantine",
             Self::Kill => "kill",
         }
     }
@@ -75,15 +78,18 @@ pub enum Outcome {
     Denied = 1,
     /// The process was sent `SIGKILL` (and the operation refused where the hook can).
     Killed = 2,
-    /// A rule asked to block or kill, and the sensor is not enforcing.
+    /// A rule asked for more than a report, and the sensor is not enforcing.
     NotEnforcing = 3,
     /// A rule asked to block or kill, and the process is on the lifeline.
     Lifeline = 4,
+    /// Nobody may read the pipe or FIFO any more.
+    Quarantined = 5,
 }
 
 impl Outcome {
     /// All outcomes; `ALL[outcome as usize] == outcome`.
-    pub const ALL: &'static [Self] = &[Self::Allowed, Self::Denied, Self::Killed, Self::NotEnforcing, Self::Lifeline];
+    pub const ALL: &'static [Self] =
+        &[Self::Allowed, Self::Denied, Self::Killed, Self::NotEnforcing, Self::Lifeline, Self::Quarantined];
 
     /// The name in events and status.
     pub const fn name(self) -> &'static str {
@@ -93,6 +99,7 @@ impl Outcome {
             Self::Killed => "killed",
             Self::NotEnforcing => "not_enforcing",
             Self::Lifeline => "lifeline",
+            Self::Quarantined => "quarantined",
         }
     }
 

@@ -5,6 +5,7 @@
 //! | [`fifo`], [`pipe`], [`unix`], [`sysv`], [`mqueue`], [`shm`], [`process`] | the hooks of one family each |
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
+//! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`record`] | taking, finding and giving back the record of an event |
 //! | [`actor`], [`cgroup`], [`object`], [`path`], [`payload`] | filling one part of the record each |
 //! | [`scratch`] | room beside the record, and how to keep the verifier's work small |
@@ -30,6 +31,7 @@ mod path;
 mod payload;
 mod pipe;
 mod process;
+mod quarantine;
 mod record;
 mod scratch;
 mod shm;

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use sensor_common::{
     event::Event,
-    maps::{BANKS, Counters, Generation, Loss, SLOTS, Settings},
+    maps::{BANKS, Counters, Generation, Kept, Loss, SLOTS, Settings},
     record::Record,
     verdict::Outcome,
 };
@@ -71,6 +71,13 @@ pub fn count_matched(event: Event, outcome: Outcome) {
 pub fn count_loss(loss: Loss) {
     // SAFETY: as above.
     raise(|counters| unsafe { &raw mut (*counters).lost[loss as usize] });
+}
+
+/// Counts what the quarantine did.
+#[inline(always)]
+pub fn count_kept(kept: Kept) {
+    // SAFETY: as above.
+    raise(|counters| unsafe { &raw mut (*counters).kept[kept as usize] });
 }
 
 /// Counts an event that met a preempted one on its CPU.

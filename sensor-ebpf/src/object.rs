@@ -1,6 +1,6 @@
 //! The object as an open file: pipe, FIFO, message queue, shared memory.
 
-use sensor_common::event::Groups;
+use sensor_common::{event::Groups, maps::ObjectKey};
 
 use crate::{
     kernel::{
@@ -97,6 +97,17 @@ impl File {
         (!file.is_null()).then_some(Struct::probed(file))
     }
 
+    /// Which file it is, among all of this host.
+    #[inline(always)]
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey { inode: self.inode.get(&INODE_I_INO), device: self.device(), padding: 0 }
+    }
+
+    #[inline(always)]
+    fn device(&self) -> u32 {
+        self.inode.follow(&INODE_I_SB).get(&SB_S_DEV)
+    }
+
     #[inline(always)]
     fn mode(&self) -> u16 {
         self.inode.get(&INODE_I_MODE)
@@ -132,7 +143,7 @@ impl Subject for File {
         }
         if wanted.contains(Groups::INODE) {
             object.inode = self.inode.get(&INODE_I_INO);
-            object.device = self.inode.follow(&INODE_I_SB).get(&SB_S_DEV);
+            object.device = self.device();
         }
         if wanted.contains(Groups::OWNER) {
             object.owner = self.inode.get(&INODE_I_UID);

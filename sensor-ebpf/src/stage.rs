@@ -12,14 +12,15 @@ use crate::{
     actor,
     kernel::{Struct, TASK_TGID},
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
+    quarantine,
     record::{self, Held},
     scratch::Wanted,
 };
 
 /// `-EPERM`.
-const DENY: i32 = -1;
-const ALLOW: i32 = 0;
-const SIGKILL: u32 = 9;
+pub const DENY: i32 = -1;
+pub const ALLOW: i32 = 0;
+pub const SIGKILL: u32 = 9;
 
 /// What a hook knows of the object, and how to write it down.
 pub trait Subject {
@@ -97,6 +98,9 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
     // Read back, not remembered: the verifier would go through the report once for each outcome.
     // SAFETY: a reference is valid to read.
     let outcome = unsafe { core::ptr::read_volatile(&raw const held.record.head.outcome) };
+    if outcome == Outcome::Quarantined as u32 {
+        quarantine::mark(held);
+    }
     if outcome == Outcome::Killed as u32 {
         // SAFETY: the helper signals the current task only.
         unsafe { generated::bpf_send_signal(SIGKILL) };
@@ -114,6 +118,8 @@ fn decide(action: u32, answer: Answer) -> Outcome {
     let Some(settings) = SETTINGS.get(0) else { return Outcome::NotEnforcing };
     if settings.enforce == 0 {
         Outcome::NotEnforcing
+    } else if action == Action::Quarantine as u32 {
+        Outcome::Quarantined
     } else if on_lifeline(settings.sensor) {
         Outcome::Lifeline
     } else if action == Action::Block as u32 {
@@ -154,7 +160,7 @@ fn is_sensor() -> bool {
 
 /// Processes that are never blocked or killed, whatever the rules say.
 #[inline(always)]
-fn on_lifeline(sensor: u32) -> bool {
+pub fn on_lifeline(sensor: u32) -> bool {
     let tgid = tgid();
     tgid == 1 || tgid == sensor
 }

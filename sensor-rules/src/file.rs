@@ -291,6 +291,12 @@ impl Reader<'_, '_> {
                 "its hook only observes; use `alert` or `kill`, or another event",
             );
         }
+        if let Some(event) = events.iter().find(|event| action == Action::Quarantine && !event.can_quarantine()) {
+            let can = Event::ALL.iter().filter(|event| event.can_quarantine()).map(|event| event.name());
+            let message = format!("{} cannot lead to quarantine", event.name());
+            let help = format!("only what data was written into can: the events are {}", quoted_list(can));
+            return self.refuse(&node.range, message, &help);
+        }
         Some(action)
     }
 

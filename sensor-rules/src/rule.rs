@@ -110,6 +110,11 @@ impl RuleSet {
         &self.rules
     }
 
+    /// Whether a rule asks for quarantine.
+    pub fn quarantines(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action == Action::Quarantine)
+    }
+
     /// The field groups that the rules for `event` read, with [`Groups::JUDGED`] where there are any rules.
     pub fn needs(&self, event: Event) -> Groups {
         let rules = self.rules.iter().filter(|rule| rule.events.contains(&event));

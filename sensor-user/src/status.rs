@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use jiff::{Timestamp, Unit};
 use sensor_common::{
     event::Event,
-    maps::{Counters, Loss},
+    maps::{Counters, Kept, Loss},
     verdict::Outcome,
 };
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct Status {
     pub outcomes: BTreeMap<String, u64>,
     /// What was lost in the kernel, by reason.
     pub losses: BTreeMap<String, u64>,
+    /// What the quarantine did.
+    pub quarantine: BTreeMap<String, u64>,
     /// Events that found the first record of their CPU in use and took another.
     pub preempted: u64,
     /// What became of the events that matched.
@@ -111,6 +113,11 @@ pub fn by_outcome(counters: &Counters) -> BTreeMap<String, u64> {
 /// The losses of the kernel side, by reason.
 pub fn by_reason(counters: &Counters) -> BTreeMap<String, u64> {
     Loss::ALL.iter().map(|loss| (loss.name().into(), counters.lost[*loss as usize])).collect()
+}
+
+/// What the quarantine did, by deed.
+pub fn by_deed(counters: &Counters) -> BTreeMap<String, u64> {
+    Kept::ALL.iter().map(|kept| (kept.name().into(), counters.kept[*kept as usize])).collect()
 }
 
 /// The name of a mode.
@@ -179,7 +186,9 @@ impl Status {
             writeln!(out, "{event:<20}{:>12}{:>12}", counted.judged, counted.matched)?;
         }
         write!(out, "matched: ")?;
-        list(out, &self.outcomes)
+        list(out, &self.outcomes)?;
+        write!(out, "quarantine: ")?;
+        list(out, &self.quarantine)
     }
 
     fn fmt_losses(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

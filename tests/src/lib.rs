@@ -35,6 +35,7 @@ mod input;
 mod losses;
 mod machine;
 mod preemption;
+mod quarantine;
 mod refusal;
 mod swap;
 mod without_bpf;

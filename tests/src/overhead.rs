@@ -4,6 +4,11 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Read as _, Write as _},
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixListener, UnixStream},
+    },
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -45,9 +50,18 @@ fn all() -> Result<BTreeMap<String, f64>> {
     let mut plain = File::open(PLAIN)?;
     // Both ends are held open, so that opening one does not wait for the other.
     let _both = fifo::open(FIFO)?;
-    let operations: [Operation<'_>; 6] = [
+    let (mut here, mut there) = UnixStream::pair()?;
+    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name("measured")?)?;
+    let queue = MessageQueue::new()?;
+    let operations: [Operation<'_>; 12] = [
         ("getpid", Box::new(getpid)),
         ("pipe write+read 1 byte", Box::new(move || writer.write_all(b"x").and_then(|()| reader.read_exact(&mut [0])))),
+        ("pipe2+close", Box::new(|| fifo::pipe().map(drop))),
+        ("unix send+receive 1 byte", Box::new(move || here.write_all(b"x").and_then(|()| there.read_exact(&mut [0])))),
+        ("unix connect+accept", Box::new(move || connect(&listener))),
+        ("SysV msgsnd+msgrcv", Box::new(move || queue.pass_on())),
+        ("kill with signal 0", Box::new(signal_nothing)),
+        ("fork+exec", Box::new(|| Command::new("/bin/true").status().map(drop))),
         ("FIFO open+close", Box::new(|| File::open(FIFO).map(drop))),
         ("mkfifo+unlink", Box::new(|| fifo::make("/home/user/made").and_then(|()| fs::remove_file("/home/user/made")))),
         ("plain file open+close", Box::new(|| File::open(PLAIN).map(drop))),
@@ -73,6 +87,48 @@ fn median(operation: &mut dyn FnMut() -> io::Result<()>) -> Result<f64> {
     samples.sort_unstable();
     #[expect(clippy::cast_precision_loss, reason = "a few thousand instructions")]
     Ok(samples[SAMPLES / 2] as f64)
+}
+
+fn connect(listener: &UnixListener) -> io::Result<()> {
+    let client = UnixStream::connect_addr(&listener.local_addr()?)?;
+    listener.accept().map(|server| drop((client, server)))
+}
+
+/// A private System V message queue, removed when dropped.
+struct MessageQueue(i32);
+
+impl MessageQueue {
+    fn new() -> io::Result<Self> {
+        // SAFETY: takes numbers.
+        let id = unsafe { libc::msgget(libc::IPC_PRIVATE, 0o600) };
+        if id < 0 { Err(io::Error::last_os_error()) } else { Ok(Self(id)) }
+    }
+
+    /// A message into it and out of it.
+    fn pass_on(&self) -> io::Result<()> {
+        let mut message = [1_u64, 0];
+        // SAFETY: the message is a type of 8 bytes and a text of at least the one byte given.
+        let failed = unsafe {
+            libc::msgsnd(self.0, message.as_ptr().cast(), 1, 0) < 0
+                || libc::msgrcv(self.0, message.as_mut_ptr().cast(), 1, 0, 0) < 0
+        };
+        if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+impl Drop for MessageQueue {
+    fn drop(&mut self) {
+        // SAFETY: takes numbers; removing reads no memory.
+        unsafe { libc::msgctl(self.0, libc::IPC_RMID, std::ptr::null_mut()) };
+    }
+}
+
+fn signal_nothing() -> io::Result<()> {
+    // SAFETY: takes numbers.
+    match unsafe { libc::kill(1, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The system call, which the library might answer from memory.

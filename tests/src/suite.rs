@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Result, anyhow};
 
 use crate::{
-    alerts, block, conformance, daemon, hooks, input, losses, machine, preemption, protocol::Message, refusal, report,
-    swap, without_bpf,
+    alerts, block, conformance, daemon, hooks, input, losses, machine, preemption, protocol::Message, quarantine,
+    refusal, report, swap, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -59,6 +59,7 @@ pub const TESTS: &[&[Test]] = &[
     alerts::TESTS,
     block::TESTS,
     conformance::TESTS,
+    quarantine::TESTS,
     hooks::TESTS,
     refusal::TESTS,
     input::TESTS,

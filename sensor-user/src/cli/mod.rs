@@ -7,6 +7,7 @@ mod enforce;
 mod events;
 mod fields;
 mod push;
+mod quarantine;
 mod rollback;
 mod status;
 mod test;
@@ -24,7 +25,7 @@ use crate::{
     log::say,
 };
 
-/// An endpoint sensor: eBPF programs watch FIFOs and pipes, rules are pushed while it runs, and the kernel refuses bad ones.
+/// An endpoint sensor: eBPF programs watch how processes talk to each other, rules are pushed while it runs, and the kernel refuses bad ones.
 #[derive(Debug, Parser)]
 #[command(name = "creance", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 struct Cli {
@@ -49,6 +50,7 @@ enum Command {
     Events(events::Events),
     Rollback(rollback::Rollback),
     Enforce(enforce::Enforce),
+    Quarantine(quarantine::Quarantine),
     Fields(fields::Fields),
     Doctor(doctor::Doctor),
 }
@@ -104,6 +106,7 @@ impl Command {
             Self::Events(command) => command.run(out),
             Self::Rollback(command) => command.run(out),
             Self::Enforce(command) => command.run(out),
+            Self::Quarantine(command) => command.run(out),
             Self::Fields(command) => command.run(out),
             Self::Doctor(command) => command.run(out),
         }

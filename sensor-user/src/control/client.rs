@@ -8,7 +8,7 @@ use std::{
 
 use sensor_rules::Source;
 
-use super::protocol::{Pushed, REQUEST_MAX, Refused, Reply, Request};
+use super::protocol::{Pushed, Quarantined, REQUEST_MAX, Refused, Reply, Request};
 use crate::status::Status;
 
 /// A connection to the daemon.
@@ -127,6 +127,28 @@ impl Client {
     pub fn enforce(&mut self, on: bool) -> Result<bool, Error> {
         match self.ask(&Request::Enforce { on })? {
             Reply::Enforcing { on } => Ok(on),
+            other => Err(unwanted(other)),
+        }
+    }
+
+    /// What is in quarantine, oldest first.
+    ///
+    /// # Errors
+    /// When the daemon cannot tell.
+    pub fn quarantine(&mut self) -> Result<Vec<Quarantined>, Error> {
+        match self.ask(&Request::Quarantine)? {
+            Reply::Quarantine(all) => Ok(all),
+            other => Err(unwanted(other)),
+        }
+    }
+
+    /// Lets what has this inode number, or everything in quarantine, be read again; how many there were.
+    ///
+    /// # Errors
+    /// When the daemon cannot.
+    pub fn release(&mut self, inode: Option<u64>) -> Result<usize, Error> {
+        match self.ask(&Request::Release { inode })? {
+            Reply::Released { count } => Ok(count),
             other => Err(unwanted(other)),
         }
     }

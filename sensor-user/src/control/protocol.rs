@@ -1,5 +1,6 @@
 //! What is said on the control socket.
 
+use jiff::Timestamp;
 use sensor_rules::{Diagnostics, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -40,6 +41,13 @@ pub enum Request {
         /// Carry them out.
         on: bool,
     },
+    /// What is in quarantine. Answered by [`Reply::Quarantine`].
+    Quarantine,
+    /// Let it be read again. Answered by [`Reply::Released`].
+    Release {
+        /// Only what has this inode number; everything, where none is given.
+        inode: Option<u64>,
+    },
 }
 
 /// What the daemon answers.
@@ -72,6 +80,13 @@ pub enum Reply {
     Enforcing {
         /// They are.
         on: bool,
+    },
+    /// What is in quarantine, oldest first.
+    Quarantine(Vec<Quarantined>),
+    /// It can be read again.
+    Released {
+        /// How many pipes and FIFOs.
+        count: usize,
     },
     /// The request could not be answered: no such request, too long, an error in the daemon.
     Error {
@@ -115,6 +130,23 @@ impl From<SentSource> for Source {
         };
         Self { name: sent.name, text }
     }
+}
+
+/// A pipe or FIFO that nobody may read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// Its inode number.
+    pub inode: u64,
+    /// Device of its file system, major << 20 | minor.
+    pub device: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// The generation whose rule asked for it.
+    pub generation: u64,
+    /// That rule; by its number only, where the daemon has forgotten the generation.
+    pub rule: String,
+    /// The process that wrote.
+    pub pid: u32,
 }
 
 /// What a successful push did.

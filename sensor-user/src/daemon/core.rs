@@ -8,9 +8,10 @@ use sensor_rules::{Options, RuleSet, Source};
 use super::{engine::Engine, journal::Journal};
 use crate::{
     control::{
-        protocol::{Pushed, Refused, Refuser, Reply, Request},
+        protocol::{Pushed, Quarantined, Refused, Refuser, Reply, Request},
         server::{Answer, Service},
     },
+    event::Clock,
     kernel::{Refusal, probe::Mode},
     status::{self, LastRefusal, Status},
 };
@@ -121,6 +122,28 @@ impl<E: Engine> Core<E> {
         Ok(state.engine.enforcing())
     }
 
+    /// The pipes and FIFOs that nobody may read, oldest first.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn quarantine(&self) -> anyhow::Result<Vec<Quarantined>> {
+        let marks = self.lock().engine.quarantine()?;
+        let clock = Clock::now();
+        let quarantined = marks.into_iter().map(|(key, mark)| {
+            let rules = self.journal.rules(mark.generation);
+            let rule = rules.as_ref().and_then(|rules| rules.rules().get(mark.rule as usize));
+            Quarantined {
+                inode: key.inode,
+                device: key.device,
+                since: clock.at(mark.time),
+                generation: mark.generation,
+                rule: rule.map_or_else(|| mark.rule.to_string(), |rule| rule.id.clone()),
+                pid: mark.pid,
+            }
+        });
+        Ok(quarantined.collect())
+    }
+
     /// What runs.
     ///
     /// # Errors
@@ -145,6 +168,7 @@ impl<E: Engine> Core<E> {
             events: status::by_event(&counters),
             outcomes: status::by_outcome(&counters),
             losses: status::by_reason(&counters),
+            quarantine: status::by_deed(&counters),
             preempted: counters.preempted,
             reports: self.journal.tally().into(),
             last_refusal: state.last_refusal.clone(),
@@ -218,6 +242,10 @@ impl<E: Engine> Service for Core<E> {
                 self.rollback().map_or_else(Reply::Refused, |generation| Reply::RolledBack { generation })
             }
             Request::Enforce { on } => self.enforce(on).map_or_else(failed, |on| Reply::Enforcing { on }),
+            Request::Quarantine => self.quarantine().map_or_else(failed, Reply::Quarantine),
+            Request::Release { inode } => {
+                self.lock().engine.release(inode).map_or_else(failed, |count| Reply::Released { count })
+            }
             Request::Status => self.status().map_or_else(failed, |status| Reply::Status(Box::new(status))),
         }))
     }

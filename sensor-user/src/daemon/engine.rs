@@ -1,6 +1,6 @@
 //! What the daemon needs of the kernel side, so that everything above it is tested without a kernel.
 
-use sensor_common::maps::Counters;
+use sensor_common::maps::{Counters, Mark, ObjectKey};
 use sensor_rules::RuleSet;
 
 use crate::kernel::{Activation, HookState, Refusal, Sensor};
@@ -29,6 +29,16 @@ pub trait Engine: Send + 'static {
     fn set_enforce(&mut self, on: bool) -> anyhow::Result<()>;
     /// Whether verdicts are carried out.
     fn enforcing(&self) -> bool;
+    /// What is in quarantine, oldest first.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn quarantine(&mut self) -> anyhow::Result<Vec<(ObjectKey, Mark)>>;
+    /// Lets what has this inode number, or everything, be read again; how many there were.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    fn release(&mut self, inode: Option<u64>) -> anyhow::Result<usize>;
     /// Counts since the sensor was started.
     ///
     /// # Errors
@@ -59,6 +69,12 @@ impl Engine for Sensor {
     }
     fn enforcing(&self) -> bool {
         self.enforcing()
+    }
+    fn quarantine(&mut self) -> anyhow::Result<Vec<(ObjectKey, Mark)>> {
+        self.quarantine()
+    }
+    fn release(&mut self, inode: Option<u64>) -> anyhow::Result<usize> {
+        self.release(inode)
     }
     fn counters(&self) -> anyhow::Result<Counters> {
         self.counters()

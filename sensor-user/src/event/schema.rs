@@ -5,7 +5,7 @@ use std::fmt::Write;
 use sensor_common::{
     event::Event,
     field::{FIELDS, Field, Kind},
-    maps::Loss,
+    maps::{Kept, Loss},
     verdict::{Action, Outcome, RULES_MAX},
 };
 
@@ -73,6 +73,10 @@ pub fn events_markdown() -> String {
     for loss in Loss::ALL {
         let _ = writeln!(text, "| `{}` | {} |", loss.name(), loss.doc());
     }
+    text += "\n## Quarantine\n\nCounted in `creance status`.\n\n| Count | Meaning |\n|---|---|\n";
+    for kept in Kept::ALL {
+        let _ = writeln!(text, "| `{}` | {} |", kept.name(), kept.doc());
+    }
     text
 }
 
@@ -131,8 +135,9 @@ const fn meaning(outcome: Outcome) -> &'static str {
         Outcome::Denied => "The operation was refused with `EPERM`.",
         Outcome::Killed => "The process was sent `SIGKILL`; the operation was refused where the hook can.",
         Outcome::NotEnforcing => {
-            "A rule asked to block or kill, and the sensor is not enforcing (`creance enforce on`)."
+            "A rule asked for more than a report, and the sensor is not enforcing (`creance enforce on`)."
         }
+        Outcome::Quarantined => "Nobody may read the pipe or FIFO any more, until `creance quarantine release`.",
         Outcome::Lifeline => {
             "A rule asked to block or kill, and the process is on the lifeline: never blocked, never killed."
         }

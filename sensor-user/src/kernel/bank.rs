@@ -33,6 +33,8 @@ pub struct LoadedProgram {
 pub struct Verified {
     /// Facts that hooks read.
     pub facts: Generation,
+    /// Whether a rule asks for quarantine.
+    pub quarantines: bool,
     /// Description of the programs.
     pub programs: Vec<LoadedProgram>,
     /// From rules to objects.
@@ -51,6 +53,7 @@ impl Verified {
         let compile_time = started.elapsed();
         let mut verified = Self {
             facts: Generation { id, needs: [0; Event::COUNT] },
+            quarantines: rules.quarantines(),
             programs: Vec::new(),
             compile_time,
             verify_time: Duration::ZERO,

@@ -18,7 +18,7 @@ use sensor_common::{
     maps,
 };
 
-use super::{btf::Btf, maps::take, offsets};
+use super::{btf::Btf, maps::take, offsets, quarantine::Quarantine};
 
 /// The object with all hooks, built from `sensor-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("CREANCE_EBPF"));
@@ -65,6 +65,7 @@ pub struct Hooks {
     /// than all the rest.
     rules: EbpfLoader<'static>,
     loaded: BTreeMap<Hook, Loaded>,
+    quarantine: Quarantine,
 }
 
 impl Hooks {
@@ -82,10 +83,11 @@ impl Hooks {
             // Not every member is used on every build; one that the compiler dropped has no global.
             loader.override_global(name, value, false);
         }
-        let ebpf = loader.load(OBJECT).context("cannot load the sensor's maps")?;
+        let mut ebpf = loader.load(OBJECT).context("cannot load the sensor's maps")?;
         let kernel = aya::Btf::from_sys_fs().context("cannot read the kernel's type information")?;
         let functions = Hook::ALL.iter().map(|hook| (*hook, function(*hook, mode, btf))).collect();
-        Ok(Self { ebpf, mode, kernel, functions, rules, loaded: BTreeMap::new() })
+        let quarantine = Quarantine::new(&mut ebpf, btf)?;
+        Ok(Self { ebpf, mode, kernel, functions, rules, loaded: BTreeMap::new(), quarantine })
     }
 
     /// How the hooks are attached.
@@ -171,6 +173,20 @@ impl Hooks {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What is in quarantine.
+    pub fn quarantine(&mut self) -> &mut Quarantine {
+        &mut self.quarantine
+    }
+
+    /// Keeps readers away from what is in quarantine, where that is needed and this mode can do it.
+    pub fn guard_quarantine(&mut self, needed: bool) -> Result<()> {
+        if needed && self.mode == Mode::Lsm {
+            self.quarantine.attach(&mut self.ebpf, &self.kernel)
+        } else {
+            self.quarantine.detach(&mut self.ebpf)
+        }
     }
 
     /// The state of every hook that was ever needed.

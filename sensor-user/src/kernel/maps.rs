@@ -5,7 +5,7 @@ use aya::{
     Ebpf, Pod,
     maps::{Map, MapData, PerCpuArray},
 };
-use sensor_common::maps::{Counters, Generation, Settings};
+use sensor_common::maps::{Counters, Generation, Mark, ObjectKey, Settings};
 
 /// A map value of `sensor-common`, as aya wants it.
 #[derive(Clone, Copy)]
@@ -18,6 +18,10 @@ unsafe impl Pod for Value<Generation> {}
 unsafe impl Pod for Value<Settings> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<Counters> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<ObjectKey> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Mark> {}
 
 /// Takes a map out of the loaded object.
 pub fn take<T>(ebpf: &mut Ebpf, name: &str) -> Result<T>
@@ -37,6 +41,7 @@ pub fn sum(counters: &PerCpuArray<MapData, Value<Counters>>) -> Result<Counters>
         add(&mut sum.matched, &cpu.0.matched);
         add(&mut sum.outcomes, &cpu.0.outcomes);
         add(&mut sum.lost, &cpu.0.lost);
+        add(&mut sum.kept, &cpu.0.kept);
         sum.preempted += cpu.0.preempted;
     }
     Ok(sum)

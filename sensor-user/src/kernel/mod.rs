@@ -6,6 +6,7 @@
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
 //! | [`bank`], [`refusal`] | a generation that the verifier accepted, or why it did not |
 //! | [`grace`] | waiting for programs that are still running |
+//! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
 
@@ -16,6 +17,7 @@ mod hooks;
 mod maps;
 mod offsets;
 pub mod probe;
+mod quarantine;
 mod refusal;
 pub mod test_run;
 
@@ -29,7 +31,9 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use sensor_common::{
     event::{Event, Hook},
-    maps::{ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, SETTINGS, Settings, stage},
+    maps::{
+        ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS, Settings, stage,
+    },
 };
 use sensor_rules::RuleSet;
 
@@ -177,6 +181,24 @@ impl Sensor {
         self.enforce
     }
 
+    /// What is in quarantine, oldest first.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn quarantine(&mut self) -> Result<Vec<(ObjectKey, Mark)>> {
+        self.hooks.quarantine().list()
+    }
+
+    /// Lets what has this inode number, or everything in quarantine, be read again; how many there were.
+    ///
+    /// # Errors
+    /// The map cannot be changed.
+    pub fn release(&mut self, inode: Option<u64>) -> Result<usize> {
+        let released = self.hooks.quarantine().release(inode)?;
+        self.guard_quarantine()?;
+        Ok(released)
+    }
+
     /// All counts since the start, of all CPUs together.
     ///
     /// # Errors
@@ -225,6 +247,10 @@ impl Sensor {
         for hook in needed {
             self.hooks.attach(hook)?;
         }
+        let quarantines = self.banks[bank].as_ref().is_some_and(|verified| verified.quarantines);
+        if quarantines {
+            self.hooks.guard_quarantine(true)?;
+        }
         self.active.set(0, u32::try_from(bank)?, 0).context("cannot switch generations")?;
         if let Err(error) = self.grace.wait() {
             // A bank that may still be in use must not be filled anew: back to where we were.
@@ -236,7 +262,14 @@ impl Sensor {
             // A hook that stays attached without need costs a few instructions and finds no rules: no reason to fail.
             drop(self.hooks.detach(hook));
         }
-        Ok(())
+        self.guard_quarantine()
+    }
+
+    /// Keeps readers away while a rule in force asks for quarantine or something is in it.
+    fn guard_quarantine(&mut self) -> Result<()> {
+        let asked = self.banks[self.bank].as_ref().is_some_and(|verified| verified.quarantines);
+        let needed = asked || !self.hooks.quarantine().list()?.is_empty();
+        self.hooks.guard_quarantine(needed)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use sensor_common::{
     event::{Event, Hook},
-    maps::{Counters, Loss},
+    maps::{Counters, Loss, Mark, ObjectKey},
     record::Record,
     verdict::{Action, Outcome},
 };
@@ -36,6 +36,7 @@ pub struct Fake {
     active: Option<u64>,
     previous: Option<u64>,
     enforce: bool,
+    pub marks: Vec<(ObjectKey, Mark)>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
 }
 
@@ -88,6 +89,16 @@ impl Engine for Fake {
 
     fn enforcing(&self) -> bool {
         self.enforce
+    }
+
+    fn quarantine(&mut self) -> anyhow::Result<Vec<(ObjectKey, Mark)>> {
+        Ok(self.marks.clone())
+    }
+
+    fn release(&mut self, inode: Option<u64>) -> anyhow::Result<usize> {
+        let before = self.marks.len();
+        self.marks.retain(|(key, _)| inode.is_some_and(|inode| key.inode != inode));
+        Ok(before - self.marks.len())
     }
 
     fn counters(&self) -> anyhow::Result<Counters> {

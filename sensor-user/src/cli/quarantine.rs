@@ -1,0 +1,79 @@
+//! `creance quarantine`: pipes and FIFOs that nobody may read.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+
+use super::{Connection, Done};
+
+/// Show the pipes and FIFOs that nobody may read, or let them be read again
+#[derive(Args, Debug)]
+pub struct Quarantine {
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Show them, oldest first
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        daemon: Connection,
+    },
+    /// Let them be read again
+    Release {
+        /// The one with this inode number, as `list` shows it
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        inode: Option<u64>,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        daemon: Connection,
+    },
+}
+
+impl Quarantine {
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        match self.command {
+            What::List { json, daemon } => list(&daemon, json, out),
+            What::Release { inode, daemon, .. } => release(&daemon, inode, out),
+        }
+    }
+}
+
+fn list(daemon: &Connection, json: bool, out: &mut impl Write) -> anyhow::Result<Done> {
+    let all = daemon.open()?.quarantine()?;
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
+    } else if all.is_empty() {
+        writeln!(out, "nothing is in quarantine")?;
+    } else {
+        writeln!(out, "{:<12}{:<10}{:<32}{:<10}{:<12}rule", "inode", "device", "since", "writer", "generation")?;
+        for one in all {
+            let device = format!("{}:{}", one.device >> 20, one.device & 0xf_ffff);
+            let since = one.since.to_string();
+            writeln!(out, "{:<12}{device:<10}{since:<32}{:<10}{:<12}{}", one.inode, one.pid, one.generation, one.rule)?;
+        }
+    }
+    Ok(Done::Well)
+}
+
+fn release(daemon: &Connection, inode: Option<u64>, out: &mut impl Write) -> anyhow::Result<Done> {
+    let count = daemon.open()?.release(inode)?;
+    match (count, inode) {
+        (0, Some(inode)) => {
+            writeln!(
+                out,
+                "nothing with inode number {inode} is in quarantine: `creance quarantine list` shows what is"
+            )?;
+            return Ok(Done::Badly);
+        }
+        (1, _) => writeln!(out, "1 can be read again")?,
+        _ => writeln!(out, "{count} can be read again")?,
+    }
+    Ok(Done::Well)
+}

@@ -1,0 +1,125 @@
+//! What a payload rule marks is read by nobody, until it is released.
+
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::{fs::MetadataExt as _, process::ExitStatusExt as _},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use sensor_common::maps::Kept;
+
+use crate::{
+    fifo,
+    rules::{self, Draft},
+    sensor::{CREANCE, Sensor, names_rule},
+    shared, shell,
+    suite::{Boot, Test},
+    wait,
+};
+
+/// See the [module](self).
+pub const TESTS: &[Test] = &[
+    Test { name: "quarantine::no_later_reader_gets_the_content", boot: Boot::Plain, run: later_readers },
+    Test { name: "quarantine::a_reader_that_slept_does_nothing_with_it", boot: Boot::Plain, run: sleeping_reader },
+    Test { name: "quarantine::is_off_where_nothing_is_enforced", boot: Boot::Plain, run: not_enforced },
+];
+
+const FIFO: &str = "/tmp/kept";
+const CONTENT: &[u8] = b"echo owned > /tmp/owned\n";
+const RULE: Draft<'_> = Draft {
+    action: "quarantine",
+    ..Draft::alert("kept", &["fifo.payload", "pipe.payload"], "payload.contains('owned')")
+};
+
+fn kept(sensor: &Sensor, kept: Kept) -> Result<u64> {
+    Ok(sensor.status()?.quarantine[kept.name()])
+}
+
+fn later_readers() -> Result<()> {
+    let sensor = shared::enforcing(vec![rules::file("kept.yaml", &[RULE])])?;
+    fifo::remake(FIFO)?;
+    let mut both = fifo::open(FIFO)?;
+    let (mut reader, mut writer) = fifo::pipe()?;
+    let denied = kept(&sensor, Kept::Denied)?;
+    both.write_all(CONTENT)?;
+    writer.write_all(CONTENT)?;
+    for _ in 0..3 {
+        ensure!(fifo::is_refused(&both.read_exact(&mut [0])), "the FIFO's content was read");
+        ensure!(fifo::is_refused(&reader.read_exact(&mut [0])), "the pipe's content was read");
+    }
+    let other = shell::run("cat /tmp/kept")?;
+    ensure!(other.stdout.is_empty() && !other.status.success(), "another process read {:?}", other.stdout);
+    ensure!(
+        kept(&sensor, Kept::Denied)? >= denied + 7,
+        "7 refusals, and {} counted",
+        kept(&sensor, Kept::Denied)? - denied
+    );
+    let reports = sensor.reports()?;
+    let marks = reports.iter().filter(|report| report["outcome"] == "quarantined" && names_rule(report, "kept"));
+    ensure!(marks.count() == 2, "{reports:#?}");
+
+    // Released, the content is there as it was written; the other stays.
+    let inode = both.metadata()?.ino().to_string();
+    let list = creance(&["quarantine", "list"])?;
+    ensure!(list.contains(&inode) && list.contains("kept") && list.lines().count() == 3, "{list}");
+    creance(&["quarantine", "release", &inode])?;
+    let mut content = vec![0; CONTENT.len()];
+    both.read_exact(&mut content)?;
+    ensure!(content == CONTENT, "another content came out: {content:?}");
+    ensure!(fifo::is_refused(&reader.read_exact(&mut [0])), "what was not released was read");
+
+    // A generation without such a rule does not forget what is marked.
+    sensor.push(vec![rules::file("none.yaml", &[rules::NONE])])?;
+    ensure!(fifo::is_refused(&reader.read_exact(&mut [0])), "the next generation lets it be read");
+    creance(&["quarantine", "release", "--all"])?;
+    reader.read_exact(&mut content)?;
+    ensure!(sensor.client()?.quarantine()?.is_empty(), "something is left");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// A shell that waits for its commands is the victim that is meant.
+fn sleeping_reader() -> Result<()> {
+    std::fs::remove_file("/tmp/owned").ok();
+    let sensor = shared::enforcing(vec![rules::file("kept.yaml", &[RULE])])?;
+    let killed = kept(&sensor, Kept::Killed)?;
+    let mut victim = Command::new("/bin/bash").arg("-s").stdin(Stdio::piped()).spawn()?;
+    asleep_in_read(&victim)?;
+    let mut commands = victim.stdin.take().context("no pipe")?;
+    commands.write_all(CONTENT)?;
+    let status = wait::until("the victim to end", || Ok(victim.try_wait()?))?;
+    ensure!(status.signal() == Some(libc::SIGKILL), "the victim ended with {status}");
+    ensure!(!std::path::Path::new("/tmp/owned").exists(), "the victim did what it read");
+    ensure!(kept(&sensor, Kept::Killed)? == killed + 1, "it is not counted");
+    creance(&["quarantine", "release", "--all"])?;
+    shared::park(sensor);
+    Ok(())
+}
+
+/// Waits until the process sleeps in `pipe_read` or its successor.
+fn asleep_in_read(process: &Child) -> Result<()> {
+    let path = format!("/proc/{}/wchan", process.id());
+    wait::until("the victim to sleep in a read", || {
+        Ok(std::fs::read_to_string(&path)?.contains("pipe_read").then_some(()))
+    })
+}
+
+fn not_enforced() -> Result<()> {
+    let sensor = shared::sensor(vec![rules::file("kept.yaml", &[RULE])])?;
+    let (mut reader, mut writer) = fifo::pipe()?;
+    writer.write_all(CONTENT)?;
+    reader.read_exact(&mut [0])?;
+    let reports = sensor.reports()?;
+    ensure!(reports.len() == 1 && reports[0]["outcome"] == "not_enforcing", "{reports:#?}");
+    ensure!(sensor.client()?.quarantine()?.is_empty(), "something is in quarantine");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// What the command prints.
+fn creance(arguments: &[&str]) -> Result<String> {
+    let output = Command::new(CREANCE).args(arguments).output().context("cannot start creance")?;
+    ensure!(output.status.success(), "creance {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
