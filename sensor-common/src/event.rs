@@ -1,5 +1,7 @@
 //! The events, the hooks they come from, and the groups of fields that each event carries.
 
+use crate::verdict::Action;
+
 /// A set of field groups. A hook fills the groups that the active rules of its event read; the rest is
 /// filled only when a rule matched, for the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -369,7 +371,7 @@ events! {
         "A message is about to be received from a System V queue (msgrcv): which one is known.";
     SysvShmCreate: "sysv.shm_create", ShmCreate, SYSV_NEW,
         "A System V shared memory segment is about to be created (shmget).";
-    SysvShmOpen: "sysv.`shm_open`", ShmOpen, SYSV.with(Groups::SIZE),
+    SysvShmOpen: "sysv.shm_open", ShmOpen, SYSV.with(Groups::SIZE),
         "A System V shared memory segment that is there is about to be opened by its key (shmget).";
     SysvShmAttach: "sysv.shm_attach", ShmAttach, SYSV.with(Groups::SIZE),
         "A System V shared memory segment is about to be attached (shmat).";
@@ -421,6 +423,15 @@ impl Event {
     /// Whether what the data went into can be put in quarantine: a pipe or FIFO.
     pub const fn can_quarantine(self) -> bool {
         matches!(self, Self::FifoPayload | Self::PipePayload)
+    }
+
+    /// Whether a rule for this event can ask for `action`.
+    pub const fn allows(self, action: Action) -> bool {
+        match action {
+            Action::Alert | Action::Kill => true,
+            Action::Block => self.hook().can_deny(),
+            Action::Quarantine => self.can_quarantine(),
+        }
     }
 
     /// The event with this name, or `None`.

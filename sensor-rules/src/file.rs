@@ -282,22 +282,22 @@ impl Reader<'_, '_> {
                 &format!("the actions are {}", quoted_list(names())),
             );
         };
-        let events = events.unwrap_or_default();
-        if let Some(event) = events.iter().find(|event| action == Action::Block && !event.hook().can_deny()) {
-            let message = format!("{} cannot be blocked", event.name());
-            return self.refuse(
+        let Some(event) = events.unwrap_or_default().iter().find(|event| !event.allows(action)) else {
+            return Some(action);
+        };
+        let able = Event::ALL.iter().filter(|event| event.allows(action)).map(|event| event.name());
+        match action {
+            Action::Quarantine => self.refuse(
                 &node.range,
-                message,
+                format!("{} cannot lead to quarantine", event.name()),
+                &format!("only what data was written into can: the events are {}", quoted_list(able)),
+            ),
+            _ => self.refuse(
+                &node.range,
+                format!("{} cannot be blocked", event.name()),
                 "its hook only observes; use `alert` or `kill`, or another event",
-            );
+            ),
         }
-        if let Some(event) = events.iter().find(|event| action == Action::Quarantine && !event.can_quarantine()) {
-            let can = Event::ALL.iter().filter(|event| event.can_quarantine()).map(|event| event.name());
-            let message = format!("{} cannot lead to quarantine", event.name());
-            let help = format!("only what data was written into can: the events are {}", quoted_list(can));
-            return self.refuse(&node.range, message, &help);
-        }
-        Some(action)
     }
 
     /// A list of texts; a single one may stand alone.

@@ -38,7 +38,7 @@ impl Quarantine {
     /// All that is marked.
     pub fn list(&self) -> Result<Vec<(ObjectKey, Mark)>> {
         let mut marks = Vec::new();
-        for entry in self.marks.iter() {
+        for entry in &self.marks {
             match entry {
                 Ok((Value(key), Value(mark))) => marks.push((key, mark)),
                 // Taken out while we looked.

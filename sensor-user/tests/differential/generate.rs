@@ -80,7 +80,7 @@ pub fn rule_file(random: &mut Random) -> (Event, String) {
     let count = if random.one_in(12) { 20 } else { 1 + random.below(4) };
     for number in 0..count {
         let action = *random.pick(Action::ALL);
-        let action = if action == Action::Block && !event.hook().can_deny() { Action::Kill } else { action };
+        let action = if event.allows(action) { action } else { Action::Kill };
         let depth = random.below(4);
         let condition = cond(random, event, depth, 3);
         let exceptions: Vec<_> = (0..random.below(6).saturating_sub(3))
