@@ -4,25 +4,26 @@ use sensor_common::event::{Event, Groups};
 
 use crate::{
     hook::{Context, Seen, lsm_hook},
-    kernel::{PATH_MNT, Ptr, Struct},
+    kernel::{PATH_MNT, Struct},
     object::{File, Type, is_fifo},
     path,
     record::Held,
     scratch::Wanted,
-    stage::Subject,
+    stage::{self, Subject},
 };
 
 /// A FIFO that does not exist yet.
 struct Creation {
     directory: Struct,
-    dentry: Ptr,
+    dentry: Struct,
     mode: u16,
 }
 
 impl Creation {
     #[inline(always)]
     fn seen<C: Context>(ctx: &C) -> Seen<Self> {
-        let creation = Self { directory: Struct::typed(ctx.arg(0)), dentry: ctx.arg(1), mode: ctx.arg(2) };
+        let creation =
+            Self { directory: Struct::typed(ctx.arg(0)), dentry: Struct::typed(ctx.arg(1)), mode: ctx.arg(2) };
         is_fifo(creation.mode).then_some((Event::FifoCreate, creation))
     }
 }
@@ -32,7 +33,7 @@ impl Subject for Creation {
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         let object = &mut held.record.object;
         if wanted.contains(Groups::PATH) {
-            let mnt = self.directory.get::<u64>(&PATH_MNT) as Ptr;
+            let mnt = self.directory.follow(&PATH_MNT);
             path::fill(&mut object.path, held.scratch, self.dentry, mnt);
         }
         if wanted.contains(Groups::MODE) {
@@ -53,7 +54,9 @@ fn opened<C: Context>(ctx: &C) -> Seen<File> {
         Type::Fifo => Event::FifoOpen,
         Type::Pipe => Event::PipeOpen,
         Type::Queue => Event::MqueueOpen,
-        Type::Memory => Event::ShmOpen,
+        // Asked for first: every file of every tmpfs comes by here.
+        Type::Memory if stage::is_wanted(Event::ShmOpen) && file.is_shared_memory() => Event::ShmOpen,
+        Type::Memory => return None,
     };
     Some((event, file))
 }

@@ -37,7 +37,7 @@ pub enum Type {
     Pipe,
     /// A POSIX message queue.
     Queue,
-    /// A memfd, or POSIX shared memory below `/dev/shm`.
+    /// A file of a tmpfs: shared memory, where [`File::is_shared_memory`] says so.
     Memory,
 }
 
@@ -79,7 +79,7 @@ impl File {
             (S_IFIFO, PIPEFS) => Type::Pipe,
             (S_IFIFO, _) => Type::Fifo,
             (S_IFREG, MQUEUE) => Type::Queue,
-            (S_IFREG, TMPFS) if file.is_shared_memory() => Type::Memory,
+            (S_IFREG, TMPFS) => Type::Memory,
             _ => return None,
         };
         Some((file, kind))
@@ -120,7 +120,7 @@ impl File {
 
     /// Whether a file of a tmpfs is a memfd, which has no directory, or lies in a tmpfs that is mounted on a directory `shm`.
     #[inline(always)]
-    fn is_shared_memory(&self) -> bool {
+    pub fn is_shared_memory(&self) -> bool {
         let dentry = self.file.get::<u64>(&FILE_DENTRY) as Ptr;
         if probe_ptr(member(dentry, &DENTRY_D_PARENT)) == Some(dentry) {
             return true;
@@ -138,8 +138,8 @@ impl Subject for File {
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         let object = &mut held.record.object;
         if wanted.contains(Groups::PATH) {
-            let (dentry, mnt) = (self.file.get::<u64>(&FILE_DENTRY), self.file.get::<u64>(&FILE_MNT));
-            path::fill(&mut object.path, held.scratch, dentry as Ptr, mnt as Ptr);
+            let (dentry, mnt) = (self.file.follow(&FILE_DENTRY), self.file.follow(&FILE_MNT));
+            path::fill(&mut object.path, held.scratch, dentry, mnt);
         }
         if wanted.contains(Groups::INODE) {
             object.inode = self.inode.get(&INODE_I_INO);

@@ -13,8 +13,8 @@ use sensor_common::{
 use crate::{
     asm,
     kernel::{
-        DENTRY_D_PARENT, DENTRY_NAME, DENTRY_NAME_LEN, MOUNT_MNT, MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_PARENT, Ptr,
-        VFSMOUNT_MNT_ROOT, member, probe, probe_ptr, value,
+        DENTRY_D_PARENT, DENTRY_NAME, DENTRY_NAME_LEN, MOUNT_MNT, MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_PARENT, Ptr, Struct,
+        VFSMOUNT_MNT_ROOT, member, probe_ptr, value,
     },
     maps::count_loss,
     scratch::{ROOM, Scratch},
@@ -30,9 +30,14 @@ const DEPTH: u32 = 48;
 /// A path that cannot be followed to its root (deeper than [`DEPTH`], longer than `PATH_MAX`, unreadable) is what was
 /// found of it, and counted as [`Loss::PathCut`].
 #[inline(always)]
-pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: Ptr) {
-    scratch.dentry.set(dentry as u64);
-    scratch.mnt.set(mnt as u64);
+pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Struct, mnt: Struct) {
+    begin(scratch);
+    if dentry.is_typed() {
+        climb(scratch, dentry, mnt);
+    } else {
+        scratch.dentry.set(dentry.base as u64);
+    }
+    scratch.mnt.set(mnt.base as u64);
     walk(scratch);
     keep(text, scratch);
 }
@@ -75,10 +80,26 @@ pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &Scratch) {
     }
 }
 
-/// Builds the path at the end of the first `ROOM` bytes of `scratch`.
+/// Goes up to the top of the mount, as far as the verifier knows the types: a member then costs one instruction, and not
+/// the call of a helper.
+#[inline(never)]
+fn climb(scratch: &mut Scratch, dentry: Struct, mnt: Struct) {
+    let root = mnt.get::<u64>(&VFSMOUNT_MNT_ROOT);
+    let mut dentry = dentry;
+    for _ in 0..DEPTH {
+        let parent = dentry.follow(&DENTRY_D_PARENT);
+        let is_top = dentry.base as u64 == root || dentry.base == parent.base;
+        if is_top || !put_name(scratch, dentry) {
+            break;
+        }
+        dentry = parent;
+    }
+    scratch.dentry.set(dentry.base as u64);
+}
+
+/// Goes on from there, across mounts, up to the root of the tree.
 #[inline(never)]
 fn walk(scratch: &mut Scratch) {
-    begin(scratch);
     for _ in 0..DEPTH {
         let (dentry, mnt) = (scratch.dentry.get() as Ptr, scratch.mnt.get() as Ptr);
         let Some(root) = probe_ptr(member(mnt, &VFSMOUNT_MNT_ROOT)) else { return };
@@ -97,7 +118,7 @@ fn walk(scratch: &mut Scratch) {
         }
         let Some(parent) = probe_ptr(member(dentry, &DENTRY_D_PARENT)) else { return };
         let is_first = start(scratch) == ROOM;
-        if !put_name(scratch, dentry) {
+        if !put_name(scratch, Struct::probed(dentry)) {
             return;
         }
         if parent == dentry {
@@ -112,9 +133,8 @@ fn walk(scratch: &mut Scratch) {
 
 /// Puts `/` and the name of `dentry` in front of the path; false where there is no room or the name is unreadable.
 #[inline(always)]
-fn put_name(scratch: &mut Scratch, dentry: Ptr) -> bool {
-    let Some(name) = probe_ptr(member(dentry, &DENTRY_NAME)) else { return false };
-    let Some(length) = probe::<u32>(member(dentry, &DENTRY_NAME_LEN)) else { return false };
+fn put_name(scratch: &mut Scratch, dentry: Struct) -> bool {
+    let (name, length) = (dentry.get::<u64>(&DENTRY_NAME) as Ptr, dentry.get::<u32>(&DENTRY_NAME_LEN));
     put_bytes(scratch, name, length as usize & NAME_MAX)
 }
 

@@ -72,7 +72,7 @@ impl Sealing {
             return None;
         }
         let (file, kind) = File::any(Struct::typed(ctx.arg(0)))?;
-        (kind == Type::Memory).then_some((Event::ShmSeal, Self { file, seals }))
+        (kind == Type::Memory && file.is_shared_memory()).then_some((Event::ShmSeal, Self { file, seals }))
     }
 }
 
@@ -106,7 +106,7 @@ impl Mapping {
             return None;
         }
         let (file, kind) = File::any(Struct::typed(file))?;
-        (kind == Type::Memory).then_some((Event::ShmMap, Self { file, protection }))
+        (kind == Type::Memory && file.is_shared_memory()).then_some((Event::ShmMap, Self { file, protection }))
     }
 }
 

@@ -66,6 +66,13 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
     record::release(held);
 }
 
+/// Whether a rule in force is for `event`.
+#[inline(always)]
+pub fn is_wanted(event: Event) -> bool {
+    let generation = ACTIVE.get(0).and_then(|bank| GENERATIONS.get(*bank));
+    generation.is_some_and(|generation| generation.needs[event as usize] != 0)
+}
+
 /// Whether a program's answer counts: that of an LSM program does, that of an fentry program does not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
