@@ -65,6 +65,15 @@ impl Groups {
     pub const EXIT: Self = Self(1 << 25);
     /// Interpreter of the program.
     pub const INTERPRETER: Self = Self(1 << 26);
+    /// Those that cost much to fill. A generation's early programs do without them; they are filled only where these say
+    /// that a rule may match.
+    pub const LATE: Self = Self::EXE
+        .with(Self::PARENT_EXE)
+        .with(Self::ANCESTORS)
+        .with(Self::ANCESTORS_EXE)
+        .with(Self::ARGUMENTS)
+        .with(Self::CGROUP)
+        .with(Self::TARGET_EXE);
     /// Not a group of fields: set in a generation's needs when any rule is for the event at all.
     pub const JUDGED: Self = Self(1 << 31);
 
@@ -83,6 +92,11 @@ impl Groups {
     /// Whether every group of `other` is in `self`.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Whether some group is in both sets.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Whether no group is in the set.

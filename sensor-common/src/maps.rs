@@ -26,21 +26,27 @@ pub const SLOTS: u32 = 4;
 /// How many generations are in the kernel at once: the one in force and its successor or predecessor.
 pub const BANKS: u32 = 2;
 
+/// The programs of a generation for one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Stage {
+    /// Sorts out what cannot match, without the fields that cost much ([`Groups::LATE`](crate::event::Groups::LATE)).
+    /// There is one only where that sorts out anything.
+    Early = 0,
+    /// Judges by all rules.
+    Rules = 1,
+}
+
 /// Index of finish in each program array.
 pub const FINISH: u32 = 0;
 /// Entries of each program array.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
-pub const STAGES: u32 = 1 + BANKS * Event::COUNT as u32;
+pub const STAGES: u32 = 1 + 2 * BANKS * Event::COUNT as u32;
 
-/// Index of the rules for the event with this index, of the generation in `bank`, in the program array of the event's hook.
+/// Index of a program for the event with this index, of the generation in `bank`, in the program array of the event's hook.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
-pub const fn stage_of(bank: u32, event: u32) -> u32 {
-    1 + bank * Event::COUNT as u32 + event
-}
-
-/// As [`stage_of`], for an event that is known.
-pub const fn stage(bank: u32, event: Event) -> u32 {
-    stage_of(bank, event as u32)
+pub const fn stage_of(bank: u32, stage: Stage, event: u32) -> u32 {
+    1 + (2 * bank + stage as u32) * Event::COUNT as u32 + event
 }
 
 /// What hooks need to know about one generation.
@@ -51,6 +57,8 @@ pub struct Generation {
     pub id: u64,
     /// Per event: the [`Groups`](crate::event::Groups) its rules read, with `JUDGED` where there are any rules.
     pub needs: [u32; Event::COUNT],
+    /// Per event: those of them that its early program reads, with `JUDGED`; 0 where it has none.
+    pub early: [u32; Event::COUNT],
 }
 
 /// What the daemon decides at run time, for hooks and finish.

@@ -50,6 +50,9 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Written as the action by an early program: a rule may match, so the rest of the record is wanted.
+    pub const MORE: u32 = u32::MAX;
+
     /// No rule matched.
     pub const NONE: Self = Self { action: 0, matched: 0, rules: [0; RULES_MAX] };
 

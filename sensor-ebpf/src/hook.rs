@@ -46,8 +46,8 @@ pub fn start<C: Context, S: Subject>(ctx: &C, stages: &ProgramArray, seen: Seen<
 
 /// Ends it.
 #[inline(always)]
-pub fn finish<S: Subject>(answer: Answer, seen: Seen<S>) -> i32 {
-    seen.map_or(0, |(_, subject)| stage::finish(answer, &subject))
+pub fn finish<C: Context, S: Subject>(ctx: &C, stages: &ProgramArray, answer: Answer, seen: Seen<S>) -> i32 {
+    seen.map_or(0, |(_, subject)| stage::finish(ctx, stages, answer, &subject))
 }
 
 /// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`.
@@ -87,11 +87,11 @@ macro_rules! lsm_hook {
             program!(start, stringify!($name), concat!("lsm/", stringify!($name)), LsmContext,
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("lsm/", stringify!($name)), LsmContext,
-                |ctx| hook::finish(Answer::Counts, $seen(ctx)));
+                |ctx| hook::finish(ctx, &STAGES, Answer::Counts, $seen(ctx)));
             program!(observe, concat!("observe_", stringify!($name)), "fentry/observe", FEntryContext,
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish_observe, concat!("finish_observe_", stringify!($name)), "fentry/observe", FEntryContext,
-                |ctx| hook::finish(Answer::Observes, $seen(ctx)));
+                |ctx| hook::finish(ctx, &STAGES, Answer::Observes, $seen(ctx)));
         }
     };
 }
@@ -111,7 +111,7 @@ macro_rules! fentry_hook {
             program!(start, stringify!($name), concat!("fentry/", stringify!($name)), FEntryContext,
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("fentry/", stringify!($name)), FEntryContext,
-                |ctx| hook::finish(Answer::Observes, $seen(ctx)));
+                |ctx| hook::finish(ctx, &STAGES, Answer::Observes, $seen(ctx)));
         }
     };
 }

@@ -3,9 +3,9 @@
 use aya_ebpf::{EbpfContext, helpers::generated, maps::ProgramArray};
 use sensor_common::{
     event::{Event, Groups},
-    maps::{Loss, stage_of},
+    maps::{Loss, Stage, stage_of},
     record::Record,
-    verdict::{Action, Outcome, RULES_MAX},
+    verdict::{Action, Outcome, RULES_MAX, Verdict},
 };
 
 use crate::{
@@ -56,12 +56,23 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
     head.filled = 0;
     held.record.verdict.action = 0;
     held.record.verdict.matched = 0;
-    fill(&mut held, needs, subject);
-    // Read back, not remembered: the verifier would go through all of the above once for each event of the hook.
-    // SAFETY: a reference is valid to read.
-    let event = unsafe { core::ptr::read_volatile(&raw const held.record.head.event) };
+    let early = Groups(generation.early[event as usize]);
+    let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
+    fill(&mut held, groups, subject);
+    go_on(ctx, stages, held, stage);
+}
+
+/// Hands the event over to a program of the generation that judges it. Comes back, with a counted loss, where there is none.
+#[inline(always)]
+fn go_on<C: EbpfContext>(ctx: &C, stages: &ProgramArray, held: Held, stage: Stage) {
+    // Read back, not remembered: the verifier would go through all that was before once for each event of the hook.
+    // SAFETY: references are valid to read.
+    let (bank, event) = unsafe {
+        let head = &held.record.head;
+        (core::ptr::read_volatile(&raw const head.bank), core::ptr::read_volatile(&raw const head.event))
+    };
     // SAFETY: the array holds programs of this hook's prototype only.
-    unsafe { stages.tail_call(ctx, stage_of(bank, event)) };
+    unsafe { stages.tail_call(ctx, stage_of(bank, stage, event)) };
     count_loss(Loss::NoStage);
     record::release(held);
 }
@@ -80,16 +91,35 @@ pub enum Answer {
     Observes,
 }
 
-/// Ends an event: what finish returns to the kernel.
+/// Ends an event: what finish returns to the kernel. Where an early program asks for the rest of the record, the rules are
+/// next.
 #[inline(always)]
-pub fn finish<S: Subject>(answer: Answer, subject: &S) -> i32 {
+pub fn finish<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, answer: Answer, subject: &S) -> i32 {
     let Some(mut held) = record::find() else { return ALLOW };
+    if held.record.verdict.action == Verdict::MORE {
+        held.record.verdict.action = 0;
+        let needs = needs(&held).without(Groups(held.record.head.filled));
+        fill(&mut held, needs, subject);
+        go_on(ctx, stages, held, Stage::Rules);
+        return ALLOW;
+    }
     let verdict = match Event::from_index(held.record.head.event) {
         Some(event) => conclude(answer, &mut held, event, subject),
         None => ALLOW,
     };
     record::release(held);
     verdict
+}
+
+/// The groups that the generation which judges the event reads.
+#[inline(always)]
+fn needs(held: &Held) -> Groups {
+    let generation = GENERATIONS.get(held.record.head.bank);
+    let event = Event::from_index(held.record.head.event);
+    match (generation, event) {
+        (Some(generation), Some(event)) => Groups(generation.needs[event as usize]),
+        _ => Groups::NONE,
+    }
 }
 
 #[inline(always)]

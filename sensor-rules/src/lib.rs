@@ -14,6 +14,7 @@ mod compile;
 mod condition;
 mod definitions;
 mod diagnostic;
+mod early;
 mod example;
 mod expr;
 mod file;

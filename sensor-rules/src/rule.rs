@@ -8,7 +8,7 @@ use sensor_common::{
     verdict::Action,
 };
 
-use crate::{align::Alignment, condition::Checked, expr::Cond, source::Place, text::Text};
+use crate::{align::Alignment, condition::Checked, early, expr::Cond, source::Place, text::Text};
 
 /// How much a match matters to whoever reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -119,6 +119,11 @@ impl RuleSet {
     pub fn needs(&self, event: Event) -> Groups {
         let rules = self.rules.iter().filter(|rule| rule.events.contains(&event));
         rules.fold(Groups::NONE, |needs, rule| needs.with(rule.checked.cond.groups()).with(Groups::JUDGED))
+    }
+
+    /// Those of them that the early program for `event` reads; `None` where there is no such program.
+    pub fn early(&self, event: Event) -> Option<Groups> {
+        early::groups(self, event)
     }
 }
 

@@ -7,16 +7,22 @@ mod object;
 mod program;
 mod text;
 
-use sensor_common::event::{Event, Hook, Mode};
+use sensor_common::{
+    event::{Event, Hook, Mode},
+    maps::Stage,
+};
 
+pub use self::fold::fold;
 use self::{
     asm::Limit,
     cond::SLOTS_MAX,
-    fold::{fold, nested_same},
+    fold::nested_same,
     program::{Judge, Mark, program},
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics},
+    early::weakened,
+    expr::Cond,
     rule::{Rule, RuleSet},
     source::Place,
 };
@@ -29,7 +35,7 @@ pub const RECORD_MAP: &str = "RECORD";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The sensor's hooks, as they are attached in this mode: one object per hook that has rules, one program per event
-    /// in it. A program finds the record of its task in `RECORDS`, writes the verdict into it, and calls finish.
+    /// in it, and for some events an early one. A program finds the record of its task in `RECORDS`, writes the verdict into it, and calls finish.
     Hook(Mode),
     /// Test runs: the same judgement in a socket filter, on the record in the map [`RECORD_MAP`].
     SocketFilter,
@@ -47,12 +53,14 @@ pub struct Object {
     pub programs: Vec<Program>,
 }
 
-/// One program: all rules for one event.
+/// One program for one event: all rules, or what sorts out events that none of them matches.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Program {
     /// The event it judges.
     pub event: Event,
+    /// Which of the two it is.
+    pub stage: Stage,
     /// Its symbol in the object, such as `rules_fifo_open`.
     pub name: String,
     /// Number of its instructions.
@@ -88,7 +96,7 @@ impl Program {
 pub fn compile(rules: &RuleSet, target: Target) -> Result<Vec<Object>, Diagnostics> {
     let mut objects = Vec::new();
     for hook in Hook::ALL {
-        let plans: Vec<_> = Event::of(*hook).filter_map(|event| plan(rules, event)).collect();
+        let plans: Vec<_> = Event::of(*hook).flat_map(|event| plans(rules, event)).collect();
         if !plans.is_empty() {
             objects.push(object(*hook, &plans, target).map_err(|problem| Diagnostics(vec![*problem]))?);
         }
@@ -99,15 +107,33 @@ pub fn compile(rules: &RuleSet, target: Target) -> Result<Vec<Object>, Diagnosti
 /// What one program judges: an event, and the rules for it in their order.
 struct Plan<'a> {
     event: Event,
+    stage: Stage,
     judges: Vec<Judge<'a>>,
 }
 
-/// The program for `event`, or `None` where no rule is for it.
-fn plan(rules: &RuleSet, event: Event) -> Option<Plan<'_>> {
-    let numbered = (0..).zip(rules.rules()).filter(|(_, rule)| rule.events.contains(&event));
-    let judges: Vec<_> =
-        numbered.map(|(number, rule)| Judge { number, rule, cond: fold(&rule.checked.cond) }).collect();
-    (!judges.is_empty()).then_some(Plan { event, judges })
+impl Plan<'_> {
+    /// The program's symbol.
+    fn name(&self) -> String {
+        let kind = match self.stage {
+            Stage::Early => "early",
+            Stage::Rules => "rules",
+        };
+        format!("{kind}_{}", self.event.name().replace('.', "_"))
+    }
+}
+
+/// The programs for `event`: none where no rule is for it.
+fn plans(rules: &RuleSet, event: Event) -> Vec<Plan<'_>> {
+    let judges = |condition: fn(&Cond) -> Cond| {
+        let numbered = (0..).zip(rules.rules()).filter(|(_, rule)| rule.events.contains(&event));
+        numbered.map(|(number, rule)| Judge { number, rule, cond: condition(&rule.checked.cond) }).collect::<Vec<_>>()
+    };
+    let all = judges(fold);
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let early = rules.early(event).map(|_| Plan { event, stage: Stage::Early, judges: judges(weakened) });
+    early.into_iter().chain([Plan { event, stage: Stage::Rules, judges: all }]).collect()
 }
 
 /// All programs of one hook in one file.
@@ -118,9 +144,9 @@ fn object(hook: Hook, plans: &[Plan<'_>], target: Target) -> Result<Object, Box<
         if let Some(judge) = nested {
             return Err(Box::new(too_large(judge.rule, "its comparisons of booleans are nested too deep")));
         }
-        codes.push(program(&plan.judges, hook, target).map_err(|limit| Box::new(over(plan, limit)))?);
+        codes.push(program(&plan.judges, plan.stage, hook, target).map_err(|limit| Box::new(over(plan, limit)))?);
     }
-    let names: Vec<_> = plans.iter().map(|plan| format!("rules_{}", plan.event.name().replace('.', "_"))).collect();
+    let names: Vec<_> = plans.iter().map(Plan::name).collect();
     let parts: Vec<_> = names
         .iter()
         .zip(&codes)
@@ -129,6 +155,7 @@ fn object(hook: Hook, plans: &[Plan<'_>], target: Target) -> Result<Object, Box<
     let elf = object::write(hook, target, &parts).map_err(|error| Box::new(unwritten(hook, &error.to_string())))?;
     let programs = plans.iter().zip(names).zip(codes).map(|((plan, name), code)| Program {
         event: plan.event,
+        stage: plan.stage,
         name,
         instructions: code.bytes.len() / 8,
         origins: code.origins.into_iter().map(|(first, mark)| (first, origin(plan, mark))).collect(),

@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use sensor_common::{
     event::Hook,
-    maps::{FINISH, RECORDS, SLOTS},
+    maps::{FINISH, RECORDS, SLOTS, Stage},
     record::{Claim, Record},
     verdict::{RULES_MAX, Verdict},
 };
@@ -28,6 +28,11 @@ const TASK: Reg = Reg::R7;
 /// Where the key of a map look-up lies on the stack.
 const KEY: i16 = -4;
 
+/// Where the verdict is in the record, and its action.
+const VERDICT: usize = offset_of!(Record, verdict);
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a record has a few thousand bytes")]
+const ACTION: i16 = (VERDICT + offset_of!(Verdict, action)) as i16;
+
 /// A rule of one program, with its number in the rule set and its condition, folded.
 pub struct Judge<'a> {
     /// Its number.
@@ -42,7 +47,7 @@ pub struct Judge<'a> {
 pub type Mark = Option<(usize, usize)>;
 
 /// The program that judges by `judges`.
-pub fn program(judges: &[Judge<'_>], hook: Hook, target: Target) -> Result<Code<Mark>, Limit> {
+pub fn program(judges: &[Judge<'_>], stage: Stage, hook: Hook, target: Target) -> Result<Code<Mark>, Limit> {
     let mut asm = Asm::new();
     asm.origin(None);
     let found = asm.label();
@@ -56,7 +61,13 @@ pub fn program(judges: &[Judge<'_>], hook: Hook, target: Target) -> Result<Code<
     asm.bind(found);
     asm.alu(Alu::Mov, RECORD, Reg::R0);
     for (index, judge) in judges.iter().enumerate() {
-        rule(&mut asm, index, judge);
+        rule(&mut asm, index, judge, &|asm| match stage {
+            Stage::Rules => note(asm, judge),
+            Stage::Early => {
+                asm.store(Size::Word, RECORD, ACTION, Verdict::MORE.cast_signed());
+                end(asm, hook, target);
+            }
+        });
     }
     asm.origin(None);
     end(&mut asm, hook, target);
@@ -104,18 +115,18 @@ fn end(asm: &mut Asm<Mark>, hook: Hook, target: Target) {
     asm.exit();
 }
 
-/// One rule. No register but [`CONTEXT`] and [`RECORD`] lives from one rule to the next, so that for the verifier all ways
+/// One rule, and what is done where it matches. No register but [`CONTEXT`] and [`RECORD`] lives from one rule to the next, so that for the verifier all ways
 /// through a rule end in the same state.
-fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>) {
+fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>, matched: &dyn Fn(&mut Asm<Mark>)) {
     let next = asm.label();
     asm.origin(Some((index, judge.cond.range.start)));
     match judge.cond.kind {
         CondKind::Const(false) => {}
-        CondKind::Const(true) => note(asm, judge),
+        CondKind::Const(true) => matched(asm),
         _ => {
             branch(asm, &judge.cond, false, next, 0, &|part| Some((index, part.range.start)));
             asm.origin(Some((index, judge.cond.range.start)));
-            note(asm, judge);
+            matched(asm);
         }
     }
     asm.bind(next);
@@ -123,9 +134,7 @@ fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>) {
 
 /// Notes the match, exactly as [`Verdict::add`] does.
 fn note(asm: &mut Asm<Mark>, judge: &Judge<'_>) {
-    const VERDICT: usize = offset_of!(Record, verdict);
     let matched = at(VERDICT + offset_of!(Verdict, matched));
-    let action = at(VERDICT + offset_of!(Verdict, action));
     let (named, strong) = (asm.label(), asm.label());
     asm.load(Size::Word, Reg::R1, RECORD, matched);
     asm.jump_if(When::Ge, Reg::R1, i32::try_from(RULES_MAX).unwrap_or(0), named);
@@ -137,8 +146,8 @@ fn note(asm: &mut Asm<Mark>, judge: &Judge<'_>) {
     asm.alu(Alu::Add, Reg::R1, 1);
     asm.store(Size::Word, RECORD, matched, Reg::R1);
     let asked = (judge.rule.action as u32).cast_signed();
-    asm.load(Size::Word, Reg::R1, RECORD, action);
+    asm.load(Size::Word, Reg::R1, RECORD, ACTION);
     asm.jump_if(When::Ge, Reg::R1, asked, strong);
-    asm.store(Size::Word, RECORD, action, asked);
+    asm.store(Size::Word, RECORD, ACTION, asked);
     asm.bind(strong);
 }

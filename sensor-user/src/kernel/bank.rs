@@ -9,7 +9,7 @@ use anyhow::Context;
 use aya::Ebpf;
 use sensor_common::{
     event::{Event, Groups, Hook},
-    maps::Generation,
+    maps::{Generation, Stage},
 };
 use sensor_rules::{Object, RuleSet, Target, compile};
 
@@ -42,7 +42,7 @@ pub struct Verified {
     /// From objects to accepted programs.
     pub verify_time: Duration,
     objects: Vec<(Hook, Ebpf)>,
-    names: BTreeMap<Event, String>,
+    names: BTreeMap<(Event, Stage), String>,
 }
 
 impl Verified {
@@ -52,7 +52,7 @@ impl Verified {
         let objects = compile(rules, Target::Hook(hooks.mode())).map_err(Refusal::Content)?;
         let compile_time = started.elapsed();
         let mut verified = Self {
-            facts: Generation { id, needs: [0; Event::COUNT] },
+            facts: Generation { id, needs: [0; Event::COUNT], early: [0; Event::COUNT] },
             quarantines: rules.quarantines(),
             programs: Vec::new(),
             compile_time,
@@ -65,6 +65,7 @@ impl Verified {
         }
         for event in Event::ALL {
             verified.facts.needs[*event as usize] = rules.needs(*event).0;
+            verified.facts.early[*event as usize] = rules.early(*event).unwrap_or(Groups::NONE).0;
         }
         verified.verify_time = started.elapsed().saturating_sub(compile_time);
         Ok(verified)
@@ -84,15 +85,15 @@ impl Verified {
                 instructions: described.instructions,
                 verified_instructions: program.info().ok().and_then(|info| info.verified_instruction_count()),
             });
-            self.names.insert(described.event, described.name.clone());
+            self.names.insert((described.event, described.stage), described.name.clone());
         }
         self.objects.push((object.hook, ebpf));
         Ok(())
     }
 
-    /// The program that judges `event`, where this generation has rules for it.
-    pub fn program(&self, event: Event) -> Option<&aya::programs::Program> {
-        let name = self.names.get(&event)?;
+    /// The program for `event`, where this generation has one.
+    pub fn program(&self, event: Event, stage: Stage) -> Option<&aya::programs::Program> {
+        let name = self.names.get(&(event, stage))?;
         let (_, ebpf) = self.objects.iter().find(|(hook, _)| *hook == event.hook())?;
         ebpf.program(name)
     }

@@ -32,7 +32,8 @@ use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use sensor_common::{
     event::{Event, Hook},
     maps::{
-        ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS, Settings, stage,
+        ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS, Settings, Stage,
+        stage_of,
     },
 };
 use sensor_rules::RuleSet;
@@ -225,9 +226,9 @@ impl Sensor {
 
     /// Puts the programs of a generation into a bank that is not in force.
     fn fill(&mut self, bank: usize, verified: &Verified) -> Result<()> {
-        for event in Event::ALL {
-            let index = stage(u32::try_from(bank)?, *event);
-            match verified.program(*event) {
+        for (event, stage) in Event::ALL.iter().flat_map(|event| [(*event, Stage::Early), (*event, Stage::Rules)]) {
+            let index = stage_of(u32::try_from(bank)?, stage, event as u32);
+            match verified.program(event, stage) {
                 Some(program) => {
                     let stages = self.hooks.stages(event.hook())?;
                     stages.set(index, program.fd()?, 0).context("cannot make rules reachable")?;

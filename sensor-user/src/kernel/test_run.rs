@@ -8,7 +8,7 @@ use aya::{
     maps::{Array, MapData},
     programs::{ProgramError, SocketFilter, TestRun as _, TestRunOptions},
 };
-use sensor_common::{event::Event, record::Record, verdict::Verdict};
+use sensor_common::{event::Event, maps::Stage, record::Record, verdict::Verdict};
 use sensor_rules::{Object, Program, RECORD_MAP, RuleSet, Target, compile};
 
 /// The packet that a socket filter is run on; the kernel wants an Ethernet header, our programs do not look at it.
@@ -18,7 +18,7 @@ const PACKET: [u8; 64] = [0; 64];
 pub struct TestRun {
     loaded: Vec<Loaded>,
     /// Where the program for an event is: index in `loaded`, and name.
-    programs: BTreeMap<Event, (usize, String)>,
+    programs: BTreeMap<(Event, Stage), (usize, String)>,
 }
 
 /// The programs of one hook, and the map with the record that they judge.
@@ -46,7 +46,9 @@ impl TestRun {
         for object in compile(rules, Target::SocketFilter)? {
             let index = run.loaded.len();
             run.loaded.push(Loaded::new(&object)?);
-            run.programs.extend(object.programs.into_iter().map(|program| (program.event, (index, program.name))));
+            run.programs.extend(
+                object.programs.into_iter().map(|program| ((program.event, program.stage), (index, program.name))),
+            );
         }
         Ok(run)
     }
@@ -54,11 +56,22 @@ impl TestRun {
     /// Lets the compiled rules for `event` judge `record`. Nothing matches where no rule is for the event.
     ///
     /// # Errors
-    /// The kernel could not run the program, or the program wrote to the record what only others may.
+    /// The kernel could not run a program, or a program wrote to the record what only others may, or the early program sorts
+    /// out an event that the rules match.
     pub fn judge(&mut self, event: Event, record: &Record) -> Result<Verdict> {
-        let Some((index, name)) = self.programs.get(&event) else { return Ok(Verdict::NONE) };
+        let early = self.run(event, Stage::Early, record)?;
+        let verdict = self.run(event, Stage::Rules, record)?.unwrap_or(Verdict::NONE);
+        if verdict.matched > 0 && early.is_some_and(|early| early.action != Verdict::MORE) {
+            bail!("the early program for {} sorts out what the rules match: {verdict:?}", event.name());
+        }
+        Ok(verdict)
+    }
+
+    /// What one program says; `None` where there is none.
+    fn run(&mut self, event: Event, stage: Stage, record: &Record) -> Result<Option<Verdict>> {
+        let Some((index, name)) = self.programs.get(&(event, stage)) else { return Ok(None) };
         let loaded = self.loaded.get_mut(*index).context("a program without an object")?;
-        loaded.judge(name, record)
+        loaded.judge(name, record).map(Some)
     }
 }
 
