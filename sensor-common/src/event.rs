@@ -11,7 +11,7 @@ pub struct Groups(pub u32);
 impl Groups {
     /// No group.
     pub const NONE: Self = Self(0);
-    /// Process: ids, user, start time, `comm`.
+    /// Process: ids, user, start time, cgroup.
     pub const PROCESS: Self = Self(1);
     /// Path of the executable of the process.
     pub const EXE: Self = Self(1 << 1);
@@ -65,6 +65,8 @@ impl Groups {
     pub const EXIT: Self = Self(1 << 25);
     /// Interpreter of the program.
     pub const INTERPRETER: Self = Self(1 << 26);
+    /// Name of the thread.
+    pub const COMM: Self = Self(1 << 27);
     /// Those that cost much to fill. A generation's early programs do without them; they are filled only where these say
     /// that a rule may match.
     pub const LATE: Self = Self::EXE
@@ -107,6 +109,7 @@ impl Groups {
 
 /// Who performs the event, with its ancestors: carried by every event.
 pub const ACTORS: Groups = Groups::PROCESS
+    .with(Groups::COMM)
     .with(Groups::EXE)
     .with(Groups::IDENTITY)
     .with(Groups::ARGUMENTS)

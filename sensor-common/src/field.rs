@@ -80,7 +80,7 @@ fields! {
     "process.euid": Kind::U32, process.euid, PROCESS, "Effective user id.";
     "process.start_time": Kind::U64, process.start_time, PROCESS, "Start of the process, nanoseconds since boot.";
     "process.cgroup": Kind::U64, process.cgroup, PROCESS, "Id of the cgroup in the unified hierarchy.";
-    "process.comm": Kind::Text(COMM_MAX), process.comm, PROCESS, "Name of the thread, at most 15 bytes; the process can change it.";
+    "process.comm": Kind::Text(COMM_MAX), process.comm, COMM, "Name of the thread, at most 15 bytes; the process can change it.";
     "process.exe": Kind::Text(TEXT_MAX), process.exe, EXE, "Path of the executable; empty for a kernel thread.";
     "process.capabilities": Kind::U64, process.capabilities, IDENTITY, "Effective capabilities, one bit each, as in linux/capability.h.";
     "process.login_uid": Kind::U32, process.login_uid, IDENTITY, "User id of the login that the process descends from; 4294967295 where there is none.";

@@ -26,6 +26,9 @@ pub fn fill(held: &mut Held, wanted: Wanted) {
     if wanted.contains(Groups::PROCESS) {
         fill_process(held.record, task);
     }
+    if wanted.contains(Groups::COMM) {
+        fill_comm(&mut held.record.process.comm, task);
+    }
     if wanted.contains(Groups::IDENTITY) {
         fill_identity(held.record, task);
     }
@@ -69,7 +72,6 @@ fn fill_process(record: &mut Record, task: Struct) {
     }
     // SAFETY: the helper takes nothing and always succeeds.
     process.cgroup = unsafe { bpf_get_current_cgroup_id() };
-    fill_comm(&mut process.comm, task);
 }
 
 #[inline(always)]

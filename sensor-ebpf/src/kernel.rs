@@ -119,6 +119,12 @@ impl Struct {
         }
     }
 
+    /// The struct that a member is.
+    #[inline(always)]
+    pub fn part(self, offset: &'static u32) -> Self {
+        Self { base: member(self.base, offset), typed: self.typed }
+    }
+
     /// The struct that a member points to, where it always points to one.
     #[inline(always)]
     pub fn follow(self, offset: &'static u32) -> Self {

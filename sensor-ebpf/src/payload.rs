@@ -10,7 +10,7 @@ use crate::{
     asm,
     kernel::{
         ITER_COUNT, ITER_IOV, ITER_IS_IOVEC, ITER_IS_KVEC, ITER_IS_UBUF, ITER_NR_SEGS, ITER_OFFSET, ITER_TYPE,
-        ITER_UBUF, Ptr, member, probe, probe_ptr, value,
+        ITER_UBUF, Ptr, Struct, probe, probe_ptr, value,
     },
     maps::count_loss,
     record::Held,
@@ -30,14 +30,29 @@ pub enum Memory {
     Kernel,
 }
 
-/// Fills the payload from `iter` (a `struct iov_iter *`): at most the first 256 bytes.
+/// Fills the payload from `iter` (a `struct iov_iter`): at most the first 256 bytes.
 #[inline(always)]
-pub fn fill(held: &mut Held, iter: Ptr) {
-    let count: u64 = probe(member(iter, &ITER_COUNT)).unwrap_or(0);
+pub fn fill(held: &mut Held, iter: Struct) {
+    let count: u64 = iter.get(&ITER_COUNT);
+    let skip: u64 = iter.get(&ITER_OFFSET);
+    let mut kind = u32::from(iter.get::<u8>(&ITER_TYPE));
+    if value(&ITER_IS_IOVEC) == FLAG_ITER_IOVEC {
+        kind &= !1;
+    }
+    if kind == value(&ITER_IS_UBUF) {
+        // In one piece: the way of a plain write.
+        let from = (iter.get::<u64>(&ITER_UBUF) as Ptr).wrapping_add(skip as usize);
+        fill_from(held, from, count, Memory::User);
+        return;
+    }
     held.scratch.kept.set(0);
-    held.scratch.skip.set(probe(member(iter, &ITER_OFFSET)).unwrap_or(0));
+    held.scratch.skip.set(skip);
     held.scratch.left.set(count.min(TEXT_MAX as u64));
-    gather(held.scratch, iter);
+    if kind == value(&ITER_IS_IOVEC) {
+        gather(held.scratch, iter, Memory::User);
+    } else if kind == value(&ITER_IS_KVEC) {
+        gather(held.scratch, iter, Memory::Kernel);
+    }
     let (from, kept) = (held.scratch.bytes.as_ptr(), held.scratch.kept.get());
     keep(&mut held.record.object, count, from, kept, Memory::Kernel);
 }
@@ -80,29 +95,12 @@ unsafe fn read(to: *mut u8, length: usize, from: Ptr, memory: Memory) -> i64 {
     }
 }
 
-/// Copies the first `left` bytes to the start of `scratch`; `kept` there is how many it got.
-#[inline(never)]
-fn gather(scratch: &mut Scratch, iter: Ptr) {
-    let mut kind = u32::from(probe::<u8>(member(iter, &ITER_TYPE)).unwrap_or(u8::MAX));
-    if value(&ITER_IS_IOVEC) == FLAG_ITER_IOVEC {
-        kind &= !1;
-    }
-    if kind == value(&ITER_IS_UBUF) {
-        if let Some(buffer) = probe_ptr(member(iter, &ITER_UBUF)) {
-            copy(scratch, buffer, TEXT_MAX as u64, Memory::User);
-        }
-    } else if kind == value(&ITER_IS_IOVEC) {
-        gather_segments(scratch, iter, Memory::User);
-    } else if kind == value(&ITER_IS_KVEC) {
-        gather_segments(scratch, iter, Memory::Kernel);
-    }
-}
-
-/// As [`gather`], from an array of `struct iovec` or `struct kvec`: both are a base and a length.
+/// Copies the first `left` bytes to the start of `scratch`, from an array of `struct iovec` or `struct kvec`: both are a base
+/// and a length. `kept` there is how many it got.
 #[inline(always)]
-fn gather_segments(scratch: &mut Scratch, iter: Ptr, memory: Memory) {
-    let Some(segments) = probe_ptr(member(iter, &ITER_IOV)) else { return };
-    let count: u64 = probe(member(iter, &ITER_NR_SEGS)).unwrap_or(0);
+fn gather(scratch: &mut Scratch, iter: Struct, memory: Memory) {
+    let segments = iter.get::<u64>(&ITER_IOV) as Ptr;
+    let count: u64 = iter.get(&ITER_NR_SEGS);
     for index in 0..SEGMENTS {
         if index >= count || scratch.left.get() == 0 {
             return;

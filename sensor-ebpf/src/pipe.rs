@@ -4,7 +4,7 @@ use sensor_common::event::{Event, Groups};
 
 use crate::{
     hook::{Context, Seen, fentry_hook, lsm_hook},
-    kernel::{KIOCB_KI_FILP, PT_REGS_DI, Ptr, Struct},
+    kernel::{KIOCB_KI_FILP, PT_REGS_DI, Struct},
     object::{File, Type},
     payload,
     record::Held,
@@ -48,7 +48,8 @@ lsm_hook! {
 /// Data on its way into a pipe or FIFO.
 struct Write {
     file: File,
-    from: Ptr,
+    /// `struct iov_iter`
+    from: Struct,
 }
 
 impl Write {
@@ -57,7 +58,7 @@ impl Write {
         let iocb = Struct::typed(ctx.arg(0));
         let (file, kind) = File::pipe(iocb.follow(&KIOCB_KI_FILP))?;
         let event = if kind == Type::Fifo { Event::FifoPayload } else { Event::PipePayload };
-        Some((event, Self { file, from: ctx.arg(1) }))
+        Some((event, Self { file, from: Struct::typed(ctx.arg(1)) }))
     }
 }
 

@@ -178,25 +178,26 @@ lsm_hook! {
 /// Data on its way into a socket.
 struct Message {
     socket: Socket,
-    /// `struct msghdr *`
-    header: Ptr,
+    /// `struct msghdr`
+    header: Struct,
 }
 
 impl Message {
     #[inline(always)]
     fn seen<C: Context>(ctx: &C) -> Seen<Self> {
-        Some((Event::UnixSend, Self { socket: Socket::new(ctx.arg(0))?, header: ctx.arg(1) }))
+        Some((Event::UnixSend, Self { socket: Socket::new(ctx.arg(0))?, header: Struct::typed(ctx.arg(1)) }))
     }
 }
 
 impl Subject for Message {
     #[inline(always)]
     fn fill(&self, held: &mut Held, wanted: Wanted) {
-        let name = probe_ptr(member(self.header, &MSGHDR_NAME)).filter(|name| !name.is_null());
-        let given = name.map(|base| Address { base, length: probe(member(self.header, &MSGHDR_NAMELEN)).unwrap_or(0) });
+        let name = self.header.get::<u64>(&MSGHDR_NAME) as Ptr;
+        let length: u32 = self.header.get(&MSGHDR_NAMELEN);
+        let given = (!name.is_null()).then_some(Address { base: name, length });
         self.socket.fill(held, wanted, given.or_else(|| self.socket.address()));
         if wanted.contains(Groups::PAYLOAD) {
-            payload::fill(held, member(self.header, &MSGHDR_ITER));
+            payload::fill(held, self.header.part(&MSGHDR_ITER));
         }
     }
 }
