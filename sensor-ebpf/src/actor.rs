@@ -10,9 +10,9 @@ use crate::{
     asm, cgroup,
     kernel::{
         CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, FILE_DENTRY, FILE_MNT, MM_ARG_END, MM_ARG_START, MM_EXE_FILE,
-        MNT_NS_INUM, NSPROXY_MNT_NS, NSPROXY_PID_NS, PID_NS_INUM, Struct, TASK_COMM, TASK_GROUP_LEADER, TASK_LOGINUID,
-        TASK_MM, TASK_NSPROXY, TASK_PID, TASK_REAL_CRED, TASK_REAL_PARENT, TASK_SESSIONID, TASK_START_BOOTTIME,
-        TASK_TGID, member,
+        MNT_NS_INUM, NSPROXY_MNT_NS, NSPROXY_PID_NS, PID_NS_INUM, Ptr, Struct, TASK_COMM, TASK_GROUP_LEADER,
+        TASK_LOGINUID, TASK_MM, TASK_NSPROXY, TASK_PID, TASK_REAL_CRED, TASK_REAL_PARENT, TASK_SESSIONID,
+        TASK_START_BOOTTIME, TASK_TGID, member,
     },
     path,
     record::Held,
@@ -166,7 +166,6 @@ fn fill_exe(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, task: Struct) {
     text.len = 0;
     text.full = 0;
     let Some(file) = task.to(&TASK_MM).and_then(|mm| mm.to(&MM_EXE_FILE)) else { return };
-    if let (Some(dentry), Some(mnt)) = (file.to(&FILE_DENTRY), file.to(&FILE_MNT)) {
-        path::fill(text, scratch, dentry, mnt);
-    }
+    let (dentry, mnt) = (file.get::<u64>(&FILE_DENTRY) as Ptr, file.get::<u64>(&FILE_MNT) as Ptr);
+    path::fill(text, scratch, dentry, mnt);
 }

@@ -4,7 +4,7 @@ use sensor_common::event::{Event, Groups};
 
 use crate::{
     hook::{Context, Seen, lsm_hook},
-    kernel::{PATH_MNT, Struct},
+    kernel::{PATH_MNT, Ptr, Struct},
     object::{File, Type, is_fifo},
     path,
     record::Held,
@@ -15,15 +15,14 @@ use crate::{
 /// A FIFO that does not exist yet.
 struct Creation {
     directory: Struct,
-    dentry: Struct,
+    dentry: Ptr,
     mode: u16,
 }
 
 impl Creation {
     #[inline(always)]
     fn seen<C: Context>(ctx: &C) -> Seen<Self> {
-        let creation =
-            Self { directory: Struct::typed(ctx.arg(0)), dentry: Struct::typed(ctx.arg(1)), mode: ctx.arg(2) };
+        let creation = Self { directory: Struct::typed(ctx.arg(0)), dentry: ctx.arg(1), mode: ctx.arg(2) };
         is_fifo(creation.mode).then_some((Event::FifoCreate, creation))
     }
 }
@@ -33,7 +32,7 @@ impl Subject for Creation {
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         let object = &mut held.record.object;
         if wanted.contains(Groups::PATH) {
-            let mnt = self.directory.follow(&PATH_MNT);
+            let mnt = self.directory.get::<u64>(&PATH_MNT) as Ptr;
             path::fill(&mut object.path, held.scratch, self.dentry, mnt);
         }
         if wanted.contains(Groups::MODE) {

@@ -102,12 +102,6 @@ impl Struct {
         }
     }
 
-    /// Whether the verifier knows the type.
-    #[inline(always)]
-    pub const fn is_typed(self) -> bool {
-        self.typed
-    }
-
     /// A member's value.
     #[inline(always)]
     pub fn get<T: Copy + Default>(self, offset: &'static u32) -> T {

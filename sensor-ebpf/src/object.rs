@@ -138,8 +138,8 @@ impl Subject for File {
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         let object = &mut held.record.object;
         if wanted.contains(Groups::PATH) {
-            let (dentry, mnt) = (self.file.follow(&FILE_DENTRY), self.file.follow(&FILE_MNT));
-            path::fill(&mut object.path, held.scratch, dentry, mnt);
+            let (dentry, mnt) = (self.file.get::<u64>(&FILE_DENTRY), self.file.get::<u64>(&FILE_MNT));
+            path::fill(&mut object.path, held.scratch, dentry as Ptr, mnt as Ptr);
         }
         if wanted.contains(Groups::INODE) {
             object.inode = self.inode.get(&INODE_I_INO);

@@ -13,11 +13,11 @@ use sensor_common::{
 use crate::{
     asm,
     kernel::{
-        DENTRY_D_PARENT, DENTRY_NAME, DENTRY_NAME_LEN, MOUNT_MNT, MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_PARENT, Ptr, Struct,
-        VFSMOUNT_MNT_ROOT, member, probe_ptr, value,
+        DENTRY_D_PARENT, MOUNT_MNT, MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_PARENT, Ptr, VFSMOUNT_MNT_ROOT, member, probe_ptr,
+        value,
     },
-    maps::count_loss,
-    scratch::{ROOM, Scratch},
+    maps::{SCRATCH, count_loss},
+    scratch::{Node, ROOM, Scratch},
 };
 
 /// `NAME_MAX` of the kernel, and its mask.
@@ -30,15 +30,10 @@ const DEPTH: u32 = 48;
 /// A path that cannot be followed to its root (deeper than [`DEPTH`], longer than `PATH_MAX`, unreadable) is what was
 /// found of it, and counted as [`Loss::PathCut`].
 #[inline(always)]
-pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Struct, mnt: Struct) {
-    begin(scratch);
-    if dentry.is_typed() {
-        climb(scratch, dentry, mnt);
-    } else {
-        scratch.dentry.set(dentry.base as u64);
-    }
-    scratch.mnt.set(mnt.base as u64);
-    walk(scratch);
+pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: Ptr) {
+    scratch.dentry.set(dentry as u64);
+    scratch.mnt.set(mnt as u64);
+    walk_path(scratch.slot());
     keep(text, scratch);
 }
 
@@ -80,65 +75,97 @@ pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &Scratch) {
     }
 }
 
-/// Goes up to the top of the mount, as far as the verifier knows the types: a member then costs one instruction, and not
-/// the call of a helper.
+/// Builds the path in the scratch area of this slot.
+///
+/// A global function to the verifier: it goes through it once, whoever calls it and how often, and learns nothing from a call.
+/// (As part of each program it was what the verifier gave up on.)
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn climb(scratch: &mut Scratch, dentry: Struct, mnt: Struct) {
-    let root = mnt.get::<u64>(&VFSMOUNT_MNT_ROOT);
-    let mut dentry = dentry;
-    for _ in 0..DEPTH {
-        let parent = dentry.follow(&DENTRY_D_PARENT);
-        let is_top = dentry.base as u64 == root || dentry.base == parent.base;
-        if is_top || !put_name(scratch, dentry) {
-            break;
-        }
-        dentry = parent;
+extern "C" fn walk_path(slot: u32) -> u32 {
+    if let Some(scratch) = SCRATCH.get_ptr_mut(slot) {
+        // SAFETY: a live map value; whoever calls holds the slot.
+        walk(unsafe { &mut *scratch });
     }
-    scratch.dentry.set(dentry.base as u64);
+    0
 }
 
-/// Goes on from there, across mounts, up to the root of the tree.
-#[inline(never)]
-fn walk(scratch: &mut Scratch) {
-    for _ in 0..DEPTH {
-        let (dentry, mnt) = (scratch.dentry.get() as Ptr, scratch.mnt.get() as Ptr);
-        let Some(root) = probe_ptr(member(mnt, &VFSMOUNT_MNT_ROOT)) else { return };
-        if dentry == root {
-            // The top of this mount: go on where it is mounted, or end at the root of the tree.
-            let mount = mnt.wrapping_sub(value(&MOUNT_MNT) as usize);
-            let Some(parent) = probe_ptr(member(mount, &MOUNT_MNT_PARENT)) else { return };
-            if parent == mount {
-                end(scratch);
-                return;
-            }
-            let Some(mountpoint) = probe_ptr(member(mount, &MOUNT_MNT_MOUNTPOINT)) else { return };
-            scratch.dentry.set(mountpoint as u64);
-            scratch.mnt.set(member(parent, &MOUNT_MNT) as u64);
-            continue;
-        }
-        let Some(parent) = probe_ptr(member(dentry, &DENTRY_D_PARENT)) else { return };
-        let is_first = start(scratch) == ROOM;
-        if !put_name(scratch, Struct::probed(dentry)) {
-            return;
-        }
-        if parent == dentry {
-            // Its own parent and not the top of its mount: an object without a directory, such as a memfd; or else a
-            // directory that is detached from the tree.
-            scratch.whole.set(u32::from(is_first));
-            return;
-        }
-        scratch.dentry.set(parent as u64);
-    }
-}
-
-/// Puts `/` and the name of `dentry` in front of the path; false where there is no room or the name is unreadable.
 #[inline(always)]
-fn put_name(scratch: &mut Scratch, dentry: Struct) -> bool {
-    let (name, length) = (dentry.get::<u64>(&DENTRY_NAME) as Ptr, dentry.get::<u32>(&DENTRY_NAME_LEN));
-    put_bytes(scratch, name, length as usize & NAME_MAX)
+fn walk(scratch: &mut Scratch) {
+    begin(scratch);
+    let Some(root) = probe_ptr(member(scratch.mnt.get() as Ptr, &VFSMOUNT_MNT_ROOT)) else { return };
+    scratch.root.set(root as u64);
+    for _ in 0..DEPTH {
+        let dentry = scratch.dentry.get();
+        let go_on = if dentry == scratch.root.get() { cross(scratch) } else { step(scratch, dentry as Ptr) };
+        if !go_on {
+            return;
+        }
+    }
 }
 
-/// As [`put_name`], with `length` bytes, at most [`NAME_MAX`].
+/// From the top of a mount to where it is mounted; false at the root of the tree.
+#[inline(always)]
+fn cross(scratch: &mut Scratch) -> bool {
+    let mount = (scratch.mnt.get() as Ptr).wrapping_sub(value(&MOUNT_MNT) as usize);
+    let Some(parent) = probe_ptr(member(mount, &MOUNT_MNT_PARENT)) else { return false };
+    if parent == mount {
+        end(scratch);
+        return false;
+    }
+    let mnt = member(parent, &MOUNT_MNT);
+    let (Some(mountpoint), Some(root)) =
+        (probe_ptr(member(mount, &MOUNT_MNT_MOUNTPOINT)), probe_ptr(member(mnt, &VFSMOUNT_MNT_ROOT)))
+    else {
+        return false;
+    };
+    scratch.dentry.set(mountpoint as u64);
+    scratch.mnt.set(mnt as u64);
+    scratch.root.set(root as u64);
+    true
+}
+
+/// Puts the name of `dentry` in front of the path, and goes to its parent; false where there is none or no room.
+#[inline(always)]
+fn step(scratch: &mut Scratch, dentry: Ptr) -> bool {
+    // Parent and name lie side by side: one call of the helper for both.
+    // SAFETY: the destination has the size given; the helper cannot fault on the source.
+    let status = unsafe {
+        let to = (&raw mut scratch.node).cast();
+        bpf_probe_read_kernel(to, size_of::<Node>() as u32, member(dentry, &DENTRY_D_PARENT).cast())
+    };
+    if status != 0 {
+        return false;
+    }
+    let parent = scratch.node.parent.get();
+    let is_first = start(scratch) == ROOM;
+    let (name, length) = (scratch.node.name.get() as Ptr, scratch.node.length.get() as usize & NAME_MAX);
+    if !put_bytes(scratch, name, length) {
+        return false;
+    }
+    if parent == dentry as u64 {
+        // Its own parent and not the top of its mount: an object without a directory, such as a memfd; or else a
+        // directory that is detached from the tree.
+        scratch.whole.set(u32::from(is_first));
+        return false;
+    }
+    scratch.dentry.set(parent);
+    true
+}
+
+/// Puts `/` and a string in front of the path; false where there is no room or it is unreadable.
+#[inline(always)]
+pub fn put_string(scratch: &mut Scratch, string: Ptr) -> bool {
+    // SAFETY: `NAME_MAX + 1` bytes lie behind `ROOM`; the helper cannot fault on the source.
+    let length = unsafe {
+        let to = scratch.bytes.as_mut_ptr().add(ROOM);
+        bpf_probe_read_kernel_str(to.cast(), NAME_MAX as u32 + 1, string.cast())
+    };
+    let copied = scratch.bytes.as_ptr().wrapping_add(ROOM);
+    length > 1 && put_bytes(scratch, copied, (length - 1) as usize & NAME_MAX)
+}
+
+/// Puts `/` and `length` bytes, at most [`NAME_MAX`], in front of the path; false where there is no room or they are
+/// unreadable.
 #[inline(always)]
 fn put_bytes(scratch: &mut Scratch, name: Ptr, length: usize) -> bool {
     let start = start(scratch);
@@ -157,18 +184,6 @@ fn put_bytes(scratch: &mut Scratch, name: Ptr, length: usize) -> bool {
     scratch.start.set(start as u32);
     put(scratch, b'/');
     true
-}
-
-/// Puts `/` and a string in front of the path; false where there is no room or it is unreadable.
-#[inline(always)]
-pub fn put_string(scratch: &mut Scratch, string: Ptr) -> bool {
-    // SAFETY: `NAME_MAX + 1` bytes lie behind `ROOM`; the helper cannot fault on the source.
-    let length = unsafe {
-        let to = scratch.bytes.as_mut_ptr().add(ROOM);
-        bpf_probe_read_kernel_str(to.cast(), NAME_MAX as u32 + 1, string.cast())
-    };
-    let copied = scratch.bytes.as_ptr().wrapping_add(ROOM);
-    length > 1 && put_bytes(scratch, copied, (length - 1) as usize & NAME_MAX)
 }
 
 /// Where the path starts: at most [`ROOM`]. Masked, because a comparison would give the verifier two ways to follow.

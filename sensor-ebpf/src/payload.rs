@@ -41,7 +41,8 @@ pub fn fill(held: &mut Held, iter: Struct) {
     }
     if kind == value(&ITER_IS_UBUF) {
         // In one piece: the way of a plain write.
-        let from = (iter.get::<u64>(&ITER_UBUF) as Ptr).wrapping_add(skip as usize);
+        held.scratch.from.set(iter.get(&ITER_UBUF));
+        let from = (held.scratch.from.get() as Ptr).wrapping_add(skip as usize);
         fill_from(held, from, count, Memory::User);
         return;
     }
@@ -99,7 +100,8 @@ unsafe fn read(to: *mut u8, length: usize, from: Ptr, memory: Memory) -> i64 {
 /// and a length. `kept` there is how many it got.
 #[inline(always)]
 fn gather(scratch: &mut Scratch, iter: Struct, memory: Memory) {
-    let segments = iter.get::<u64>(&ITER_IOV) as Ptr;
+    scratch.from.set(iter.get(&ITER_IOV));
+    let segments = scratch.from.get() as Ptr;
     let count: u64 = iter.get(&ITER_NR_SEGS);
     for index in 0..SEGMENTS {
         if index >= count || scratch.left.get() == 0 {

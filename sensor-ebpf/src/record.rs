@@ -70,7 +70,9 @@ pub fn claim() -> Option<Held> {
         if index > 0 {
             count_preempted();
         }
-        return Some(hold(record, scratch));
+        let held = hold(record, scratch);
+        held.scratch.is_at(index);
+        return Some(held);
     }
     count_loss(Loss::NoRecord);
     None

@@ -44,18 +44,38 @@ impl Wanted {
     }
 }
 
+/// Members of `struct dentry` from `d_parent` on, as user space has made sure that they lie on this kernel.
+#[repr(C)]
+pub struct Node {
+    /// `d_parent`
+    pub parent: Hidden<u64>,
+    hash: Hidden<u32>,
+    /// `d_name.len`
+    pub length: Hidden<u32>,
+    /// `d_name.name`
+    pub name: Hidden<u64>,
+}
+
 /// The room of one record.
 #[repr(C, align(8))]
 pub struct Scratch {
     /// See [`Wanted`].
     wanted: Hidden<u32>,
+    /// Which of the CPU's scratch areas this is.
+    slot: Hidden<u32>,
     /// Where the walk up is: `struct dentry *` and `struct vfsmount *`.
     pub dentry: Hidden<u64>,
     pub mnt: Hidden<u64>,
+    /// Top of that mount: `struct dentry *`.
+    pub root: Hidden<u64>,
+    /// What was read of the dentry.
+    pub node: Node,
     /// Where in `bytes` the path starts that grows towards 0.
     pub start: Hidden<u32>,
     /// 1 where the path reaches up to the root.
     pub whole: Hidden<u32>,
+    /// Where its pieces lie: the verifier would not let us add to a pointer that it knows the type of.
+    pub from: Hidden<u64>,
     /// How many bytes of a payload are gathered at the start of `bytes`.
     pub kept: Hidden<u64>,
     /// How many more are wanted.
@@ -69,6 +89,18 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Notes which of the CPU's scratch areas this is.
+    #[inline(always)]
+    pub fn is_at(&mut self, slot: u32) {
+        self.slot.set(slot);
+    }
+
+    /// Which of them it is.
+    #[inline(always)]
+    pub fn slot(&self) -> u32 {
+        self.slot.get()
+    }
+
     /// Notes which groups are to be filled.
     #[inline(always)]
     pub fn want(&mut self, groups: Groups) -> Wanted {

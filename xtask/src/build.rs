@@ -31,6 +31,8 @@ pub fn ebpf() -> Result<()> {
     cargo.args(["build", "--quiet", "--release", "--target", "bpfel-unknown-none", "-Z", "build-std=core"]);
     cargo.current_dir(project::root().join("sensor-ebpf")).env("CARGO_TARGET_DIR", directory.join("build"));
     cargo.env("PATH", env::join_paths(path)?);
+    // Type information of our own programs: without it the verifier knows no global functions.
+    cargo.env("RUSTFLAGS", "-C link-arg=--btf");
     command::run(&mut cargo).context("the eBPF object does not build")?;
 
     let built = directory.join("build/bpfel-unknown-none/release/sensor-ebpf");

@@ -36,7 +36,20 @@ pub fn resolve(btf: &Btf) -> Result<Vec<Global>> {
     let enumerators = ENUMERATORS
         .iter()
         .map(|(global, name, enumerator)| Ok((*global, btf.enumerator(name, enumerator)?.unwrap_or(ABSENT))));
-    members.chain(enumerators).collect()
+    let globals = members.chain(enumerators).collect::<Result<Vec<_>>>()?;
+    in_one_piece(&globals)?;
+    Ok(globals)
+}
+
+/// The kernel side reads a directory entry's parent and name by one call: they must lie as its `Node` says.
+fn in_one_piece(globals: &[Global]) -> Result<()> {
+    let value = |name| globals.iter().find(|(global, _)| *global == name).map_or(0, |(_, value)| *value);
+    let parent = value("DENTRY_D_PARENT");
+    anyhow::ensure!(
+        value("DENTRY_NAME_LEN") == parent + 12 && value("DENTRY_NAME") == parent + 16,
+        "this kernel's `struct dentry` does not have `d_name` behind `d_parent`"
+    );
+    Ok(())
 }
 
 fn offset(btf: &Btf, name: &str, members: &[&str]) -> Result<u32> {
