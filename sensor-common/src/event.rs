@@ -267,8 +267,8 @@ hooks! {
     MmapFile: "mmap_file", Attach::Lsm;
     /// `int bprm_check_security(struct linux_binprm *bprm)`
     Exec: "bprm_check_security", Attach::Lsm;
-    /// `void security_bprm_committed_creds(const struct linux_binprm *bprm)`
-    Start: "bprm_committed_creds", Attach::Fentry(&["security_bprm_committed_creds"]);
+    /// `void finalize_exec(struct linux_binprm *bprm)`: the new program's memory is complete, its first instruction is next.
+    Start: "finalize_exec", Attach::Fentry(&["finalize_exec"]);
     /// `int ptrace_access_check(struct task_struct *child, unsigned int mode)`
     PtraceAccess: "ptrace_access_check", Attach::Lsm;
     /// `int ptrace_traceme(struct task_struct *parent)`

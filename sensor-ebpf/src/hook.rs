@@ -72,9 +72,13 @@ macro_rules! stages {
     };
 }
 
-/// Declares the programs of an LSM hook. `$seen` is a function from the context to [`Seen`].
+/// Declares the programs of an LSM hook. `$seen` is a function from the context to [`Seen`]; `$observed` is the same for the
+/// kernel's function that calls the hook, where its arguments are others.
 macro_rules! lsm_hook {
     ($(#[$doc:meta])* $name:ident, $seen:expr) => {
+        lsm_hook! { $(#[$doc])* $name, $seen, $seen }
+    };
+    ($(#[$doc:meta])* $name:ident, $seen:expr, $observed:expr) => {
         $(#[$doc])*
         pub mod $name {
             use aya_ebpf::{maps::ProgramArray, programs::{FEntryContext, LsmContext}};
@@ -89,9 +93,9 @@ macro_rules! lsm_hook {
             program!(finish, concat!("finish_", stringify!($name)), concat!("lsm/", stringify!($name)), LsmContext,
                 |ctx| hook::finish(ctx, &STAGES, Answer::Counts, $seen(ctx)));
             program!(observe, concat!("observe_", stringify!($name)), "fentry/observe", FEntryContext,
-                |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
+                |ctx| hook::start(ctx, &STAGES, $observed(ctx)));
             program!(finish_observe, concat!("finish_observe_", stringify!($name)), "fentry/observe", FEntryContext,
-                |ctx| hook::finish(ctx, &STAGES, Answer::Observes, $seen(ctx)));
+                |ctx| hook::finish(ctx, &STAGES, Answer::Observes, $observed(ctx)));
         }
     };
 }

@@ -61,8 +61,8 @@ fn started<C: Context>(_: &C) -> Seen<Nothing> {
 }
 
 fentry_hook! {
-    /// `void security_bprm_committed_creds(const struct linux_binprm *bprm)`
-    bprm_committed_creds, started
+    /// `void finalize_exec(struct linux_binprm *bprm)`
+    finalize_exec, started
 }
 
 /// Another process that something is done to.

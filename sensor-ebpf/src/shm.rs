@@ -98,10 +98,20 @@ struct Mapping {
 }
 
 impl Mapping {
-    /// Without a file the memory is nobody else's, or its parent's: no object that a rule could name.
     #[inline(always)]
     fn seen<C: Context>(ctx: &C) -> Seen<Self> {
-        let (file, protection, flags): (Ptr, u64, u64) = (ctx.arg(0), ctx.arg(2), ctx.arg(3));
+        Self::new(ctx.arg(0), ctx.arg(2), ctx.arg(3))
+    }
+
+    /// `int security_mmap_file(struct file *file, unsigned long prot, unsigned long flags)`
+    #[inline(always)]
+    fn observed<C: Context>(ctx: &C) -> Seen<Self> {
+        Self::new(ctx.arg(0), ctx.arg(1), ctx.arg(2))
+    }
+
+    /// Without a file the memory is nobody else's, or its parent's: no object that a rule could name.
+    #[inline(always)]
+    fn new(file: Ptr, protection: u64, flags: u64) -> Seen<Self> {
         if !matches!(flags & MAP_TYPE, MAP_SHARED | MAP_SHARED_VALIDATE) || file.is_null() {
             return None;
         }
@@ -125,5 +135,5 @@ impl Subject for Mapping {
 lsm_hook! {
     /// `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`; without a file for
     /// memory that has none
-    mmap_file, Mapping::seen
+    mmap_file, Mapping::seen, Mapping::observed
 }

@@ -4,7 +4,7 @@ use std::{
     ffi::CString,
     fs::{self, File, OpenOptions},
     io,
-    os::{fd::FromRawFd as _, unix::fs::OpenOptionsExt as _},
+    os::fd::FromRawFd as _,
     path::Path,
 };
 
@@ -39,14 +39,6 @@ pub fn remake(path: &str) -> io::Result<()> {
 /// The kernel's.
 pub fn open(path: &str) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open(path)
-}
-
-/// Opens the reading end without waiting for a writer.
-///
-/// # Errors
-/// The kernel's.
-pub fn open_reader(path: &str) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// An anonymous pipe: the reading and the writing end.

@@ -17,6 +17,8 @@ const MOUNTS: &[(&str, &str)] = &[
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
+    ("tmpfs", "/dev/shm"),
+    ("mqueue", "/dev/mqueue"),
     ("tmpfs", "/tmp"),
     ("tmpfs", "/run"),
     ("bpf", "/sys/fs/bpf"),

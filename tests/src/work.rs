@@ -16,7 +16,7 @@ pub const PROGRAM: &str = "/bin/vm-init";
 pub fn play(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["hammer", number, rounds] => preemption::hammer(number.parse()?, rounds.parse()?),
-        ["parent"] => conformance::parent(),
+        [role @ ("great-grandparent" | "grandparent" | "parent")] => conformance::above(role),
         ["actor"] => conformance::actor(),
         _ => bail!("no such role: {arguments:?}"),
     }

@@ -8,6 +8,10 @@ fn main() -> ExitCode {
     if process::id() == 1 {
         init::run();
     }
+    // The program that tests start to do nothing, whatever it is called with.
+    if env::current_exe().is_ok_and(|path| path.ends_with("idle")) {
+        return ExitCode::SUCCESS;
+    }
     let arguments: Vec<_> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["list"] => {

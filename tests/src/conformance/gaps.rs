@@ -1,0 +1,69 @@
+//! What no hook sees. Each gap is shown by a step of the plan, which fails on the day when it is one no more.
+
+use sensor_common::event::Event;
+
+/// An operation that is not seen, or not wholly.
+pub struct Gap {
+    /// The operation.
+    pub what: &'static str,
+    /// The event that does not come.
+    pub event: Event,
+    /// Why it does not, and what is known instead.
+    pub why: &'static str,
+}
+
+/// `memfd_create` with `MFD_HUGETLB`.
+pub const HUGE_MEMFD: Gap = Gap {
+    what: "memfd_create with MFD_HUGETLB",
+    event: Event::ShmCreate,
+    why: "Made by hugetlbfs, not by shmem: its creation, its seals and its maps are not seen.",
+};
+/// `memfd_secret`.
+pub const SECRET: Gap = Gap {
+    what: "memfd_secret",
+    event: Event::ShmCreate,
+    why: "No shmem file; the kernel gives no hook, and nobody else can map it unless the descriptor is handed over.",
+};
+/// A map that becomes executable later.
+pub const MPROTECT: Gap = Gap {
+    what: "mprotect(PROT_EXEC) of mapped shared memory",
+    event: Event::ShmMap,
+    why: "Seen is the map as it was made; `file_mprotect` is not hooked.",
+};
+/// Memory shared without a file.
+pub const ANONYMOUS: Gap = Gap {
+    what: "mmap(MAP_SHARED | MAP_ANONYMOUS)",
+    event: Event::ShmMap,
+    why: "Shared with children only, and no object that a rule could name.",
+};
+/// `sendmmsg` to the same address.
+pub const SENDMMSG: Gap = Gap {
+    what: "sendmmsg, second message to the same address",
+    event: Event::UnixSend,
+    why: "The kernel asks its security modules once for each address in a row.",
+};
+/// `recvmmsg`.
+pub const RECVMMSG: Gap = Gap {
+    what: "recvmmsg, second message",
+    event: Event::UnixReceive,
+    why: "The kernel asks its security modules for the first message only.",
+};
+/// `splice` out of a socket.
+pub const SPLICE_FROM_SOCKET: Gap = Gap {
+    what: "splice from unix socket to pipe",
+    event: Event::UnixReceive,
+    why: "The kernel asks no security module; the pipe's side is seen as `pipe.splice`.",
+};
+/// Semaphores set.
+pub const SEMCTL: Gap =
+    Gap { what: "semctl(SETVAL)", event: Event::SysvSemOperate, why: "`sem_semctl` is not hooked." };
+/// A signal by way of a file.
+pub const SIGIO: Gap = Gap {
+    what: "signal by O_ASYNC and F_SETOWN",
+    event: Event::ProcessSignal,
+    why: "Sent by the kernel when the file has news; `file_send_sigiotask` is not hooked.",
+};
+
+/// All gaps that there are on every kernel that has the operation.
+pub const ALL: &[Gap] =
+    &[HUGE_MEMFD, SECRET, MPROTECT, ANONYMOUS, SENDMMSG, RECVMMSG, SPLICE_FROM_SOCKET, SEMCTL, SIGIO];

@@ -1,0 +1,197 @@
+//! Every event is there, exactly as often as something is done, with exactly the values that are known of it; and what
+//! cannot be seen is named.
+//!
+//! An **actor**, a process with users, capabilities, cgroup and parents of its own, first collects a [`plan`]: steps, each
+//! with the events that have to be seen of it. The test makes rules of that, which ask for every known value, lets the actor
+//! carry out its plan, and compares ([`judge`]) the reports with it, one by one.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `fifo`, `pipe`, `unix`, `sysv`, `mqueue`, `shm`, `process` | the steps of one family each, by every system call |
+//! | `gaps` | what no hook sees |
+//! | `known` | what is known without the sensor, from `/proc` and `stat` |
+//! | `child`, `call` | processes and system calls of the actor |
+
+mod call;
+mod child;
+mod fifo;
+mod gaps;
+mod judge;
+mod known;
+mod mqueue;
+mod pipe;
+mod plan;
+mod process;
+mod shm;
+mod sysv;
+mod unix;
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use sensor_common::event::Hook;
+use sensor_user::kernel::probe::{Finding, Host};
+
+use crate::{
+    fifo as call_fifo,
+    protocol::Message,
+    report, rules,
+    sensor::names_rule,
+    shared,
+    suite::{Boot, Test},
+    wait, work,
+};
+use call::{call, syscall};
+use judge::Rules;
+use plan::{Plan, Script};
+
+/// See the [module](self).
+pub const TESTS: &[Test] = &[
+    Test { name: "conformance::every_event_has_every_known_value", boot: Boot::Plain, run: conforms },
+    Test { name: "conformance::the_same_where_nothing_can_be_blocked", boot: Boot::WithoutBpf, run: conforms },
+];
+
+const DIRECTORY: &str = "/tmp/conformance";
+const CGROUP: &str = "/sys/fs/cgroup/conformance/actors";
+/// What is written and sent.
+const PAYLOAD: &[u8] = b"a known payload";
+const PARENT_USER: u32 = 1001;
+const USER: u32 = 1002;
+const EFFECTIVE_USER: u32 = 1003;
+const OWNER: u32 = 1004;
+const LOGIN_USER: u32 = 1005;
+/// `CAP_KILL`, `CAP_SYS_PTRACE`, `CAP_SYS_ADMIN`: what the plan takes.
+const CAPABILITIES: u64 = 1 << 5 | 1 << 19 | 1 << 21;
+
+fn at(name: &str) -> PathBuf {
+    Path::new(DIRECTORY).join(name)
+}
+
+/// The role of those above the actor: executable and name of their own each.
+pub fn above(role: &str) -> Result<()> {
+    work::name_thread(role)?;
+    let (next, program) = match role {
+        "grandparent" => ("parent", "parent-program"),
+        "parent" => {
+            fs::write("/proc/self/loginuid", LOGIN_USER.to_string()).context("cannot set the login user")?;
+            call!(unshare(libc::CLONE_NEWNS))?;
+            syscall!(SYS_setresuid, PARENT_USER, 0, 0)?;
+            ("actor", "actor-program")
+        }
+        _ => ("grandparent", "grandparent-program"),
+    };
+    let status = Command::new(at(program)).args(["work", next]).stdin(Stdio::null()).status()?;
+    ensure!(status.success(), "the {next} ended with {status}");
+    Ok(())
+}
+
+/// The role of the actor: acts in a second thread, as a user whose effective id is another.
+pub fn actor() -> Result<()> {
+    fs::write(format!("{CGROUP}/cgroup.procs"), std::process::id().to_string())?;
+    thread::spawn(act).join().map_err(|_| anyhow::anyhow!("the actor panicked"))?
+}
+
+fn act() -> Result<()> {
+    work::name_thread("actor")?;
+    call!(umask(0))?;
+    become_user()?;
+    let mut plan = Plan::new()?;
+    fifo::plan(&mut plan)?;
+    pipe::plan(&mut plan)?;
+    unix::plan(&mut plan)?;
+    sysv::plan(&mut plan)?;
+    mqueue::plan(&mut plan)?;
+    shm::plan(&mut plan)?;
+    process::plan(&mut plan)?;
+    let (script, acts) = plan.finish();
+    work::announce(&at("script.json"), &serde_json::to_string(&script)?)?;
+    work::wait_for(&at("go"));
+    for (what, act) in acts {
+        act().with_context(|| format!("step {what:?}"))?;
+    }
+    Ok(())
+}
+
+/// Takes on a real and an effective user and few capabilities, for the calling thread and its children. The raw calls: the
+/// library's would change every thread of the process, and needs all of them to answer.
+fn become_user() -> Result<()> {
+    call!(prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0))?;
+    syscall!(SYS_setresuid, USER, EFFECTIVE_USER, EFFECTIVE_USER)?;
+    // `_LINUX_CAPABILITY_VERSION_3`; then effective, permitted, inheritable, in two halves.
+    let header = [0x2008_0522_u32, 0];
+    let low = u32::try_from(CAPABILITIES)?;
+    let sets = [low, low, 0, 0, 0, 0_u32];
+    syscall!(SYS_capset, header.as_ptr(), sets.as_ptr())?;
+    // Who changes users may not look at itself in /proc any more, unless it says so.
+    call!(prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0)).map(drop)
+}
+
+fn conforms() -> Result<()> {
+    prepare()?;
+    let hooks = hooks();
+    let sensor = shared::sensor(vec![rules::file("none.yaml", &[rules::NONE])])?;
+    let mut eldest = Command::new(work::PROGRAM);
+    eldest.args(["work", "great-grandparent"]).stdin(Stdio::null()).stderr(fs::File::create(at("words"))?);
+    let mut eldest = eldest.spawn()?;
+    let script = wait::until("the actor", || {
+        if let Some(status) = eldest.try_wait()? {
+            bail!("the actor ended, with {status}: {}", words());
+        }
+        Ok(fs::read_to_string(at("script.json")).ok())
+    })?;
+    let script: Script = serde_json::from_str(&script)?;
+    let expected = judge::expected(&script, &hooks)?;
+    let rules = Rules::new(&script, &expected)?;
+    sensor.push(vec![rules.file()])?;
+    work::announce(&at("go"), "")?;
+    let status = wait::until("the actor to end", || Ok(eldest.try_wait()?))?;
+    ensure!(status.success(), "the actor ended, with {status}: {}", words());
+    // Others match rules of an object too: who ends well, say.
+    let reports: Vec<_> = sensor.reports()?.into_iter().filter(|report| names_rule(report, judge::SEEN)).collect();
+    judge::compare(&script, &expected, &rules, &reports)?;
+    shared::park(sensor);
+    Ok(())
+}
+
+/// What the actor and those above it complained of.
+fn words() -> String {
+    fs::read_to_string(at("words")).unwrap_or_default()
+}
+
+/// The hooks that this kernel has; those that it lacks are said.
+fn hooks() -> Vec<Hook> {
+    let mut there = Vec::new();
+    for (hook, finding) in Host::probe().hooks {
+        match finding {
+            Finding::Yes(_) => there.push(hook),
+            Finding::No(why) | Finding::Unknown(why) => {
+                report::send(&Message::Say { text: format!("no hook {}: {why}", hook.name()) });
+            }
+        }
+    }
+    there
+}
+
+fn prepare() -> Result<()> {
+    fs::remove_dir_all(DIRECTORY).ok();
+    fs::create_dir_all(DIRECTORY)?;
+    fs::set_permissions(DIRECTORY, fs::Permissions::from_mode(0o777))?;
+    fs::create_dir_all(CGROUP)?;
+    // The last one ends at once, and well.
+    for program in ["grandparent-program", "parent-program", "actor-program", "idle"] {
+        fs::copy(work::PROGRAM, at(program))?;
+    }
+    fs::write(at("file"), PAYLOAD)?;
+    call_fifo::make(&at("fifo").to_string_lossy())?;
+    for (name, mode) in [("fifo", 0o666), ("file", 0o666), ("idle", 0o755)] {
+        fs::set_permissions(at(name), fs::Permissions::from_mode(mode))?;
+        chown(at(name), Some(OWNER), None)?;
+    }
+    Ok(())
+}
