@@ -7,8 +7,8 @@
 use sensor_common::event::{Event, Groups};
 
 use crate::{
-    compile::fold,
     expr::{Cond, CondKind},
+    fold::fold,
     rule::RuleSet,
 };
 

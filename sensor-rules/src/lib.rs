@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rules/*.yaml ─► file ─► check ─► plan ─► emit ─► object
-//!    text         YAML    typed    needs    asm     one ELF per hook
+//!    text         YAML    typed    index    asm     one ELF per hook
 //!                          └────► interpret: the same condition on the CEL interpreter, the reference
 //! ```
 //!
@@ -10,15 +10,17 @@
 
 mod align;
 mod check;
-mod compile;
 mod condition;
 mod definitions;
 mod diagnostic;
 mod early;
+mod emit;
 mod example;
 mod expr;
 mod file;
+mod fold;
 mod interpret;
+mod plan;
 mod rule;
 mod scalar;
 mod source;
@@ -26,8 +28,8 @@ mod text;
 mod yaml;
 
 pub use check::check;
-pub use compile::{Object, Origin, Program, RECORD_MAP, Target, compile};
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Other};
+pub use emit::{Object, Origin, Program, RECORD_MAP, Target, compile, compile_unplanned};
 pub use interpret::{InterpretError, interpret};
 pub use rule::{Example, Rule, RuleSet, Severity};
 pub use source::{Options, Place, Source};

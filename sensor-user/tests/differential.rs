@@ -3,13 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-#[path = "differential/generate.rs"]
-mod generate;
-
 use sensor_rules::{Options, RuleSet, Source, check, interpret};
 use sensor_user::kernel::test_run::{TestRun, not_permitted};
 
-use generate::{Random, record, rule_file};
+use sensor_proof::random::{Random, record, rule_file};
 
 /// Records that each rule set judges.
 const RECORDS: u64 = 24;

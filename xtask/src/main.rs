@@ -6,11 +6,12 @@
 //! | `build` | [`build`]: the eBPF object, then the static user-space binaries |
 //! | `test` | [`testing`]: everything, here and in VMs |
 //! | `run` | [`run`]: the played session |
-//! | `bench` | [`bench`]: guest instructions per operation |
+//! | `bench` | [`bench`]: guest instructions per operation; [`bench_rules`]: what rules cost |
 //! | `doctor` | what this host's kernel offers |
 
 mod accel;
 mod bench;
+mod bench_rules;
 mod build;
 mod command;
 mod console;
@@ -86,6 +87,12 @@ enum Measure {
         #[arg(long)]
         json: bool,
     },
+    /// Nanoseconds per event for up to 10,000 rules, run by this machine's kernel (as root)
+    Rules {
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -110,6 +117,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Run { kernel, shell: false } => run::session(kernel),
         Task::Run { kernel, shell: true } => run::shell(kernel),
         Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),
+        Task::Bench { what: Measure::Rules { json } } => bench_rules::rules(json),
         Task::Doctor => {
             setup::compiler()?;
             build::everything()?;

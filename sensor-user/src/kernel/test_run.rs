@@ -1,6 +1,6 @@
 //! Runs compiled rules on records, without any hook: the same code as a socket filter, by `BPF_PROG_TEST_RUN`.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -13,6 +13,9 @@ use sensor_rules::{Object, Program, RECORD_MAP, RuleSet, Target, compile};
 
 /// The packet that a socket filter is run on; the kernel wants an Ethernet header, our programs do not look at it.
 const PACKET: [u8; 64] = [0; 64];
+
+/// How many lines of the verifier's log an error holds: the last ones say why.
+const LOG_LINES: usize = 40;
 
 /// All rules of a rule set, loaded as socket filters.
 pub struct TestRun {
@@ -42,8 +45,16 @@ impl TestRun {
     /// Rules that are too large, a program that the verifier refuses (with its log and the rule), or a process that has no
     /// right to load programs: see [`not_permitted`].
     pub fn load(rules: &RuleSet) -> Result<Self> {
+        Self::load_objects(compile(rules, Target::SocketFilter)?)
+    }
+
+    /// Loads what was compiled for [`Target::SocketFilter`].
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn load_objects(objects: Vec<Object>) -> Result<Self> {
         let mut run = Self { loaded: Vec::new(), programs: BTreeMap::new() };
-        for object in compile(rules, Target::SocketFilter)? {
+        for object in objects {
             let index = run.loaded.len();
             run.loaded.push(Loaded::new(&object)?);
             run.programs.extend(
@@ -72,6 +83,27 @@ impl TestRun {
         let Some((index, name)) = self.programs.get(&(event, stage)) else { return Ok(None) };
         let loaded = self.loaded.get_mut(*index).context("a program without an object")?;
         loaded.judge(name, record).map(Some)
+    }
+
+    /// Lets the compiled rules for `event` (not what sorts out early) judge `record` so many times; returns what the kernel says one judgement took. `None`
+    /// where no rule is for the event.
+    ///
+    /// # Errors
+    /// The kernel could not run the program.
+    pub fn time(&mut self, event: Event, record: &Record, times: u32) -> Result<Option<Duration>> {
+        let Some((index, name)) = self.programs.get(&(event, Stage::Rules)) else { return Ok(None) };
+        let loaded = self.loaded.get_mut(*index).context("a program without an object")?;
+        loaded.record.set(0, Cell(*record), 0).context("cannot hand the record to the kernel")?;
+        let program: &SocketFilter = loaded.ebpf.program(name).context("the program is not loaded")?.try_into()?;
+        let options = TestRunOptions { data_in: Some(&PACKET), repeat: times, ..TestRunOptions::default() };
+        Ok(Some(program.test_run(options).context("the kernel cannot run the program")?.duration))
+    }
+
+    /// How many instructions the verifier looked at to accept the program for `event`, all paths taken together; `None` on
+    /// kernels before 5.16, or where no rule is for the event.
+    pub fn verified_instructions(&self, event: Event) -> Option<u32> {
+        let (index, name) = self.programs.get(&(event, Stage::Rules))?;
+        self.loaded.get(*index)?.ebpf.program(name)?.info().ok()?.verified_instruction_count()
     }
 }
 
@@ -113,7 +145,9 @@ fn refused(program: &Program, error: ProgramError) -> anyhow::Error {
     let origin = last.and_then(|instruction| program.origin(instruction));
     let rule = origin
         .map_or_else(String::new, |origin| format!(" in rule `{}` ({}: {})", origin.rule, origin.place, origin.text));
-    anyhow::Error::new(io_error).context(format!("the verifier refused {}{rule}:\n{log}", program.name))
+    let words: Vec<_> = log.lines().collect();
+    let end = words[words.len().saturating_sub(LOG_LINES)..].join("\n");
+    anyhow::Error::new(io_error).context(format!("the verifier refused {}{rule}:\n{end}", program.name))
 }
 
 /// Whether an error of [`TestRun::load`] says no more than that this process may not load programs.

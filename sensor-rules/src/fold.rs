@@ -65,11 +65,3 @@ fn not(inner: Cond) -> CondKind {
         _ => CondKind::Not(Box::new(inner)),
     }
 }
-
-/// How deep comparisons of booleans are nested.
-pub fn nested_same(cond: &Cond) -> usize {
-    match &cond.kind {
-        CondKind::Same(left, right) => 1 + nested_same(left).max(nested_same(right)),
-        _ => cond.parts().into_iter().map(nested_same).max().unwrap_or(0),
-    }
-}

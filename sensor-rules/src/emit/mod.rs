@@ -1,10 +1,12 @@
-//! From checked rules to eBPF objects.
+//! From plans to eBPF objects.
 
 mod asm;
 mod cond;
-mod fold;
+mod lookup;
 mod object;
 mod program;
+mod stack;
+mod sweep;
 mod text;
 
 use sensor_common::{
@@ -12,17 +14,14 @@ use sensor_common::{
     maps::Stage,
 };
 
-pub use self::fold::fold;
 use self::{
     asm::Limit,
-    cond::SLOTS_MAX,
-    fold::nested_same,
-    program::{Judge, Mark, program},
+    cond::{SLOTS_MAX, nested_same},
+    program::{Mark, booleans, program},
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics},
-    early::weakened,
-    expr::Cond,
+    plan::{Judge, Plan},
     rule::{Rule, RuleSet},
     source::Place,
 };
@@ -94,46 +93,27 @@ impl Program {
 /// # Errors
 /// A rule, or rules together, too large for one program.
 pub fn compile(rules: &RuleSet, target: Target) -> Result<Vec<Object>, Diagnostics> {
+    objects(rules, target, |judges| stack::words(booleans(judges)))
+}
+
+/// As [`compile`], with programs that look nothing up and try one rule after the other: what look-ups are compared with.
+///
+/// # Errors
+/// As for [`compile`].
+pub fn compile_unplanned(rules: &RuleSet, target: Target) -> Result<Vec<Object>, Diagnostics> {
+    objects(rules, target, |_| 0)
+}
+
+/// All objects. `words` says how many words of marks there is room for.
+fn objects(rules: &RuleSet, target: Target, words: impl Fn(&[Judge<'_>]) -> usize) -> Result<Vec<Object>, Diagnostics> {
     let mut objects = Vec::new();
     for hook in Hook::ALL {
-        let plans: Vec<_> = Event::of(*hook).flat_map(|event| plans(rules, event)).collect();
+        let plans: Vec<_> = Event::of(*hook).flat_map(|event| Plan::all(rules, event, &words)).collect();
         if !plans.is_empty() {
             objects.push(object(*hook, &plans, target).map_err(|problem| Diagnostics(vec![*problem]))?);
         }
     }
     Ok(objects)
-}
-
-/// What one program judges: an event, and the rules for it in their order.
-struct Plan<'a> {
-    event: Event,
-    stage: Stage,
-    judges: Vec<Judge<'a>>,
-}
-
-impl Plan<'_> {
-    /// The program's symbol.
-    fn name(&self) -> String {
-        let kind = match self.stage {
-            Stage::Early => "early",
-            Stage::Rules => "rules",
-        };
-        format!("{kind}_{}", self.event.name().replace('.', "_"))
-    }
-}
-
-/// The programs for `event`: none where no rule is for it.
-fn plans(rules: &RuleSet, event: Event) -> Vec<Plan<'_>> {
-    let judges = |condition: fn(&Cond) -> Cond| {
-        let numbered = (0..).zip(rules.rules()).filter(|(_, rule)| rule.events.contains(&event));
-        numbered.map(|(number, rule)| Judge { number, rule, cond: condition(&rule.checked.cond) }).collect::<Vec<_>>()
-    };
-    let all = judges(fold);
-    if all.is_empty() {
-        return Vec::new();
-    }
-    let early = rules.early(event).map(|_| Plan { event, stage: Stage::Early, judges: judges(weakened) });
-    early.into_iter().chain([Plan { event, stage: Stage::Rules, judges: all }]).collect()
 }
 
 /// All programs of one hook in one file.
@@ -144,13 +124,19 @@ fn object(hook: Hook, plans: &[Plan<'_>], target: Target) -> Result<Object, Box<
         if let Some(judge) = nested {
             return Err(Box::new(too_large(judge.rule, "its comparisons of booleans are nested too deep")));
         }
-        codes.push(program(&plan.judges, plan.stage, hook, target).map_err(|limit| Box::new(over(plan, limit)))?);
+        codes.push(program(plan, hook, target).map_err(|limit| Box::new(over(plan, limit)))?);
     }
     let names: Vec<_> = plans.iter().map(Plan::name).collect();
     let parts: Vec<_> = names
         .iter()
         .zip(&codes)
-        .map(|(name, code)| object::Part { name, bytes: &code.bytes, maps: &code.maps })
+        .zip(plans)
+        .map(|((name, code), plan)| object::Part {
+            name,
+            bytes: &code.bytes,
+            maps: &code.maps,
+            memory: plan.index.as_ref().map_or(&[], |index| &index.memory),
+        })
         .collect();
     let elf = object::write(hook, target, &parts).map_err(|error| Box::new(unwritten(hook, &error.to_string())))?;
     let programs = plans.iter().zip(names).zip(codes).map(|((plan, name), code)| Program {

@@ -1,6 +1,6 @@
-//! A whole program: finds the record, judges it rule by rule, and calls finish.
+//! A whole program: finds the record, looks up which rules it can match, tries those, and calls finish.
 
-use core::mem::offset_of;
+use core::{mem::offset_of, ops::Range};
 
 use sensor_common::{
     event::Hook,
@@ -10,44 +10,33 @@ use sensor_common::{
 };
 
 use super::{
-    Target,
+    RECORD_MAP, Target,
     asm::{Alu, Asm, Code, Helper, Label, Limit, Reg, Size, When},
-    cond::branch,
+    cond::{Ground, branch, nested_same},
+    lookup,
+    stack::{Answers, KEY},
+    sweep::sweep,
     text::{RECORD, at},
 };
 use crate::{
-    compile::RECORD_MAP,
     expr::{Cond, CondKind},
-    rule::Rule,
+    plan::{Judge, Plan},
 };
 
 /// The register that holds the context, for the tail call.
 const CONTEXT: Reg = Reg::R6;
 /// The register that holds the current task while the record is searched.
 const TASK: Reg = Reg::R7;
-/// Where the key of a map look-up lies on the stack.
-const KEY: i16 = -4;
-
 /// Where the verdict is in the record, and its action.
 const VERDICT: usize = offset_of!(Record, verdict);
 #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a record has a few thousand bytes")]
 const ACTION: i16 = (VERDICT + offset_of!(Verdict, action)) as i16;
 
-/// A rule of one program, with its number in the rule set and its condition, folded.
-pub struct Judge<'a> {
-    /// Its number.
-    pub number: u32,
-    /// The rule.
-    pub rule: &'a Rule,
-    /// Its condition without constants, or a constant.
-    pub cond: Cond,
-}
-
 /// Where an instruction comes from: index of the rule among the program's, and where the part of its condition starts.
 pub type Mark = Option<(usize, usize)>;
 
-/// The program that judges by `judges`.
-pub fn program(judges: &[Judge<'_>], stage: Stage, hook: Hook, target: Target) -> Result<Code<Mark>, Limit> {
+/// The program of `plan`.
+pub fn program(plan: &Plan<'_>, hook: Hook, target: Target) -> Result<Code<Mark>, Limit> {
     let mut asm = Asm::new();
     asm.origin(None);
     let found = asm.label();
@@ -56,18 +45,31 @@ pub fn program(judges: &[Judge<'_>], stage: Stage, hook: Hook, target: Target) -
         Target::Hook(_) => own_record(&mut asm, found),
         Target::SocketFilter => only_record(&mut asm, found),
     }
-    // No record: nothing to judge. The end stands here too, so that no jump spans the rules.
+    // No record: nothing to judge. The end stands here too, and below, so that no jump spans the rules.
     end(&mut asm, hook, target);
     asm.bind(found);
     asm.alu(Alu::Mov, RECORD, Reg::R0);
-    for (index, judge) in judges.iter().enumerate() {
-        rule(&mut asm, index, judge, &|asm| match stage {
-            Stage::Rules => note(asm, judge),
-            Stage::Early => {
-                asm.store(Size::Word, RECORD, ACTION, Verdict::MORE.cast_signed());
-                end(asm, hook, target);
-            }
-        });
+    let matched = |asm: &mut Asm<Mark>, judge: &Judge<'_>| match plan.stage {
+        Stage::Rules => note(asm, judge),
+        Stage::Early => {
+            asm.store(Size::Word, RECORD, ACTION, Verdict::MORE.cast_signed());
+            end(asm, hook, target);
+        }
+    };
+    match &plan.index {
+        None => rules(&mut asm, plan, 0..plan.judges.len(), &Answers::default(), &matched),
+        Some(index) => {
+            let marks = Answers::new(index, booleans(&plan.judges));
+            let marked = asm.label();
+            lookup::all(&mut asm, index, &marks);
+            asm.load(Size::Double, Reg::R1, Reg::R10, marks.word(0));
+            asm.jump_if(When::Ne, Reg::R1, 0, marked);
+            end(&mut asm, hook, target);
+            asm.bind(marked);
+            sweep(&mut asm, &index.blocks, &marks, |asm, block| {
+                rules(asm, plan, block.rules.clone(), &marks, &matched);
+            });
+        }
     }
     asm.origin(None);
     end(&mut asm, hook, target);
@@ -115,18 +117,35 @@ fn end(asm: &mut Asm<Mark>, hook: Hook, target: Target) {
     asm.exit();
 }
 
-/// One rule, and what is done where it matches. No register but [`CONTEXT`] and [`RECORD`] lives from one rule to the next, so that for the verifier all ways
-/// through a rule end in the same state.
-fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>, matched: &dyn Fn(&mut Asm<Mark>)) {
+/// How many intermediate booleans the conditions need.
+pub fn booleans(judges: &[Judge<'_>]) -> usize {
+    judges.iter().map(|judge| nested_same(&judge.cond)).max().unwrap_or(0)
+}
+
+/// What is done where a rule matches.
+type Matched<'a> = dyn Fn(&mut Asm<Mark>, &Judge<'_>) + 'a;
+
+/// Rules of the plan, in their order.
+fn rules(asm: &mut Asm<Mark>, plan: &Plan<'_>, which: Range<usize>, answers: &Answers<'_>, matched: &Matched<'_>) {
+    for (index, judge) in plan.judges.iter().enumerate().skip(which.start).take(which.len()) {
+        rule(asm, index, judge, answers, matched);
+    }
+    asm.origin(None);
+}
+
+/// One rule, and what is done where it matches. No register but [`CONTEXT`] and [`RECORD`] lives from one rule to the next,
+/// so that for the verifier all ways through a rule end in the same state.
+fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>, answers: &Answers<'_>, matched: &Matched<'_>) {
     let next = asm.label();
     asm.origin(Some((index, judge.cond.range.start)));
     match judge.cond.kind {
         CondKind::Const(false) => {}
-        CondKind::Const(true) => matched(asm),
+        CondKind::Const(true) => matched(asm, judge),
         _ => {
-            branch(asm, &judge.cond, false, next, 0, &|part| Some((index, part.range.start)));
+            let mark = |part: &Cond| Some((index, part.range.start));
+            branch(asm, &judge.cond, false, next, 0, &Ground { mark: &mark, answers });
             asm.origin(Some((index, judge.cond.range.start)));
-            matched(asm);
+            matched(asm, judge);
         }
     }
     asm.bind(next);
@@ -143,6 +162,8 @@ fn note(asm: &mut Asm<Mark>, judge: &Judge<'_>) {
     asm.alu(Alu::Add, Reg::R2, RECORD);
     asm.store(Size::Word, Reg::R2, at(VERDICT + offset_of!(Verdict, rules)), judge.number.cast_signed());
     asm.bind(named);
+    // Loaded anew: for the verifier, both ways are one again here.
+    asm.load(Size::Word, Reg::R1, RECORD, matched);
     asm.alu(Alu::Add, Reg::R1, 1);
     asm.store(Size::Word, RECORD, matched, Reg::R1);
     let asked = (judge.rule.action as u32).cast_signed();

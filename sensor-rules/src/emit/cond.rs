@@ -2,44 +2,50 @@
 
 use super::{
     asm::{Alu, Asm, Label, Reg, Size, When},
+    stack::{self, Answers},
     text::{self, RECORD, at},
 };
-use crate::expr::{Cond, CondKind, Int, IntField, Relation};
+use crate::expr::{Cond, CondKind, Int, IntField, Relation, TextTest};
 
-/// Stack below this is for intermediate booleans; above it for the program's frame.
-const FRAME: i16 = -16;
-/// How many intermediate booleans fit on the stack of 512 bytes.
+/// How many intermediate booleans there may be.
 pub const SLOTS_MAX: usize = 60;
 
-/// Emits code that jumps to `target` when `cond` is `sense` and falls through when it is not. `mark` is told each part of
-/// the condition before its code. `cond` holds no constants (see [`fold`](super::fold::fold)) and at most [`SLOTS_MAX`]
+/// What the code of a condition stands on.
+pub struct Ground<'a, O> {
+    /// Is told each part of the condition before its code.
+    pub mark: &'a dyn Fn(&Cond) -> O,
+    /// What look-ups have found out already.
+    pub answers: &'a Answers<'a>,
+}
+
+/// Emits code that jumps to `target` when `cond` is `sense` and falls through when it is not. `cond` holds no constants (see [`fold`](super::fold::fold)) and at most [`SLOTS_MAX`]
 /// nested comparisons of booleans; the `slots` outermost are in use.
-pub fn branch<O>(asm: &mut Asm<O>, cond: &Cond, sense: bool, target: Label, slots: usize, mark: &impl Fn(&Cond) -> O) {
+pub fn branch<O>(asm: &mut Asm<O>, cond: &Cond, sense: bool, target: Label, slots: usize, ground: &Ground<'_, O>) {
     match (&cond.kind, sense) {
-        (CondKind::Not(inner), _) => branch(asm, inner, !sense, target, slots, mark),
+        (CondKind::Not(inner), _) => branch(asm, inner, !sense, target, slots, ground),
         (CondKind::And(left, right), false) | (CondKind::Or(left, right), true) => {
-            branch(asm, left, sense, target, slots, mark);
-            branch(asm, right, sense, target, slots, mark);
+            branch(asm, left, sense, target, slots, ground);
+            branch(asm, right, sense, target, slots, ground);
         }
         (CondKind::And(left, right), true) | (CondKind::Or(left, right), false) => {
             let around = asm.label();
-            branch(asm, left, !sense, around, slots, mark);
-            branch(asm, right, sense, target, slots, mark);
+            branch(asm, left, !sense, around, slots, ground);
+            branch(asm, right, sense, target, slots, ground);
             asm.bind(around);
         }
         (CondKind::Choose(by, one, other), _) => {
             let (otherwise, end) = (asm.label(), asm.label());
-            branch(asm, by, false, otherwise, slots, mark);
-            branch(asm, one, sense, target, slots, mark);
+            branch(asm, by, false, otherwise, slots, ground);
+            branch(asm, one, sense, target, slots, ground);
             asm.jump(end);
             asm.bind(otherwise);
-            branch(asm, other, sense, target, slots, mark);
+            branch(asm, other, sense, target, slots, ground);
             asm.bind(end);
         }
-        (CondKind::Same(left, right), _) => same(asm, left, right, sense, target, slots, mark),
+        (CondKind::Same(left, right), _) => same(asm, left, right, sense, target, slots, ground),
         _ => {
-            asm.origin(mark(cond));
-            leaf(asm, &cond.kind, sense, target);
+            asm.origin((ground.mark)(cond));
+            leaf(asm, &cond.kind, sense, target, ground.answers);
         }
     }
 }
@@ -52,15 +58,15 @@ fn same<O>(
     sense: bool,
     target: Label,
     slots: usize,
-    mark: &impl Fn(&Cond) -> O,
+    ground: &Ground<'_, O>,
 ) {
-    let slot = FRAME - 8 * at(slots + 1);
+    let slot = stack::boolean(slots);
     let (kept, right_false, end) = (asm.label(), asm.label(), asm.label());
     asm.store(Size::Double, Reg::R10, slot, 0);
-    branch(asm, left, false, kept, slots + 1, mark);
+    branch(asm, left, false, kept, slots + 1, ground);
     asm.store(Size::Double, Reg::R10, slot, 1);
     asm.bind(kept);
-    branch(asm, right, false, right_false, slots + 1, mark);
+    branch(asm, right, false, right_false, slots + 1, ground);
     let (equal, unequal) = (When::Eq, When::Ne);
     asm.load(Size::Double, Reg::R1, Reg::R10, slot);
     asm.jump_if(if sense { equal } else { unequal }, Reg::R1, 1, target);
@@ -72,7 +78,7 @@ fn same<O>(
 }
 
 /// A part without parts.
-fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label) {
+fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label, answers: &Answers<'_>) {
     match kind {
         CondKind::Flag(field) => {
             asm.load(Size::Word, Reg::R1, RECORD, at(field.offset));
@@ -93,6 +99,12 @@ fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label) {
         }),
         CondKind::TextIn(field, literals) => {
             one_of(asm, sense, target, |asm, hit| text::one_of(asm, field, literals, hit));
+        }
+        CondKind::Text(TextTest::Contains, field, literal) if answers.of(field, literal).is_some() => {
+            let Some((offset, bit)) = answers.of(field, literal) else { return };
+            asm.load(Size::Byte, Reg::R1, Reg::R10, offset);
+            asm.alu(Alu::And, Reg::R1, bit);
+            asm.jump_if(if sense { When::Ne } else { When::Eq }, Reg::R1, 0, target);
         }
         CondKind::Text(test, field, literal) => {
             all_of(asm, sense, target, |asm, miss| text::test(asm, *test, field, literal, miss));
@@ -167,5 +179,13 @@ fn ints<O>(asm: &mut Asm<O>, relation: Relation, left: Int, right: Int, sense: b
             load(asm, Reg::R2, right);
             asm.jump_if(when, Reg::R1, Reg::R2, target);
         }
+    }
+}
+
+/// How deep comparisons of booleans are nested.
+pub fn nested_same(cond: &Cond) -> usize {
+    match &cond.kind {
+        CondKind::Same(left, right) => 1 + nested_same(left).max(nested_same(right)),
+        _ => cond.parts().into_iter().map(nested_same).max().unwrap_or(0),
     }
 }

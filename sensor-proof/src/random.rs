@@ -11,6 +11,7 @@ use sensor_common::{
 pub struct Random(u64);
 
 impl Random {
+    /// The generator that starts at `seed`.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -76,8 +77,8 @@ const LENGTHS: &[i64] = &[0, 1, 4, 15, 16, 255, 256];
 pub fn rule_file(random: &mut Random) -> (Event, String) {
     let event = *random.pick(Event::ALL);
     let mut text = format!("{}rules:\n", definitions(random, event));
-    // Now and then more than a verdict can name.
-    let count = if random.one_in(12) { 20 } else { 1 + random.below(4) };
+    // Now and then more than a verdict can name, and so many that they are looked up.
+    let count = if random.one_in(6) { 20 + random.below(60) } else { 1 + random.below(4) };
     for number in 0..count {
         let action = *random.pick(Action::ALL);
         let action = if event.allows(action) { action } else { Action::Kill };
@@ -210,7 +211,7 @@ pub fn record(random: &mut Random) -> Record {
         };
         bytes[field.offset..field.offset + value.len()].copy_from_slice(&value);
     }
-    let mut record = Record::from_bytes(&bytes).unwrap();
+    let mut record = Record::from_bytes(&bytes).unwrap_or(Record::EMPTY);
     // Often a process is its parent's executable, and the comm its end.
     if random.one_in(3) {
         record.parent.exe = record.process.exe;

@@ -69,13 +69,16 @@ impl From<i32> for Operand {
     }
 }
 
-/// An operation on 64 bits.
+/// An operation on integers.
 #[derive(Clone, Copy, Debug)]
 pub enum Alu {
     Add = 0x00,
     Sub = 0x10,
+    Mul = 0x20,
+    Or = 0x40,
     And = 0x50,
     Shl = 0x60,
+    Shr = 0x70,
     Xor = 0xa0,
     Mov = 0xb0,
 }
@@ -114,6 +117,9 @@ pub enum Limit {
     /// The program has more instructions than a kernel takes.
     Length,
 }
+
+/// What a program calls the bytes that it carries, as if they were a map.
+pub const MEMORY: &str = "MEMORY";
 
 /// Most instructions of one program that kernels take from root.
 const LENGTH_MAX: usize = 1_000_000;
@@ -176,6 +182,11 @@ impl<O> Asm<O> {
         }
     }
 
+    /// `target = target op constant` on the low 32 bits; the upper ones become 0.
+    pub fn alu_word(&mut self, op: Alu, target: Reg, constant: i32) {
+        self.push(0x04 | op as u8, target, 0, 0, constant);
+    }
+
     /// `target = value`
     pub fn constant(&mut self, target: Reg, value: i64) {
         if let Ok(short) = i32::try_from(value) {
@@ -192,6 +203,14 @@ impl<O> Asm<O> {
     pub fn map(&mut self, target: Reg, name: &'static str) {
         self.maps.push((self.code.len(), name));
         self.push(0x18, target, 0, 0, 0);
+        self.push(0x00, Reg::R0, 0, 0, 0);
+    }
+
+    /// `target =` the address of the byte at `offset` of what the program carries in [`MEMORY`].
+    pub fn memory(&mut self, target: Reg, offset: usize) {
+        self.maps.push((self.code.len(), MEMORY));
+        // The loader adds the offset to the address; memory is smaller than 2 GiB.
+        self.push(0x18, target, 0, 0, i32::try_from(offset).unwrap_or(i32::MAX));
         self.push(0x00, Reg::R0, 0, 0, 0);
     }
 

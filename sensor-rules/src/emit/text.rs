@@ -32,7 +32,7 @@ pub fn at(offset: usize) -> i16 {
 }
 
 /// A length as instructions take it: literals and capacities are at most `TEXT_MAX`.
-fn imm(length: usize) -> i32 {
+pub fn imm(length: usize) -> i32 {
     i32::try_from(length).unwrap_or(i32::MAX)
 }
 

@@ -1,0 +1,171 @@
+//! What a program does before it tries its rules: by a few look-ups it finds those that an event can match at all.
+//!
+//! ```text
+//! condition ─► key            a test that holds whenever the rule matches          /tmp/f, …/nc, "no job control"
+//! keys of one field ─► trie ─► table    one walk finds all that hold
+//!                                │
+//!                                ▼
+//! row: the blocks of rules to wake      or-ed into the marks, on the stack
+//!                                │
+//!                                ▼
+//! sweep, in rule order: a marked block's rules are tried whole
+//! ```
+//!
+//! A key that holds says only that its rules *may* match, and a walk may even find too much; what a rule says is decided by its
+//! whole condition. Only literals that are searched for (`contains`) are found exactly, and then that is their answer.
+//! A rule without a key is in a block that is woken by every event.
+
+pub mod blocks;
+pub mod key;
+pub mod rows;
+pub mod table;
+pub mod trie;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sensor_common::{event::Event, maps::Stage};
+
+use self::{
+    blocks::{BLOCKS_MAX, Block, blocks},
+    key::{How, Key, Look, cover, search},
+    rows::{Lookup, Memory},
+    trie::Trie,
+};
+use crate::{
+    early::weakened,
+    expr::{Cond, CondKind, TextTest},
+    fold::fold,
+    rule::{Rule, RuleSet},
+};
+
+/// A look-up costs about as much as this many rules that are tried and do not match.
+const KEYS_MIN: usize = 4;
+/// A search costs about as much as this many `contains` of their own, and the verifier much less.
+const SEARCHES_MIN: usize = 2;
+/// Most rules without any look-up: more do not fit the verifier's memory of jumps (8,192) in straight code.
+const STRAIGHT_MAX: usize = 200;
+
+/// A rule of one program.
+pub struct Judge<'a> {
+    /// Its number in the rule set.
+    pub number: u32,
+    /// The rule.
+    pub rule: &'a Rule,
+    /// Its condition without constants, or a constant.
+    pub cond: Cond,
+}
+
+/// What one program judges, and how.
+pub struct Plan<'a> {
+    /// The event.
+    pub event: Event,
+    /// Whether by whole conditions, or early, by what is known early of them.
+    pub stage: Stage,
+    /// The rules for it, in their order.
+    pub judges: Vec<Judge<'a>>,
+    /// The look-ups before them; `None` where trying every rule is cheaper.
+    pub index: Option<Index>,
+}
+
+/// The look-ups of one program.
+pub struct Index {
+    /// The rules in blocks.
+    pub blocks: Vec<Block>,
+    /// The look-ups.
+    pub lookups: Vec<Lookup>,
+    /// Where the answer to a search is: which of the marks.
+    pub searched: BTreeMap<Key, usize>,
+    /// Number of words of marks: one that says which of the others are worth a look, then bits of blocks, then answers.
+    pub words: usize,
+    /// What look-ups read: the content of a map.
+    pub memory: Vec<u8>,
+}
+
+impl<'a> Plan<'a> {
+    /// The plans for `event`: none where no rule is for it. `words` says how many words of marks there is room for, given the
+    /// conditions.
+    pub fn all(rules: &'a RuleSet, event: Event, words: &impl Fn(&[Judge<'_>]) -> usize) -> Vec<Self> {
+        let plan = |stage, condition: fn(&Cond) -> Cond| {
+            let numbered = (0..).zip(rules.rules()).filter(|(_, rule)| rule.events.contains(&event));
+            let judges: Vec<_> =
+                numbered.map(|(number, rule)| Judge { number, rule, cond: condition(&rule.checked.cond) }).collect();
+            let index = Index::new(&judges, words(&judges));
+            Self { event, stage, judges, index }
+        };
+        let rules_plan = plan(Stage::Rules, fold);
+        if rules_plan.judges.is_empty() {
+            return Vec::new();
+        }
+        rules.early(event).map(|_| plan(Stage::Early, weakened)).into_iter().chain([rules_plan]).collect()
+    }
+
+    /// The program's symbol.
+    pub fn name(&self) -> String {
+        let kind = match self.stage {
+            Stage::Early => "early",
+            Stage::Rules => "rules",
+        };
+        format!("{kind}_{}", self.event.name().replace('.', "_"))
+    }
+}
+
+impl Index {
+    fn new(judges: &[Judge<'_>], words: usize) -> Option<Self> {
+        let mut keys: Vec<_> = judges.iter().map(|judge| cover(&judge.cond, true).map(|cover| cover.keys)).collect();
+        drop_rare(&mut keys);
+        let looks: BTreeSet<Look> = keys.iter().flatten().flatten().map(|key| key.look).collect();
+        if words < 3 || looks.is_empty() && judges.len() <= STRAIGHT_MAX {
+            return None;
+        }
+        let always: Vec<_> = keys.iter().map(Option::is_none).collect();
+        let blocks = blocks(&always, BLOCKS_MAX.min(64 * (words / 2)));
+        let mut wakes: BTreeMap<Key, BTreeSet<usize>> = BTreeMap::new();
+        for (block, rules) in blocks.iter().enumerate() {
+            for key in keys[rules.rules.clone()].iter().flatten().flatten() {
+                wakes.entry(key.clone()).or_default().insert(block);
+            }
+        }
+        for key in judges.iter().flat_map(|judge| searches(&judge.cond)).filter(|key| looks.contains(&key.look)) {
+            wakes.entry(key).or_default();
+        }
+        let mut memory = Memory::new(&blocks, words);
+        let lookups = looks.iter().map(|look| {
+            let of: Vec<_> = wakes.iter().filter(|(key, _)| key.look == *look).collect();
+            memory.lookup(*look, &of)
+        });
+        let lookups = lookups.collect::<Option<Vec<_>>>()?;
+        let (words, searched, memory) = memory.finish();
+        Some(Self { blocks, lookups, searched, words, memory })
+    }
+}
+
+/// Makes of rules that only rare look-ups would find such that are always tried, until every look-up is worth its cost.
+fn drop_rare(keys: &mut [Option<BTreeSet<Key>>]) {
+    loop {
+        let mut counts: BTreeMap<Look, BTreeSet<&[u8]>> = BTreeMap::new();
+        for key in keys.iter().flatten().flatten() {
+            counts.entry(key.look).or_default().insert(&key.bytes);
+        }
+        let rare = |look: &Look, count: usize| {
+            count < if matches!(look.how, How::Anywhere(_)) { SEARCHES_MIN } else { KEYS_MIN }
+        };
+        let rare: BTreeSet<Look> =
+            counts.iter().filter(|(look, keys)| rare(look, keys.len())).map(|(look, _)| *look).collect();
+        if rare.is_empty() {
+            return;
+        }
+        for rule in keys.iter_mut() {
+            if rule.iter().flatten().any(|key| rare.contains(&key.look)) {
+                *rule = None;
+            }
+        }
+    }
+}
+
+/// All searches in a condition.
+fn searches(cond: &Cond) -> Vec<Key> {
+    match &cond.kind {
+        CondKind::Text(TextTest::Contains, field, literal) => search(field, literal).into_iter().collect(),
+        _ => cond.parts().into_iter().flat_map(searches).collect(),
+    }
+}

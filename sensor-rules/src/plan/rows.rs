@@ -1,0 +1,184 @@
+//! The memory of look-ups: rows of marks, the tables that lead to them, and the filters of searches.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{
+    Key, Look, Trie,
+    blocks::Block,
+    key::How,
+    table::{Table, shift},
+    trie::Side,
+};
+
+/// Multiplier of the hash of a filter: 2^32 divided by the golden ratio.
+pub const FILTER_MULTIPLIER: u32 = 0x9e37_79b1;
+
+/// Rows of one width. The first is what every event wakes, and wakes no more than that.
+#[derive(Clone, Debug)]
+pub struct Area {
+    /// Where it starts in the memory, bytes.
+    pub start: usize,
+    /// Where its last row starts, bytes behind its start.
+    pub last: u32,
+    /// Which word of the marks each word of a row goes to.
+    pub words: Vec<usize>,
+}
+
+/// What tells at most places of a string at once that no literal starts there: a byte per hash of the first bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Filter {
+    /// Where it is in the memory, bytes.
+    pub start: usize,
+    /// Its size, as a power of two.
+    pub size_log: u32,
+    /// How many bytes are hashed: 1, 2 or 4.
+    pub bytes: usize,
+}
+
+/// One look-up.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// Of what.
+    pub look: Look,
+    /// Most steps.
+    pub depth: usize,
+    /// Where the words at the root end, bytes.
+    pub end: usize,
+    /// How far they are shifted.
+    pub shift: u32,
+    /// Its table; the bytes of it are in the memory.
+    pub table: Table,
+    /// Where the table's displacements and slots are in the memory, bytes.
+    pub displacements: usize,
+    pub slots: usize,
+    /// Its rows.
+    pub area: Area,
+    /// The filter of a search.
+    pub filter: Option<Filter>,
+}
+
+/// Memory under construction.
+pub struct Memory {
+    bytes: Vec<u8>,
+    /// Row by which every event starts: a word about the others, then one bit per block.
+    always: Vec<u64>,
+    /// Words of marks in use, and most of them.
+    words: usize,
+    words_max: usize,
+    searched: BTreeMap<Key, usize>,
+}
+
+impl Memory {
+    /// The memory for rules in `blocks`, with room for `words_max` words of marks.
+    pub fn new(blocks: &[Block], words_max: usize) -> Self {
+        let words = 1 + blocks.len().div_ceil(64);
+        let mut always = vec![0; words];
+        for (block, _) in blocks.iter().enumerate().filter(|(_, block)| block.always) {
+            wake(&mut always, block);
+        }
+        // A word without a mark behind it: by that, the answers to searches start.
+        let bytes = always.iter().copied().chain([0]).flat_map(u64::to_le_bytes).collect();
+        Self { bytes, always, words, words_max, searched: BTreeMap::new() }
+    }
+
+    /// The number of words of marks, where the answers to searches are, and the bytes.
+    pub fn finish(self) -> (usize, BTreeMap<Key, usize>, Vec<u8>) {
+        (self.words, self.searched, self.bytes)
+    }
+
+    /// A look-up of `keys`, each with the blocks that it wakes. `None` where no hash is found for them.
+    pub fn lookup(&mut self, look: Look, keys: &[(&Key, &BTreeSet<usize>)]) -> Option<Lookup> {
+        let literals: Vec<&[u8]> = keys.iter().map(|(key, _)| key.bytes.as_slice()).collect();
+        let trie = Trie::new(&literals, if matches!(look.how, How::End(_)) { Side::End } else { Side::Start });
+        let answers = self.answers(look, keys, &trie);
+        let (area, rows) = self.rows(keys, &trie, &answers);
+        let table = Table::new(&trie, &rows)?;
+        let displacements = self.append(table.displacements.iter().flat_map(|value| value.to_le_bytes()));
+        let slots = self.append(table.slots.iter().copied());
+        let filter = matches!(look.how, How::Anywhere(_)).then(|| self.filter(&literals));
+        let root = trie.nodes.first()?;
+        let (end, shift) = (root.end, shift(root.step));
+        Some(Lookup { look, depth: trie.depth, end, shift, table, displacements, slots, area, filter })
+    }
+
+    /// Gives each literal that is searched for and found exactly a mark for its answer, while there is room.
+    fn answers(&mut self, look: Look, keys: &[(&Key, &BTreeSet<usize>)], trie: &Trie) -> HashMap<usize, usize> {
+        if !matches!(look.how, How::Anywhere(_)) {
+            return HashMap::new();
+        }
+        let room = 64 * (self.words_max - self.words);
+        let whole = (0..keys.len()).filter(|literal| trie.whole[*literal]).take(room);
+        let answers: HashMap<_, _> = whole.zip(64 * self.words..).collect();
+        self.searched.extend(answers.iter().map(|(literal, mark)| (keys[*literal].0.clone(), *mark)));
+        self.words += answers.len().div_ceil(64);
+        answers
+    }
+
+    /// Appends the rows of all nodes; returns where each is.
+    fn rows(
+        &mut self,
+        keys: &[(&Key, &BTreeSet<usize>)],
+        trie: &Trie,
+        answers: &HashMap<usize, usize>,
+    ) -> (Area, Vec<u32>) {
+        let own = self.words - answers.len().div_ceil(64);
+        let words: Vec<_> = (0..self.always.len()).chain(own..self.words).collect();
+        let mut base = self.always.clone();
+        base.resize(words.len(), 0);
+        let mut reached = vec![base.clone(); trie.nodes.len()];
+        for edge in &trie.edges {
+            let mut row = reached[edge.from].clone();
+            for literal in &trie.nodes[edge.to].found {
+                keys[*literal].1.iter().for_each(|block| wake(&mut row, *block));
+                if let Some(mark) = answers.get(literal) {
+                    row[self.always.len() + mark / 64 - own] |= 1 << (mark % 64);
+                }
+            }
+            reached[edge.to] = row;
+        }
+        let mut distinct: HashMap<&[u64], u32> = HashMap::from([(base.as_slice(), 0)]);
+        let mut order = vec![base.as_slice()];
+        let size = u32::try_from(8 * words.len()).unwrap_or(0);
+        let offsets = reached.iter().map(|row| {
+            let next = size * u32::try_from(order.len()).unwrap_or(0);
+            *distinct.entry(row).or_insert_with(|| {
+                order.push(row);
+                next
+            })
+        });
+        let offsets: Vec<_> = offsets.collect();
+        let last = size * u32::try_from(order.len() - 1).unwrap_or(0);
+        let bytes: Vec<u8> = order.concat().into_iter().flat_map(u64::to_le_bytes).collect();
+        (Area { start: self.append(bytes), last, words }, offsets)
+    }
+
+    fn filter(&mut self, literals: &[&[u8]]) -> Filter {
+        let shortest = literals.iter().map(|literal| literal.len()).min().unwrap_or(1);
+        let bytes = match shortest {
+            0 | 1 => 1,
+            2 | 3 => 2,
+            _ => 4,
+        };
+        let size_log = (32 * literals.len()).next_power_of_two().trailing_zeros().clamp(8, 15);
+        let mut filter = vec![0; 1 << size_log];
+        for literal in literals {
+            let word = literal.iter().take(bytes).rev().fold(0, |word: u32, byte| word << 8 | u32::from(*byte));
+            filter[(word.wrapping_mul(FILTER_MULTIPLIER) >> (32 - size_log)) as usize] = 1;
+        }
+        Filter { start: self.append(filter), size_log, bytes }
+    }
+
+    /// Appends to the memory; returns where, a multiple of 32.
+    fn append(&mut self, bytes: impl IntoIterator<Item = u8>) -> usize {
+        let start = self.bytes.len().next_multiple_of(32);
+        self.bytes.resize(start, 0);
+        self.bytes.extend(bytes);
+        start
+    }
+}
+
+/// Marks a block in a row.
+fn wake(row: &mut [u64], block: usize) {
+    row[0] |= 1 << (block / 32);
+    row[1 + block / 64] |= 1 << (block % 64);
+}
