@@ -34,7 +34,7 @@ pub const MPROTECT: Gap = Gap {
 };
 /// Memory shared without a file.
 pub const ANONYMOUS: Gap = Gap {
-    what: "mmap(MAP_SHARED | MAP_ANONYMOUS)",
+    what: "mmap(MAP_SHARED with MAP_ANONYMOUS)",
     event: Event::ShmMap,
     why: "Shared with children only, and no object that a rule could name.",
 };
