@@ -3,6 +3,8 @@
 //! | Module | One definition of |
 //! |---|---|
 //! | [`event`] | the events, the hook each comes from and the groups of fields it carries |
+//! | [`hook`] | the places in the kernel where events come from |
+//! | [`groups`] | the groups in which fields are filled |
 //! | [`record`] | the [`Record`](record::Record) that a hook fills and rules read |
 //! | [`field`] | the field table: name, type, place in the record, documentation |
 //! | [`verdict`] | what rules answer and what the sensor makes of it |
@@ -14,6 +16,8 @@
 
 pub mod event;
 pub mod field;
+pub mod groups;
+pub mod hook;
 pub mod kernel;
 pub mod maps;
 pub mod record;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{
     rules::{self, Draft},
     sensor::{self, CREANCE},
+    shared,
     suite::{Boot, Test},
 };
 
@@ -27,6 +28,7 @@ fn doctor() -> Result<()> {
 /// It either observes and says so, or does not start and says why: never guards in words only.
 fn daemon() -> Result<()> {
     let guard = rules::file("guard.yaml", &[Draft::block("guard", &["fifo.create"], "path == '/tmp/unguarded'")]);
+    shared::stop()?;
     let directory = sensor::write(&[guard])?;
     let mut command = Command::new("/bin/timeout");
     command.args(["-s", "TERM", "10", CREANCE, "daemon", "--enforce", "--rules"]).arg(directory);

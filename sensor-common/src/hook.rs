@@ -1,0 +1,161 @@
+//! The places in the kernel where events come from, and how they are attached.
+
+/// What the running kernel lets the sensor do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// BPF is among the active security modules: LSM hooks fire and can deny.
+    Lsm,
+    /// It is not, and LSM programs would load and never fire: fentry programs on the kernel's `security_…` functions see the
+    /// same events and can deny nothing.
+    Observe,
+}
+
+/// How a hook is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// LSM program on the hook of this name: can deny. In [`Mode::Observe`] fentry program on the kernel's function that
+    /// calls the hook, see [`Hook::security_functions`].
+    Lsm,
+    /// fentry program on the first of these functions that the kernel has: observes only.
+    Fentry(&'static [&'static str]),
+}
+
+/// Declares [`Hook`] and everything known of each hook.
+macro_rules! hooks {
+    ($($(#[doc = $doc:literal])+ $hook:ident: $name:literal, $attach:expr;)+) => {
+        /// A place in the kernel where events come from. One prototype each, hence one program array each:
+        /// the kernel refuses a tail call between programs of different prototypes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u32)]
+        pub enum Hook { $($(#[doc = $doc])+ $hook,)+ }
+
+        impl Hook {
+            /// All hooks, in declaration order.
+            pub const ALL: &'static [Self] = &[$(Self::$hook,)+];
+
+            /// The name of the hook: that of its programs in `sensor-ebpf`, and of `finish_…` beside them.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$hook => $name,)+ }
+            }
+
+            /// How and where the hook is attached.
+            pub const fn attach(self) -> Attach {
+                match self { $(Self::$hook => $attach,)+ }
+            }
+
+            /// The name of the program array through which this hook reaches rules and finish.
+            pub const fn stages(self) -> &'static str {
+                match self { $(Self::$hook => concat!("STAGES_", $name),)+ }
+            }
+
+            /// The functions of which one calls the LSM hook of this name: `security_…`, in newer kernels without the
+            /// `_security` that some hooks end with.
+            pub const fn security_functions(self) -> [&'static str; 2] {
+                match self { $(Self::$hook => [concat!("security_", $name), without_suffix(concat!("security_", $name))],)+ }
+            }
+
+            /// Whether a verdict can deny the operation here.
+            pub const fn can_deny(self) -> bool {
+                matches!(self.attach(), Attach::Lsm)
+            }
+        }
+    };
+}
+
+/// `name` without `_security` at its end.
+const fn without_suffix(name: &'static str) -> &'static str {
+    const SUFFIX: &[u8] = b"_security";
+    let bytes = name.as_bytes();
+    if bytes.len() > SUFFIX.len() {
+        let (head, tail) = name.split_at(bytes.len() - SUFFIX.len());
+        let mut index = 0;
+        while index < SUFFIX.len() {
+            if tail.as_bytes()[index] != SUFFIX[index] {
+                return name;
+            }
+            index += 1;
+        }
+        return head;
+    }
+    name
+}
+
+hooks! {
+    /// `int path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`
+    PathMknod: "path_mknod", Attach::Lsm;
+    /// `int file_open(struct file *file)`
+    FileOpen: "file_open", Attach::Lsm;
+    /// `int file_permission(struct file *file, int mask)`
+    FilePermission: "file_permission", Attach::Lsm;
+    /// `int file_receive(struct file *file)`
+    FileReceive: "file_receive", Attach::Lsm;
+    /// `ssize_t anon_pipe_write(struct kiocb *iocb, struct iov_iter *from)`, called `pipe_write` before 6.15.
+    /// From 6.15 on a write to a FIFO passes through `fifo_pipe_write` into `anon_pipe_write`.
+    PipeWrite: "pipe_write", Attach::Fentry(&["anon_pipe_write", "pipe_write"]);
+    /// `int create_pipe_files(struct file **res, int flags)`
+    PipeCreate: "create_pipe_files", Attach::Fentry(&["create_pipe_files"]);
+    /// `ssize_t do_splice(struct file *in, loff_t *off_in, struct file *out, loff_t *off_out, size_t len, unsigned int flags)`
+    Splice: "do_splice", Attach::Fentry(&["do_splice"]);
+    /// `ssize_t do_tee(struct file *in, struct file *out, size_t len, unsigned int flags)`
+    Tee: "do_tee", Attach::Fentry(&["do_tee"]);
+    /// `long __x64_sys_vmsplice(const struct pt_regs *regs)`
+    Vmsplice: "vmsplice", Attach::Fentry(&["__x64_sys_vmsplice"]);
+    /// `ssize_t do_sendfile(int out_fd, int in_fd, loff_t *ppos, size_t count, loff_t max)`
+    Sendfile: "do_sendfile", Attach::Fentry(&["do_sendfile"]);
+    /// `int socket_bind(struct socket *sock, struct sockaddr *address, int addrlen)`
+    SocketBind: "socket_bind", Attach::Lsm;
+    /// `int socket_listen(struct socket *sock, int backlog)`
+    SocketListen: "socket_listen", Attach::Lsm;
+    /// `int socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`
+    SocketConnect: "socket_connect", Attach::Lsm;
+    /// `int socket_accept(struct socket *sock, struct socket *newsock)`
+    SocketAccept: "socket_accept", Attach::Lsm;
+    /// `int socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`
+    SocketSend: "socket_sendmsg", Attach::Lsm;
+    /// `int socket_recvmsg(struct socket *sock, struct msghdr *msg, int size, int flags)`
+    SocketReceive: "socket_recvmsg", Attach::Lsm;
+    /// `int socket_socketpair(struct socket *socka, struct socket *sockb)`
+    SocketPair: "socket_socketpair", Attach::Lsm;
+    /// `int msg_queue_alloc_security(struct kern_ipc_perm *perm)`
+    MsgCreate: "msg_queue_alloc_security", Attach::Lsm;
+    /// `int msg_queue_associate(struct kern_ipc_perm *perm, int msqflg)`
+    MsgOpen: "msg_queue_associate", Attach::Lsm;
+    /// `int msg_queue_msgsnd(struct kern_ipc_perm *perm, struct msg_msg *msg, int msqflg)`
+    MsgSend: "msg_queue_msgsnd", Attach::Lsm;
+    /// `int msg_queue_msgrcv(struct kern_ipc_perm *perm, struct msg_msg *msg, struct task_struct *target, long type, int mode)`
+    MsgReceive: "msg_queue_msgrcv", Attach::Lsm;
+    /// `int shm_alloc_security(struct kern_ipc_perm *perm)`
+    ShmCreate: "shm_alloc_security", Attach::Lsm;
+    /// `int shm_associate(struct kern_ipc_perm *perm, int shmflg)`
+    ShmOpen: "shm_associate", Attach::Lsm;
+    /// `int shm_shmat(struct kern_ipc_perm *perm, char *shmaddr, int shmflg)`
+    ShmAttach: "shm_shmat", Attach::Lsm;
+    /// `int sem_alloc_security(struct kern_ipc_perm *perm)`
+    SemCreate: "sem_alloc_security", Attach::Lsm;
+    /// `int sem_associate(struct kern_ipc_perm *perm, int semflg)`
+    SemOpen: "sem_associate", Attach::Lsm;
+    /// `int sem_semop(struct kern_ipc_perm *perm, struct sembuf *sops, unsigned int nsops, int alter)`
+    SemOperate: "sem_semop", Attach::Lsm;
+    /// `int do_mq_timedsend(mqd_t mqdes, const char *u_msg_ptr, size_t msg_len, unsigned int msg_prio, struct timespec64 *ts)`
+    MqSend: "mq_timedsend", Attach::Fentry(&["do_mq_timedsend"]);
+    /// `int do_mq_timedreceive(mqd_t mqdes, char *u_msg_ptr, size_t msg_len, unsigned int *u_msg_prio, struct timespec64 *ts)`
+    MqReceive: "mq_timedreceive", Attach::Fentry(&["do_mq_timedreceive"]);
+    /// `struct file *shmem_file_setup(const char *name, loff_t size, unsigned long flags)`
+    MemfdCreate: "shmem_file_setup", Attach::Fentry(&["shmem_file_setup"]);
+    /// `int file_fcntl(struct file *file, unsigned int cmd, unsigned long arg)`
+    FileFcntl: "file_fcntl", Attach::Lsm;
+    /// `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`
+    MmapFile: "mmap_file", Attach::Lsm;
+    /// `int bprm_check_security(struct linux_binprm *bprm)`
+    Exec: "bprm_check_security", Attach::Lsm;
+    /// `void finalize_exec(struct linux_binprm *bprm)`: the new program's memory is complete, its first instruction is next.
+    Start: "finalize_exec", Attach::Fentry(&["finalize_exec"]);
+    /// `int ptrace_access_check(struct task_struct *child, unsigned int mode)`
+    PtraceAccess: "ptrace_access_check", Attach::Lsm;
+    /// `int ptrace_traceme(struct task_struct *parent)`
+    PtraceTraceme: "ptrace_traceme", Attach::Lsm;
+    /// `int task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred *cred)`
+    TaskKill: "task_kill", Attach::Lsm;
+    /// `void taskstats_exit(struct task_struct *tsk, int group_dead)`
+    TaskExit: "taskstats_exit", Attach::Fentry(&["taskstats_exit"]);
+}
