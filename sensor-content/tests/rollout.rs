@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use sensor_content::rollout::{
-    Census, Cohort, Counts, Decision, Health, Order, Plan, Question, Ring, State, Verdict, halt, judge, resume, revoke,
-    step,
+    Census, Cohort, Counts, Decision, Health, Order, Plan, Question, Ring, Stage, State, Verdict, halt, judge, resume,
+    revoke, step,
 };
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -125,9 +125,9 @@ fn a_stage_that_lacks_hosts_stays_open_for_them_and_does_not_advance() {
     state.progress.ramped = plan.stages()[0].ramp;
     state.progress.soaked = plan.stages()[0].soak;
     let now = start() + MINUTE;
-    let few = step(&plan, &state, &health(&plan, now, counts(9, 12), counts(800, 12)), now);
+    let few = step(&plan, &state, &health(&plan, now, counts(6, 12), counts(800, 12)), now);
     assert_eq!((few.after.order, few.after.progress.stage), (Order::Offer, 0));
-    assert!(few.reasons[0].contains("canary, 6.1: heard from 9 hosts, 10 are needed"), "{:?}", few.reasons);
+    assert!(few.reasons[0].contains("canary, 6.1: heard from 6 hosts, 7 are needed"), "{:?}", few.reasons);
     let enough = step(&plan, &state, &health(&plan, now, counts(10, 12), counts(800, 12)), now);
     assert_eq!((enough.after.order, enough.after.progress.stage), (Order::Offer, 1));
 }
@@ -237,5 +237,27 @@ proptest! {
             }
             prop_assert_eq!(decision.replay(), decision);
         }
+    }
+}
+
+/// A plan as the document shows it.
+fn table(plan: &Plan) -> String {
+    let share = |stage: &Stage, ring| stage.open.get(&ring).map_or("-".to_owned(), ToString::to_string);
+    let row = |stage: &Stage| {
+        let [early, general, late] = Ring::ALL.map(|ring| share(stage, ring));
+        let Stage { name, hosts_per_kernel, ramp, soak, .. } = stage;
+        format!("| {name} | {early} | {general} | {late} | {hosts_per_kernel} | {ramp:#} | {soak:#} |\n")
+    };
+    let rows: String = plan.stages().iter().map(row).collect();
+    format!(
+        "| Stage | early | general | late | hosts per kernel | ramp | soak |\n|---|---|---|---|---|---|---|\n{rows}"
+    )
+}
+
+#[test]
+fn the_document_shows_the_shipped_plans() {
+    let document = include_str!("../../docs/rollout.md");
+    for plan in plans() {
+        assert!(document.contains(&table(&plan)), "docs/rollout.md should contain:\n{}", table(&plan));
     }
 }

@@ -38,7 +38,7 @@ pub struct Progress {
     pub ramped: SignedDuration,
     /// Time that it was watched since.
     pub soaked: SignedDuration,
-    /// All stages are over. The judge still looks, and still may revoke.
+    /// All stages are over: everybody may have it, and there is no control group any more to judge by.
     pub finished: bool,
 }
 
@@ -89,6 +89,7 @@ pub fn step(plan: &Plan, before: &State, health: &Health, now: Timestamp) -> Dec
     after.stepped = now.max(before.stepped);
     let reasons = match before.order {
         Order::Halt | Order::Revoke => vec![format!("{}: a person decides what comes next", word(before.order))],
+        Order::Offer | Order::Pause if before.progress.finished => vec!["over; everybody may have it".to_owned()],
         Order::Offer | Order::Pause => {
             after.looks += 1;
             decide(plan, &mut after, health, now, now.duration_since(before.stepped))
@@ -104,7 +105,7 @@ fn decide(plan: &Plan, state: &mut State, health: &Health, now: Timestamp, passe
         state.order = Order::Pause;
         return vec![format!("the plan has no stage {}; it was changed under way", state.progress.stage + 1)];
     };
-    let over = !state.progress.finished && state.progress.soaked >= here.soak;
+    let over = state.progress.soaked >= here.soak;
     let question = if over { Question::Advance } else { Question::Stay };
     let judgement = judge(plan, state.progress.stage, health, now, state.looks, question);
     let mut reasons: Vec<_> = judgement.findings.iter().map(ToString::to_string).collect();
@@ -131,7 +132,7 @@ fn advance(plan: &Plan, progress: &mut Progress, over: bool, passed: SignedDurat
     let Some(stage) = plan.stages().get(progress.stage) else { return String::new() };
     if over && plan.is_last(progress.stage) {
         progress.finished = true;
-        return format!("{}: over; everybody may have it", stage.name);
+        return format!("{}: over, healthy; everybody may have it", stage.name);
     }
     if over {
         *progress = Progress { stage: progress.stage + 1, ..State::start(0, Timestamp::UNIX_EPOCH).progress };
@@ -147,13 +148,13 @@ fn advance(plan: &Plan, progress: &mut Progress, over: bool, passed: SignedDurat
 }
 
 fn document(plan: &Plan, state: &State, census: &Census) -> Document {
-    let Progress { stage, ramped, .. } = state.progress;
+    let Progress { stage, ramped, finished, .. } = state.progress;
     Document {
         release: state.release,
         serial: state.serial,
         order: state.order,
         hanging: plan.is_last(stage),
-        offers: plan.offers(stage, ramped, census),
+        offers: if finished { Plan::everything() } else { plan.offers(stage, ramped, census) },
     }
 }
 

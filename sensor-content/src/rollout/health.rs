@@ -1,7 +1,9 @@
 //! What is known about hosts: counts, by stage and kernel, of those that took the release and of a control group.
 //!
-//! The control group is the last part of each ring (the plan's `control`). It goes through the same motions at the same
-//! time: its hosts get a moment at which they *would* have taken the release, and are counted from there on.
+//! The control group is the last part of each ring (the plan's `control`), divided among the stages that open the ring.
+//! It goes through the same motions at the same time: its hosts get a moment within the stage's ramp at which they
+//! *would* have taken the release, and are counted from there on, as long as the others are. So both sides see the same
+//! nights and weekends, and a difference is the release's.
 
 use std::collections::BTreeMap;
 

@@ -72,8 +72,8 @@ pub enum Finding {
     TooFew {
         /// Name of the stage.
         stage: String,
-        /// Release of the kernel; all together where there is none.
-        kernel: Option<String>,
+        /// Release of their kernel, or `all kernels`, or `control group`.
+        hosts: String,
         /// So many were.
         heard: u64,
         /// So many must be.
@@ -151,6 +151,10 @@ impl<'a> Bar<'a> {
 /// Hosts of a kernel or of a stage from which the comparative signals are judged.
 const MINIMUM: u64 = 20;
 
+/// Crashes and restarts with any release or none: one in 100 host days at most. More are let pass where the control group
+/// has more.
+const MISHAP_MINUTES: f64 = 100.0 * 24.0 * 60.0;
+
 /// Every signal of every kernel of a stage, and of all kernels together, that is worse than in the control group.
 fn worse(stage: &str, cohort: &Cohort, bar: &Bar) -> Vec<Finding> {
     let all = |counts: &BTreeMap<String, Counts>| counts.values().fold(Counts::default(), Counts::plus);
@@ -188,11 +192,14 @@ fn likelihood(signal: Signal, treated: &Counts, control: &Counts, limits: &Limit
         Signal::KernelCrash | Signal::Fallback | Signal::Restart => {
             // A host that died at once was watched for a minute.
             let minutes = treated.minutes.max(treated.fetched) as f64;
-            let (control_seen, control_minutes) = (control_seen + 1, (control.minutes + 144_000) as f64);
-            if seen < 2 || !much_more(seen as f64 / minutes, control_seen as f64 / control_minutes) {
+            let usual = minutes / MISHAP_MINUTES;
+            let control_rate = control_seen as f64 / (control.minutes as f64).max(1.0);
+            if seen < 2 || !much_more(seen as f64, usual.max(control_rate * minutes)) {
                 return 1.0;
             }
-            statistics::poisson((seen, minutes), (control_seen, control_minutes))
+            let known = (control_seen + 1, control.minutes as f64 + MISHAP_MINUTES);
+            // Two tests, each with half of the error rate: the control group may be too small to say much.
+            (2.0 * statistics::two_rates((seen, minutes), known).min(statistics::one_rate(seen, usual))).min(1.0)
         }
         Signal::Refusal => {
             let base = limits.refusals.fraction();
@@ -224,17 +231,18 @@ fn control_silent(stage: &str, cohort: &Cohort) -> Option<Finding> {
         .then(|| Finding::ControlSilent { stage: stage.to_owned(), control })
 }
 
-/// Half of the hosts that a stage was to bring must be heard from, in all and of each kernel that is not too rare, and
-/// the control group must have answered.
+/// The first stage must hear from a quarter of its hosts of each kernel that is not too rare (the others are switched
+/// off, or their owners wait); every stage from some hosts at all, and from some of its control group.
 fn too_few(plan: &Plan, stage: usize, health: &Health) -> Vec<Finding> {
     let Some(here) = plan.stages().get(stage) else { return Vec::new() };
     let nobody = Cohort::default();
     let cohort = health.stages.get(stage).unwrap_or(&nobody);
-    let finding = |kernel, heard, needed| {
-        (heard < needed).then(|| Finding::TooFew { stage: here.name.clone(), kernel, heard, needed })
+    let finding = |hosts: &str, heard, needed| {
+        let (stage, hosts) = (here.name.clone(), hosts.to_owned());
+        (heard < needed).then_some(Finding::TooFew { stage, hosts, heard, needed })
     };
     let mut hosts: BTreeMap<&String, u64> = BTreeMap::new();
-    for ring in here.open.keys().filter(|ring| brings(plan, stage, **ring)) {
+    for ring in here.open.keys().filter(|ring| plan.turn(stage, **ring).is_some()) {
         for (kernel, known) in health.census.get(ring).into_iter().flatten() {
             *hosts.entry(kernel).or_default() += known;
         }
@@ -242,19 +250,13 @@ fn too_few(plan: &Plan, stage: usize, health: &Health) -> Vec<Finding> {
     let heard = |kernel: &String| cohort.treated.get(kernel).map_or(0, |counts| counts.heard);
     // The first stage has to show every kernel; what later ones bring of a kernel, earlier ones may have had already.
     let common = hosts.iter().filter(|(_, known)| stage == 0 && **known >= here.hosts_per_kernel * 2);
-    let kernels = common.map(|(kernel, _)| finding(Some((*kernel).clone()), heard(kernel), here.hosts_per_kernel / 2));
+    let kernels = common.map(|(kernel, _)| finding(kernel, heard(kernel), here.hosts_per_kernel / 4));
     let all: u64 = cohort.treated.values().map(|counts| counts.heard).sum();
     let known: u64 = hosts.values().sum();
-    let all = finding(None, all, MINIMUM.min(known / 2).max(1));
+    let all = finding("all kernels", all, MINIMUM.min(known / 2).max(1));
     let control: u64 = cohort.control.values().map(|counts| counts.heard).sum();
-    let control = finding(Some("control group".to_owned()), control, MINIMUM.min(known / 200).max(1));
-    kernels.flatten().chain(all).chain(control.filter(|_| !plan.is_last(stage))).collect()
-}
-
-/// Whether `stage` opens more of `ring` than the one before.
-fn brings(plan: &Plan, stage: usize, ring: super::Ring) -> bool {
-    let open = |stage: usize| plan.stages().get(stage).map(|stage| (stage.open.get(&ring), stage.hosts_per_kernel));
-    stage.checked_sub(1).is_none_or(|before| open(before) != open(stage))
+    let control = finding("control group", control, MINIMUM.min(known / 200).max(1));
+    kernels.flatten().chain(all).chain(control).collect()
 }
 
 impl fmt::Display for Finding {
@@ -269,8 +271,8 @@ impl fmt::Display for Finding {
                 control.missing,
                 control.missing + control.heard
             ),
-            Self::TooFew { stage, kernel, heard, needed } => {
-                write!(formatter, "{stage}{}: heard from {heard} hosts, {needed} are needed", of(kernel))
+            Self::TooFew { stage, hosts, heard, needed } => {
+                write!(formatter, "{stage}, {hosts}: heard from {heard} hosts, {needed} are needed")
             }
             Self::Worse { stage, kernel, signal, treated, control, p, beyond } => write!(
                 formatter,

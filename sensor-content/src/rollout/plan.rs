@@ -21,14 +21,14 @@ pub enum Ring {
 
 impl Ring {
     /// First to last.
-    pub const ALL: &[Self] = &[Self::Early, Self::General, Self::Late];
+    pub const ALL: [Self; 3] = [Self::Early, Self::General, Self::Late];
 }
 
 /// A plan that makes sense: there is no other road to one than [`Plan::parse`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Draft")]
 pub struct Plan {
-    control: Share,
+    control: BTreeMap<Ring, Share>,
     judge: Limits,
     #[serde(rename = "stage")]
     stages: Vec<Stage>,
@@ -38,7 +38,7 @@ pub struct Plan {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Draft {
-    control: Share,
+    control: BTreeMap<Ring, Share>,
     judge: Limits,
     stage: Vec<Stage>,
 }
@@ -106,8 +106,8 @@ enum Nonsense {
     Closes(String, Ring),
     #[error("the last stage, `{0}`, does not open 100% of ring {1:?}")]
     Unfinished(String, Ring),
-    #[error("control must be from 0.1% to 50%: without a control group nothing can be compared")]
-    Control,
+    #[error("control.{0:?} must be from 0.1% to 50%: without a control group nothing can be compared")]
+    Control(Ring),
     #[error("judge.{0} must be {1}")]
     Limit(&'static str, &'static str),
 }
@@ -127,9 +127,9 @@ impl Plan {
     /// The shipped plan for a release against an attack that is under way.
     pub const URGENT: &str = include_str!("plans/urgent.toml");
 
-    /// The last part of each ring, compared with the others until the last stage.
-    pub const fn control(&self) -> Share {
-        self.control
+    /// The last part of a ring: compared with the others, and opened when all stages are over.
+    pub fn control(&self, ring: Ring) -> Share {
+        self.control.get(&ring).copied().unwrap_or(Share::NONE)
     }
 
     /// What the judge lets pass.
@@ -142,9 +142,23 @@ impl Plan {
         &self.stages
     }
 
-    /// Whether `stage` is the last, which opens the control group and the hosts that hang after a panic.
+    /// Whether `stage` is the last, which opens the hosts that hang after a panic.
     pub fn is_last(&self, stage: usize) -> bool {
         stage + 1 >= self.stages.len()
+    }
+
+    /// What is offered when all stages are over: all, the control group too.
+    pub fn everything() -> BTreeMap<Ring, Offer> {
+        Ring::ALL.iter().map(|ring| (*ring, Offer { share: Some(Share::ALL), ..Offer::default() })).collect()
+    }
+
+    /// The position of `stage` among those that open more of `ring`, and the number of these; each has a control group
+    /// of its own.
+    pub fn turn(&self, stage: usize, ring: Ring) -> Option<(usize, usize)> {
+        let share = |stage: usize| self.stages.get(stage)?.open.get(&ring);
+        let opens = |stage: usize| share(stage) != stage.checked_sub(1).and_then(share);
+        let turn = (0..stage).filter(|stage| opens(*stage)).count();
+        opens(stage).then(|| (turn, (0..self.stages.len()).filter(|stage| opens(*stage)).count()))
     }
 
     /// What `stage` offers when `done` of its ramp is over.
@@ -164,26 +178,19 @@ impl Plan {
         here.open.keys().map(|ring| (*ring, offer(ring))).collect()
     }
 
-    /// How much of `ring` is open at the end of a stage; the control group is left out until the last.
+    /// How much of `ring` is open at the end of a stage; the control group is left out.
     fn target(&self, stage: Option<usize>, ring: Ring) -> Share {
-        let open = |stage: usize| {
-            let share = *self.stages.get(stage)?.open.get(&ring)?;
-            Some(if self.is_last(stage) { share } else { share.min(self.control.rest()) })
-        };
-        stage.and_then(open).unwrap_or(Share::NONE)
+        let open = |stage: usize| self.stages.get(stage)?.open.get(&ring).copied();
+        stage.and_then(open).map_or(Share::NONE, |share| share.min(self.control(ring).rest()))
     }
 
     /// The same for the hosts of one kernel, of which the ring has `hosts`.
     fn kernel_target(&self, stage: Option<usize>, ring: Ring, hosts: u64) -> Share {
-        let Some((number, here)) = stage.and_then(|number| Some((number, self.stages.get(number)?))) else {
-            return Share::NONE;
-        };
+        let Some(here) = stage.and_then(|stage| self.stages.get(stage)) else { return Share::NONE };
         if !here.open.contains_key(&ring) {
             return Share::NONE;
         }
-        let own = Share::of(here.hosts_per_kernel, hosts);
-        let own = if self.is_last(number) { own } else { own.min(self.control.rest()) };
-        own.max(self.target(stage, ring))
+        Share::of(here.hosts_per_kernel, hosts).min(self.control(ring).rest()).max(self.target(stage, ring))
     }
 }
 
@@ -202,8 +209,10 @@ impl TryFrom<Draft> for Plan {
         if let Some(ring) = Ring::ALL.iter().find(|ring| last.open.get(ring) != Some(&Share::ALL)) {
             return Err(Nonsense::Unfinished(last.name.clone(), *ring));
         }
-        if control < Share::of(1, 1000) || control > Share::of(1, 2) {
-            return Err(Nonsense::Control);
+        let bounds = Share::of(1, 1000)..=Share::of(1, 2);
+        if let Some(ring) = Ring::ALL.iter().find(|ring| control.get(ring).is_none_or(|share| !bounds.contains(share)))
+        {
+            return Err(Nonsense::Control(*ring));
         }
         check_limits(&judge)?;
         for stage in &stages {
@@ -261,7 +270,7 @@ mod tests {
             assert!(plan.stages().len() >= 4);
             let canary = plan.offers(0, SignedDuration::from_hours(9), &census(80_000));
             assert_eq!(canary.keys().collect::<Vec<_>>(), [&Ring::Early]);
-            assert!(canary[&Ring::Early].of("6.1") <= Share::of(40, 80_000));
+            assert!(canary[&Ring::Early].of("6.1") <= Share::of(60, 80_000));
         }
     }
 
@@ -269,11 +278,11 @@ mod tests {
     fn plans_without_sense_are_refused_by_name() {
         for (from, to, expected) in [
             (r#"open = { early = "0%" }"#, r#"open = { early = "5%" }"#, "`canary`, opens more than 1%"),
-            ("hosts_per_kernel = 20", "hosts_per_kernel = 0", "no canaries of each kernel"),
+            ("hosts_per_kernel = 30\nramp", "hosts_per_kernel = 5\nramp", "no canaries of each kernel"),
             (r#"soak = "12h""#, r#"soak = "1m""#, "stage `canary` has no time"),
             (r#"late = "100%""#, r#"late = "99%""#, "`everyone`, does not open 100% of ring Late"),
             (r#"early = "10%""#, r#"early = "10 %%""#, "is no share"),
-            (r#"control = "2%""#, r#"control = "0%""#, "control must be"),
+            (r#"late = "1%""#, r#"late = "0%""#, "control.Late must be"),
             ("error_rate = 0.002", "error_rate = nan", "judge.error_rate"),
             ("ramp =", "rampe =", "unknown field `rampe`"),
         ] {
@@ -289,12 +298,20 @@ mod tests {
         let plan = Plan::parse(Plan::ROUTINE).unwrap();
         let over = SignedDuration::from_hours(9);
         let canary = &plan.offers(0, over, &census(80_000))[&Ring::Early];
-        assert_eq!(canary.of("6.1"), Share::of(20, 80_000));
-        assert_eq!(canary.of("rare"), plan.control().rest());
+        assert_eq!(canary.of("6.1"), Share::of(30, 80_000));
+        assert_eq!(canary.of("rare"), plan.control(Ring::Early).rest());
         assert_eq!(canary.of("never seen"), Share::NONE);
         let last = plan.stages().len() - 1;
-        assert_eq!(plan.offers(last - 1, over, &census(80_000))[&Ring::Early].of("6.1"), plan.control().rest());
-        assert_eq!(plan.offers(last, over, &census(80_000))[&Ring::Early].of("6.1"), Share::ALL);
+        assert_eq!(plan.offers(last, over, &census(80_000))[&Ring::Early].of("6.1"), plan.control(Ring::Early).rest());
+        assert_eq!(Plan::everything()[&Ring::Early].of("never seen"), Share::ALL);
+    }
+
+    #[test]
+    fn stages_that_open_a_ring_share_its_control_group() {
+        let plan = Plan::parse(Plan::ROUTINE).unwrap();
+        let turns = |ring| (0..plan.stages().len()).map(|stage| plan.turn(stage, ring)).collect::<Vec<_>>();
+        assert_eq!(turns(Ring::Early)[..4], [Some((0, 3)), Some((1, 3)), Some((2, 3)), None]);
+        assert_eq!(turns(Ring::Late).last(), Some(&Some((0, 1))));
     }
 
     #[test]

@@ -1,18 +1,26 @@
-//! Three exact one-sided tests. Each returns the probability of so much harm or more, were the release harmless.
+//! Four exact one-sided tests. Each returns the probability of so much harm or more, were the release harmless.
 
-use statrs::distribution::{Binomial, DiscreteCDF as _, Hypergeometric};
+use statrs::distribution::{Binomial, DiscreteCDF as _, Hypergeometric, Poisson};
 
 /// Compares two Poisson rates (the conditional test of Przyborowski and Wilenski, 1940): given all events, those of
 /// the treated are binomial with the treated's part of the time. Times are in host minutes.
 ///
 /// A control of no time says nothing: 1.
-pub fn poisson(treated: (u64, f64), control: (u64, f64)) -> f64 {
+pub fn two_rates(treated: (u64, f64), control: (u64, f64)) -> f64 {
     let (events, minutes) = treated;
     let share = minutes / (minutes + control.1);
     if events == 0 || !share.is_finite() || share >= 1.0 {
         return 1.0;
     }
     at_least(events, events + control.0, share)
+}
+
+/// Compares a count with what a known rate lets expect (Poisson).
+pub fn one_rate(events: u64, expected: f64) -> f64 {
+    if events == 0 {
+        return 1.0;
+    }
+    Poisson::new(expected).map_or(1.0, |distribution| distribution.sf(events - 1))
 }
 
 /// Compares two parts of hosts (Fisher, 1934): given all hosts that are concerned, those among the treated are
@@ -57,22 +65,26 @@ mod tests {
         near(fisher((4, 4), (0, 4)), 1.0 / 70.0);
         near(fisher((3, 4), (1, 4)), 17.0 / 70.0);
         // Equal times: 3 events of 3 on one side is 1 in 8.
-        near(poisson((3, 10.0), (0, 10.0)), 0.125);
+        near(two_rates((3, 10.0), (0, 10.0)), 0.125);
         near(binomial((2, 2), 0.1), 0.01);
+        // One event or more where one is expected: 1 - 1/e.
+        near(one_rate(1, 1.0), 1.0 - (-1.0_f64).exp());
     }
 
     #[test]
     fn nothing_seen_is_no_evidence() {
         near(fisher((0, 4), (0, 4)), 1.0);
-        near(poisson((0, 0.0), (0, 0.0)), 1.0);
-        near(poisson((5, 1.0), (0, 0.0)), 1.0);
+        near(two_rates((0, 0.0), (0, 0.0)), 1.0);
+        near(two_rates((5, 1.0), (0, 0.0)), 1.0);
         near(binomial((0, 0), 0.1), 1.0);
+        near(one_rate(0, 0.0), 1.0);
+        near(one_rate(5, 0.0), 1.0);
     }
 
     proptest! {
         #[test]
         fn more_harm_is_never_more_likely(events in 0..200_u64, hours in 0.1..1e5, control in 0..200_u64, watched in 0.1..1e6) {
-            let harm = |events| poisson((events, hours), (control, watched));
+            let harm = |events| two_rates((events, hours), (control, watched));
             prop_assert!(harm(events + 1) <= harm(events) + 1e-9);
             prop_assert!((0.0..=1.0).contains(&harm(events)));
         }
