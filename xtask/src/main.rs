@@ -7,6 +7,7 @@
 //! | `test` | [`testing`]: everything, here and in VMs |
 //! | `run` | [`run`]: the played session |
 //! | `bench` | [`bench`]: guest instructions per operation; [`bench_rules`]: what rules cost |
+//! | `simulate` | [`simulate`]: a release meets millions of virtual hosts |
 //! | `doctor` | what this host's kernel offers |
 
 mod accel;
@@ -23,6 +24,7 @@ mod project;
 mod protocol;
 mod run;
 mod setup;
+mod simulate;
 mod testing;
 mod vm;
 
@@ -72,6 +74,8 @@ enum Task {
         #[command(subcommand)]
         what: Measure,
     },
+    /// Send a release, good or bad, to millions of virtual hosts, staged as ours are and otherwise
+    Simulate(simulate::Arguments),
     /// Say what this host's kernel offers to the sensor
     Doctor,
 }
@@ -118,6 +122,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Run { kernel, shell: true } => run::shell(kernel),
         Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),
         Task::Bench { what: Measure::Rules { json } } => bench_rules::rules(json),
+        Task::Simulate(arguments) => simulate::run(&arguments),
         Task::Doctor => {
             setup::compiler()?;
             build::everything()?;

@@ -1,0 +1,164 @@
+//! What happens to a host that is offered the release, takes it, suffers from it and comes back.
+
+use sensor_content::rollout::{Answer, Host};
+
+use super::{IDLE, Life, Simulation, State};
+use crate::simulate::{
+    fleet::{DAY, Draw, HOUR, MINUTE, NOISY, Owner, Permission, Time},
+    observer::Arm,
+    scenario::{Failure, Strategy, World},
+    wheel::Event,
+};
+
+/// Hosts over their alert budget with a release that floods.
+const FLOODED: f64 = 0.6;
+
+impl Simulation<'_> {
+    /// The host reads the document that its edge has, and does what that and its owner say.
+    pub(super) fn poll(&mut self, host: u32, now: Time) {
+        if let World::ContentDown(from, to) = self.scenario.world
+            && (from..to).contains(&now)
+        {
+            self.wheel.push(self.fleet.next_poll(host, now + 1), Event::Poll, host);
+            return;
+        }
+        let traits = &self.fleet.hosts[host as usize];
+        let document = &self.documents[usize::from(now % MINUTE >= self.fleet.edge(host))];
+        let kernel = &self.fleet.kernels[usize::from(traits.kernel)];
+        let asks = Host { bucket: traits.bucket, ring: traits.ring, kernel, hangs: traits.hangs };
+        let state = &mut self.states[host as usize];
+        match document.answer(asks) {
+            Answer::Return => {}
+            Answer::Wait => self.paused.push(host),
+            Answer::Take => {
+                let seen = if state.life == Life::Delayed { state.since } else { now };
+                let urgent = self.strategy == Strategy::Urgent;
+                let owner = if self.strategy.recovers() { traits.owner } else { Owner::Plain };
+                match owner.permits(urgent, seen, now, traits.zone) {
+                    Permission::Never => {}
+                    Permission::Now => self.take(host, now),
+                    Permission::From(time) => {
+                        *state = State { life: Life::Delayed, since: seen, ..*state };
+                        self.wheel.push(self.fleet.next_poll(host, time), Event::Poll, host);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self, host: u32, now: Time) {
+        let stage = self.publisher.stage() as u8;
+        self.states[host as usize] = State { life: Life::Active, stage, since: now, ..IDLE };
+        self.tally.took(now);
+        let cell = self.cell(host, Arm::Treated);
+        self.observer.counts(cell).fetched += 1;
+        if self.scenario.failure.on_load(self.fleet.hosts[host as usize].kernel) {
+            self.wheel.push(now + self.grace, Event::Grace, host);
+            self.tally.lost();
+            return self.crash(host, now);
+        }
+        self.observer.watch(cell);
+        self.wheel.push(now + MINUTE, Event::Report, host);
+        let floods = if self.scenario.failure == Failure::Flood { FLOODED } else { NOISY };
+        if self.fleet.part(host, Draw::Noisy) < floods {
+            self.wheel.push(now + HOUR, Event::Flood, host);
+        }
+        match self.scenario.failure {
+            Failure::Leak => {
+                let after = 5 * HOUR + HOUR / 2 + self.fleet.below(host, Draw::Later, HOUR);
+                self.wheel.push(now + after, Event::Fail, host);
+            }
+            Failure::AtBoot => {
+                let until = -(1.0 - self.fleet.part(host, Draw::Later)).ln() * 14.0 * f64::from(DAY);
+                self.wheel.push(now.saturating_add(until as Time), Event::Fail, host);
+            }
+            Failure::None | Failure::OnLoad | Failure::ForGood | Failure::OnLoadOfRareKernel | Failure::Flood => {}
+        }
+    }
+
+    /// The host goes down. With the recovery ladder it comes back by itself, unless it hangs.
+    pub(super) fn crash(&mut self, host: u32, now: Time) {
+        let helped = self.strategy.recovers() && self.scenario.failure != Failure::ForGood;
+        let by_itself = helped && !self.fleet.hosts[host as usize].hangs;
+        let until = if by_itself {
+            30 + 90 + self.fleet.below(host, Draw::Boot, 210)
+        } else {
+            self.tally.repairs += 1;
+            // 97 % were back after six days.
+            let days = -(1.0 - self.fleet.part(host, Draw::Repair)).ln() * 6.0 / 3.5;
+            HOUR + (days * f64::from(DAY)) as Time
+        };
+        let state = &mut self.states[host as usize];
+        *state = State { life: Life::Down, since: now, harmed: true, ..*state };
+        self.tally.harmed(now);
+        self.tally.was_harmed_for(until);
+        self.wheel.push(now + until, Event::Restart, host);
+    }
+
+    /// Up again on the last good generation, and says why.
+    pub(super) fn restart(&mut self, host: u32) {
+        self.states[host as usize].life = Life::Returned;
+        self.tally.healed();
+        let cell = self.cell(host, Arm::Treated);
+        let counts = self.observer.counts(cell);
+        counts.fallbacks += 1;
+        counts.kernel_crashes += 1;
+        self.hear(host, Arm::Treated);
+    }
+
+    /// What shows later, shows.
+    pub(super) fn fail(&mut self, host: u32, now: Time) {
+        if self.states[host as usize].life != Life::Active {
+            return;
+        }
+        let cell = self.cell(host, Arm::Treated);
+        self.observer.leave(cell);
+        self.tally.lost();
+        if self.scenario.failure == Failure::AtBoot {
+            return self.crash(host, now);
+        }
+        // The daemon is killed and started five times within five minutes; then the ladder takes the release away.
+        let counts = self.observer.counts(cell);
+        counts.restarts += 5;
+        counts.fallbacks += 1;
+        self.states[host as usize].life = Life::Returned;
+        self.tally.harmed(now);
+        self.tally.was_harmed_for(5 * MINUTE);
+        self.tally.healed();
+    }
+
+    pub(super) fn flood(&mut self, host: u32, arm: Arm) {
+        let state = &mut self.states[host as usize];
+        if arm == Arm::Treated && state.life != Life::Active {
+            return;
+        }
+        if arm == Arm::Treated && self.scenario.failure == Failure::Flood {
+            state.harmed = true;
+            self.tally.harmed(state.since);
+        }
+        let cell = self.cell(host, arm);
+        self.observer.counts(cell).flooded += 1;
+    }
+
+    /// The release was revoked: back to the last good generation.
+    pub(super) fn give_back(&mut self, host: u32, now: Time) {
+        let state = &mut self.states[host as usize];
+        if state.life != Life::Active {
+            return;
+        }
+        state.life = Life::Returned;
+        let (harmed, since) = (state.harmed, state.since);
+        if harmed {
+            self.tally.was_harmed_for(now - since);
+            self.tally.healed();
+        }
+        self.tally.lost();
+        if let Some(halted) = self.tally.halted
+            && (halted..now).step_by(MINUTE as usize).all(|time| self.fleet.online(host, time))
+        {
+            self.tally.returned(now);
+        }
+        let cell = self.cell(host, Arm::Treated);
+        self.observer.leave(cell);
+    }
+}
