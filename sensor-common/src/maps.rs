@@ -69,6 +69,9 @@ pub struct Settings {
     pub enforce: u32,
     /// Process id of the daemon: its own events are not judged.
     pub sensor: u32,
+    /// How old the [heartbeat](crate::brakes::HEARTBEAT) may be before every verdict becomes "allow", nanoseconds; 0 where it may be
+    /// of any age.
+    pub patience: u64,
 }
 
 /// Which pipe or FIFO.

@@ -5,6 +5,7 @@
 //! | [`fifo`], [`pipe`], [`unix`], [`sysv`], [`mqueue`], [`shm`], [`process`] | the hooks of one family each |
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
+//! | [`brakes`] | lifeline, budgets, heartbeat: what holds blocking back |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`record`] | taking, finding and giving back the record of an event |
 //! | [`actor`], [`cgroup`], [`object`], [`path`], [`payload`] | filling one part of the record each |
@@ -20,6 +21,7 @@
 
 mod actor;
 mod asm;
+mod brakes;
 mod cgroup;
 mod fifo;
 mod hook;

@@ -14,11 +14,12 @@ use aya_ebpf::{
 use sensor_common::maps::{Kept, Mark, ObjectKey, QUARANTINE_MAX};
 
 use crate::{
+    brakes,
     kernel::{KIOCB_KI_FILP, Struct},
     maps::{SETTINGS, count_kept},
     object::File,
     record::Held,
-    stage::{ALLOW, DENY, SIGKILL, on_lifeline},
+    stage::{ALLOW, DENY, SIGKILL},
 };
 
 const MAY_READ: u32 = 4;
@@ -48,10 +49,10 @@ fn is_kept(file: &File, how: Kept) -> bool {
     let key = file.key();
     // SAFETY: only that there is an entry is asked.
     let Some(settings) = unsafe { QUARANTINE.get(&key) }.and_then(|_| SETTINGS.get(0)) else { return false };
-    if settings.enforce == 0 {
+    if settings.enforce == 0 || brakes::is_unattended(settings) {
         return false;
     }
-    let spared = on_lifeline(settings.sensor);
+    let spared = brakes::on_lifeline(settings.sensor);
     count_kept(if spared { Kept::Lifeline } else { how });
     !spared
 }

@@ -9,6 +9,7 @@
 //! [`check`] is the only road to a [`RuleSet`]; [`compile`] and [`interpret`] take nothing else.
 
 mod align;
+mod budget;
 mod check;
 mod condition;
 mod definitions;
@@ -27,6 +28,7 @@ mod source;
 mod text;
 mod yaml;
 
+pub use budget::Budget;
 pub use check::check;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Other};
 pub use emit::{Object, Origin, Program, RECORD_MAP, Target, compile, compile_unplanned};

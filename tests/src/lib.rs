@@ -28,6 +28,7 @@ mod session;
 
 mod alerts;
 mod block;
+mod brakes;
 mod conformance;
 mod daemon;
 mod hooks;

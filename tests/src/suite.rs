@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Result, anyhow};
 
 use crate::{
-    alerts, block, conformance, daemon, hooks, input, losses, machine, preemption, protocol::Message, quarantine,
-    refusal, report, swap, without_bpf,
+    alerts, block, brakes, conformance, daemon, hooks, input, losses, machine, preemption, protocol::Message,
+    quarantine, refusal, report, swap, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -58,6 +58,7 @@ pub const TESTS: &[&[Test]] = &[
     // With the daemon that tests share.
     alerts::TESTS,
     block::TESTS,
+    brakes::TESTS,
     conformance::TESTS,
     quarantine::TESTS,
     hooks::TESTS,

@@ -1,13 +1,13 @@
 //! `creance daemon`: run the sensor.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
 use super::Done;
 use crate::{
     control,
-    daemon::{self, core::Permits},
+    daemon::{self, core::Permits, switch::OFF_FILE},
     kernel,
 };
 
@@ -32,6 +32,15 @@ pub struct Daemon {
     /// Size of the ring buffer from the kernel to the daemon, bytes: a power of two, at least 4096
     #[arg(long, value_name = "BYTES", default_value = "4194304", value_parser = ring_size)]
     ring_size: u32,
+    /// File with executables, an absolute path on each line, that are never blocked or killed, besides the login path
+    #[arg(long, value_name = "FILE")]
+    lifeline: Option<PathBuf>,
+    /// How long the daemon may give no sign of life before nothing is blocked any more, seconds; 0: for ever
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    heartbeat_limit: u64,
+    /// While this file exists nothing is blocked
+    #[arg(long, value_name = "PATH", default_value = OFF_FILE)]
+    off_file: PathBuf,
     /// For tests: let `creance push --skip-checks` push rules past the checks of their fields
     #[arg(long)]
     allow_skip_checks: bool,
@@ -44,7 +53,14 @@ impl Daemon {
             socket: self.socket,
             events: self.events,
             permits: Permits { skip_checks: self.allow_skip_checks },
-            kernel: kernel::Options { pin_dir: self.pin_dir, ring_bytes: self.ring_size, enforce: self.enforce },
+            enforce: self.enforce,
+            lifeline: self.lifeline,
+            off_file: self.off_file,
+            kernel: kernel::Options {
+                pin_dir: self.pin_dir,
+                ring_bytes: self.ring_size,
+                patience: Duration::from_secs(self.heartbeat_limit),
+            },
         })?;
         Ok(Done::Well)
     }

@@ -1,11 +1,14 @@
 //! The daemon without its loop: generations are pushed and rolled back, questions answered.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use jiff::Timestamp;
 use sensor_rules::{Options, RuleSet, Source};
 
-use super::{engine::Engine, journal::Journal};
+use super::{engine::Engine, guard::Guard, journal::Journal, switch::Switch};
 use crate::{
     control::{
         protocol::{Pushed, Quarantined, Refused, Refuser, Reply, Request},
@@ -23,6 +26,8 @@ pub struct Core<E> {
     permits: Permits,
     started: Timestamp,
     kernel: String,
+    guard: Guard,
+    switch: Mutex<Switch>,
     state: Mutex<State<E>>,
 }
 
@@ -56,8 +61,10 @@ impl<E: Engine> Core<E> {
     pub fn new(engine: E, journal: Journal, mode: Mode, permits: Permits) -> Self {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
         let next = engine.active().map_or(1, |active| active + 1);
+        let brakes = engine.brakes();
+        let switch = Mutex::new(Switch::new(Arc::clone(&brakes), mode));
         let state = Mutex::new(State { engine, next, last_refusal: None });
-        Self { journal, mode, permits, started: Timestamp::now(), kernel, state }
+        Self { journal, mode, permits, started: Timestamp::now(), kernel, guard: Guard::new(brakes), switch, state }
     }
 
     /// Checks `sources`, compiles them, and puts them in force as the next generation; or changes nothing.
@@ -111,15 +118,33 @@ impl<E: Engine> Core<E> {
         state.note(result)
     }
 
-    /// Carries verdicts out from now on, or only reports them.
+    /// Carries verdicts out from now on, or only reports them. Waits for no push.
     ///
     /// # Errors
-    /// When the kernel does not take it, or lets nothing be blocked.
+    /// When the kernel does not take it, or lets nothing be blocked, or a file says no.
     pub fn enforce(&self, on: bool) -> anyhow::Result<bool> {
-        let mut state = self.lock();
-        anyhow::ensure!(!on || self.mode == Mode::Lsm, "nothing can be enforced: {OBSERVING}");
-        state.engine.set_enforce(on)?;
-        Ok(state.engine.enforcing())
+        self.switch().ask(on)
+    }
+
+    /// What the daemon was started with.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn start_enforcing(&self, on: bool) -> anyhow::Result<bool> {
+        self.switch().start(on)
+    }
+
+    /// Notes whether the file that turns blocking off is there; whether that changed anything.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn off_file(&self, path: Option<PathBuf>) -> anyhow::Result<bool> {
+        self.switch().file(path)
+    }
+
+    /// The brakes, and what they did.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// The pipes and FIFOs that nobody may read, oldest first.
@@ -150,6 +175,7 @@ impl<E: Engine> Core<E> {
     /// When the kernel does not tell its counts.
     pub fn status(&self) -> anyhow::Result<Status> {
         let state = self.lock();
+        let switch = self.switch();
         let counters = state.engine.counters()?;
         let generation = state.engine.active();
         let rules = generation.and_then(|generation| self.journal.rules(generation));
@@ -159,7 +185,9 @@ impl<E: Engine> Core<E> {
             started: self.started,
             kernel: self.kernel.clone(),
             mode: status::mode_name(self.mode).into(),
-            enforcing: state.engine.enforcing(),
+            enforcing: switch.is_on(),
+            off_file: switch.off().map(|path| path.display().to_string()),
+            brakes: self.guard.status(&self.journal)?,
             generation,
             previous: state.engine.previous(),
             rules: rules.map_or(0, |rules| rules.rules().len()),
@@ -178,6 +206,10 @@ impl<E: Engine> Core<E> {
     /// Detaches everything and leaves no trace in the kernel; what is left are the events.
     pub fn stop(self) -> Journal {
         self.journal
+    }
+
+    fn switch(&self) -> MutexGuard<'_, Switch> {
+        self.switch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<E>> {
@@ -246,6 +278,11 @@ impl<E: Engine> Service for Core<E> {
             Request::Release { inode } => {
                 self.lock().engine.release(inode).map_or_else(failed, |count| Reply::Released { count })
             }
+            Request::Brakes => self.guard.status(&self.journal).map_or_else(failed, Reply::Brakes),
+            Request::ReleaseBrake { rule } => self
+                .guard
+                .release(&self.journal, rule.as_deref())
+                .map_or_else(failed, |count| Reply::Released { count }),
             Request::Status => self.status().map_or_else(failed, |status| Reply::Status(Box::new(status))),
         }))
     }

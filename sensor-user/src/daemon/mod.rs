@@ -6,14 +6,20 @@
 //! | [`core`] | generations and questions, without the loop |
 //! | [`journal`] | events: history, followers, [`sink`]s |
 //! | [`ring`] | from the ring buffer to the journal |
+//! | [`guard`], [`pulse`], [`switch`], [`lifeline`], [`off_file`] | the brakes: what is reported, done again and again, asked for, kept alive, watched |
 //! | [`lock`] | one daemon at a time |
 
 pub mod core;
 pub mod engine;
+pub mod guard;
 pub mod journal;
+pub mod lifeline;
 pub mod lock;
+mod off_file;
+mod pulse;
 pub mod ring;
 pub mod sink;
+pub mod switch;
 
 use std::{
     fs, io,
@@ -34,16 +40,14 @@ use tokio::{
 use self::{
     core::{Core, Permits},
     journal::Journal,
+    lifeline::Lifeline,
     lock::Lock,
     ring::Ring,
     sink::Sink,
 };
 use crate::{
     control::server::{self, Admitted, Service},
-    kernel::{
-        self, Sensor,
-        probe::{self, Mode},
-    },
+    kernel::{self, Sensor, probe},
     log::say,
     sources,
 };
@@ -62,6 +66,12 @@ pub struct Options {
     pub events: Vec<PathBuf>,
     /// What is permitted.
     pub permits: Permits,
+    /// Whether verdicts to block and kill are carried out.
+    pub enforce: bool,
+    /// A file with executables to be on the lifeline.
+    pub lifeline: Option<PathBuf>,
+    /// While this file exists nothing is blocked.
+    pub off_file: PathBuf,
     /// For the kernel side.
     pub kernel: kernel::Options,
 }
@@ -82,19 +92,18 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let _lock = Lock::take(&options.socket.with_extension("lock"))?;
     // Bad rules are refused before the kernel is touched.
     let first = options.rules.as_deref().map(first_rules).transpose()?;
+    let lifeline = Lifeline::new(options.lifeline.as_deref())?;
     let sinks = options.events.iter().map(|path| Sink::open(path)).collect::<anyhow::Result<_>>()?;
     let mode = probe::mode();
     for warning in options.permits.warnings(mode) {
         say(format_args!("WARNING: {warning}"));
     }
-    // Never enforce in words only.
-    let enforce = options.kernel.enforce && mode == Mode::Lsm;
-    let mut sensor = Sensor::start(&kernel::Options { enforce, ..options.kernel.clone() })
+    let mut sensor = Sensor::start(&options.kernel)
         .context("the sensor could not be loaded; `creance doctor` shows what this kernel offers")?;
     let ring_buffer = sensor.take_events()?;
     let core = Arc::new(Core::new(sensor, Journal::new(sinks), mode, options.permits));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    let result = runtime.block_on(watch(options, ring_buffer, &core, first));
+    let result = runtime.block_on(watch(options, ring_buffer, &core, first, lifeline));
     // Ends all conversations, so that the core is ours again.
     runtime.shutdown_timeout(PATIENCE);
     let mut ring_buffer = result?;
@@ -120,13 +129,21 @@ async fn watch(
     ring_buffer: RingBuf<MapData>,
     core: &Arc<Core<Sensor>>,
     first: Option<Vec<Source>>,
+    mut lifeline: Lifeline,
 ) -> anyhow::Result<RingBuf<MapData>> {
     // Before anything can happen that a signal must undo.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut ring = Ring::new(ring_buffer)?;
+    // Before the first rule can block.
+    let off_file = pulse::read_file(core, &options.off_file)?;
+    core.guard().set_lifeline(lifeline.find())?;
+    core.start_enforcing(options.enforce)?;
+    let mut pulse = tokio::spawn(pulse::beat(Arc::clone(core), lifeline));
+    let mut switch = tokio::spawn(pulse::obey_file(Arc::clone(core), off_file));
     if let Some(sources) = first {
-        match core.push(&sources, false) {
+        let pushing = Arc::clone(core);
+        match tokio::task::spawn_blocking(move || pushing.push(&sources, false)).await? {
             Ok(pushed) => say(format_args!("generation {} is in force: {} rules", pushed.generation, pushed.rules)),
             Err(refused) => bail!("the first rules are refused:\n{}", refused.message),
         }
@@ -137,6 +154,8 @@ async fn watch(
     say(format_args!("ready, listening on {}", options.socket.display()));
     tokio::select! {
         result = ring.pump(core.journal()) => result?,
+        result = &mut pulse => result?.context("the heartbeat stopped")?,
+        result = &mut switch => result?.context("the file that turns blocking off cannot be watched")?,
         _ = terminate.recv() => say("SIGTERM: stopping"),
         _ = interrupt.recv() => say("SIGINT: stopping"),
     }

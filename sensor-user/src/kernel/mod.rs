@@ -5,12 +5,14 @@
 //! | [`btf`], [`offsets`] | the running kernel's types, and what hooks need to know of them |
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
 //! | [`bank`], [`refusal`] | a generation that the verifier accepted, or why it did not |
+//! | [`brakes`] | what holds blocking back: switch, heartbeat, lifeline, budgets |
 //! | [`grace`] | waiting for programs that are still running |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
 
 mod bank;
+mod brakes;
 pub mod btf;
 mod grace;
 mod hooks;
@@ -24,6 +26,7 @@ pub mod test_run;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -31,14 +34,12 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use sensor_common::{
     event::{Event, Hook},
-    maps::{
-        ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS, Settings, Stage,
-        stage_of,
-    },
+    maps::{ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, Stage, stage_of},
 };
 use sensor_rules::RuleSet;
 
 pub use bank::LoadedProgram;
+pub use brakes::Brakes;
 pub use hooks::HookState;
 pub use refusal::{Refusal, VerifierRefusal};
 
@@ -55,8 +56,8 @@ pub struct Options {
     pub pin_dir: PathBuf,
     /// Size of the ring buffer, bytes; rounded up to a power of two of at least a page.
     pub ring_bytes: u32,
-    /// Whether verdicts to block and kill are carried out.
-    pub enforce: bool,
+    /// How long the daemon may give no sign of life before every verdict is "allow"; zero: for ever.
+    pub patience: Duration,
 }
 
 /// What the activation of a generation did and took.
@@ -81,13 +82,12 @@ pub struct Sensor {
     hooks: Hooks,
     active: Array<MapData, u32>,
     generations: Array<MapData, Value<Generation>>,
-    settings: Array<MapData, Value<Settings>>,
+    brakes: Arc<Brakes>,
     counters: PerCpuArray<MapData, Value<Counters>>,
     events: Option<RingBuf<MapData>>,
     grace: GracePeriod,
     banks: [Option<Verified>; BANKS as usize],
     bank: usize,
-    enforce: bool,
     /// Held for its `Drop`.
     _pins: Pins,
 }
@@ -102,20 +102,20 @@ impl Sensor {
         let pins = Pins::create(&options.pin_dir)?;
         let mut hooks = Hooks::new(probe::mode(), &btf, &options.pin_dir, ring_size(options.ring_bytes))?;
         let ebpf = hooks.ebpf();
-        let mut sensor = Self {
+        let sensor = Self {
             active: take(ebpf, ACTIVE)?,
             generations: take(ebpf, GENERATIONS)?,
-            settings: take(ebpf, SETTINGS)?,
+            brakes: Arc::new(Brakes::new(ebpf, options.patience)?),
             counters: take(ebpf, COUNTERS)?,
             events: Some(take(ebpf, EVENTS)?),
             grace: GracePeriod::new()?,
             banks: [None, None],
             bank: 0,
-            enforce: options.enforce,
             hooks,
             _pins: pins,
         };
-        sensor.set_enforce(options.enforce)?;
+        sensor.brakes.beat()?;
+        sensor.brakes.set_enforce(false)?;
         Ok(sensor)
     }
 
@@ -131,7 +131,10 @@ impl Sensor {
         let idle = 1 - self.bank;
         let previous = self.active();
         // From here on the idle bank is no longer the generation that it was.
-        self.banks[idle] = None;
+        if let Some(old) = self.banks[idle].take() {
+            self.brakes.forget(old.facts.id)?;
+        }
+        self.brakes.allow(generation, rules)?;
         self.fill(idle, &verified)?;
         let (programs, compile_time, verify_time) =
             (verified.programs.clone(), verified.compile_time, verified.verify_time);
@@ -164,22 +167,9 @@ impl Sensor {
         self.banks[1 - self.bank].as_ref().map(|verified| verified.facts.id)
     }
 
-    /// Lets verdicts to block and kill be carried out, or only reported. In [`Mode::Observe`](probe::Mode::Observe) they are
-    /// only reported, whatever is asked for.
-    ///
-    /// # Errors
-    /// The map cannot be written.
-    pub fn set_enforce(&mut self, on: bool) -> Result<()> {
-        let on = on && self.hooks.mode() == probe::Mode::Lsm;
-        let settings = Settings { enforce: u32::from(on), sensor: std::process::id() };
-        self.settings.set(0, Value(settings), 0).context("cannot write the settings")?;
-        self.enforce = on;
-        Ok(())
-    }
-
-    /// Whether verdicts to block and kill are carried out.
-    pub fn enforcing(&self) -> bool {
-        self.enforce
+    /// What holds blocking back. Usable while a push is under way.
+    pub fn brakes(&self) -> Arc<Brakes> {
+        Arc::clone(&self.brakes)
     }
 
     /// What is in quarantine, oldest first.
