@@ -37,7 +37,7 @@ pub type Seen<S> = Option<(Event, S)>;
 
 /// Starts an event.
 #[inline(always)]
-pub fn start<C: Context, S: Subject>(ctx: &C, stages: &ProgramArray, seen: Seen<S>) -> i32 {
+pub fn start<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, seen: Seen<S>) -> i32 {
     if let Some((event, subject)) = seen {
         stage::judge(ctx, stages, event, &subject);
     }
@@ -46,7 +46,7 @@ pub fn start<C: Context, S: Subject>(ctx: &C, stages: &ProgramArray, seen: Seen<
 
 /// Ends it.
 #[inline(always)]
-pub fn finish<C: Context, S: Subject>(ctx: &C, stages: &ProgramArray, answer: Answer, seen: Seen<S>) -> i32 {
+pub fn finish<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, answer: Answer, seen: Seen<S>) -> i32 {
     seen.map_or(0, |(_, subject)| stage::finish(ctx, stages, answer, &subject))
 }
 
