@@ -19,6 +19,7 @@ mod example;
 mod expr;
 mod file;
 mod fold;
+mod int;
 mod interpret;
 mod plan;
 mod rule;

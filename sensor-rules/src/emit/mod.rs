@@ -2,6 +2,7 @@
 
 mod asm;
 mod cond;
+mod int;
 mod lookup;
 mod object;
 mod program;
