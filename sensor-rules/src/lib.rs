@@ -16,6 +16,7 @@ mod diagnostic;
 mod early;
 mod emit;
 mod example;
+pub mod explain;
 mod expr;
 mod file;
 mod fold;
