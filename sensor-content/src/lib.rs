@@ -3,6 +3,13 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | [`bundle`] | the unit of release: rules, what is said of them, and a signature |
 //! | [`rollout`] | who gets a release when, and the judge that stops it |
+//! | [`digest`], [`key`], [`printable`], [`selftest`] | what they are made of |
 
+pub mod bundle;
+pub mod digest;
+pub mod key;
+pub mod printable;
 pub mod rollout;
+pub mod selftest;

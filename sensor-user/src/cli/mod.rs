@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod bundle;
 mod check;
 mod daemon;
 mod doctor;
@@ -45,6 +46,8 @@ enum Command {
     Daemon(daemon::Daemon),
     Check(check::Check),
     Test(test::Test),
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
     Push(push::Push),
     Status(status::Status),
     Events(events::Events),
@@ -101,6 +104,7 @@ impl Command {
             Self::Daemon(command) => command.run(),
             Self::Check(command) => command.run(out),
             Self::Test(command) => command.run(out),
+            Self::Bundle(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::Events(command) => command.run(out),
