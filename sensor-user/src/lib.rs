@@ -4,6 +4,7 @@ pub mod cli;
 pub mod control;
 pub mod daemon;
 pub mod event;
+pub mod files;
 pub mod kernel;
 pub mod log;
 pub mod metrics;
