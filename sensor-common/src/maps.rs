@@ -83,6 +83,11 @@ pub struct ObjectKey {
     pub padding: u32,
 }
 
+impl ObjectKey {
+    /// That of nothing: no inode has the number 0.
+    pub const NONE: Self = Self { inode: 0, device: 0, padding: 0 };
+}
+
 /// Why a pipe or FIFO is in quarantine.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]

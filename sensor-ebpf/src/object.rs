@@ -103,6 +103,12 @@ impl File {
         ObjectKey { inode: self.inode.get(&INODE_I_INO), device: self.device(), padding: 0 }
     }
 
+    /// Whether it is open for writing.
+    #[inline(always)]
+    pub fn is_open_for_writing(&self) -> bool {
+        self.file.get::<u32>(&FILE_F_MODE) & FMODE_WRITE != 0
+    }
+
     #[inline(always)]
     fn device(&self) -> u32 {
         self.inode.follow(&INODE_I_SB).get(&SB_S_DEV)

@@ -1,38 +1,63 @@
-//! Pipes and FIFOs that nobody may read: what is marked, and the two programs that keep readers away.
+//! Pipes and FIFOs that nobody may read: what is marked, and the programs that keep readers away.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aya::{
     Ebpf,
     maps::{HashMap, MapData, MapError},
-    programs::{FExit, Lsm, fexit::FExitLinkId, lsm::LsmLinkId},
+    programs::{Program, fentry::FEntryLinkId, fexit::FExitLinkId, lsm::LsmLinkId},
 };
 use sensor_common::maps::{Mark, ObjectKey, QUARANTINE};
 
 use super::{
     btf::Btf,
+    hooks::{HookState, recursion_misses},
     maps::{Value, take},
 };
 
-/// The programs of `sensor-ebpf`, and where they are attached.
-const READ: &str = "quarantine_read";
-const READ_HOOK: &str = "file_permission";
-const WAKE: &str = "quarantine_wake";
-/// The first that the kernel has.
-const WAKE_FUNCTIONS: &[&str] = &["anon_pipe_read", "pipe_read"];
+/// The programs of `sensor-ebpf`, and where each is attached: an LSM hook, or the first of these functions that the kernel has.
+const PROGRAMS: &[(&str, &[&str])] = &[
+    ("quarantine_use", &["file_permission"]),
+    ("quarantine_pipe_read", &["anon_pipe_read", "pipe_read"]),
+    ("quarantine_splice", &["do_splice"]),
+    ("quarantine_spliced", &["do_splice"]),
+    ("quarantine_tee", &["do_tee"]),
+    ("quarantine_teed", &["do_tee"]),
+    ("quarantine_between", &["pipe_double_lock"]),
+    ("quarantine_vmsplice", &["__x64_sys_vmsplice"]),
+    ("quarantine_vmspliced", &["__x64_sys_vmsplice"]),
+];
 
 /// See the [module](self).
 pub struct Quarantine {
     marks: HashMap<MapData, Value<ObjectKey>, Value<Mark>>,
-    wake_function: Option<&'static str>,
+    guards: Vec<Guard>,
+}
+
+/// One program that keeps readers away.
+struct Guard {
+    program: &'static str,
+    /// The kernel function, or the LSM hook.
+    function: &'static str,
     loaded: bool,
-    links: Option<(LsmLinkId, FExitLinkId)>,
+    link: Option<Link>,
+}
+
+enum Link {
+    Lsm(LsmLinkId),
+    Entry(FEntryLinkId),
+    Exit(FExitLinkId),
 }
 
 impl Quarantine {
     /// Nothing is marked, nothing attached.
     pub fn new(ebpf: &mut Ebpf, btf: &Btf) -> Result<Self> {
-        let wake_function = WAKE_FUNCTIONS.iter().copied().find(|name| btf.has_function(name));
-        Ok(Self { marks: take(ebpf, QUARANTINE)?, wake_function, loaded: false, links: None })
+        let guards = PROGRAMS.iter().map(|(program, functions)| {
+            let there = functions.iter().find(|name| btf.has_function(name));
+            // Where there is none, or it is the name of an LSM hook, the kernel is asked for the last one.
+            let function = there.or(functions.last()).copied().unwrap_or_default();
+            Guard { program, function, loaded: false, link: None }
+        });
+        Ok(Self { marks: take(ebpf, QUARANTINE)?, guards: guards.collect() })
     }
 
     /// All that is marked.
@@ -63,35 +88,66 @@ impl Quarantine {
 
     /// Keeps readers away; nothing happens where that is done.
     pub fn attach(&mut self, ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<()> {
-        if self.links.is_some() {
-            return Ok(());
-        }
-        let function = self.wake_function.context("this kernel has no function that reads pipes")?;
-        let context = || format!("cannot guard the quarantine at {READ_HOOK} and {function}");
-        if !self.loaded {
-            read(ebpf)?.load(READ_HOOK, kernel).with_context(context)?;
-            wake(ebpf)?.load(function, kernel).with_context(context)?;
-            self.loaded = true;
-        }
-        let link = read(ebpf)?.attach().with_context(context)?;
-        self.links = Some((link, wake(ebpf)?.attach().with_context(context)?));
-        Ok(())
+        self.guards.iter_mut().try_for_each(|guard| guard.attach(ebpf, kernel))
     }
 
     /// Lets everybody read; nothing happens where nobody is kept away.
     pub fn detach(&mut self, ebpf: &mut Ebpf) -> Result<()> {
-        if let Some((read_link, wake_link)) = self.links.take() {
-            read(ebpf)?.detach(read_link)?;
-            wake(ebpf)?.detach(wake_link)?;
-        }
-        Ok(())
+        self.guards.iter_mut().try_for_each(|guard| guard.detach(ebpf))
+    }
+
+    /// The state of each program that was ever needed.
+    pub fn states(&self, ebpf: &Ebpf) -> Result<Vec<HookState>> {
+        let loaded = self.guards.iter().filter(|guard| guard.loaded);
+        loaded.map(|guard| guard.state(ebpf)).collect()
     }
 }
 
-fn read(ebpf: &mut Ebpf) -> Result<&mut Lsm> {
-    Ok(ebpf.program_mut(READ).context("the sensor's object lacks a program")?.try_into()?)
-}
+impl Guard {
+    fn attach(&mut self, ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<()> {
+        if self.link.is_some() {
+            return Ok(());
+        }
+        let context = || format!("cannot guard the quarantine: {} at {}", self.program, self.function);
+        let program = ebpf.program_mut(self.program).with_context(context)?;
+        if !self.loaded {
+            match program {
+                Program::Lsm(program) => program.load(self.function, kernel),
+                Program::FEntry(program) => program.load(self.function, kernel),
+                Program::FExit(program) => program.load(self.function, kernel),
+                _ => bail!("{} is of an unexpected program type", self.program),
+            }
+            .with_context(context)?;
+            self.loaded = true;
+        }
+        let link = match program {
+            Program::Lsm(program) => program.attach().map(Link::Lsm),
+            Program::FEntry(program) => program.attach().map(Link::Entry),
+            Program::FExit(program) => program.attach().map(Link::Exit),
+            _ => bail!("{} is of an unexpected program type", self.program),
+        };
+        self.link = Some(link.with_context(context)?);
+        Ok(())
+    }
 
-fn wake(ebpf: &mut Ebpf) -> Result<&mut FExit> {
-    Ok(ebpf.program_mut(WAKE).context("the sensor's object lacks a program")?.try_into()?)
+    fn detach(&mut self, ebpf: &mut Ebpf) -> Result<()> {
+        match (self.link.take(), ebpf.program_mut(self.program)) {
+            (Some(Link::Lsm(link)), Some(Program::Lsm(program))) => program.detach(link)?,
+            (Some(Link::Entry(link)), Some(Program::FEntry(program))) => program.detach(link)?,
+            (Some(Link::Exit(link)), Some(Program::FExit(program))) => program.detach(link)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn state(&self, ebpf: &Ebpf) -> Result<HookState> {
+        let program = ebpf.program(self.program).context("the sensor's object lacks a program")?;
+        Ok(HookState {
+            hook: self.program.to_owned(),
+            function: self.function.to_owned(),
+            attached: self.link.is_some(),
+            recursion_misses: recursion_misses(program.fd()?)?,
+            verified_instructions: program.info().ok().and_then(|info| info.verified_instruction_count()),
+        })
+    }
 }
