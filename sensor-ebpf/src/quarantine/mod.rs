@@ -1,13 +1,17 @@
-//! Pipes and FIFOs that nobody may read, because a rule asked for it when it saw what was written.
+//! Pipes, FIFOs and unix sockets that nobody may read, because a rule asked for it when it saw what was written or sent.
 //!
 //! | Module | Holds |
 //! |---|---|
 //! | [`read`] | reads: refused; a reader that slept is killed |
+//! | [`socket`] | unix sockets: which one a message goes to, and receiving from it |
 //! | [`splice`] | the ways out that copy nothing: refused, killed, or followed into the next pipe |
+//! | [`end`] | what is no more is not in quarantine |
 //!
 //! These programs are attached while a rule in force asks for quarantine or something is in it, and only then.
 
+mod end;
 mod read;
+mod socket;
 mod splice;
 
 use aya_ebpf::{helpers::generated::bpf_send_signal, macros::map, maps::HashMap};
@@ -19,21 +23,29 @@ use crate::{
     stage::{SIGKILL, on_lifeline},
 };
 
+pub use socket::mark_receiver;
+
 #[map]
 static QUARANTINE: HashMap<ObjectKey, Mark> = HashMap::with_max_entries(QUARANTINE_MAX, 0);
 
-/// Puts what the event was about into quarantine. Its inode number and device must have been filled.
+/// Puts the pipe or FIFO that the event was about into quarantine. Its inode number and device must have been filled.
 #[inline(always)]
-pub fn mark(held: &Held) {
-    let (head, object) = (&held.record.head, &held.record.object);
-    let key = ObjectKey { inode: object.inode, device: object.device, padding: 0 };
-    let mark = Mark {
+pub fn mark_pipe(held: &Held) {
+    let object = &held.record.object;
+    keep(&ObjectKey::pipe(object.inode, object.device), &mark(held, object.inode));
+}
+
+/// The mark that says why what has this inode number is in quarantine.
+#[inline(always)]
+fn mark(held: &Held, inode: u64) -> Mark {
+    let head = &held.record.head;
+    Mark {
         time: head.time,
         generation: head.generation,
         rule: held.record.verdict.rules[0],
         pid: held.record.process.pid,
-    };
-    keep(&key, &mark);
+        inode,
+    }
 }
 
 /// Lets nobody read what has this key.

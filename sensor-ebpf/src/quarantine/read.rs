@@ -5,9 +5,9 @@ use aya_ebpf::{
     macros::{fexit, lsm},
     programs::{FExitContext, LsmContext},
 };
-use sensor_common::maps::Kept;
+use sensor_common::maps::{Kept, ObjectKey};
 
-use super::{is_kept, kill_if_kept, splice};
+use super::{is_kept, kill_if_kept, socket, splice};
 use crate::{
     kernel::{KIOCB_KI_FILP, Struct},
     object::File,
@@ -17,13 +17,19 @@ use crate::{
 const MAY_WRITE: u32 = 2;
 const MAY_READ: u32 = 4;
 
+/// The key of what is read from `file`, where that can be in quarantine.
+#[inline(always)]
+pub fn source(file: Struct) -> Option<ObjectKey> {
+    File::pipe(file).map(|(file, _)| file.key()).or_else(|| socket::of_file(file))
+}
+
 /// `int file_permission(struct file *file, int mask)`
 #[lsm(hook = "file_permission")]
 pub fn quarantine_use(ctx: LsmContext) -> i32 {
     let file = Struct::typed(ctx.arg(0));
     let mask: u32 = ctx.arg(1);
     let refused = match (mask & MAY_READ != 0, mask & MAY_WRITE != 0) {
-        (true, _) => File::pipe(file).is_some_and(|(file, _)| is_kept(&file.key(), Kept::Denied)),
+        (true, _) => source(file).is_some_and(|key| is_kept(&key, Kept::Denied)),
         (_, true) => splice::is_refused(file),
         _ => false,
     };

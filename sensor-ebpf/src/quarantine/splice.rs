@@ -1,4 +1,5 @@
-//! The ways out of a pipe that copy nothing, none of which asks a security module whether the pipe may be read.
+//! The ways out of a pipe that copy nothing, none of which asks a security module whether the pipe may be read. (A splice out of a
+//! socket does.)
 //!
 //! | Way | What is done |
 //! |---|---|
@@ -15,9 +16,9 @@ use aya_ebpf::{
     maps::HashMap,
     programs::{FEntryContext, FExitContext},
 };
-use sensor_common::maps::{Kept, ObjectKey};
+use sensor_common::maps::{Kept, Mark, ObjectKey};
 
-use super::{QUARANTINE, is_kept, keep, kill_if_kept};
+use super::{QUARANTINE, is_kept, keep, kill_if_kept, read};
 use crate::{
     kernel::{PT_REGS_DI, Ptr, Struct},
     maps::count_kept,
@@ -35,7 +36,7 @@ struct Splice {
     file: u64,
 }
 
-/// How many splices out of pipes can be under way at once.
+/// How many splices out of pipes and sockets can be under way at once.
 const SPLICES_MAX: u32 = 4096;
 
 /// By task.
@@ -52,9 +53,9 @@ fn current() -> Option<Splice> {
 impl Splice {
     #[inline(always)]
     fn begin(from: Ptr, to: Ptr) {
-        let Some((source, _)) = File::pipe(Struct::typed(from)) else { return };
+        let Some(from) = read::source(Struct::typed(from)) else { return };
         let target = File::pipe(Struct::typed(to)).map_or(ObjectKey::NONE, |(target, _)| target.key());
-        let splice = Self { from: source.key(), to: target, file: to as u64 };
+        let splice = Self { from, to: target, file: to as u64 };
         if SPLICES.insert(&bpf_get_current_pid_tgid(), &splice, 0).is_err() {
             count_kept(Kept::Full);
         }
@@ -68,7 +69,7 @@ impl Splice {
         }
         // SAFETY: the value is copied; a mark that is replaced meanwhile is as good.
         if let Some(mark) = unsafe { QUARANTINE.get(&self.from) }.copied() {
-            keep(&self.to, &mark);
+            keep(&self.to, &Mark { inode: self.to.id, ..mark });
         }
     }
 
@@ -77,8 +78,14 @@ impl Splice {
         let Some(splice) = current() else { return };
         // The entry is there: nothing to be done about an error.
         let _ = SPLICES.remove(&bpf_get_current_pid_tgid());
-        if moved > 0 && splice.to == ObjectKey::NONE {
+        if moved <= 0 {
+            return;
+        }
+        if splice.to == ObjectKey::NONE {
             kill_if_kept(&splice.from);
+        } else {
+            // Out of a socket into a pipe.
+            splice.follow();
         }
     }
 }

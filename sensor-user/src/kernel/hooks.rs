@@ -15,7 +15,7 @@ use aya::{
 };
 use sensor_common::{
     event::{Attach, Hook, Mode},
-    maps,
+    maps::{self, Container},
 };
 
 use super::{btf::Btf, maps::take, offsets, quarantine::Quarantine};
@@ -181,12 +181,9 @@ impl Hooks {
     }
 
     /// Keeps readers away from what is in quarantine, where that is needed and this mode can do it.
-    pub fn guard_quarantine(&mut self, needed: bool) -> Result<()> {
-        if needed && self.mode == Mode::Lsm {
-            self.quarantine.attach(&mut self.ebpf, &self.kernel)
-        } else {
-            self.quarantine.detach(&mut self.ebpf)
-        }
+    pub fn guard_quarantine(&mut self, needed: Option<Container>) -> Result<()> {
+        let needed = needed.filter(|_| self.mode == Mode::Lsm);
+        self.quarantine.guard(needed, &mut self.ebpf, &self.kernel)
     }
 
     /// The state of every hook that was ever needed, and of every guard of the quarantine.

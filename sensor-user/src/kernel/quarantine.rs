@@ -1,4 +1,4 @@
-//! Pipes and FIFOs that nobody may read: what is marked, and the programs that keep readers away.
+//! Pipes, FIFOs and unix sockets that nobody may read: what is marked, and the programs that keep readers away.
 
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -6,7 +6,9 @@ use aya::{
     maps::{HashMap, MapData, MapError},
     programs::{Program, fentry::FEntryLinkId, fexit::FExitLinkId, lsm::LsmLinkId},
 };
-use sensor_common::maps::{Mark, ObjectKey, QUARANTINE};
+use sensor_common::maps::{Container, Mark, ObjectKey, QUARANTINE};
+
+use Container::{Pipe, Socket};
 
 use super::{
     btf::Btf,
@@ -14,17 +16,26 @@ use super::{
     maps::{Value, take},
 };
 
-/// The programs of `sensor-ebpf`, and where each is attached: an LSM hook, or the first of these functions that the kernel has.
-const PROGRAMS: &[(&str, &[&str])] = &[
-    ("quarantine_use", &["file_permission"]),
-    ("quarantine_pipe_read", &["anon_pipe_read", "pipe_read"]),
-    ("quarantine_splice", &["do_splice"]),
-    ("quarantine_spliced", &["do_splice"]),
-    ("quarantine_tee", &["do_tee"]),
-    ("quarantine_teed", &["do_tee"]),
-    ("quarantine_between", &["pipe_double_lock"]),
-    ("quarantine_vmsplice", &["__x64_sys_vmsplice"]),
-    ("quarantine_vmspliced", &["__x64_sys_vmsplice"]),
+/// The programs of `sensor-ebpf`, what each guards, and where it is attached: an LSM hook, or the first of these functions
+/// that the kernel has.
+const PROGRAMS: &[(&str, Container, &[&str])] = &[
+    ("quarantine_use", Pipe, &["file_permission"]),
+    ("quarantine_pipe_read", Pipe, &["anon_pipe_read", "pipe_read"]),
+    ("quarantine_splice", Pipe, &["do_splice"]),
+    ("quarantine_spliced", Pipe, &["do_splice"]),
+    ("quarantine_tee", Pipe, &["do_tee"]),
+    ("quarantine_teed", Pipe, &["do_tee"]),
+    ("quarantine_between", Pipe, &["pipe_double_lock"]),
+    ("quarantine_vmsplice", Pipe, &["__x64_sys_vmsplice"]),
+    ("quarantine_vmspliced", Pipe, &["__x64_sys_vmsplice"]),
+    ("quarantine_inode_end", Pipe, &["inode_free_security"]),
+    ("quarantine_receive", Socket, &["socket_recvmsg"]),
+    ("quarantine_stream_received", Socket, &["unix_stream_recvmsg"]),
+    ("quarantine_datagram_received", Socket, &["unix_dgram_recvmsg"]),
+    ("quarantine_packet_received", Socket, &["unix_seqpacket_recvmsg"]),
+    ("quarantine_addressed", Socket, &["unix_may_send"]),
+    ("quarantine_sent", Socket, &["unix_dgram_sendmsg"]),
+    ("quarantine_sock_end", Socket, &["sk_free_security"]),
 ];
 
 /// See the [module](self).
@@ -36,6 +47,7 @@ pub struct Quarantine {
 /// One program that keeps readers away.
 struct Guard {
     program: &'static str,
+    container: Container,
     /// The kernel function, or the LSM hook.
     function: &'static str,
     loaded: bool,
@@ -51,11 +63,11 @@ enum Link {
 impl Quarantine {
     /// Nothing is marked, nothing attached.
     pub fn new(ebpf: &mut Ebpf, btf: &Btf) -> Result<Self> {
-        let guards = PROGRAMS.iter().map(|(program, functions)| {
+        let guards = PROGRAMS.iter().map(|(program, container, functions)| {
             let there = functions.iter().find(|name| btf.has_function(name));
             // Where there is none, or it is the name of an LSM hook, the kernel is asked for the last one.
             let function = there.or(functions.last()).copied().unwrap_or_default();
-            Guard { program, function, loaded: false, link: None }
+            Guard { program, container: *container, function, loaded: false, link: None }
         });
         Ok(Self { marks: take(ebpf, QUARANTINE)?, guards: guards.collect() })
     }
@@ -77,23 +89,32 @@ impl Quarantine {
 
     /// Lets these be read again; how many there were.
     pub fn release(&mut self, inode: Option<u64>) -> Result<usize> {
-        let keys: Vec<_> = self.list()?.into_iter().map(|(key, _)| key).collect();
         let mut released = 0;
-        for key in keys.into_iter().filter(|key| inode.is_none_or(|inode| key.inode == inode)) {
-            self.marks.remove(&Value(key)).context("cannot take it out of the quarantine")?;
-            released += 1;
+        for (key, mark) in self.list()? {
+            if inode.is_some_and(|inode| mark.inode != inode) {
+                continue;
+            }
+            match self.marks.remove(&Value(key)) {
+                Ok(()) => released += 1,
+                // Its end came first.
+                Err(MapError::KeyNotFound) => {}
+                Err(error) => return Err(error).context("cannot take it out of the quarantine"),
+            }
         }
         Ok(released)
     }
 
-    /// Keeps readers away; nothing happens where that is done.
-    pub fn attach(&mut self, ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<()> {
-        self.guards.iter_mut().try_for_each(|guard| guard.attach(ebpf, kernel))
+    /// The last of [`Container`] that something in quarantine is.
+    pub fn last(&self) -> Result<Option<Container>> {
+        Ok(self.list()?.iter().filter_map(|(key, _)| Container::from_index(key.container)).max())
     }
 
-    /// Lets everybody read; nothing happens where nobody is kept away.
-    pub fn detach(&mut self, ebpf: &mut Ebpf) -> Result<()> {
-        self.guards.iter_mut().try_for_each(|guard| guard.detach(ebpf))
+    /// Keeps readers away from every container up to `last`, and from none behind it.
+    pub fn guard(&mut self, last: Option<Container>, ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<()> {
+        for guard in &mut self.guards {
+            if last >= Some(guard.container) { guard.attach(ebpf, kernel)? } else { guard.detach(ebpf)? }
+        }
+        Ok(())
     }
 
     /// The state of each program that was ever needed.
