@@ -13,7 +13,6 @@ use crate::{
     hook::Seen,
     kernel::{Struct, TASK_TGID},
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
-    quarantine,
     record::{self, Held},
     scratch::Wanted,
 };
@@ -27,6 +26,11 @@ pub const SIGKILL: u32 = 9;
 pub trait Subject {
     /// Fills those of the wanted groups that describe the object.
     fn fill(&self, held: &mut Held, wanted: Wanted);
+
+    /// Puts what the event's data goes into in quarantine: of those events that say so
+    /// ([`Event::container`]). The report has been filled.
+    #[inline(always)]
+    fn quarantine(&self, _: &Held) {}
 }
 
 /// An event of which nothing is to be known but who performs it.
@@ -146,7 +150,7 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
     // SAFETY: a reference is valid to read.
     let outcome = unsafe { core::ptr::read_volatile(&raw const held.record.head.outcome) };
     if outcome == Outcome::Quarantined as u32 {
-        quarantine::mark(held);
+        subject.quarantine(held);
     }
     if outcome == Outcome::Killed as u32 {
         // SAFETY: the helper signals the current task only.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use sensor_common::maps::Container;
 use sensor_rules::{Options, RuleSet, Source};
 
 use super::{engine::Engine, journal::Journal};
@@ -125,7 +126,7 @@ impl<E: Engine> Core<E> {
         Ok(state.engine.enforcing())
     }
 
-    /// The pipes and FIFOs that nobody may read, oldest first.
+    /// What nobody may read, oldest first.
     ///
     /// # Errors
     /// When the kernel does not tell.
@@ -136,7 +137,8 @@ impl<E: Engine> Core<E> {
             let rules = self.journal.rules(mark.generation);
             let rule = rules.as_ref().and_then(|rules| rules.rules().get(mark.rule as usize));
             Quarantined {
-                inode: key.inode,
+                inode: mark.inode,
+                container: Container::from_index(key.container).map_or("", Container::name).to_owned(),
                 device: key.device,
                 since: clock.at(mark.time),
                 generation: mark.generation,

@@ -15,7 +15,7 @@ use aya::{
 };
 use sensor_common::{
     event::{Attach, Hook, Mode},
-    maps,
+    maps::{self, Container},
 };
 
 use super::{
@@ -176,29 +176,24 @@ impl Hooks {
     }
 
     /// Keeps readers away from what is in quarantine, where that is needed and this mode can do it.
-    pub fn guard_quarantine(&mut self, needed: bool) -> Result<()> {
-        if needed && self.mode == Mode::Lsm {
-            self.quarantine.attach(&mut self.ebpf, &self.kernel)
-        } else {
-            self.quarantine.detach(&mut self.ebpf)
-        }
+    pub fn guard_quarantine(&mut self, needed: Option<Container>) -> Result<()> {
+        let needed = needed.filter(|_| self.mode == Mode::Lsm);
+        self.quarantine.guard(needed, &mut self.ebpf, &self.kernel)
     }
 
-    /// The state of every hook that was ever needed.
+    /// The state of every hook that was ever needed, and of every guard of the quarantine.
     pub fn states(&self) -> Result<Vec<HookState>> {
-        self.loaded
-            .iter()
-            .map(|(hook, loaded)| {
-                let program = self.ebpf.program(&loaded.program).context("this hook is not loaded")?;
-                Ok(HookState {
-                    hook: hook.name().to_owned(),
-                    function: loaded.function.clone(),
-                    attached: loaded.link.is_some(),
-                    recursion_misses: recursion_misses(program.fd()?)?,
-                    verified_instructions: loaded.verified_instructions,
-                })
+        let hooks = self.loaded.iter().map(|(hook, loaded)| {
+            let program = self.ebpf.program(&loaded.program).context("this hook is not loaded")?;
+            Ok(HookState {
+                hook: hook.name().to_owned(),
+                function: loaded.function.clone(),
+                attached: loaded.link.is_some(),
+                recursion_misses: recursion_misses(program.fd()?)?,
+                verified_instructions: loaded.verified_instructions,
             })
-            .collect()
+        });
+        hooks.chain(self.quarantine.states(&self.ebpf)?.into_iter().map(Ok)).collect()
     }
 }
 
@@ -229,7 +224,7 @@ fn function(hook: Hook, mode: Mode, btf: &Btf) -> Result<String, String> {
 }
 
 /// Reads `recursion_misses` of a program, as the kernel shows it with the descriptor (since 5.12; 0 before).
-fn recursion_misses(program: &ProgramFd) -> Result<u64> {
+pub(super) fn recursion_misses(program: &ProgramFd) -> Result<u64> {
     let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
     let info = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let value = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
