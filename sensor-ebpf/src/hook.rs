@@ -37,7 +37,7 @@ pub type Seen<S> = Option<(Event, S)>;
 
 /// Starts an event.
 #[inline(always)]
-pub fn start<C: Context, S: Subject>(ctx: &C, stages: &ProgramArray, seen: Seen<S>) -> i32 {
+pub fn start<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, seen: Seen<S>) -> i32 {
     if let Some((event, subject)) = seen {
         stage::judge(ctx, stages, event, &subject);
     }
