@@ -15,7 +15,7 @@ use crate::{
     },
     memory::Memory,
     object::File,
-    payload,
+    payload, quarantine,
     record::Held,
     scratch::Wanted,
     stage::Subject,
@@ -213,6 +213,11 @@ impl Subject for Message {
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill(held, self.header.part(&MSGHDR_ITER));
         }
+    }
+
+    #[inline(always)]
+    fn quarantine(&self, held: &Held) {
+        quarantine::mark_receiver(held, self.socket.socket, self.socket.sk);
     }
 }
 

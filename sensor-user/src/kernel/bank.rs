@@ -9,7 +9,7 @@ use anyhow::Context;
 use aya::Ebpf;
 use sensor_common::{
     event::{Event, Groups, Hook},
-    maps::{Generation, Stage},
+    maps::{Container, Generation, Stage},
 };
 use sensor_rules::{Object, RuleSet, Target, compile};
 
@@ -33,8 +33,8 @@ pub struct LoadedProgram {
 pub struct Verified {
     /// Facts that hooks read.
     pub facts: Generation,
-    /// Whether a rule asks for quarantine.
-    pub quarantines: bool,
+    /// What its rules may put in quarantine, see [`RuleSet::quarantines`].
+    pub quarantines: Option<Container>,
     /// Description of the programs.
     pub programs: Vec<LoadedProgram>,
     /// From rules to objects.

@@ -3,15 +3,17 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`btf`], [`offsets`] | the running kernel's types, and what hooks need to know of them |
+//! | [`attach`] | programs on the kernel's functions: loaded, attached, detached, attached again |
 //! | [`place`] | where a hook is attached |
 //! | [`unseen`] | what a mode cannot see |
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
-//! | [`bank`], [`refusal`] | a generation that the verifier accepted, or why it did not |
+//! | [`bank`], [`refusal`], [`verifier_log`] | a generation that the verifier accepted, or why it did not |
 //! | [`grace`] | waiting for programs that are still running |
-//! | [`quarantine`] | pipes and FIFOs that nobody may read |
+//! | [`quarantine`] | what nobody may read |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
 
+mod attach;
 mod bank;
 pub mod btf;
 mod grace;
@@ -24,6 +26,7 @@ mod quarantine;
 mod refusal;
 pub mod test_run;
 mod unseen;
+mod verifier_log;
 
 use std::{
     fs,
@@ -36,8 +39,8 @@ use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use sensor_common::{
     event::{Event, Hook, Mode},
     maps::{
-        ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS, Settings, Stage,
-        stage_of,
+        ACTIVE, BANKS, COUNTERS, Container, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS,
+        Settings, Stage, stage_of,
     },
 };
 use sensor_rules::RuleSet;
@@ -255,10 +258,10 @@ impl Sensor {
         for hook in needed {
             self.hooks.attach(hook)?;
         }
-        let quarantines = self.banks[bank].as_ref().is_some_and(|verified| verified.quarantines);
-        if quarantines {
-            self.hooks.guard_quarantine(true)?;
-        }
+        // What the generation before needs is needed until nothing is judged by it.
+        let before = self.quarantines(self.bank)?;
+        let quarantines = self.quarantines(bank)?;
+        self.hooks.guard_quarantine(before.max(quarantines))?;
         self.active.set(0, u32::try_from(bank)?, 0).context("cannot switch generations")?;
         if let Err(error) = self.grace.wait() {
             // A bank that may still be in use must not be filled anew: back to where we were.
@@ -275,9 +278,14 @@ impl Sensor {
 
     /// Keeps readers away while a rule in force asks for quarantine or something is in it.
     fn guard_quarantine(&mut self) -> Result<()> {
-        let asked = self.banks[self.bank].as_ref().is_some_and(|verified| verified.quarantines);
-        let needed = asked || !self.hooks.quarantine().list()?.is_empty();
+        let needed = self.quarantines(self.bank)?;
         self.hooks.guard_quarantine(needed)
+    }
+
+    /// The last of what has to be guarded: what rules of a bank may put in quarantine, and what is in it.
+    fn quarantines(&mut self, bank: usize) -> Result<Option<Container>> {
+        let asked = self.banks[bank].as_ref().and_then(|verified| verified.quarantines);
+        Ok(asked.max(self.hooks.quarantine().last()?))
     }
 }
 
