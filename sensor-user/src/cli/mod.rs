@@ -7,6 +7,7 @@ mod doctor;
 mod enforce;
 mod events;
 mod fields;
+mod policy;
 mod push;
 mod quarantine;
 mod rollback;
@@ -48,6 +49,8 @@ enum Command {
     Test(test::Test),
     #[command(subcommand)]
     Bundle(bundle::Bundle),
+    #[command(subcommand)]
+    Policy(policy::Policy),
     Push(push::Push),
     Status(status::Status),
     Events(events::Events),
@@ -105,6 +108,7 @@ impl Command {
             Self::Check(command) => command.run(out),
             Self::Test(command) => command.run(out),
             Self::Bundle(command) => command.run(out),
+            Self::Policy(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::Events(command) => command.run(out),
