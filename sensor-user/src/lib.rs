@@ -8,5 +8,6 @@ pub mod event;
 pub mod files;
 pub mod kernel;
 pub mod log;
+pub mod metrics;
 pub mod sources;
 pub mod status;

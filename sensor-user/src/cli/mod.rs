@@ -6,6 +6,7 @@ mod daemon;
 mod doctor;
 mod enforce;
 mod events;
+mod explain;
 mod fields;
 mod policy;
 mod push;
@@ -51,6 +52,7 @@ enum Command {
     Bundle(bundle::Bundle),
     #[command(subcommand)]
     Policy(policy::Policy),
+    Explain(explain::Explain),
     Push(push::Push),
     Status(status::Status),
     Events(events::Events),
@@ -109,6 +111,7 @@ impl Command {
             Self::Test(command) => command.run(out),
             Self::Bundle(command) => command.run(out),
             Self::Policy(command) => command.run(out),
+            Self::Explain(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::Events(command) => command.run(out),
