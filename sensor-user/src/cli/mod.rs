@@ -51,6 +51,7 @@ enum Command {
     Explain(explain::Explain),
     #[command(subcommand)]
     Bundle(bundle::Bundle),
+    #[command(subcommand)]
     Policy(policy::Policy),
     Push(push::Push),
     Status(status::Status),
