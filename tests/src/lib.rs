@@ -26,6 +26,7 @@ pub mod work;
 mod overhead;
 mod session;
 
+mod accepted;
 mod alerts;
 mod block;
 mod conformance;
@@ -34,6 +35,7 @@ mod hooks;
 mod input;
 mod losses;
 mod machine;
+mod planner;
 mod preemption;
 mod quarantine;
 mod refusal;

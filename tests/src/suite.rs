@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Result, anyhow};
 
 use crate::{
-    alerts, block, conformance, daemon, hooks, input, losses, machine, preemption, protocol::Message, quarantine,
-    refusal, report, swap, without_bpf,
+    alerts, block, conformance, daemon, hooks, input, losses, machine, planner, preemption, protocol::Message,
+    quarantine, refusal, report, swap, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -64,6 +64,7 @@ pub const TESTS: &[&[Test]] = &[
     refusal::TESTS,
     input::TESTS,
     swap::TESTS,
+    planner::TESTS,
     losses::TESTS,
     // With daemons of their own.
     daemon::TESTS,

@@ -93,9 +93,12 @@ fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label, answer
         CondKind::Ints(relation, left, right) => ints(asm, *relation, *left, *right, sense, target),
         CondKind::IntIn(int, list) => one_of(asm, sense, target, |asm, hit| {
             load(asm, Reg::R1, *int);
-            for value in list {
-                jump_if_int(asm, When::Eq, *value, hit);
-            }
+            let mut sorted = list.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            let miss = asm.label();
+            among(asm, &sorted, hit, miss);
+            asm.bind(miss);
         }),
         CondKind::TextIn(field, literals) => {
             one_of(asm, sense, target, |asm, hit| text::one_of(asm, field, literals, hit));
@@ -161,6 +164,27 @@ fn jump_if_int<O>(asm: &mut Asm<O>, when: When, value: i64, target: Label) {
         asm.constant(Reg::R2, value);
         asm.jump_if(when, Reg::R1, Reg::R2, target);
     }
+}
+
+/// Most values that are compared one after the other.
+const STRAIGHT: usize = 8;
+
+/// Whether `R1` is among values in ascending order: jumps to `hit`, or to `miss` where there are many of them; else falls through
+/// where it is none. Halved again and again, so that neither the kernel nor its verifier goes along a long list.
+fn among<O>(asm: &mut Asm<O>, values: &[i64], hit: Label, miss: Label) {
+    if values.len() <= STRAIGHT {
+        for value in values {
+            jump_if_int(asm, When::Eq, *value, hit);
+        }
+        return;
+    }
+    let (low, high) = values.split_at(values.len() / 2);
+    let upper = asm.label();
+    jump_if_int(asm, When::SGe, high[0], upper);
+    among(asm, low, hit, miss);
+    asm.jump(miss);
+    asm.bind(upper);
+    among(asm, high, hit, miss);
 }
 
 fn ints<O>(asm: &mut Asm<O>, relation: Relation, left: Int, right: Int, sense: bool, target: Label) {

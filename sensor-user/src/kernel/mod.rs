@@ -5,6 +5,7 @@
 //! | [`btf`], [`offsets`] | the running kernel's types, and what hooks need to know of them |
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
 //! | [`bank`], [`refusal`] | a generation that the verifier accepted, or why it did not |
+//! | [`chain`] | rules that did not fit one program |
 //! | [`grace`] | waiting for programs that are still running |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`maps`] | typed access to the shared maps |
@@ -12,6 +13,7 @@
 
 mod bank;
 pub mod btf;
+mod chain;
 mod grace;
 mod hooks;
 mod maps;
@@ -139,6 +141,14 @@ impl Sensor {
         self.switch(idle)?;
         let switch_time = started.elapsed();
         Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
+    }
+
+    /// Lets the verifier judge `rules` as if they were to be put in force, and changes nothing.
+    ///
+    /// # Errors
+    /// Any step refused.
+    pub fn verify(&mut self, rules: &RuleSet) -> Result<Vec<LoadedProgram>, Refusal> {
+        Verified::load(0, rules, &mut self.hooks).map(|verified| verified.programs)
     }
 
     /// Puts the generation before the present one in force again: its programs are still loaded.
