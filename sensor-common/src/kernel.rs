@@ -12,6 +12,7 @@ macro_rules! kernel_members {
             FILE_F_INODE: "file", ["f_inode"];
             FILE_F_MODE: "file", ["f_mode"];
             FILE_F_FLAGS: "file", ["f_flags"];
+            FILE_PRIVATE_DATA: "file", ["private_data"];
             FILE_DENTRY: "file", ["f_path.dentry"];
             FILE_MNT: "file", ["f_path.mnt"];
             INODE_I_MODE: "inode", ["i_mode"];
@@ -64,6 +65,8 @@ macro_rules! kernel_members {
             PID_NUMBERS: "pid", ["numbers"];
             SOCKET_SK: "socket", ["sk"];
             SOCKET_TYPE: "socket", ["type"];
+            SOCKET_ALLOC_INODE: "socket_alloc", ["vfs_inode"];
+            SK_SOCKET: "sock", ["sk_socket"];
             SK_FAMILY: "sock", ["__sk_common.skc_family"];
             SK_PEER_PID: "sock", ["sk_peer_pid"];
             SK_PEER_CRED: "sock", ["sk_peer_cred"];

@@ -100,7 +100,13 @@ impl File {
     /// Which file it is, among all of this host.
     #[inline(always)]
     pub fn key(&self) -> ObjectKey {
-        ObjectKey { inode: self.inode.get(&INODE_I_INO), device: self.device(), padding: 0 }
+        ObjectKey::pipe(self.inode.get(&INODE_I_INO), self.device())
+    }
+
+    /// Whether it is open for writing.
+    #[inline(always)]
+    pub fn is_open_for_writing(&self) -> bool {
+        self.file.get::<u32>(&FILE_F_MODE) & FMODE_WRITE != 0
     }
 
     #[inline(always)]

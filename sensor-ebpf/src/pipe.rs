@@ -6,7 +6,7 @@ use crate::{
     hook::{Context, Seen, fentry_hook, lsm_hook},
     kernel::{KIOCB_KI_FILP, PT_REGS_DI, Struct},
     object::{File, Type},
-    payload,
+    payload, quarantine,
     record::Held,
     scratch::Wanted,
     stage::{Nothing, Subject},
@@ -69,6 +69,11 @@ impl Subject for Write {
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill(held, self.from);
         }
+    }
+
+    #[inline(always)]
+    fn quarantine(&self, held: &Held) {
+        quarantine::mark_pipe(held);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         SOCKET_SK, SOCKET_TYPE, Struct, UNIX_ADDR, UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME, UNIX_PEER, member, probe,
         probe_ptr,
     },
-    payload,
+    payload, quarantine,
     record::Held,
     scratch::Wanted,
     stage::Subject,
@@ -199,6 +199,11 @@ impl Subject for Message {
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill(held, self.header.part(&MSGHDR_ITER));
         }
+    }
+
+    #[inline(always)]
+    fn quarantine(&self, held: &Held) {
+        quarantine::mark_receiver(held, self.socket.socket, self.socket.sk);
     }
 }
 

@@ -20,6 +20,7 @@ pub mod explain;
 mod expr;
 mod file;
 mod fold;
+mod int;
 mod interpret;
 mod plan;
 mod rule;

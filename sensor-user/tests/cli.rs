@@ -11,7 +11,7 @@ use std::{
 };
 
 use sensor_user::{
-    control::server::Admitted,
+    control::admission::Admitted,
     daemon::{core::Permits, lock::Lock},
     kernel::probe::Mode,
 };
@@ -205,6 +205,7 @@ fn without_a_daemon_the_exit_code_is_3() {
         let came = run(creance(arguments.iter().copied()).arg("--socket").arg(&socket));
         assert_eq!(came.code, Some(3), "{arguments:?}: {}", came.err);
         assert!(came.err.contains("no daemon answers on") && came.err.contains("creance daemon"), "{}", came.err);
+        assert_eq!(came.err.matches("No such file").count(), 1, "the cause is said once: {}", came.err);
     }
 }
 

@@ -31,6 +31,7 @@ mod alerts;
 mod block;
 mod conformance;
 mod daemon;
+mod flood;
 mod hooks;
 mod input;
 mod losses;

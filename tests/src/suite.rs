@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, anyhow};
 
 use crate::{
-    alerts, block, conformance, daemon, hooks, input, losses, machine, planner, preemption, protocol::Message,
+    alerts, block, conformance, daemon, flood, hooks, input, losses, machine, planner, preemption, protocol::Message,
     quarantine, refusal, report, swap, without_bpf,
 };
 
@@ -67,6 +67,7 @@ pub const TESTS: &[&[Test]] = &[
     planner::TESTS,
     losses::TESTS,
     // With daemons of their own.
+    flood::TESTS,
     daemon::TESTS,
     preemption::TESTS,
     without_bpf::TESTS,

@@ -4,6 +4,7 @@ mod asm;
 mod chain;
 mod cond;
 mod decode;
+mod int;
 mod listing;
 mod lookup;
 mod object;

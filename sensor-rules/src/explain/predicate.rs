@@ -32,9 +32,9 @@ pub fn text(cond: &Cond) -> String {
         CondKind::Or(left, right) => format!("{} || {}", joined(left), joined(right)),
         CondKind::Choose(by, one, other) => format!("{} ? {} : {}", inner(by), inner(one), inner(other)),
         CondKind::Same(left, right) => format!("{} == {}", inner(left), inner(right)),
-        CondKind::Ints(relation, left, right) => format!("{} {} {}", int(*left), sign(*relation), int(*right)),
+        CondKind::Ints(relation, left, right) => format!("{} {} {}", int(left), sign(*relation), int(right)),
         CondKind::Bits(field, bits) => format!("{}.has({bits:#x})", int_name(*field)),
-        CondKind::IntIn(value, list) => format!("{} in [{}]", int(*value), some(list, ToString::to_string)),
+        CondKind::IntIn(value, list) => format!("{} in [{}]", int(value), some(list, ToString::to_string)),
         CondKind::Text(TextTest::Equals, field, bytes) => format!("{} == {}", field.name, literal(bytes)),
         CondKind::Text(test, field, bytes) => format!("{}.{}({})", field.name, function(*test), literal(bytes)),
         CondKind::TextIn(field, list) => format!("{} in [{}]", field.name, some(list, |bytes| literal(bytes))),
@@ -51,10 +51,16 @@ pub fn some<T>(list: &[T], text: impl Fn(&T) -> String) -> String {
     }
 }
 
-fn int(value: Int) -> String {
+fn int(value: &Int) -> String {
+    // Whatever binds closer, an operand that is computed stands in parentheses.
+    let operand = |operand: &Int| match operand {
+        Int::Made(_) => format!("({})", int(operand)),
+        Int::Const(_) | Int::Field(_) => int(operand),
+    };
     match value {
         Int::Const(value) => value.to_string(),
-        Int::Field(field) => int_name(field),
+        Int::Field(field) => int_name(*field),
+        Int::Made(made) => format!("{} {} {}", operand(&made.left), made.op.sign(), operand(&made.right)),
     }
 }
 

@@ -50,6 +50,13 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether it asks for what runs, and changes nothing.
+    pub const fn is_status(&self) -> bool {
+        matches!(self, Self::Status)
+    }
+}
+
 /// What the daemon answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,12 +139,14 @@ impl From<SentSource> for Source {
     }
 }
 
-/// A pipe or FIFO that nobody may read.
+/// Something that nobody may read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// Its inode number.
+    /// Its inode number; 0 for a socket that was never accepted.
     pub inode: u64,
-    /// Device of its file system, major << 20 | minor.
+    /// What it is: a pipe or FIFO is a `pipe`, a unix socket a `socket`.
+    pub container: String,
+    /// Device of the file system of a pipe or FIFO, major << 20 | minor; 0 for a socket.
     pub device: u32,
     /// Since when.
     pub since: Timestamp,

@@ -12,7 +12,7 @@ use aya::{
 };
 use sensor_common::{
     event::{Event, Groups, Hook},
-    maps::{Generation, Stage},
+    maps::{Container, Generation, Stage},
 };
 use sensor_rules::{Budget, Object, RuleSet, Target, compile_within};
 
@@ -37,8 +37,8 @@ pub struct LoadedProgram {
 pub struct Verified {
     /// Facts that hooks read.
     pub facts: Generation,
-    /// Whether a rule asks for quarantine.
-    pub quarantines: bool,
+    /// What its rules may put in quarantine, see [`RuleSet::quarantines`].
+    pub quarantines: Option<Container>,
     /// Description of the programs.
     pub programs: Vec<LoadedProgram>,
     /// From rules to objects.

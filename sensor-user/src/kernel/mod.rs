@@ -3,14 +3,16 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`btf`], [`offsets`] | the running kernel's types, and what hooks need to know of them |
+//! | [`attach`] | programs on the kernel's functions: loaded, attached, detached, attached again |
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
-//! | [`bank`], [`refusal`] | a generation that the verifier accepted, or why it did not |
+//! | [`bank`], [`refusal`], [`verifier_log`] | a generation that the verifier accepted, or why it did not |
 //! | [`chain`] | rules that did not fit one program |
 //! | [`grace`] | waiting for programs that are still running |
-//! | [`quarantine`] | pipes and FIFOs that nobody may read |
+//! | [`quarantine`] | what nobody may read |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
 
+mod attach;
 mod bank;
 pub mod btf;
 mod chain;
@@ -22,6 +24,7 @@ pub mod probe;
 mod quarantine;
 mod refusal;
 pub mod test_run;
+mod verifier_log;
 
 use std::{
     fs,
@@ -34,8 +37,8 @@ use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use sensor_common::{
     event::{Event, Hook},
     maps::{
-        ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS, Settings, Stage,
-        stage_of,
+        ACTIVE, BANKS, COUNTERS, Container, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS,
+        Settings, Stage, stage_of,
     },
 };
 use sensor_rules::RuleSet;
@@ -59,6 +62,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Whether verdicts to block and kill are carried out.
     pub enforce: bool,
+    /// How often one rule may report one process in a second; 0 for as often as it matches.
+    pub reports: u32,
 }
 
 /// What the activation of a generation did and took.
@@ -90,6 +95,7 @@ pub struct Sensor {
     banks: [Option<Verified>; BANKS as usize],
     bank: usize,
     enforce: bool,
+    reports: u32,
     /// Held for its `Drop`.
     _pins: Pins,
 }
@@ -114,6 +120,7 @@ impl Sensor {
             banks: [None, None],
             bank: 0,
             enforce: options.enforce,
+            reports: options.reports,
             hooks,
             _pins: pins,
         };
@@ -181,7 +188,7 @@ impl Sensor {
     /// The map cannot be written.
     pub fn set_enforce(&mut self, on: bool) -> Result<()> {
         let on = on && self.hooks.mode() == probe::Mode::Lsm;
-        let settings = Settings { enforce: u32::from(on), sensor: std::process::id() };
+        let settings = Settings { enforce: u32::from(on), sensor: std::process::id(), reports: self.reports };
         self.settings.set(0, Value(settings), 0).context("cannot write the settings")?;
         self.enforce = on;
         Ok(())
@@ -258,10 +265,10 @@ impl Sensor {
         for hook in needed {
             self.hooks.attach(hook)?;
         }
-        let quarantines = self.banks[bank].as_ref().is_some_and(|verified| verified.quarantines);
-        if quarantines {
-            self.hooks.guard_quarantine(true)?;
-        }
+        // What the generation before needs is needed until nothing is judged by it.
+        let before = self.quarantines(self.bank)?;
+        let quarantines = self.quarantines(bank)?;
+        self.hooks.guard_quarantine(before.max(quarantines))?;
         self.active.set(0, u32::try_from(bank)?, 0).context("cannot switch generations")?;
         if let Err(error) = self.grace.wait() {
             // A bank that may still be in use must not be filled anew: back to where we were.
@@ -278,9 +285,14 @@ impl Sensor {
 
     /// Keeps readers away while a rule in force asks for quarantine or something is in it.
     fn guard_quarantine(&mut self) -> Result<()> {
-        let asked = self.banks[self.bank].as_ref().is_some_and(|verified| verified.quarantines);
-        let needed = asked || !self.hooks.quarantine().list()?.is_empty();
+        let needed = self.quarantines(self.bank)?;
         self.hooks.guard_quarantine(needed)
+    }
+
+    /// The last of what has to be guarded: what rules of a bank may put in quarantine, and what is in it.
+    fn quarantines(&mut self, bank: usize) -> Result<Option<Container>> {
+        let asked = self.banks[bank].as_ref().and_then(|verified| verified.quarantines);
+        Ok(asked.max(self.hooks.quarantine().last()?))
     }
 }
 
