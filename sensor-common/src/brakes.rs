@@ -5,7 +5,7 @@
 //! starts where the kernel's hash makes its entry, which it does for one program only. Whoever adds to the count and then reads no
 //! more than the budget is within it. So in no window is a rule carried out more often than its budget says, whatever runs at once.
 
-/// Hash from [`ObjectKey`](crate::maps::ObjectKey) of an executable to a [`Reach`].
+/// Hash from the [`FileKey`] of an executable to a [`Reach`].
 pub const LIFELINE: &str = "LIFELINE";
 /// Array of one `u64`: when the daemon was last alive, `CLOCK_MONOTONIC`, nanoseconds.
 pub const HEARTBEAT: &str = "HEARTBEAT";
@@ -19,7 +19,7 @@ pub const DEMOTED: &str = "DEMOTED";
 /// How many executables can be on the lifeline.
 pub const LIFELINE_MAX: u32 = 1024;
 /// How many rules of the generations in the kernel can ask for more than an alert.
-pub const BUDGETS_MAX: u32 = 65_536;
+pub const BUDGETS_MAX: u32 = 16_384;
 /// How many windows can be counted at once: a rule that finds no room is not carried out.
 pub const WINDOWS_MAX: u32 = 8192;
 /// How many rules can be demoted at once: one that finds no room is held to its budget in each window.
@@ -28,6 +28,18 @@ pub const DEMOTED_MAX: u32 = 8192;
 /// Stands in [`RuleKey::rule`] for all rules that matched an event and are not named in its verdict, which names the first
 /// [`RULES_MAX`](crate::verdict::RULES_MAX).
 pub const UNNAMED: u32 = u32::MAX;
+
+/// Which file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C)]
+pub struct FileKey {
+    /// Its inode number.
+    pub inode: u64,
+    /// Device of its file system, as the kernel's `dev_t`.
+    pub device: u32,
+    /// Nothing: a key is compared with all its bytes.
+    pub padding: u32,
+}
 
 /// Whom an entry of the lifeline keeps alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,16 +1,17 @@
 //! What holds blocking back, whatever rules say: the heartbeat, the lifeline, and the budget of each rule.
 
 use aya_ebpf::{
-    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
+    bindings::BPF_NOEXIST,
     helpers::generated::bpf_ktime_get_ns,
     macros::map,
     maps::{Array, HashMap},
 };
 use sensor_common::{
     brakes::{
-        BUDGETS_MAX, Budget, DEMOTED_MAX, Demotion, LIFELINE_MAX, Reach, RuleKey, UNNAMED, WINDOWS_MAX, WindowKey,
+        BUDGETS_MAX, Budget, DEMOTED_MAX, Demotion, FileKey, LIFELINE_MAX, Reach, RuleKey, UNNAMED, WINDOWS_MAX,
+        WindowKey,
     },
-    maps::{ObjectKey, Settings},
+    maps::Settings,
     verdict::{Action, RULES_MAX},
 };
 
@@ -27,11 +28,10 @@ use crate::{
 static HEARTBEAT: Array<u64> = Array::with_max_entries(1, 0);
 
 #[map]
-static LIFELINE: HashMap<ObjectKey, u32> = HashMap::with_max_entries(LIFELINE_MAX, 0);
+static LIFELINE: HashMap<FileKey, u32> = HashMap::with_max_entries(LIFELINE_MAX, 0);
 
-/// Only the daemon adds entries, so room is taken when they come.
 #[map]
-static BUDGETS: HashMap<RuleKey, Budget> = HashMap::with_max_entries(BUDGETS_MAX, BPF_F_NO_PREALLOC);
+static BUDGETS: HashMap<RuleKey, Budget> = HashMap::with_max_entries(BUDGETS_MAX, 0);
 
 #[map]
 static WINDOWS: HashMap<WindowKey, u64> = HashMap::with_max_entries(WINDOWS_MAX, 0);
@@ -72,7 +72,9 @@ extern "C" fn runs_listed() -> u32 {
 #[inline(always)]
 fn reach(task: Struct) -> u32 {
     let Some(file) = actor::exe(task) else { return 0 };
-    LIFELINE.get_ptr(File::new(file).key()).map_or(0, |reach| {
+    let file = File::new(file);
+    let key = FileKey { inode: file.number(), device: file.device(), padding: 0 };
+    LIFELINE.get_ptr(key).map_or(0, |reach| {
         // SAFETY: it points to a live map value.
         unsafe { *reach }
     })

@@ -28,7 +28,8 @@ impl Random {
         usize::try_from(self.next() % limit as u64).unwrap_or(0)
     }
 
-    fn one_in(&mut self, chance: usize) -> bool {
+    /// True once in `chance` times.
+    pub fn one_in(&mut self, chance: usize) -> bool {
         self.below(chance) == 0
     }
 
@@ -67,8 +68,7 @@ const NUMBERS: &[i64] =
     &[0, 1, 2, 7, 1000, -1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, i64::MAX, i64::MIN, i64::MIN + 1];
 
 /// Bits to ask for, also those that no field of 32 bits has.
-const BITS: &[&str] =
-    &["1", "2", "0x3e8", "S_IWOTH", "S_IRWXU", "0x80000000", "0xffffffff", "0x100000001", "-1", "-9223372036854775808"];
+const BITS: &[&str] = &["1", "2", "0x3e8", "0x80000000", "0xffffffff", "0x100000001", "-1", "-9223372036854775808"];
 
 /// Lengths of texts.
 const LENGTHS: &[i64] = &[0, 1, 4, 15, 16, 255, 256];
@@ -136,22 +136,60 @@ fn leaf(random: &mut Random, event: Event, macros: usize) -> String {
             number => format!("m{number}"),
         };
     }
+    if random.one_in(20) {
+        return ancestors(random);
+    }
     let fields: Vec<_> = Field::of(event).collect();
     let field = *random.pick(&fields);
     match field.kind {
         Kind::Bool if random.one_in(2) => field.name.to_owned(),
         Kind::Bool => format!("{} {} {}", field.name, random.pick(&["==", "!="]), random.one_in(2)),
+        Kind::U32 | Kind::U64 if field.constants.is_some() && random.one_in(2) => constant_test(random, field),
         Kind::U32 | Kind::U64 => int_test(random, event, field.name),
         Kind::Text(_) if random.one_in(30) => random.one_in(2).to_string(),
         Kind::Text(capacity) => text_test(random, event, field.name, capacity),
     }
 }
 
+/// What is asked of each ancestor.
+fn ancestors(random: &mut Random) -> String {
+    let one = |random: &mut Random| match random.below(4) {
+        0 => format!("a.pid == {}", random.pick(NUMBERS)),
+        1 => format!("a.exe.endsWith({})", literal(random, TEXT_MAX)),
+        2 => format!("a.comm == {}", literal(random, COMM_MAX)),
+        _ => format!("a.exe.startsWith({})", literal(random, TEXT_MAX)),
+    };
+    let (first, second) = (one(random), one(random));
+    let inner = match random.below(3) {
+        0 => format!("!({first})"),
+        1 => format!("{first} || {second}"),
+        _ => format!("{first} && !({second})"),
+    };
+    format!("ancestors.{}(a, {inner})", random.pick(&["exists", "all"]))
+}
+
+/// A field against one of its constants.
+fn constant_test(random: &mut Random, field: &Field) -> String {
+    let Some(constants) = field.constants else { return field.name.to_owned() };
+    let (one, other) = (random.pick(constants.values).0, random.pick(constants.values).0);
+    match random.below(3) {
+        0 if constants.bits => format!("{}.has({one})", field.name),
+        0 => format!("{} in [{one}, {other}, 0]", field.name),
+        1 => format!("{one} != {}", field.name),
+        _ => format!("{} == {one}", field.name),
+    }
+}
+
+const RELATIONS: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
+
 fn int_test(random: &mut Random, event: Event, name: &str) -> String {
     let others: Vec<_> = Field::of(event).filter(|field| matches!(field.kind, Kind::U32 | Kind::U64)).collect();
-    let relation = *random.pick(&["==", "!=", "<", "<=", ">", ">="]);
-    match random.below(7) {
-        5 | 6 => format!("{name}.has({})", random.pick(BITS)),
+    let relation = *random.pick(RELATIONS);
+    let has_bits = Field::from_name(name).and_then(|field| field.constants).is_none_or(|constants| constants.bits);
+    match random.below(9) {
+        5 | 6 if has_bits => format!("{name}.has({})", random.pick(BITS)),
+        7 => format!("{} {relation} {}", arithmetic(random, event, 2), random.pick(NUMBERS)),
+        8 => format!("{} {relation} {}", arithmetic(random, event, 1), arithmetic(random, event, 2)),
         0 => format!("{name} {relation} {}", random.pick(&others).name),
         1 => format!("{} {relation} {name}", random.pick(NUMBERS)),
         2 if random.one_in(2) => format!("{name} in NUMBERS"),
@@ -163,9 +201,43 @@ fn int_test(random: &mut Random, event: Event, name: &str) -> String {
     }
 }
 
+/// An integer that is computed and cannot overflow: of what lies within 33 bits, twice.
+fn arithmetic(random: &mut Random, event: Event, depth: usize) -> String {
+    let small: Vec<_> =
+        Field::of(event).filter(|field| !matches!(field.kind, Kind::U64 | Kind::Bool)).copied().collect();
+    let wide: Vec<_> = Field::of(event).filter(|field| field.kind == Kind::U64).collect();
+    let factor = *random.pick(&[-1000, -7, -1, 1, 2, 3, 1000]);
+    if depth == 0 {
+        return match random.below(6) {
+            0 => random.pick(&[0, 1, -1, 7, 0xffff_ffff_i64]).to_string(),
+            1 => format!("{} % {}", random.pick(&wide).name, random.pick(&[3, -7, 1, 0x7fff_ffff])),
+            2 => format!("{} / {}", random.pick(&wide).name, random.pick(&[0x1_0000_0000_i64, -0x7000_0000_0000])),
+            _ => match random.pick(&small) {
+                Field { kind: Kind::Text(_), name, .. } => format!("size({name})"),
+                Field { name, .. } => (*name).to_owned(),
+            },
+        };
+    }
+    let left = arithmetic(random, event, depth - 1);
+    let right = arithmetic(random, event, depth - 1);
+    match random.below(8) {
+        0 => format!("({left} + {right})"),
+        1 => format!("({left}) - ({right})"),
+        2 => format!("{left} - {right}"),
+        3 => format!("({left}) * {factor}"),
+        4 => format!("({left}) / {factor}"),
+        5 => format!("({left}) % {factor}"),
+        6 => format!("({left}) {} (size(process.exe) + 1)", random.pick(&["/", "%"])),
+        _ => format!("-({left})"),
+    }
+}
+
 fn text_test(random: &mut Random, event: Event, name: &str, capacity: usize) -> String {
     let others: Vec<_> = Field::of(event).filter(|field| matches!(field.kind, Kind::Text(_))).collect();
-    match random.below(11) {
+    // A pattern that is one literal must fit the field, as others must.
+    match random.below(if capacity < TEXT_MAX { 11 } else { 14 }) {
+        11 => format!("{name}.glob({})", quoted(&glob(random))),
+        12 | 13 => format!("{name}.matches({})", quoted(&regex(random))),
         9 => int_test(random, event, &format!("size({name})")),
         10 => format!("{name}.size() {} {}", random.pick(&["==", "<", ">="]), random.pick(LENGTHS)),
         0 => format!("{name} {} {}", random.pick(&["==", "!="]), random.pick(&others).name),
@@ -188,7 +260,42 @@ fn literal(random: &mut Random, capacity: usize) -> String {
     while text.len() > capacity {
         text.pop();
     }
+    quoted(&text)
+}
+
+/// `text` as a string literal of CEL.
+fn quoted(text: &str) -> String {
     format!("{text:?}").replace("\\u{7f}", "\\x7f")
+}
+
+/// A regular expression that is bounded: words, and what can be between and behind them.
+fn regex(random: &mut Random) -> String {
+    let mut text = String::from(*random.pick(&["", "", "^", "(?i)", "(?s)", "\\b"]));
+    for _ in 0..=random.below(3) {
+        let word: String =
+            random.pick(WORDS).chars().map(|c| if c == '.' { "\\.".to_owned() } else { c.to_string() }).collect();
+        let part = match random.below(9) {
+            0 => format!("({word}|{})", random.pick(WORDS)),
+            1 => format!("({word})*"),
+            2 => format!("(?:{word}){{0,3}}"),
+            3 => format!("{word}[a-c/]+"),
+            4 => format!("{word}.*"),
+            5 => format!("{word}[^/]"),
+            6 => format!("{word}\\xff?"),
+            _ => word,
+        };
+        text += &part;
+    }
+    text + *random.pick(&["", "", "$", "\\b", ".$", "a{2,}"])
+}
+
+fn glob(random: &mut Random) -> String {
+    let mut text = String::from(*random.pick(&["", "", "/tmp/", "*", "**/"]));
+    for _ in 0..random.below(3) {
+        text += *random.pick(WORDS);
+        text += *random.pick(&["", "*", "?", "[a-c]", "[!f]", "{f,g,é}", "/*"]);
+    }
+    text
 }
 
 fn word(random: &mut Random) -> String {

@@ -2,14 +2,14 @@
 
 /// So many times in each window of so many seconds. Windows are counted from boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub struct BlockBudget {
     /// How many times, from 1.
     pub count: u32,
     /// Length of a window, seconds, from 1.
     pub seconds: u32,
 }
 
-impl Budget {
+impl BlockBudget {
     /// What a rule has that says nothing of it.
     pub const DEFAULT: Self = Self { count: 100, seconds: 10 };
     /// The largest count.
@@ -30,10 +30,10 @@ mod tests {
 
     #[test]
     fn both_numbers_have_bounds() {
-        assert_eq!(Budget::new(100, 10), Some(Budget::DEFAULT));
+        assert_eq!(BlockBudget::new(100, 10), Some(BlockBudget::DEFAULT));
         for (count, seconds) in [(0, 10), (10, 0), (-1, 10), (1_000_001, 10), (1, 86_401), (i64::MAX, i64::MIN)] {
-            assert_eq!(Budget::new(count, seconds), None, "{count} in {seconds} s");
+            assert_eq!(BlockBudget::new(count, seconds), None, "{count} in {seconds} s");
         }
-        assert!(Budget::new(1_000_000, 86_400).is_some());
+        assert!(BlockBudget::new(1_000_000, 86_400).is_some());
     }
 }

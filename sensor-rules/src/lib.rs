@@ -9,6 +9,7 @@
 //! [`check`] is the only road to a [`RuleSet`]; [`compile`] and [`interpret`] take nothing else.
 
 mod align;
+mod ancestors;
 mod budget;
 mod check;
 mod condition;
@@ -17,10 +18,13 @@ mod diagnostic;
 mod early;
 mod emit;
 mod example;
+pub mod explain;
 mod expr;
 mod file;
 mod fold;
+mod int;
 mod interpret;
+mod pattern;
 mod plan;
 mod rule;
 mod scalar;
@@ -28,10 +32,12 @@ mod source;
 mod text;
 mod yaml;
 
-pub use budget::Budget;
+pub use budget::BlockBudget;
 pub use check::check;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Other};
-pub use emit::{Object, Origin, Program, RECORD_MAP, Target, compile, compile_unplanned};
+pub use emit::{
+    Budget, Object, Origin, PARTS_MAP, Program, RECORD_MAP, Target, compile, compile_unplanned, compile_within,
+};
 pub use interpret::{InterpretError, interpret};
 pub use rule::{Example, Rule, RuleSet, Severity};
 pub use source::{Options, Place, Source};

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, fmt};
 
 use sensor_common::{
     event::{Event, Groups},
+    maps::Container,
     record::Record,
     verdict::Action,
 };
 
-use crate::{align::Alignment, budget::Budget, condition::Checked, early, expr::Cond, source::Place, text::Text};
+use crate::{align::Alignment, budget::BlockBudget, condition::Checked, early, expr::Cond, source::Place, text::Text};
 
 /// How much a match matters to whoever reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -69,7 +70,7 @@ pub struct Rule {
     /// What it asks for on a match.
     pub action: Action,
     /// How often that is carried out, where it is more than an alert, before the rule only alerts.
-    pub budget: Budget,
+    pub budget: BlockBudget,
     /// The condition, as CEL text.
     pub condition: String,
     /// The named conditions that silence the rule, as CEL text.
@@ -117,9 +118,10 @@ impl RuleSet {
         (0..).zip(&self.rules).filter(|(_, rule)| rule.action > Action::Alert)
     }
 
-    /// Whether a rule asks for quarantine.
-    pub fn quarantines(&self) -> bool {
-        self.rules.iter().any(|rule| rule.action == Action::Quarantine)
+    /// What rules may put in quarantine: the last of [`Container`] that one asks for; `None` where none does.
+    pub fn quarantines(&self) -> Option<Container> {
+        let rules = self.rules.iter().filter(|rule| rule.action == Action::Quarantine);
+        rules.flat_map(|rule| &rule.events).filter_map(|event| event.container()).max()
     }
 
     /// The field groups that the rules for `event` read, with [`Groups::JUDGED`] where there are any rules.

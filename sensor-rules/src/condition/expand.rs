@@ -3,11 +3,12 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use cel::common::ast::{CallExpr, Expr, IdedExpr, ListExpr, LiteralValue, SelectExpr};
+use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, ListExpr, LiteralValue, SelectExpr};
+use sensor_common::field::Field;
 
 use super::{
-    Fault, constants,
-    spans::{INSERTED, Inserted, Spans},
+    Fault, is_taken,
+    spans::{Constants, INSERTED, Inserted, Spans},
 };
 use crate::definitions::{Body, Definition, Definitions, Macro, visit};
 
@@ -16,15 +17,28 @@ const PARTS_MAX: usize = 65_536;
 /// Deepest nesting of a condition with everything put in.
 const DEPTH_MAX: usize = 1_024;
 
-/// The condition `expr` with everything put in, and where the parts come from that were put in.
+/// A condition with everything put in.
+pub struct Expanded<'d> {
+    pub expr: IdedExpr,
+    /// Where the parts come from that were put in for lists and macros.
+    pub inserted: Vec<Inserted<'d>>,
+    /// Which of its literals were constants.
+    pub constants: Constants,
+}
+
+/// The condition `expr` with everything put in.
 pub fn expand<'d>(
     expr: &IdedExpr,
     spans: &Spans<'_>,
     definitions: &'d Definitions<'d>,
-) -> Result<(IdedExpr, Vec<Inserted<'d>>), Vec<Fault>> {
-    let mut expander = Expander { definitions, spans, inserted: Vec::new(), parts: 0, faults: Vec::new() };
+) -> Result<Expanded<'d>, Vec<Fault>> {
+    let constants = Constants::new();
+    let mut expander = Expander { definitions, spans, inserted: Vec::new(), constants, parts: 0, faults: Vec::new() };
     match expander.expr(expr, &Scope::default(), 0) {
-        Ok(made) if expander.faults.is_empty() => Ok((made, expander.inserted)),
+        Ok(expr) if expander.faults.is_empty() => {
+            let Expander { inserted, constants, .. } = expander;
+            Ok(Expanded { expr, inserted, constants })
+        }
         _ => Err(expander.faults),
     }
 }
@@ -36,6 +50,7 @@ struct Expander<'a, 'd> {
     definitions: &'d Definitions<'d>,
     spans: &'a Spans<'a>,
     inserted: Vec<Inserted<'d>>,
+    constants: Constants,
     parts: usize,
     faults: Vec<Fault>,
 }
@@ -104,11 +119,32 @@ impl<'d> Expander<'_, 'd> {
                 };
                 Expr::Select(SelectExpr { operand: Box::new(operand), field: select.field.clone(), test: select.test })
             }
+            Expr::Comprehension(all) => Expr::Comprehension(Box::new(self.quantifier(all, expr, scope, depth)?)),
             Expr::List(list) => Expr::List(ListExpr::new(self.exprs(&list.elements, scope, depth + 1)?)),
             // Literals, and what the type check refuses as a whole.
             other => other.clone(),
         };
         Ok(IdedExpr { id: self.id(expr.id, scope), expr: made })
+    }
+
+    /// What is asked of each ancestor. Its variable has a name of its own, so that nothing is put in for it.
+    fn quantifier(
+        &mut self,
+        all: &ComprehensionExpr,
+        expr: &IdedExpr,
+        scope: &Scope<'d>,
+        depth: usize,
+    ) -> Result<ComprehensionExpr, Noted> {
+        let name = all.iter_var.as_str();
+        if is_taken(name) || self.definitions.get(name).is_some() || scope.arguments.contains_key(name) {
+            let message = format!("the name `{name}` already means something in conditions");
+            let fault = Fault::new(self.range(expr, scope), message).help("choose another name for the variable");
+            return self.note(fault, scope, expr);
+        }
+        let Expr::Call(step) = &all.loop_step.expr else { return Ok(all.clone()) };
+        let args = self.exprs(&step.args, scope, depth + 1)?;
+        let step = Expr::Call(CallExpr { args, ..step.clone() });
+        Ok(ComprehensionExpr { loop_step: IdedExpr { id: all.loop_step.id, expr: step }, ..all.clone() })
     }
 
     /// All of them, so that the problems of all are noted.
@@ -138,8 +174,12 @@ impl<'d> Expander<'_, 'd> {
             return Ok(argument.expr.clone());
         }
         let Some(definition) = self.definitions.get(name) else {
-            let constant = constants::value(name).map(|value| Expr::Literal(LiteralValue::Int(value.into())));
-            return Ok(IdedExpr { id: self.id(expr.id, scope), expr: constant.unwrap_or_else(|| expr.expr.clone()) });
+            let id = self.id(expr.id, scope);
+            let Some((constant, value, field)) = Field::constants().find(|(constant, ..)| *constant == name) else {
+                return Ok(IdedExpr { id, expr: expr.expr.clone() });
+            };
+            self.constants.insert(id, (constant, field));
+            return Ok(IdedExpr { id, expr: Expr::Literal(LiteralValue::Int(value.into())) });
         };
         let at = self.range(expr, scope);
         match &definition.body {
@@ -212,6 +252,7 @@ fn height(expr: &IdedExpr) -> usize {
         Expr::Select(select) => 1 + height(&select.operand),
         Expr::Call(call) => 1 + call.target.as_deref().into_iter().chain(&call.args).map(height).max().unwrap_or(0),
         Expr::List(list) => 1 + list.elements.iter().map(height).max().unwrap_or(0),
+        Expr::Comprehension(all) => 1 + height(&all.loop_step),
         _ => 1,
     }
 }

@@ -10,7 +10,10 @@ use super::{
     names::no_function,
     types::{Checked, Checker, Text, Typed},
 };
-use crate::expr::{CondKind, Int, IntField, TextTest};
+use crate::{
+    expr::{CondKind, Int, IntField, TextTest},
+    pattern::{Pattern, Syntax},
+};
 
 impl Checker<'_> {
     /// A call of the function `name`, on `target` where it is called as a method; all of it stands at `range`.
@@ -25,10 +28,48 @@ impl Checker<'_> {
             "startsWith" => TextTest::StartsWith,
             "endsWith" => TextTest::EndsWith,
             "contains" => TextTest::Contains,
+            "matches" => return self.pattern(Syntax::Regex, target, arguments, range),
+            "glob" => return self.pattern(Syntax::Glob, target, arguments, range),
             "size" => return self.size(target, arguments, range),
             "has" if target.is_some() => return self.bits(target, arguments, range),
             _ => return self.note(no_function(self.names, name, target.is_some(), range)),
         };
+        let (field, bytes, at) = self.field_and_literal(name, target, arguments, range)?;
+        Ok(Typed::Bool(self.text(test, field, bytes, at)?))
+    }
+
+    /// `text.matches(regex)` or `text.glob(glob)`
+    fn pattern(
+        &mut self,
+        syntax: Syntax,
+        target: Option<&IdedExpr>,
+        arguments: &[IdedExpr],
+        range: Range<usize>,
+    ) -> Checked<Typed> {
+        let (field, bytes, at) = self.field_and_literal(syntax.function(), target, arguments, range)?;
+        // A literal is UTF-8: the scan refused escapes above `\x7f`.
+        let text = String::from_utf8_lossy(&bytes);
+        let pattern = match Pattern::new(syntax, &text) {
+            Ok(pattern) => pattern,
+            Err((reason, help)) => {
+                let fault = Fault::new(at, format!("this pattern cannot be used: {reason}"));
+                return self.note(if help.is_empty() { fault } else { fault.help(help) });
+            }
+        };
+        if let (true, [(test, literal)]) = (pattern.is_implied, pattern.implied.as_slice()) {
+            return Ok(Typed::Bool(self.text(*test, field, literal.clone(), at)?));
+        }
+        Ok(Typed::Bool(CondKind::Pattern(field, pattern.into())))
+    }
+
+    /// The field on which the function `name` is called, and its argument, a literal, with its place.
+    fn field_and_literal(
+        &mut self,
+        name: &str,
+        target: Option<&IdedExpr>,
+        arguments: &[IdedExpr],
+        range: Range<usize>,
+    ) -> Checked<(&'static Field, Vec<u8>, Range<usize>)> {
         let (Some(target), [argument]) = (target, arguments) else {
             let fault = Fault::new(range, format!("`{name}` is called on one string, with one"));
             return self.note(fault.help(format!("write `path.{name}(\"…\")`")));
@@ -46,7 +87,7 @@ impl Checker<'_> {
             }
         };
         match argument? {
-            Typed::Text(Text::Literal(bytes)) => Ok(Typed::Bool(self.text(test, field, bytes, ranges.1)?)),
+            Typed::Text(Text::Literal(bytes)) => Ok((field, bytes, ranges.1)),
             Typed::Text(Text::Field(_)) => {
                 self.unsupported(ranges.1, &format!("`{name}` of a field is"), "the argument must be a string literal")
             }
@@ -70,37 +111,6 @@ impl Checker<'_> {
             other => {
                 let label = format!("this is {}", other.name());
                 self.note(Fault::new(at, "`size` works on strings").label(label))
-            }
-        }
-    }
-
-    /// `integer.has(bits)`
-    fn bits(&mut self, target: Option<&IdedExpr>, arguments: &[IdedExpr], range: Range<usize>) -> Checked<Typed> {
-        let (Some(target), [argument]) = (target, arguments) else {
-            let fault = Fault::new(range, "`has` is called on one integer, with one");
-            return self.note(fault.help("write `mode.has(S_IWOTH)`"));
-        };
-        let ranges = (self.spans.of(target), self.spans.of(argument));
-        let (target, argument) = (self.typed(target), self.typed(argument));
-        let field = match target? {
-            Typed::Int(Int::Field(field)) => field,
-            Typed::Int(Int::Const(_)) => return self.unsupported(ranges.0, "`has` on a literal is", ""),
-            other => {
-                let label = format!("this is {}", other.name());
-                return self.note(Fault::new(ranges.0, "`has` works on integers").label(label));
-            }
-        };
-        match argument? {
-            Typed::Int(Int::Const(0)) => {
-                self.note(Fault::new(ranges.1, "`has(0)` always holds").label("no bit is asked for"))
-            }
-            Typed::Int(Int::Const(bits)) => Ok(Typed::Bool(CondKind::Bits(field, bits))),
-            Typed::Int(Int::Field(_)) => {
-                self.unsupported(ranges.1, "`has` of a field is", "the argument must be a literal or a constant")
-            }
-            other => {
-                let label = format!("this is {}", other.name());
-                self.note(Fault::new(ranges.1, "`has` takes an integer").label(label))
             }
         }
     }

@@ -4,7 +4,7 @@ use sensor_common::verdict::Action;
 
 use super::{Reader, unknown_key};
 use crate::{
-    budget::Budget,
+    budget::BlockBudget,
     yaml::{Entry, Value},
 };
 
@@ -13,8 +13,8 @@ const KEYS: &[&str] = &["count", "seconds"];
 
 impl Reader<'_, '_> {
     /// The budget of a rule that asks for `action`.
-    pub(super) fn budget(&mut self, entry: Option<&Entry>, action: Option<Action>) -> Option<Budget> {
-        let Some(entry) = entry else { return Some(Budget::DEFAULT) };
+    pub(super) fn budget(&mut self, entry: Option<&Entry>, action: Option<Action>) -> Option<BlockBudget> {
+        let Some(entry) = entry else { return Some(BlockBudget::DEFAULT) };
         if action == Some(Action::Alert) {
             let help = "only `block`, `quarantine` and `kill` have one: take it away, or let the rule do more";
             return self.refuse(&entry.key_range, "a rule that only alerts has no budget", help);
@@ -34,12 +34,13 @@ impl Reader<'_, '_> {
                 _ => None,
             })
         };
-        let budget = number("count").zip(number("seconds")).and_then(|(count, seconds)| Budget::new(count, seconds));
+        let budget =
+            number("count").zip(number("seconds")).and_then(|(count, seconds)| BlockBudget::new(count, seconds));
         if budget.is_none() {
             let message = format!(
                 "a budget has a `count` from 1 to {} and `seconds` from 1 to {}",
-                Budget::COUNT_MAX,
-                Budget::SECONDS_MAX
+                BlockBudget::COUNT_MAX,
+                BlockBudget::SECONDS_MAX
             );
             return self.refuse(&entry.key_range, message, example);
         }

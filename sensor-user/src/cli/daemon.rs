@@ -1,6 +1,6 @@
 //! `creance daemon`: run the sensor.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -8,7 +8,11 @@ use super::Done;
 use crate::{
     control,
     daemon::{self, core::Permits, switch::OFF_FILE},
-    kernel,
+    kernel::{
+        self,
+        probe::{self, Mode},
+    },
+    metrics,
 };
 
 /// Run the sensor until SIGTERM or SIGINT
@@ -26,12 +30,28 @@ pub struct Daemon {
     /// Where to listen for the other commands
     #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
     socket: PathBuf,
+    /// Members of this group may read status and metrics; everything else is for root
+    #[arg(long, value_name = "NAME", value_parser = group)]
+    group: Option<u32>,
+    /// Where Prometheus finds the figures (`GET /metrics`), a unix socket; without it, metrics.sock beside the control socket
+    #[arg(long, value_name = "PATH")]
+    metrics: Option<PathBuf>,
+    /// Serve them here too: an address on loopback, such as 127.0.0.1:9781
+    #[arg(long, value_name = "ADDRESS", value_parser = metrics::server::loopback)]
+    metrics_listen: Option<SocketAddr>,
     /// Directory on bpffs for the maps that hooks and rules share
     #[arg(long, value_name = "PATH", default_value = "/sys/fs/bpf/creance")]
     pin_dir: PathBuf,
     /// Size of the ring buffer from the kernel to the daemon, bytes: a power of two, at least 4096
     #[arg(long, value_name = "BYTES", default_value = "4194304", value_parser = ring_size)]
     ring_size: u32,
+    /// How to see events: lsm, observe or tracepoints; without it the first that this kernel permits
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    mode: Option<Mode>,
+    /// How often one rule may report one process in a second; further matches are judged, acted on and counted, and not
+    /// reported. 0: as often as it matches
+    #[arg(long, value_name = "N", default_value = "100")]
+    report_limit: u32,
     /// File with executables, an absolute path on each line, that are never blocked or killed, besides the login path
     #[arg(long, value_name = "FILE")]
     lifeline: Option<PathBuf>,
@@ -50,6 +70,9 @@ impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<Done> {
         daemon::run(&daemon::Options {
             rules: self.rules,
+            group: self.group,
+            metrics: self.metrics.unwrap_or_else(|| self.socket.with_file_name("metrics.sock")),
+            metrics_listen: self.metrics_listen,
             socket: self.socket,
             events: self.events,
             permits: Permits { skip_checks: self.allow_skip_checks },
@@ -57,13 +80,27 @@ impl Daemon {
             lifeline: self.lifeline,
             off_file: self.off_file,
             kernel: kernel::Options {
+                mode: self.mode.unwrap_or_else(probe::mode),
                 pin_dir: self.pin_dir,
                 ring_bytes: self.ring_size,
                 patience: Duration::from_secs(self.heartbeat_limit),
+                reports: self.report_limit,
             },
         })?;
         Ok(Done::Well)
     }
+}
+
+fn group(name: &str) -> Result<u32, String> {
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    control::admission::group_id(&groups, name)
+}
+
+fn mode(name: &str) -> Result<Mode, String> {
+    Mode::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Mode::ALL.iter().map(|mode| mode.name()).collect();
+        format!("there are the modes {}", names.join(", "))
+    })
 }
 
 fn ring_size(text: &str) -> Result<u32, String> {

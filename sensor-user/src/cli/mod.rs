@@ -1,12 +1,15 @@
 //! The command line: one file per command.
 
 mod brakes;
+mod bundle;
 mod check;
 mod daemon;
 mod doctor;
 mod enforce;
 mod events;
+mod explain;
 mod fields;
+mod policy;
 mod push;
 mod quarantine;
 mod rollback;
@@ -46,6 +49,11 @@ enum Command {
     Daemon(daemon::Daemon),
     Check(check::Check),
     Test(test::Test),
+    Explain(explain::Explain),
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
+    #[command(subcommand)]
+    Policy(policy::Policy),
     Push(push::Push),
     Status(status::Status),
     Events(events::Events),
@@ -103,6 +111,9 @@ impl Command {
             Self::Daemon(command) => command.run(),
             Self::Check(command) => command.run(out),
             Self::Test(command) => command.run(out),
+            Self::Explain(command) => command.run(out),
+            Self::Bundle(command) => command.run(out),
+            Self::Policy(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::Events(command) => command.run(out),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sensor_common::{
-    brakes::{Budget, Demotion, Reach, RuleKey},
+    brakes::{Budget, Demotion, FileKey, Reach, RuleKey},
     maps::{Counters, Mark, ObjectKey},
 };
 use sensor_rules::RuleSet;
@@ -93,7 +93,7 @@ pub trait Brakes: Send + Sync + 'static {
     /// Tells the kernel side that the daemon is alive.
     fn beat(&self) -> anyhow::Result<()>;
     /// Makes these executables the lifeline.
-    fn set_lifeline(&self, listed: &BTreeMap<ObjectKey, Reach>) -> anyhow::Result<()>;
+    fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()>;
     /// What each rule that asks for more than an alert is allowed, and what it did.
     fn budgets(&self) -> anyhow::Result<BTreeMap<RuleKey, Budget>>;
     /// The rules that went over their budgets.
@@ -114,7 +114,7 @@ impl Brakes for kernel::Brakes {
     fn beat(&self) -> anyhow::Result<()> {
         self.beat()
     }
-    fn set_lifeline(&self, listed: &BTreeMap<ObjectKey, Reach>) -> anyhow::Result<()> {
+    fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()> {
         self.set_lifeline(listed)
     }
     fn budgets(&self) -> anyhow::Result<BTreeMap<RuleKey, Budget>> {

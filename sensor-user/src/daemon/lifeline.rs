@@ -8,9 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use sensor_common::{
-    brakes::Reach::{self, Children, Itself},
-    maps::ObjectKey,
+use sensor_common::brakes::{
+    FileKey,
+    Reach::{self, Children, Itself},
 };
 
 /// Where the programs of the login path lie.
@@ -51,14 +51,14 @@ const PROGRAMS: &[(&str, Reach)] = &[
 pub struct Lifeline {
     added: Vec<PathBuf>,
     /// What was on it before, for processes that still run a program that was replaced since.
-    old: BTreeMap<ObjectKey, Reach>,
+    old: BTreeMap<FileKey, Reach>,
 }
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// The executables.
-    pub listed: BTreeMap<ObjectKey, Reach>,
+    pub listed: BTreeMap<FileKey, Reach>,
     /// What is wrong, for the operator.
     pub complaints: BTreeSet<String>,
 }
@@ -141,7 +141,7 @@ fn paths(text: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// The executable at `path`; `None` where there is none.
-fn identify(path: &Path) -> Result<Option<ObjectKey>> {
+fn identify(path: &Path) -> Result<Option<FileKey>> {
     let Ok(real) = path.canonicalize() else { return Ok(None) };
     // Before it is opened: to open a FIFO is to wait for its writer.
     let metadata = real.metadata()?;
@@ -156,7 +156,7 @@ fn identify(path: &Path) -> Result<Option<ObjectKey>> {
 }
 
 /// A file as the kernel side knows it: by the device of its file system, which is not what `stat` says on btrfs.
-fn key(file: &fs::File) -> Result<ObjectKey> {
+fn key(file: &fs::File) -> Result<FileKey> {
     let metadata = file.metadata()?;
     let descriptor = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
     let mount = descriptor.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim).unwrap_or_default();
@@ -164,7 +164,7 @@ fn key(file: &fs::File) -> Result<ObjectKey> {
     let device = device_of(&mounts, mount)
         .or_else(|| device(u64::from(libc::major(metadata.dev())), u64::from(libc::minor(metadata.dev()))));
     let device = device.context("the device of its file system is not known")?;
-    Ok(ObjectKey { inode: metadata.ino(), device, padding: 0 })
+    Ok(FileKey { inode: metadata.ino(), device, padding: 0 })
 }
 
 /// The device of a mount, from the text of `/proc/self/mountinfo`.
@@ -180,7 +180,7 @@ fn device(major: u64, minor: u64) -> Option<u32> {
 }
 
 /// What the processes of this host run.
-fn running() -> BTreeSet<ObjectKey> {
+fn running() -> BTreeSet<FileKey> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
         .filter(|entry| entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))

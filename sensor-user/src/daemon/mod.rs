@@ -7,6 +7,7 @@
 //! | [`journal`] | events: history, followers, [`sink`]s |
 //! | [`ring`] | from the ring buffer to the journal |
 //! | [`guard`], [`pulse`], [`switch`], [`lifeline`], [`off_file`] | the brakes: what is reported, done again and again, asked for, kept alive, watched |
+//! | [`manager`] | what systemd is told |
 //! | [`lock`] | one daemon at a time |
 
 pub mod core;
@@ -15,6 +16,7 @@ pub mod guard;
 pub mod journal;
 pub mod lifeline;
 pub mod lock;
+pub mod manager;
 mod off_file;
 mod pulse;
 pub mod ring;
@@ -23,7 +25,8 @@ pub mod switch;
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -33,7 +36,7 @@ use anyhow::{Context, bail};
 use aya::maps::{MapData, RingBuf};
 use sensor_rules::Source;
 use tokio::{
-    net::UnixListener,
+    net::{TcpListener, UnixListener},
     signal::unix::{SignalKind, signal},
 };
 
@@ -46,10 +49,13 @@ use self::{
     sink::Sink,
 };
 use crate::{
-    control::server::{self, Admitted, Service},
-    kernel::{self, Sensor, probe},
+    control::{
+        admission::Admitted,
+        server::{self, Service},
+    },
+    kernel::{self, Sensor},
     log::say,
-    sources,
+    metrics, sources,
 };
 
 /// How long a clean stop waits for requests under way.
@@ -62,6 +68,12 @@ pub struct Options {
     pub rules: Option<PathBuf>,
     /// Where to listen.
     pub socket: PathBuf,
+    /// The group whose members may read status and metrics.
+    pub group: Option<u32>,
+    /// Where Prometheus finds the figures, on a unix socket.
+    pub metrics: PathBuf,
+    /// Where else, on loopback.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where events are written; `-` is standard output.
     pub events: Vec<PathBuf>,
     /// What is permitted.
@@ -88,13 +100,17 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             .mode(0o700)
             .create(directory)
             .with_context(|| format!("the directory {} cannot be made", directory.display()))?;
+        if let Some(group) = options.group {
+            let_pass(directory, group)
+                .with_context(|| format!("group {group} cannot be let into the directory {}", directory.display()))?;
+        }
     }
     let _lock = Lock::take(&options.socket.with_extension("lock"))?;
     // Bad rules are refused before the kernel is touched.
     let first = options.rules.as_deref().map(first_rules).transpose()?;
     let lifeline = Lifeline::new(options.lifeline.as_deref())?;
     let sinks = options.events.iter().map(|path| Sink::open(path)).collect::<anyhow::Result<_>>()?;
-    let mode = probe::mode();
+    let mode = options.kernel.mode;
     for warning in options.permits.warnings(mode) {
         say(format_args!("WARNING: {warning}"));
     }
@@ -112,6 +128,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     ring::drain(&mut ring_buffer, &journal);
     journal.close();
     Ok(())
+}
+
+/// Lets a group through a directory that only root could enter; one that others may enter is left alone.
+fn let_pass(directory: &Path, group: u32) -> io::Result<()> {
+    if fs::metadata(directory)?.permissions().mode() & 0o001 != 0 {
+        return Ok(());
+    }
+    chown(directory, None, Some(group))?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o710))
 }
 
 /// The first rules, checked.
@@ -144,13 +169,19 @@ async fn watch(
     if let Some(sources) = first {
         let pushing = Arc::clone(core);
         match tokio::task::spawn_blocking(move || pushing.push(&sources, false)).await? {
-            Ok(pushed) => say(format_args!("generation {} is in force: {} rules", pushed.generation, pushed.rules)),
+            Ok(pushed) => {
+                say(format_args!("generation {} is in force: {} rules", pushed.generation, pushed.rules));
+                pushed.unseen.iter().for_each(|unseen| say(format_args!("WARNING: not seen here: {unseen}")));
+            }
             Err(refused) => bail!("the first rules are refused:\n{}", refused.message),
         }
     }
-    let Socket { listener, path: _unlinked_at_the_end } = Socket::bind(&options.socket)?;
-    let admitted = Admitted::users([0, effective_user()]);
+    let Socket { listener, path: _unlinked_at_the_end } = Socket::bind(&options.socket, options.group)?;
+    let admitted = Admitted::users([0, effective_user()]).readers(options.group);
     let _server = tokio::spawn(server::serve(listener, Arc::clone(core), admitted));
+    let _metrics = serve_metrics(options, core).await?;
+    let _watchdog = tokio::spawn(manager::watchdog(Arc::clone(core)));
+    manager::ready();
     say(format_args!("ready, listening on {}", options.socket.display()));
     tokio::select! {
         result = ring.pump(core.journal()) => result?,
@@ -159,10 +190,24 @@ async fn watch(
         _ = terminate.recv() => say("SIGTERM: stopping"),
         _ = interrupt.recv() => say("SIGINT: stopping"),
     }
+    manager::stopping();
     Ok(ring.into_inner())
 }
 
-/// The control socket; the file goes with it.
+/// Serves the figures; the socket's file goes with what is returned.
+async fn serve_metrics(options: &Options, core: &Arc<Core<Sensor>>) -> anyhow::Result<Unlink> {
+    let text = metrics::of(Arc::clone(core));
+    let Socket { listener, path } = Socket::bind(&options.metrics, options.group)?;
+    tokio::spawn(metrics::server::serve(listener, Arc::clone(&text)));
+    if let Some(address) = options.metrics_listen {
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("the metrics cannot be served on {address}"))?;
+        tokio::spawn(metrics::server::serve(listener, text));
+    }
+    Ok(path)
+}
+
+/// A unix socket for root, and for a group; the file goes with it.
 struct Socket {
     listener: UnixListener,
     path: Unlink,
@@ -170,15 +215,17 @@ struct Socket {
 
 impl Socket {
     /// Listens at `path`. What a daemon that was killed left there is removed: the lock says that it is gone.
-    fn bind(path: &Path) -> anyhow::Result<Self> {
-        let context = || format!("the control socket {} cannot be made", path.display());
+    fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<Self> {
+        let context = || format!("the socket {} cannot be made", path.display());
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(context),
             _ => {}
         }
         let listener = UnixListener::bind(path).with_context(context)?;
         let path = Unlink(path.to_owned());
-        fs::set_permissions(&path.0, fs::Permissions::from_mode(0o600)).with_context(context)?;
+        let mode = if group.is_some() { 0o660 } else { 0o600 };
+        chown(&path.0, None, group).with_context(context)?;
+        fs::set_permissions(&path.0, fs::Permissions::from_mode(mode)).with_context(context)?;
         Ok(Self { listener, path })
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 
-use super::{core::OBSERVING, engine::Brakes};
+use super::{core::observing, engine::Brakes};
 use crate::kernel::probe::Mode;
 
 /// While this file exists nothing is blocked.
@@ -28,7 +28,7 @@ impl Switch {
 
     /// Whether verdicts are carried out.
     pub fn is_on(&self) -> bool {
-        self.asked && self.off.is_none() && self.mode == Mode::Lsm
+        self.asked && self.off.is_none() && self.mode.can_enforce()
     }
 
     /// The file that turns blocking off, where it is there.
@@ -41,9 +41,11 @@ impl Switch {
     /// # Errors
     /// When it cannot be: nothing changed.
     pub fn ask(&mut self, on: bool) -> Result<bool> {
-        ensure!(!on || self.mode == Mode::Lsm, "nothing can be enforced: {OBSERVING}");
+        if let Some(why) = observing(self.mode).filter(|_| on) {
+            bail!("nothing can be enforced: {why}");
+        }
         if let Some(file) = self.off.as_ref().filter(|_| on) {
-            anyhow::bail!("the file {} is there, and nothing is blocked while it is: remove it first", file.display());
+            bail!("the file {} is there, and nothing is blocked while it is: remove it first", file.display());
         }
         self.asked = on;
         self.apply()

@@ -16,34 +16,36 @@ use aya::{
 };
 use sensor_common::{
     brakes::{
-        BUDGETS, BUDGETS_MAX, Budget, DEMOTED, Demotion, HEARTBEAT, LIFELINE, LIFELINE_MAX, Reach, RuleKey, UNNAMED,
-        WINDOWS, WindowKey,
+        BUDGETS, BUDGETS_MAX, Budget, DEMOTED, Demotion, FileKey, HEARTBEAT, LIFELINE, LIFELINE_MAX, Reach, RuleKey,
+        UNNAMED, WINDOWS, WindowKey,
     },
-    maps::{ObjectKey, SETTINGS, Settings},
+    maps::{SETTINGS, Settings},
     verdict::Action,
 };
-use sensor_rules::RuleSet;
+use sensor_rules::{BlockBudget, RuleSet};
 
 use super::maps::{Value, take};
 
 /// See the [module](self).
 pub struct Brakes {
     patience: Duration,
+    reports: u32,
     maps: Mutex<Maps>,
 }
 
 struct Maps {
     settings: Array<MapData, Value<Settings>>,
     heartbeat: Array<MapData, u64>,
-    lifeline: HashMap<MapData, Value<ObjectKey>, u32>,
+    lifeline: HashMap<MapData, Value<FileKey>, u32>,
     budgets: HashMap<MapData, Value<RuleKey>, Value<Budget>>,
     windows: HashMap<MapData, Value<WindowKey>, u64>,
     demoted: HashMap<MapData, Value<RuleKey>, Value<Demotion>>,
 }
 
 impl Brakes {
-    /// The brakes of a loaded object. The daemon may be silent for `patience` (zero: for ever) before every verdict is "allow".
-    pub fn new(ebpf: &mut Ebpf, patience: Duration) -> Result<Self> {
+    /// The brakes of a loaded object. The daemon may be silent for `patience` (zero: for ever) before every verdict is "allow"; one rule
+    /// may report one process so often in a second.
+    pub fn new(ebpf: &mut Ebpf, patience: Duration, reports: u32) -> Result<Self> {
         let maps = Maps {
             settings: take(ebpf, SETTINGS)?,
             heartbeat: take(ebpf, HEARTBEAT)?,
@@ -52,13 +54,19 @@ impl Brakes {
             windows: take(ebpf, WINDOWS)?,
             demoted: take(ebpf, DEMOTED)?,
         };
-        Ok(Self { patience, maps: Mutex::new(maps) })
+        Ok(Self { patience, reports, maps: Mutex::new(maps) })
     }
 
     /// Lets verdicts be carried out, or only reported.
     pub fn set_enforce(&self, on: bool) -> Result<()> {
         let patience = u64::try_from(self.patience.as_nanos()).unwrap_or(u64::MAX);
-        let settings = Settings { enforce: u32::from(on), sensor: std::process::id(), patience };
+        let settings = Settings {
+            enforce: u32::from(on),
+            sensor: std::process::id(),
+            reports: self.reports,
+            padding: 0,
+            patience,
+        };
         self.lock().settings.set(0, Value(settings), 0).context("cannot write the settings")
     }
 
@@ -73,7 +81,7 @@ impl Brakes {
     }
 
     /// Makes these executables the lifeline.
-    pub fn set_lifeline(&self, listed: &BTreeMap<ObjectKey, Reach>) -> Result<()> {
+    pub fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> Result<()> {
         let max = LIFELINE_MAX as usize;
         ensure!(listed.len() <= max, "{} executables are on the lifeline, and there is room for {max}", listed.len());
         let lifeline = &mut self.lock().lifeline;
@@ -96,7 +104,7 @@ impl Brakes {
             wanted <= room,
             "{wanted} rules ask for more than an alert, and there is room for {room} more in the kernel"
         );
-        let default = sensor_rules::Budget::DEFAULT;
+        let default = BlockBudget::DEFAULT;
         let unnamed = (UNNAMED, Action::Kill, default);
         for (number, action, budget) in
             rules.braked().map(|(number, rule)| (number, rule.action, rule.budget)).chain([unnamed])

@@ -6,7 +6,7 @@ use aya::{
     maps::{Map, MapData, PerCpuArray},
 };
 use sensor_common::{
-    brakes::{Budget, Demotion, RuleKey, WindowKey},
+    brakes::{Budget, Demotion, FileKey, RuleKey, WindowKey},
     maps::{Counters, Generation, Mark, ObjectKey, Settings},
 };
 
@@ -27,6 +27,8 @@ unsafe impl Pod for Value<ObjectKey> {}
 unsafe impl Pod for Value<Mark> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<RuleKey> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<FileKey> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<WindowKey> {}
 // SAFETY: as above.

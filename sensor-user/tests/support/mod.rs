@@ -11,7 +11,7 @@ use std::{
 };
 
 use sensor_common::{
-    brakes::{Budget, Demotion, Reach, RuleKey},
+    brakes::{Budget, Demotion, FileKey, Reach, RuleKey},
     event::{Event, Hook},
     maps::{Counters, Loss, Mark, ObjectKey},
     record::Record,
@@ -21,7 +21,8 @@ use sensor_rules::{RuleSet, Source};
 use sensor_user::{
     control::{
         Client,
-        server::{self, Admitted, Service},
+        admission::Admitted,
+        server::{self, Service},
     },
     daemon::{
         core::{Core, Permits},
@@ -47,7 +48,7 @@ pub struct Fake {
 pub struct FakeBrakes {
     pub enforce: Mutex<bool>,
     pub demoted: Mutex<BTreeSet<RuleKey>>,
-    pub lifeline: Mutex<BTreeMap<ObjectKey, Reach>>,
+    pub lifeline: Mutex<BTreeMap<FileKey, Reach>>,
 }
 
 impl Brakes for FakeBrakes {
@@ -64,7 +65,7 @@ impl Brakes for FakeBrakes {
         Ok(())
     }
 
-    fn set_lifeline(&self, listed: &BTreeMap<ObjectKey, Reach>) -> anyhow::Result<()> {
+    fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()> {
         self.lifeline.lock().unwrap().clone_from(listed);
         Ok(())
     }
@@ -139,7 +140,7 @@ impl Engine for Fake {
 
     fn release(&mut self, inode: Option<u64>) -> anyhow::Result<usize> {
         let before = self.marks.len();
-        self.marks.retain(|(key, _)| inode.is_some_and(|inode| key.inode != inode));
+        self.marks.retain(|(_, mark)| inode.is_some_and(|inode| mark.inode != inode));
         Ok(before - self.marks.len())
     }
 
@@ -173,6 +174,7 @@ pub fn verifier_refusal() -> Refusal {
         instruction: Some(17),
         origin: None,
         log: "17: (79) r1 = *(u64 *)(r8 +1328)\ninvalid access to map value, value_size=1328 off=1328 size=8".into(),
+        gave_up: false,
     }))
 }
 
