@@ -23,6 +23,7 @@ mod fold;
 mod int;
 mod interpret;
 mod plan;
+mod restrain;
 mod rule;
 mod scalar;
 mod source;

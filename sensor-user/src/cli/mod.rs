@@ -8,9 +8,11 @@ mod enforce;
 mod events;
 mod explain;
 mod fields;
+mod history;
 mod policy;
 mod push;
 mod quarantine;
+mod recover;
 mod rollback;
 mod status;
 mod test;
@@ -25,6 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     control::{self, Client, client},
+    daemon::trial,
     log::say,
 };
 
@@ -55,6 +58,10 @@ enum Command {
     Explain(explain::Explain),
     Push(push::Push),
     Status(status::Status),
+    History(history::History),
+    Recover(recover::Recover),
+    #[command(name = trial::COMMAND, hide = true)]
+    SelfTest,
     Events(events::Events),
     Rollback(rollback::Rollback),
     Enforce(enforce::Enforce),
@@ -114,6 +121,13 @@ impl Command {
             Self::Explain(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
+            Self::History(command) => command.run(out),
+            Self::Recover(command) => command.run(out),
+            Self::SelfTest => {
+                let (said, well) = trial::child();
+                writeln!(out, "{said}")?;
+                Ok(if well { Done::Well } else { Done::Badly })
+            }
             Self::Events(command) => command.run(out),
             Self::Rollback(command) => command.run(out),
             Self::Enforce(command) => command.run(out),

@@ -5,17 +5,22 @@
 //! | [`engine`] | what is needed of the kernel side |
 //! | [`core`] | generations and questions, without the loop |
 //! | [`journal`] | events: history, followers, [`sink`]s |
+//! | [`keeper`], `generations` | generations on disk, and their life |
+//! | [`trial`] | a bundle's own tests, in a child |
 //! | [`ring`] | from the ring buffer to the journal |
 //! | [`manager`] | what systemd is told |
 //! | [`lock`] | one daemon at a time |
 
 pub mod core;
 pub mod engine;
+mod generations;
 pub mod journal;
+pub mod keeper;
 pub mod lock;
 pub mod manager;
 pub mod ring;
 pub mod sink;
+pub mod trial;
 
 use std::{
     fs, io,
@@ -32,11 +37,14 @@ use sensor_rules::Source;
 use tokio::{
     net::{TcpListener, UnixListener},
     signal::unix::{SignalKind, signal},
+    time::MissedTickBehavior,
 };
 
 use self::{
     core::{Core, Permits},
+    engine::Engine,
     journal::Journal,
+    keeper::{Keeper, Settings},
     lock::Lock,
     ring::Ring,
     sink::Sink,
@@ -62,6 +70,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Directory of the first rules; without it nothing is judged until the first push.
     pub rules: Option<PathBuf>,
+    /// Where generations are kept, if they are.
+    pub content: Option<Settings>,
     /// Where to listen.
     pub socket: PathBuf,
     /// The group whose members may read status and metrics.
@@ -108,7 +118,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut sensor = Sensor::start(&kernel::Options { enforce, ..options.kernel.clone() })
         .context("the sensor could not be loaded; `creance doctor` shows what this kernel offers")?;
     let ring_buffer = sensor.take_events()?;
-    let core = Arc::new(Core::new(sensor, Journal::new(sinks), mode, options.permits));
+    let core = Core::new(sensor, Journal::new(sinks), mode, options.permits);
+    let core = Arc::new(match &options.content {
+        Some(settings) => core.keeping(Keeper::open(settings.clone())?),
+        None => core,
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let result = runtime.block_on(watch(options, ring_buffer, &core, first));
     // Ends all conversations, so that the core is ours again.
@@ -119,6 +133,21 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     ring::drain(&mut ring_buffer, &journal);
     journal.close();
     Ok(())
+}
+
+/// How often the generations are looked after.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Looks after the generations.
+async fn tend<E: Engine>(core: Arc<Core<E>>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let core = Arc::clone(&core);
+        // One that panicked has said so; the next may do better.
+        let _ = tokio::task::spawn_blocking(move || core.tick()).await;
+    }
 }
 
 /// Lets a group through a directory that only root could enter; one that others may enter is left alone.
@@ -155,6 +184,10 @@ async fn watch(
             Ok(pushed) => say(format_args!("generation {} is in force: {} rules", pushed.generation, pushed.rules)),
             Err(refused) => bail!("the first rules are refused:\n{}", refused.message),
         }
+    }
+    if options.content.is_some() {
+        core.start_content();
+        tokio::spawn(tend(Arc::clone(core)));
     }
     let Socket { listener, path: _unlinked_at_the_end } = Socket::bind(&options.socket, options.group)?;
     let admitted = Admitted::users([0, effective_user()]).readers(options.group);
