@@ -29,6 +29,7 @@ mod session;
 mod alerts;
 mod block;
 mod conformance;
+mod content;
 mod daemon;
 mod hooks;
 mod input;

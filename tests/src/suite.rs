@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Result, anyhow};
 
 use crate::{
-    alerts, block, conformance, daemon, hooks, input, losses, machine, preemption, protocol::Message, quarantine,
-    refusal, report, swap, without_bpf,
+    alerts, block, conformance, content, daemon, hooks, input, losses, machine, preemption, protocol::Message,
+    quarantine, refusal, report, swap, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -66,6 +66,7 @@ pub const TESTS: &[&[Test]] = &[
     swap::TESTS,
     losses::TESTS,
     // With daemons of their own.
+    content::TESTS,
     daemon::TESTS,
     preemption::TESTS,
     without_bpf::TESTS,

@@ -41,7 +41,10 @@ impl Push {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let pushed = match self.bundle()? {
             Some(bundle) => self.daemon.open()?.push_bundle(&bundle, self.policy_aside),
-            None => self.daemon.open()?.push(sources::read(&self.paths)?, self.skip_checks),
+            None => {
+                let sources = sources::read(&self.paths)?;
+                self.daemon.open()?.push(sources, self.skip_checks)
+            }
         };
         match pushed {
             Ok(pushed) => {
