@@ -51,11 +51,11 @@ enum Command {
     Daemon(daemon::Daemon),
     Check(check::Check),
     Test(test::Test),
+    Explain(explain::Explain),
     #[command(subcommand)]
     Bundle(bundle::Bundle),
     #[command(subcommand)]
     Policy(policy::Policy),
-    Explain(explain::Explain),
     Push(push::Push),
     Status(status::Status),
     History(history::History),
@@ -116,9 +116,9 @@ impl Command {
             Self::Daemon(command) => command.run(),
             Self::Check(command) => command.run(out),
             Self::Test(command) => command.run(out),
+            Self::Explain(command) => command.run(out),
             Self::Bundle(command) => command.run(out),
             Self::Policy(command) => command.run(out),
-            Self::Explain(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::History(command) => command.run(out),

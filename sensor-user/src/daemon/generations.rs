@@ -150,8 +150,8 @@ impl<E: Engine> Core<E> {
             keeper.still_runs();
             return Err(Cause::Said(Refuser::Daemon, message));
         }
-        let count = rules.rules().len();
-        let activation = match self.load(state, id.number, rules) {
+        let rules = Arc::new(rules);
+        let activation = match self.load(state, id.number, &rules) {
             Ok(activation) => activation,
             Err(refusal) => {
                 log.reject(checked, &refusal.to_string());
@@ -177,15 +177,14 @@ impl<E: Engine> Core<E> {
             }
         }
         state.changes.pushed += 1;
-        Ok(Pushed::new(&activation, count))
+        Ok(Pushed::new(&activation, &rules, self.mode))
     }
 
     /// Rules into the kernel.
-    fn load(&self, state: &mut State<E>, number: u64, rules: RuleSet) -> Result<Activation, Refusal> {
-        let rules = Arc::new(rules);
+    fn load(&self, state: &mut State<E>, number: u64, rules: &Arc<RuleSet>) -> Result<Activation, Refusal> {
         // First the names, then the switch: the first event of a generation may come at once.
-        self.journal().remember(number, Arc::clone(&rules));
-        state.engine.activate(number, &rules)
+        self.journal().remember(number, Arc::clone(rules));
+        state.engine.activate(number, rules)
     }
 
     /// Starts with the best that comes into force: last good, the good one before, baseline, nothing.
@@ -225,7 +224,7 @@ impl<E: Engine> Core<E> {
         }
         let count = rules.as_ref().map_or(0, |(_, rules)| rules.rules().len());
         if let Some((number, rules)) = rules
-            && let Err(refusal) = self.load(state, number, rules)
+            && let Err(refusal) = self.load(state, number, &Arc::new(rules))
         {
             if let Some(keeper) = &mut state.keeper {
                 keeper.still_runs();
