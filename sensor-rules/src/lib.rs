@@ -26,6 +26,7 @@ mod int;
 mod interpret;
 mod pattern;
 mod plan;
+mod restrain;
 mod rule;
 mod scalar;
 mod source;

@@ -60,6 +60,9 @@ pub struct Status {
     pub reports: Reports,
     /// What became of pushes and rollbacks.
     pub changes: Changes,
+    /// The generations that are kept, where any are.
+    #[serde(default)]
+    pub content: Option<Content>,
     /// The last push or rollback that was refused.
     pub last_refusal: Option<LastRefusal>,
 }
@@ -133,6 +136,25 @@ pub struct Changes {
     pub refused: u64,
 }
 
+/// The generations that the daemon keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Where the generation in force stands, in words.
+    pub stage: String,
+    /// The last good ones, newest first.
+    pub good: Vec<u64>,
+    /// The one on probation.
+    pub trial: Option<u64>,
+    /// Those that this host takes no more, and why.
+    pub denied: Vec<(u64, String)>,
+    /// The switch that holds content back.
+    pub switch: Option<String>,
+    /// Rules that alert only, because the owner does not permit what they ask for.
+    pub restrained: Vec<String>,
+    /// What is wrong with the policy or the store.
+    pub trouble: Vec<String>,
+}
+
 /// A push or rollback that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRefusal {
@@ -181,6 +203,9 @@ impl fmt::Display for Status {
             writeln!(out, "WARNING: {warning}")?;
         }
         self.fmt_generation(out)?;
+        if let Some(content) = &self.content {
+            content.fmt_lines(out)?;
+        }
         self.fmt_hooks(out)?;
         self.fmt_events(out)?;
         self.fmt_losses(out)?;
@@ -212,6 +237,38 @@ impl fmt::Display for Brakes {
             )?;
         }
         Ok(())
+    }
+}
+
+impl Content {
+    fn fmt_lines(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stage, good, trial, denied, switch, restrained, trouble } = self;
+        let numbers = |numbers: &[u64]| numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        writeln!(out, "{:<12} {stage}", "content")?;
+        writeln!(
+            out,
+            "{:<12} {}",
+            "kept",
+            if good.is_empty() { "no good generation yet".into() } else { numbers(good) }
+        )?;
+        if let Some(trial) = trial {
+            writeln!(out, "{:<12} {trial}", "on probation")?;
+        }
+        for (number, reason) in denied {
+            writeln!(out, "{:<12} {number}: {reason}", "denied here")?;
+        }
+        if let Some(switch) = switch {
+            writeln!(out, "WARNING: content is held back by a switch: {switch}")?;
+        }
+        if !restrained.is_empty() {
+            writeln!(
+                out,
+                "{:<12} the owner's policy lets these rules only alert: {}",
+                "restrained",
+                restrained.join(", ")
+            )?;
+        }
+        trouble.iter().try_for_each(|trouble| writeln!(out, "WARNING: {trouble}"))
     }
 }
 

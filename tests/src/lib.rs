@@ -33,6 +33,7 @@ mod alerts;
 mod block;
 mod brakes;
 mod conformance;
+mod content;
 mod daemon;
 mod flood;
 mod hooks;

@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, brakes, conformance, daemon, flood, hooks, input, losses, machine, planner, preemption,
+    alerts, block, brakes, conformance, content, daemon, flood, hooks, input, losses, machine, planner, preemption,
     protocol::Message, quarantine, refusal, report, swap, tracepoints, without_bpf,
 };
 
@@ -89,6 +89,7 @@ pub const TESTS: &[&[Test]] = &[
     planner::TESTS,
     losses::TESTS,
     // With daemons of their own.
+    content::TESTS,
     flood::TESTS,
     daemon::TESTS,
     preemption::TESTS,

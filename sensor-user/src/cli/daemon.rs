@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Done;
 use crate::{
-    control,
+    content, control,
     daemon::{self, core::Permits, switch::OFF_FILE},
     kernel::{
         self,
@@ -21,6 +21,18 @@ pub struct Daemon {
     /// Directory of the first rules; without it nothing is judged until the first push
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
+    /// Keep generations in this directory, take signed bundles, and start with the last good generation
+    #[arg(long, value_name = "DIR", conflicts_with = "rules")]
+    state: Option<PathBuf>,
+    /// Directory with what belongs to content: content.toml, keys/, approvals/, safe-mode
+    #[arg(long, value_name = "DIR", default_value = content::CONFIGURATION)]
+    config: PathBuf,
+    /// So long in force, a generation has settled, seconds
+    #[arg(long, value_name = "SECONDS", default_value = "600")]
+    settle: u64,
+    /// So long after its start the host counts as up, and the generation on probation is tried again, seconds
+    #[arg(long, value_name = "SECONDS", default_value = "120")]
+    up: u64,
     /// Carry verdicts to block and kill out; without it they are only reported
     #[arg(long)]
     enforce: bool,
@@ -69,6 +81,10 @@ pub struct Daemon {
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<Done> {
         daemon::run(&daemon::Options {
+            content: self
+                .state
+                .map(|state| content::settings(state, &self.config, self.settle, self.up))
+                .transpose()?,
             rules: self.rules,
             group: self.group,
             metrics: self.metrics.unwrap_or_else(|| self.socket.with_file_name("metrics.sock")),

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64ct::{Base64, Encoding};
+use sensor_content::life::Entry;
 use sensor_rules::Source;
 
 use super::protocol::{Pushed, Quarantined, REQUEST_MAX, Refused, Reply, Request};
@@ -99,6 +101,28 @@ impl Client {
         let sources = sources.into_iter().map(Into::into).collect();
         match self.ask(&Request::Push { sources, skip_checks })? {
             Reply::Pushed(pushed) => Ok(pushed),
+            other => Err(unwanted(other)),
+        }
+    }
+
+    /// Puts a bundle in force, on probation.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is not accepted; what ran still runs.
+    pub fn push_bundle(&mut self, bundle: &[u8], policy_aside: bool) -> Result<Pushed, Error> {
+        match self.ask(&Request::PushBundle { bundle: Base64::encode_string(bundle), policy_aside })? {
+            Reply::Pushed(pushed) => Ok(pushed),
+            other => Err(unwanted(other)),
+        }
+    }
+
+    /// What became of generations, oldest first.
+    ///
+    /// # Errors
+    /// When the daemon keeps none.
+    pub fn history(&mut self) -> Result<Vec<Entry>, Error> {
+        match self.ask(&Request::History)? {
+            Reply::History(entries) => Ok(entries),
             other => Err(unwanted(other)),
         }
     }

@@ -5,11 +5,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use sensor_common::maps::Container;
+use sensor_content::store::{Rung, Store};
 use sensor_rules::{Options, RuleSet, Source};
 
-use super::{engine::Engine, guard::Guard, journal::Journal, switch::Switch};
+use super::{engine::Engine, guard::Guard, journal::Journal, keeper::Keeper, switch::Switch};
 use crate::{
     control::{
         protocol::{Pushed, Quarantined, Refused, Refuser, Reply, Request},
@@ -23,7 +25,7 @@ use crate::{
 /// See the [module](self).
 pub struct Core<E> {
     journal: Journal,
-    mode: Mode,
+    pub(super) mode: Mode,
     permits: Permits,
     started: Timestamp,
     kernel: String,
@@ -50,11 +52,13 @@ impl Permits {
     }
 }
 
-struct State<E> {
-    engine: E,
-    /// The number that the next generation gets if it is accepted.
+pub(super) struct State<E> {
+    pub(super) engine: E,
+    /// The number that the next generation gets that is pushed without one.
     next: u64,
-    changes: Changes,
+    pub(super) changes: Changes,
+    /// Where the daemon keeps generations, if it does.
+    pub(super) keeper: Option<Keeper>,
     last_refusal: Option<LastRefusal>,
 }
 
@@ -65,8 +69,18 @@ impl<E: Engine> Core<E> {
         let next = engine.active().map_or(1, |active| active + 1);
         let brakes = engine.brakes();
         let switch = Mutex::new(Switch::new(Arc::clone(&brakes), mode));
-        let state = Mutex::new(State { engine, next, changes: Changes::default(), last_refusal: None });
+        let state = Mutex::new(State { engine, next, changes: Changes::default(), keeper: None, last_refusal: None });
         Self { journal, mode, permits, started: Timestamp::now(), kernel, guard: Guard::new(brakes), switch, state }
+    }
+
+    /// The same, with a place where generations are kept. Those that are pushed without a number get one that no release has.
+    #[must_use]
+    pub fn keeping(self, keeper: Keeper) -> Self {
+        let mut state = self.lock();
+        state.keeper = Some(keeper);
+        state.next = UNNUMBERED;
+        drop(state);
+        self
     }
 
     /// Checks `sources`, compiles them, and puts them in force as the next generation; or changes nothing.
@@ -76,7 +90,15 @@ impl<E: Engine> Core<E> {
     pub fn push(&self, sources: &[Source], skip_checks: bool) -> Result<Pushed, Box<Refused>> {
         let checked = self.check(sources, skip_checks);
         let mut state = self.lock();
-        let result = checked.and_then(|rules| self.activate(&mut state, &rules));
+        let result = checked.and_then(|rules| {
+            if state.keeper.as_ref().is_some_and(|keeper| !keeper.policy().allows_unsigned()) {
+                return Err(Cause::Said(Refuser::Policy, UNSIGNED.to_owned()));
+            }
+            let pushed = self.activate(&mut state, &rules)?;
+            // Nothing of it is left after a restart, so that nobody is charged with it.
+            state.keeper.iter_mut().for_each(|keeper| keeper.runs(Rung::Nothing));
+            Ok(pushed)
+        });
         state.note(result)
     }
 
@@ -111,6 +133,10 @@ impl<E: Engine> Core<E> {
     /// When there is none.
     pub fn rollback(&self) -> Result<u64, Box<Refused>> {
         let mut state = self.lock();
+        if let Some(left) = self.leave(&mut state) {
+            state.changes.rolled_back += u64::from(left.is_ok());
+            return state.note(left);
+        }
         let result = state.engine.rollback().map_err(Cause::from);
         if let Ok(generation) = result {
             state.changes.rolled_back += 1;
@@ -206,6 +232,7 @@ impl<E: Engine> Core<E> {
             preempted: counters.preempted,
             reports: self.journal.tally().into(),
             changes: state.changes,
+            content: state.keeper.as_ref().map(Keeper::status),
             last_refusal: state.last_refusal.clone(),
         })
     }
@@ -217,6 +244,9 @@ impl<E: Engine> Core<E> {
 
     /// Detaches everything and leaves no trace in the kernel; what is left are the events.
     pub fn stop(self) -> Journal {
+        if let Some(keeper) = &mut self.lock().keeper {
+            keeper.said(Store::stopped);
+        }
         self.journal
     }
 
@@ -224,7 +254,7 @@ impl<E: Engine> Core<E> {
         self.switch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<E>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<E>> {
         // A panic in the middle of a push leaves the engine with what ran: it switches last.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -243,10 +273,17 @@ pub(super) fn observing(mode: Mode) -> Option<String> {
 const OBSERVING: &str = "this kernel has no active BPF LSM: Creance observes every event and reports matches, and cannot block or kill. \
      Boot with `bpf` added to the list in the kernel parameter lsm= (`creance doctor` shows the list).";
 
+/// Generations that are pushed without a number count from here: no release comes so far.
+const UNNUMBERED: u64 = 1 << 40;
+
+/// What to say of rules that nobody has signed.
+const UNSIGNED: &str = "these rules are not signed, and the owner's policy takes signed bundles only: push a bundle, or set `unsigned = true`";
+
 /// Why nothing changed.
-enum Cause {
+pub(super) enum Cause {
     Refusal(Refusal),
     Daemon(&'static str),
+    Said(Refuser, String),
 }
 
 impl From<Refusal> for Cause {
@@ -257,7 +294,7 @@ impl From<Refusal> for Cause {
 
 impl<E: Engine> State<E> {
     /// Writes a refusal down, and says it in the words of the protocol.
-    fn note<T>(&mut self, result: Result<T, Cause>) -> Result<T, Box<Refused>> {
+    pub(super) fn note<T>(&mut self, result: Result<T, Cause>) -> Result<T, Box<Refused>> {
         result.map_err(|cause| {
             let refused = refused(cause, self.engine.active());
             let reason = refused.message.lines().next().unwrap_or_default().to_owned();
@@ -274,6 +311,7 @@ fn refused(cause: Cause, active: Option<u64>) -> Refused {
         Cause::Daemon(message) => {
             return Refused { by: Refuser::Daemon, message: message.into(), diagnostics: None, verifier: None, active };
         }
+        Cause::Said(by, message) => return Refused { by, message, diagnostics: None, verifier: None, active },
     };
     let message = refusal.to_string();
     let (by, diagnostics, verifier) = match refusal {
@@ -292,6 +330,11 @@ impl<E: Engine> Service for Core<E> {
                 let sources: Vec<Source> = sources.into_iter().map(Into::into).collect();
                 self.push(&sources, skip_checks).map_or_else(Reply::Refused, Reply::Pushed)
             }
+            Request::PushBundle { bundle, policy_aside } => match Base64::decode_vec(&bundle) {
+                Ok(bytes) => self.push_bundle(bytes, policy_aside).map_or_else(Reply::Refused, Reply::Pushed),
+                Err(error) => Reply::Error { message: format!("the bundle is not in base64: {error}") },
+            },
+            Request::History => self.history().map_or_else(failed, Reply::History),
             Request::Rollback => {
                 self.rollback().map_or_else(Reply::Refused, |generation| Reply::RolledBack { generation })
             }

@@ -5,6 +5,8 @@
 //! | [`engine`] | what is needed of the kernel side |
 //! | [`core`] | generations and questions, without the loop |
 //! | [`journal`] | events: history, followers, [`sink`]s |
+//! | [`keeper`], `generations` | generations on disk, and their life |
+//! | [`trial`] | a bundle's own tests, in a child |
 //! | [`ring`] | from the ring buffer to the journal |
 //! | [`guard`], [`pulse`], [`switch`], [`lifeline`], [`off_file`] | the brakes: what is reported, done again and again, asked for, kept alive, watched |
 //! | [`manager`] | what systemd is told |
@@ -12,8 +14,10 @@
 
 pub mod core;
 pub mod engine;
+mod generations;
 pub mod guard;
 pub mod journal;
+pub mod keeper;
 pub mod lifeline;
 pub mod lock;
 pub mod manager;
@@ -22,6 +26,7 @@ mod pulse;
 pub mod ring;
 pub mod sink;
 pub mod switch;
+pub mod trial;
 
 use std::{
     fs, io,
@@ -38,11 +43,14 @@ use sensor_rules::Source;
 use tokio::{
     net::{TcpListener, UnixListener},
     signal::unix::{SignalKind, signal},
+    time::MissedTickBehavior,
 };
 
 use self::{
     core::{Core, Permits},
+    engine::Engine,
     journal::Journal,
+    keeper::{Keeper, Settings},
     lifeline::Lifeline,
     lock::Lock,
     ring::Ring,
@@ -66,6 +74,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Directory of the first rules; without it nothing is judged until the first push.
     pub rules: Option<PathBuf>,
+    /// Where generations are kept, if they are.
+    pub content: Option<Settings>,
     /// Where to listen.
     pub socket: PathBuf,
     /// The group whose members may read status and metrics.
@@ -117,7 +127,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut sensor = Sensor::start(&options.kernel)
         .context("the sensor could not be loaded; `creance doctor` shows what this kernel offers")?;
     let ring_buffer = sensor.take_events()?;
-    let core = Arc::new(Core::new(sensor, Journal::new(sinks), mode, options.permits));
+    let core = Core::new(sensor, Journal::new(sinks), mode, options.permits);
+    let core = Arc::new(match &options.content {
+        Some(settings) => core.keeping(Keeper::open(settings.clone())?),
+        None => core,
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let result = runtime.block_on(watch(options, ring_buffer, &core, first, lifeline));
     // Ends all conversations, so that the core is ours again.
@@ -128,6 +142,21 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     ring::drain(&mut ring_buffer, &journal);
     journal.close();
     Ok(())
+}
+
+/// How often the generations are looked after.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Looks after the generations.
+async fn tend<E: Engine>(core: Arc<Core<E>>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let core = Arc::clone(&core);
+        // One that panicked has said so; the next may do better.
+        let _ = tokio::task::spawn_blocking(move || core.tick()).await;
+    }
 }
 
 /// Lets a group through a directory that only root could enter; one that others may enter is left alone.
@@ -175,6 +204,11 @@ async fn watch(
             }
             Err(refused) => bail!("the first rules are refused:\n{}", refused.message),
         }
+    }
+    if options.content.is_some() {
+        let starting = Arc::clone(core);
+        tokio::task::spawn_blocking(move || starting.start_content()).await?;
+        tokio::spawn(tend(Arc::clone(core)));
     }
     let Socket { listener, path: _unlinked_at_the_end } = Socket::bind(&options.socket, options.group)?;
     let admitted = Admitted::users([0, effective_user()]).readers(options.group);

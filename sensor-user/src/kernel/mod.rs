@@ -147,7 +147,10 @@ impl Sensor {
         let idle = 1 - self.bank;
         let previous = self.active();
         // From here on the idle bank is no longer the generation that it was.
-        if let Some(old) = self.banks[idle].take() {
+        // (One that was put in force twice is in both.)
+        if let Some(old) = self.banks[idle].take()
+            && previous != Some(old.facts.id)
+        {
             self.brakes.forget(old.facts.id)?;
         }
         self.brakes.allow(generation, rules)?;

@@ -28,6 +28,7 @@ use sensor_user::{
         core::{Core, Permits},
         engine::{Brakes, Engine},
         journal::Journal,
+        keeper,
     },
     event::Clock,
     kernel::{Activation, HookState, LoadedProgram, Refusal, VerifierRefusal, probe::Mode},
@@ -41,6 +42,8 @@ pub struct Fake {
     pub brakes: Arc<FakeBrakes>,
     pub marks: Vec<(ObjectKey, Mark)>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
+    /// The next activation ends in a panic, as if the daemon died.
+    pub die_next: Arc<Mutex<bool>>,
 }
 
 /// Brakes that do nothing but remember.
@@ -90,6 +93,7 @@ impl Brakes for FakeBrakes {
 
 impl Engine for Fake {
     fn activate(&mut self, generation: u64, rules: &RuleSet) -> Result<Activation, Refusal> {
+        assert!(!std::mem::take(&mut *self.die_next.lock().unwrap()), "dies, as it was told");
         if let Some(refusal) = self.refuse_next.lock().unwrap().take() {
             return Err(refusal);
         }
@@ -217,6 +221,7 @@ pub struct Daemon {
     pub core: Arc<Core<Fake>>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
     pub brakes: Arc<FakeBrakes>,
+    pub die_next: Arc<Mutex<bool>>,
     pub socket: PathBuf,
     stop: Option<(tokio::sync::oneshot::Sender<()>, thread::JoinHandle<()>)>,
     _directory: tempfile::TempDir,
@@ -228,12 +233,30 @@ impl Daemon {
     }
 
     pub fn with(mode: Mode, permits: Permits, admitted: Admitted) -> Self {
+        Self::serving(mode, permits, admitted, |core| core)
+    }
+
+    /// One that keeps generations.
+    pub fn keeping(settings: &keeper::Settings) -> Self {
+        let keeper = keeper::Keeper::open(settings.clone()).unwrap();
+        let daemon =
+            Self::serving(Mode::Lsm, Permits::default(), Admitted::users([user()]), |core| core.keeping(keeper));
+        daemon.core.start_content();
+        daemon
+    }
+
+    fn serving(
+        mode: Mode,
+        permits: Permits,
+        admitted: Admitted,
+        change: impl FnOnce(Core<Fake>) -> Core<Fake>,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("control.sock");
         let engine = Fake::default();
-        let refuse_next = Arc::clone(&engine.refuse_next);
+        let (refuse_next, die_next) = (Arc::clone(&engine.refuse_next), Arc::clone(&engine.die_next));
         let brakes = Arc::clone(&engine.brakes);
-        let core = Arc::new(Core::new(engine, Journal::default(), mode, permits));
+        let core = Arc::new(change(Core::new(engine, Journal::default(), mode, permits)));
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         listener.set_nonblocking(true).unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -246,7 +269,7 @@ impl Daemon {
                 let _ = stopped.await;
             });
         });
-        Self { core, refuse_next, brakes, socket, stop: Some((stop, thread)), _directory: directory }
+        Self { core, refuse_next, die_next, brakes, socket, stop: Some((stop, thread)), _directory: directory }
     }
 
     pub fn client(&self) -> Client {
@@ -259,12 +282,26 @@ impl Daemon {
     }
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
+impl Daemon {
+    /// Ends it as SIGTERM does; dropping it is a crash.
+    pub fn stop(mut self) {
+        self.end();
+        let core = Arc::clone(&self.core);
+        drop(self);
+        Arc::into_inner(core).expect("nobody else has it").stop();
+    }
+
+    fn end(&mut self) {
         if let Some((stop, thread)) = self.stop.take() {
             drop(stop);
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
