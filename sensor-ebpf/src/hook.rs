@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use sensor_common::event::Event;
 
-use crate::stage::{self, Answer, Subject};
+use crate::stage::{self, Subject};
 
 /// The arguments of the hook, in both ways of being attached.
 pub trait Context: EbpfContext {
@@ -44,15 +44,9 @@ pub fn start<C: Context, S: Subject>(ctx: &C, stages: &ProgramArray, seen: Seen<
     0
 }
 
-/// Ends it. No closure: the compiler may make that a function of its own, and from a tail call inside one anything can come
-/// back, which newer verifiers (6.18) refuse as the answer of an LSM program.
-#[inline(always)]
-pub fn finish<C: Context, S: Subject>(ctx: &C, stages: &ProgramArray, answer: Answer, seen: Seen<S>) -> i32 {
-    let Some((_, subject)) = seen else { return 0 };
-    stage::finish(ctx, stages, answer, &subject)
-}
-
-/// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`.
+/// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`. That is no closure: the compiler may make one a
+/// function of its own, and from a tail call inside a function anything can come back, which newer verifiers (6.18) refuse
+/// as the answer of an LSM program.
 macro_rules! program {
     ($symbol:ident, $name:expr, $section:expr, $context:ident, |$ctx:ident| $answer:expr) => {
         #[unsafe(export_name = $name)]
@@ -87,17 +81,17 @@ macro_rules! lsm_hook {
             use sensor_common::maps::STAGES as STAGE_COUNT;
             #[allow(unused_imports, reason = "what the hook sees is named as in the file around it")]
             use super::*;
-            use $crate::{hook::{self, program, stages}, stage::Answer};
+            use $crate::{hook::{self, program, stages}, stage::{self, Answer}};
 
             stages!($name);
             program!(start, stringify!($name), concat!("lsm/", stringify!($name)), LsmContext,
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("lsm/", stringify!($name)), LsmContext,
-                |ctx| hook::finish(ctx, &STAGES, Answer::Counts, $seen(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Counts, || $seen(ctx)));
             program!(observe, concat!("observe_", stringify!($name)), "fentry/observe", FEntryContext,
                 |ctx| hook::start(ctx, &STAGES, $observed(ctx)));
             program!(finish_observe, concat!("finish_observe_", stringify!($name)), "fentry/observe", FEntryContext,
-                |ctx| hook::finish(ctx, &STAGES, Answer::Observes, $observed(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Observes, || $observed(ctx)));
         }
     };
 }
@@ -111,13 +105,13 @@ macro_rules! fentry_hook {
             use sensor_common::maps::STAGES as STAGE_COUNT;
             #[allow(unused_imports, reason = "what the hook sees is named as in the file around it")]
             use super::*;
-            use $crate::{hook::{self, program, stages}, stage::Answer};
+            use $crate::{hook::{self, program, stages}, stage::{self, Answer}};
 
             stages!($name);
             program!(start, stringify!($name), concat!("fentry/", stringify!($name)), FEntryContext,
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("fentry/", stringify!($name)), FEntryContext,
-                |ctx| hook::finish(ctx, &STAGES, Answer::Observes, $seen(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Observes, || $seen(ctx)));
         }
     };
 }

@@ -87,6 +87,14 @@ pub fn fields_markdown() -> String {
     for field in FIELDS {
         let _ = writeln!(text, "| `{}` | {} | {} | {} |", field.name, kind(field), carriers(field), field.doc);
     }
+    text += CONSTANTS_HEAD;
+    for field in FIELDS {
+        let Some(constants) = field.constants else { continue };
+        let kind = if constants.bits { "bits" } else { "one of" };
+        let hex = |value: i64| if constants.bits { format!("{value:#x}") } else { value.to_string() };
+        let values: Vec<_> = constants.values.iter().map(|(name, value)| format!("`{name}` {}", hex(*value))).collect();
+        let _ = writeln!(text, "| `{}` | {kind} | {} |", field.name, values.join(", "));
+    }
     text += "\n## Events and their hooks\n\n| Event | Hook | Rules can ask for | Meaning |\n|---|---|---|---|\n";
     for event in Event::ALL {
         let _ = writeln!(
@@ -170,6 +178,15 @@ const FIELDS_HEAD: &str = "<!-- Made from the source by `creance fields --markdo
 What the condition of a rule can name. A rule can name a field only if every event of the rule carries it. A string is bytes: what
 was kept of a path, name or payload, compared byte by byte.
 
+";
+
+const CONSTANTS_HEAD: &str = "
+## Names for values
+
+Stand where a literal does, with the field that they are values of. Of bits one asks with `has`.
+
+| Field | | Constants |
+|---|---|---|
 ";
 
 #[cfg(test)]

@@ -3,13 +3,15 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`btf`], [`offsets`] | the running kernel's types, and what hooks need to know of them |
+//! | [`attach`] | programs on the kernel's functions: loaded, attached, detached, attached again |
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
-//! | [`bank`], [`refusal`] | a generation that the verifier accepted, or why it did not |
+//! | [`bank`], [`refusal`], [`verifier_log`] | a generation that the verifier accepted, or why it did not |
 //! | [`grace`] | waiting for programs that are still running |
 //! | [`quarantine`] | what nobody may read |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
 
+mod attach;
 mod bank;
 pub mod btf;
 mod grace;
@@ -20,6 +22,7 @@ pub mod probe;
 mod quarantine;
 mod refusal;
 pub mod test_run;
+mod verifier_log;
 
 use std::{
     fs,

@@ -1,16 +1,16 @@
 //! Pipes, FIFOs and unix sockets that nobody may read: what is marked, and the programs that keep readers away.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use aya::{
     Ebpf,
     maps::{HashMap, MapData, MapError},
-    programs::{Program, fentry::FEntryLinkId, fexit::FExitLinkId, lsm::LsmLinkId},
 };
 use sensor_common::maps::{Container, Mark, ObjectKey, QUARANTINE};
 
 use Container::{Pipe, Socket};
 
 use super::{
+    attach::{self, Link},
     btf::Btf,
     hooks::{HookState, recursion_misses},
     maps::{Value, take},
@@ -52,12 +52,6 @@ struct Guard {
     function: &'static str,
     loaded: bool,
     link: Option<Link>,
-}
-
-enum Link {
-    Lsm(LsmLinkId),
-    Entry(FEntryLinkId),
-    Exit(FExitLinkId),
 }
 
 impl Quarantine {
@@ -130,33 +124,18 @@ impl Guard {
             return Ok(());
         }
         let context = || format!("cannot guard the quarantine: {} at {}", self.program, self.function);
-        let program = ebpf.program_mut(self.program).with_context(context)?;
+        let program = attach::program(ebpf, self.program)?;
         if !self.loaded {
-            match program {
-                Program::Lsm(program) => program.load(self.function, kernel),
-                Program::FEntry(program) => program.load(self.function, kernel),
-                Program::FExit(program) => program.load(self.function, kernel),
-                _ => bail!("{} is of an unexpected program type", self.program),
-            }
-            .with_context(context)?;
+            attach::load(program, self.function, kernel).with_context(context)?;
             self.loaded = true;
         }
-        let link = match program {
-            Program::Lsm(program) => program.attach().map(Link::Lsm),
-            Program::FEntry(program) => program.attach().map(Link::Entry),
-            Program::FExit(program) => program.attach().map(Link::Exit),
-            _ => bail!("{} is of an unexpected program type", self.program),
-        };
-        self.link = Some(link.with_context(context)?);
+        self.link = Some(attach::attach(program, self.function, kernel).with_context(context)?);
         Ok(())
     }
 
     fn detach(&mut self, ebpf: &mut Ebpf) -> Result<()> {
-        match (self.link.take(), ebpf.program_mut(self.program)) {
-            (Some(Link::Lsm(link)), Some(Program::Lsm(program))) => program.detach(link)?,
-            (Some(Link::Entry(link)), Some(Program::FEntry(program))) => program.detach(link)?,
-            (Some(Link::Exit(link)), Some(Program::FExit(program))) => program.detach(link)?,
-            _ => {}
+        if let Some(link) = self.link.take() {
+            attach::detach(attach::program(ebpf, self.program)?, link)?;
         }
         Ok(())
     }
