@@ -19,7 +19,7 @@ use sensor_user::{
 };
 use serde_json::Value;
 
-use crate::{shared, wait};
+use crate::{shared, suite, wait};
 
 /// The program under test.
 pub const CREANCE: &str = "/bin/creance";
@@ -102,6 +102,9 @@ impl Launch {
     pub fn command(&self, events: &Path) -> Command {
         let mut command = Command::new(CREANCE);
         command.arg("daemon").args(&self.arguments).arg("--events").arg(events);
+        if let Some(mode) = suite::told_mode() {
+            command.args(["--mode", mode.name()]);
+        }
         command
     }
 }

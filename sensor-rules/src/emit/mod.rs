@@ -1,6 +1,7 @@
 //! From plans to eBPF objects.
 
 mod asm;
+mod automaton;
 mod cond;
 mod decode;
 mod int;
@@ -187,6 +188,7 @@ fn object(hook: Hook, plans: &[Plan<'_>], target: Target) -> Result<Object, Box<
             bytes: &code.bytes,
             maps: &code.maps,
             memory: plan.index.as_ref().map_or(&[], |index| &index.memory),
+            tables: &code.tables,
         })
         .collect();
     let elf = object::write(hook, target, &parts).map_err(|error| Box::new(unwritten(hook, &error.to_string())))?;
