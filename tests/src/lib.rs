@@ -28,14 +28,17 @@ pub mod work;
 mod overhead;
 mod session;
 
+mod accepted;
 mod alerts;
 mod block;
 mod conformance;
 mod daemon;
+mod flood;
 mod hooks;
 mod input;
 mod losses;
 mod machine;
+mod planner;
 mod preemption;
 mod quarantine;
 mod refusal;

@@ -10,8 +10,8 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, conformance, daemon, hooks, input, losses, machine, preemption, protocol::Message, quarantine,
-    refusal, report, swap, tracepoints, without_bpf,
+    alerts, block, conformance, daemon, flood, hooks, input, losses, machine, planner, preemption, protocol::Message,
+    quarantine, refusal, report, swap, tracepoints, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -85,8 +85,10 @@ pub const TESTS: &[&[Test]] = &[
     refusal::TESTS,
     input::TESTS,
     swap::TESTS,
+    planner::TESTS,
     losses::TESTS,
     // With daemons of their own.
+    flood::TESTS,
     daemon::TESTS,
     preemption::TESTS,
     without_bpf::TESTS,
