@@ -73,7 +73,6 @@ macro_rules! kernel_members {
             FS_ROOT: "fs_struct", ["root"];
             FS_PWD: "fs_struct", ["pwd"];
             FILE_PATH: "file", ["f_path"];
-            FILE_PRIVATE_DATA: "file", ["private_data"];
             PATH_DENTRY: "path", ["dentry"];
             PID_NUMBERS: "pid", ["numbers"];
             SOCKET_SK: "socket", ["sk"];
