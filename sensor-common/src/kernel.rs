@@ -62,6 +62,18 @@ macro_rules! kernel_members {
             FDT_FD: "fdtable", ["fd"];
             FDT_MAX_FDS: "fdtable", ["max_fds"];
             PT_REGS_DI: "pt_regs", ["di"];
+            PT_REGS_SI: "pt_regs", ["si"];
+            PT_REGS_DX: "pt_regs", ["dx"];
+            PT_REGS_R10: "pt_regs", ["r10"];
+            PT_REGS_R8: "pt_regs", ["r8"];
+            PT_REGS_R9: "pt_regs", ["r9"];
+            TASK_STACK: "task_struct", ["stack"];
+            TASK_FS: "task_struct", ["fs"];
+            FS_UMASK: "fs_struct", ["umask"];
+            FS_ROOT: "fs_struct", ["root"];
+            FS_PWD: "fs_struct", ["pwd"];
+            FILE_PATH: "file", ["f_path"];
+            PATH_DENTRY: "path", ["dentry"];
             PID_NUMBERS: "pid", ["numbers"];
             SOCKET_SK: "socket", ["sk"];
             SOCKET_TYPE: "socket", ["type"];
@@ -111,6 +123,7 @@ macro_rules! kernel_enumerators {
             ITER_IS_KVEC: "iter_type", "ITER_KVEC";
             ITER_IS_UBUF: "iter_type", "ITER_UBUF";
             GET_CURRENT_TASK_BTF: "bpf_func_id", "BPF_FUNC_get_current_task_btf";
+            GET_TASK_PT_REGS: "bpf_func_id", "BPF_FUNC_task_pt_regs";
         }
     };
 }

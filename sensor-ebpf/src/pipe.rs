@@ -34,10 +34,16 @@ lsm_hook! {
     file_permission, used
 }
 
+/// A file that comes from another process.
+#[inline(always)]
+pub fn received_file(file: Struct) -> Seen<File> {
+    let (file, kind) = File::pipe(file)?;
+    Some((if kind == Type::Fifo { Event::FifoReceive } else { Event::PipeReceive }, file))
+}
+
 #[inline(always)]
 fn received<C: Context>(ctx: &C) -> Seen<File> {
-    let (file, kind) = File::pipe(Struct::typed(ctx.arg(0)))?;
-    Some((if kind == Type::Fifo { Event::FifoReceive } else { Event::PipeReceive }, file))
+    received_file(Struct::typed(ctx.arg(0)))
 }
 
 lsm_hook! {

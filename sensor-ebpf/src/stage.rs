@@ -164,11 +164,11 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
 /// What becomes of an event for which the rules asked for `action`: the sensor's decision, not the content's.
 #[inline(always)]
 fn decide(action: u32, answer: Answer) -> Outcome {
-    if action < Action::Block as u32 || (action == Action::Block as u32 && answer == Answer::Observes) {
+    if action < Action::Block as u32 {
         return Outcome::Allowed;
     }
     let Some(settings) = SETTINGS.get(0) else { return Outcome::NotEnforcing };
-    if settings.enforce == 0 {
+    if settings.enforce == 0 || (action == Action::Block as u32 && answer == Answer::Observes) {
         Outcome::NotEnforcing
     } else if action == Action::Quarantine as u32 {
         Outcome::Quarantined

@@ -9,6 +9,7 @@
 //! [`check`] is the only road to a [`RuleSet`]; [`compile`] and [`interpret`] take nothing else.
 
 mod align;
+mod ancestors;
 mod check;
 mod condition;
 mod definitions;
@@ -22,6 +23,7 @@ mod file;
 mod fold;
 mod int;
 mod interpret;
+mod pattern;
 mod plan;
 mod rule;
 mod scalar;

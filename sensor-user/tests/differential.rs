@@ -102,7 +102,8 @@ fn two_hundred_rules_fit_one_program() {
 }
 
 /// Both judges read conditions with the same parser, so a mistake in it would not show above: these answers are from CEL's
-/// specification. The record has `reads` true, `writes` false, `process.pid` 5, `mode` 0400 and `path` /tmp/f.
+/// specification. The record has `reads` true, `writes` false, `process.pid` 5, `mode` 0400 and `path` /tmp/f;
+/// its parent is /bin/sh (7), the parent of that /sbin/init (1), and there are no more.
 const GOLDEN: &[(&str, bool)] = &[
     ("reads || reads && writes", true),
     ("(reads || reads) && writes", false),
@@ -131,6 +132,18 @@ const GOLDEN: &[(&str, bool)] = &[
     ("process.pid.has(5) && process.pid.has(1) && !process.pid.has(7)", true),
     ("process.pid in [0x1, 5] && !process.pid.has(2)", true),
     ("mode.has(S_IRUSR) && !mode.has(S_IRWXU) && mode == S_IRUSR", true),
+    ("path.matches('t.p') && path.matches('^/tmp/[a-f]$') && !path.matches('^tmp') && !path.matches('/tmp$')", true),
+    ("path.matches('(a|mp/)f') && path.matches('(?i)TMP') && path.matches(r'\\bf') && !path.matches(r'\\Bf')", true),
+    ("path.glob('/tmp/*') && path.glob('/*/?') && !path.glob('/*') && path.glob('/**') && path.glob('**/[e-g]')", true),
+    ("path.glob('/tmp/{e,f}') && !path.glob('/tmp/[!f]') && !path.glob('tmp/f') && path.glob(r'/tmp/\\f')", true),
+    (
+        "ancestors.exists(a, a.exe == '/sbin/init') && !ancestors.exists(a, a.exe == '') && !ancestors.all(a, a.pid == 1)",
+        true,
+    ),
+    (
+        "ancestors.all(x, x.pid < 8 && x.exe.startsWith('/')) && ancestors.exists(x, x.pid == 7 && x.exe == '/bin/sh')",
+        true,
+    ),
     ("process.pid + 2 * 3 == 11 && (process.pid + 2) * 3 == 21", true),
     ("process.pid - 3 - 1 == 1 && process.pid - (3 - 1) == 3", true),
     ("process.pid * 7 / 2 % 4 == 1 && process.pid * (7 / 2 % 4) == 15", true),
@@ -147,6 +160,9 @@ fn precedence_and_literals_are_those_of_cel() {
     let mut record = sensor_common::record::Record::EMPTY;
     (record.object.reads, record.process.pid, record.object.mode) = (1, 5, 0o400);
     record.object.path.set(b"/tmp/f");
+    (record.parent.pid, record.ancestors.first.pid) = (7, 1);
+    record.parent.exe.set(b"/bin/sh");
+    record.ancestors.first.exe.set(b"/sbin/init");
     for (condition, expected) in GOLDEN {
         let rules = checked(&format!(
             "rules:\n- id: x\n  title: x\n  severity: low\n  on: fifo.open\n  condition: |-\n    {condition}\n"

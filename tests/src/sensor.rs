@@ -19,7 +19,7 @@ use sensor_user::{
 };
 use serde_json::Value;
 
-use crate::{shared, wait};
+use crate::{shared, suite, wait};
 
 /// The program under test.
 pub const CREANCE: &str = "/bin/creance";
@@ -104,6 +104,9 @@ impl Launch {
         command.arg("daemon").args(&self.arguments).arg("--events").arg(events);
         if !self.arguments.iter().any(|argument| argument == "--report-limit") {
             command.args(["--report-limit", "0"]);
+        }
+        if let Some(mode) = suite::told_mode() {
+            command.args(["--mode", mode.name()]);
         }
         command
     }

@@ -2,7 +2,7 @@
 
 use super::{
     asm::{Alu, Asm, Label, Reg, Size, When},
-    int,
+    automaton, int,
     stack::{self, Answers},
     text::{self, RECORD, at},
 };
@@ -107,6 +107,9 @@ fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label, answer
         }
         CondKind::Text(test, field, literal) => {
             all_of(asm, sense, target, |asm, miss| text::test(asm, *test, field, literal, miss));
+        }
+        CondKind::Pattern(field, pattern) => {
+            all_of(asm, sense, target, |asm, miss| automaton::test(asm, field, &pattern.automaton, miss));
         }
         CondKind::TextSame(left, right) => all_of(asm, sense, target, |asm, miss| text::same(asm, left, right, miss)),
         // Folded, or handled by `branch`.

@@ -1,6 +1,7 @@
 //! From plans to eBPF objects.
 
 mod asm;
+mod automaton;
 mod chain;
 mod cond;
 mod decode;
@@ -230,6 +231,7 @@ fn object(hook: Hook, parts: &[Part<'_>], target: Target) -> Result<Object, Box<
             bytes: &code.bytes,
             maps: &code.maps,
             memory: plan.index.as_ref().map_or(&[], |index| &index.memory),
+            tables: &code.tables,
         })
         .collect();
     let chained = chained(parts);

@@ -10,7 +10,10 @@ use sensor_common::{
     record::Record,
 };
 
-use super::{PARTS_MAP, RECORD_MAP, Target, asm::MEMORY};
+use super::{
+    PARTS_MAP, RECORD_MAP, Target,
+    asm::{MEMORY, TABLES},
+};
 
 const LICENSE: &[u8] = b"Dual MIT/GPL\0";
 /// `BPF_MAP_TYPE_…`
@@ -60,6 +63,7 @@ impl Map {
 fn section_name(hook: Hook, target: Target) -> String {
     match (target, hook.attach()) {
         (Target::SocketFilter, _) => "socket".to_owned(),
+        (Target::Hook(Mode::Tracepoints), _) => "tracepoint/syscalls".to_owned(),
         (Target::Hook(Mode::Lsm), Attach::Lsm) => format!("lsm/{}", hook.name()),
         (Target::Hook(_), _) => format!("fentry/{}", hook.name()),
     }
@@ -75,6 +79,8 @@ pub struct Part<'a> {
     pub maps: &'a [(usize, &'static str)],
     /// What it carries for its look-ups; may be empty.
     pub memory: &'a [u8],
+    /// The tables of its conditions; may be empty.
+    pub tables: &'a [u8],
 }
 
 /// Writes one file with `parts`, of which `chained` are reached from others of them.
@@ -90,13 +96,20 @@ pub fn write(hook: Hook, target: Target, parts: &[Part<'_>], chained: u32) -> Re
         symbols.push((map.name, symbol(&mut elf, map.name, definitions, at, data.len(), SymbolKind::Data)));
     }
     let code = elf.add_section(Vec::new(), section_name(hook, target).into_bytes(), SectionKind::Text);
-    for (number, Part { name, bytes, maps, memory }) in parts.iter().enumerate() {
+    for (number, Part { name, bytes, maps, memory, tables }) in parts.iter().enumerate() {
         let start = elf.append_section_data(code, bytes, 8);
-        let memory = (!memory.is_empty()).then(|| self::memory(&mut elf, number, memory));
+        let mut carried =
+            |kind, bytes: &[u8]| (!bytes.is_empty()).then(|| self::carried(&mut elf, kind, number, bytes));
+        let (memory, tables) = (carried("", memory), carried("t", tables));
         symbol(&mut elf, name, code, start, bytes.len(), SymbolKind::Text);
         for (instruction, map) in *maps {
             let declared = || symbols.iter().find(|(name, _)| name == map).map(|(_, symbol)| *symbol);
-            let Some(symbol) = (if *map == MEMORY { memory } else { declared() }) else { continue };
+            let symbol = match *map {
+                MEMORY => memory,
+                TABLES => tables,
+                _ => declared(),
+            };
+            let Some(symbol) = symbol else { continue };
             let flags = object::write::RelocationFlags::Elf { r_type: R_BPF_64_64 };
             let offset = start + 8 * *instruction as u64;
             elf.add_relocation(code, Relocation { offset, symbol, addend: 0, flags })?;
@@ -107,10 +120,10 @@ pub fn write(hook: Hook, target: Target, parts: &[Part<'_>], chained: u32) -> Re
 
 /// What a program carries, in a section that loaders make a map of. Not among the read-only data: their content is known
 /// to the verifier, which would then follow one way through the look-ups, and later another, and another.
-fn memory(elf: &mut Object<'_>, number: usize, bytes: &[u8]) -> SymbolId {
-    let section = elf.add_section(Vec::new(), format!(".data.{number}").into_bytes(), SectionKind::Data);
+fn carried(elf: &mut Object<'_>, kind: &str, number: usize, bytes: &[u8]) -> SymbolId {
+    let section = elf.add_section(Vec::new(), format!(".data.{kind}{number}").into_bytes(), SectionKind::Data);
     let at = elf.append_section_data(section, bytes, 32);
-    symbol(elf, &format!("memory_{number}"), section, at, bytes.len(), SymbolKind::Data)
+    symbol(elf, &format!("carried_{kind}{number}"), section, at, bytes.len(), SymbolKind::Data)
 }
 
 fn symbol(elf: &mut Object<'_>, name: &str, section: SectionId, at: u64, size: usize, kind: SymbolKind) -> SymbolId {

@@ -39,6 +39,9 @@ pub fn text(cond: &Cond) -> String {
         CondKind::Text(test, field, bytes) => format!("{}.{}({})", field.name, function(*test), literal(bytes)),
         CondKind::TextIn(field, list) => format!("{} in [{}]", field.name, some(list, |bytes| literal(bytes))),
         CondKind::TextSame(left, right) => format!("{} == {}", left.name, right.name),
+        CondKind::Pattern(field, pattern) => {
+            format!("{} has a pattern (an automaton of {} cells)", field.name, pattern.automaton.cells.len())
+        }
     }
 }
 

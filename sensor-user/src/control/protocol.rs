@@ -1,12 +1,12 @@
 //! What is said on the control socket.
 
 use jiff::Timestamp;
-use sensor_rules::{Diagnostics, Source};
+use sensor_rules::{Diagnostics, RuleSet, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    kernel::{Activation, LoadedProgram, VerifierRefusal},
+    kernel::{Activation, LoadedProgram, Unseen, VerifierRefusal, probe::Mode},
     status::Status,
 };
 
@@ -167,6 +167,8 @@ pub struct Pushed {
     pub previous: Option<u64>,
     /// How many rules it has.
     pub rules: usize,
+    /// Events that its rules are for and that cannot be seen in this mode.
+    pub unseen: Vec<Unseen>,
     /// Its programs.
     pub programs: Vec<LoadedProgram>,
     /// From text to eBPF, microseconds.
@@ -178,13 +180,14 @@ pub struct Pushed {
 }
 
 impl Pushed {
-    /// What the daemon says of an activation of `rules` rules.
-    pub fn new(activation: &Activation, rules: usize) -> Self {
+    /// What the daemon says of an activation of `rules` in this mode.
+    pub fn new(activation: &Activation, rules: &RuleSet, mode: Mode) -> Self {
         let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Self {
             generation: activation.generation,
             previous: activation.previous,
-            rules,
+            rules: rules.rules().len(),
+            unseen: Unseen::all(rules, mode),
             programs: activation.programs.clone(),
             compile_us: micros(activation.compile_time),
             verify_us: micros(activation.verify_time),

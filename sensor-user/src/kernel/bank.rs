@@ -85,10 +85,13 @@ impl Verified {
             objects: Vec::new(),
             names: BTreeMap::new(),
         };
-        for object in &objects {
+        // Rules for what this mode cannot see are accepted, and said to be of no use here: see `Unseen`.
+        let mode = hooks.mode();
+        let is_seen = |hook: Hook| hook.is_seen_in(mode);
+        for object in objects.iter().filter(|object| is_seen(object.hook)) {
             verified.load_object(object, hooks)?;
         }
-        for event in Event::ALL {
+        for event in Event::ALL.iter().filter(|event| is_seen(event.hook())) {
             verified.facts.needs[*event as usize] = rules.needs(*event).0;
             verified.facts.early[*event as usize] = rules.early(*event).unwrap_or(Groups::NONE).0;
         }

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`btf`], [`offsets`] | the running kernel's types, and what hooks need to know of them |
 //! | [`attach`] | programs on the kernel's functions: loaded, attached, detached, attached again |
+//! | [`place`] | where a hook is attached |
+//! | [`unseen`] | what a mode cannot see |
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
 //! | [`bank`], [`refusal`], [`verifier_log`] | a generation that the verifier accepted, or why it did not |
 //! | [`chain`] | rules that did not fit one program |
@@ -20,10 +22,12 @@ mod grace;
 mod hooks;
 mod maps;
 mod offsets;
+mod place;
 pub mod probe;
 mod quarantine;
 mod refusal;
 pub mod test_run;
+mod unseen;
 mod verifier_log;
 
 use std::{
@@ -35,7 +39,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use sensor_common::{
-    event::{Event, Hook},
+    event::{Event, Hook, Mode},
     maps::{
         ACTIVE, BANKS, COUNTERS, Container, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS,
         Settings, Stage, stage_of,
@@ -46,6 +50,7 @@ use sensor_rules::RuleSet;
 pub use bank::LoadedProgram;
 pub use hooks::HookState;
 pub use refusal::{Refusal, VerifierRefusal};
+pub use unseen::{Unseen, tracepoints_see};
 
 use bank::Verified;
 use btf::Btf;
@@ -56,6 +61,8 @@ use maps::{Value, sum, take};
 /// How the sensor is started.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// How hooks are attached.
+    pub mode: Mode,
     /// Directory below a BPF file system; made at start, removed with all pins in it at the end.
     pub pin_dir: PathBuf,
     /// Size of the ring buffer, bytes; rounded up to a power of two of at least a page.
@@ -108,7 +115,7 @@ impl Sensor {
     pub fn start(options: &Options) -> Result<Self> {
         let btf = Btf::of_this_kernel()?;
         let pins = Pins::create(&options.pin_dir)?;
-        let mut hooks = Hooks::new(probe::mode(), &btf, &options.pin_dir, ring_size(options.ring_bytes))?;
+        let mut hooks = Hooks::new(options.mode, &btf, &options.pin_dir, ring_size(options.ring_bytes))?;
         let ebpf = hooks.ebpf();
         let mut sensor = Self {
             active: take(ebpf, ACTIVE)?,
@@ -181,13 +188,13 @@ impl Sensor {
         self.banks[1 - self.bank].as_ref().map(|verified| verified.facts.id)
     }
 
-    /// Lets verdicts to block and kill be carried out, or only reported. In [`Mode::Observe`](probe::Mode::Observe) they are
-    /// only reported, whatever is asked for.
+    /// Lets verdicts to block and kill be carried out, or only reported. Where the [`Mode`] cannot carry them out they are only
+    /// reported, whatever is asked for.
     ///
     /// # Errors
     /// The map cannot be written.
     pub fn set_enforce(&mut self, on: bool) -> Result<()> {
-        let on = on && self.hooks.mode() == probe::Mode::Lsm;
+        let on = on && self.hooks.mode().can_enforce();
         let settings = Settings { enforce: u32::from(on), sensor: std::process::id(), reports: self.reports };
         self.settings.set(0, Value(settings), 0).context("cannot write the settings")?;
         self.enforce = on;

@@ -14,6 +14,7 @@ use super::{
     btf::Btf,
     hooks::{HookState, recursion_misses},
     maps::{Value, take},
+    place::Place,
 };
 
 /// The programs of `sensor-ebpf`, what each guards, and where it is attached: an LSM hook, or the first of these functions
@@ -48,8 +49,7 @@ pub struct Quarantine {
 struct Guard {
     program: &'static str,
     container: Container,
-    /// The kernel function, or the LSM hook.
-    function: &'static str,
+    place: Place,
     loaded: bool,
     link: Option<Link>,
 }
@@ -60,8 +60,8 @@ impl Quarantine {
         let guards = PROGRAMS.iter().map(|(program, container, functions)| {
             let there = functions.iter().find(|name| btf.has_function(name));
             // Where there is none, or it is the name of an LSM hook, the kernel is asked for the last one.
-            let function = there.or(functions.last()).copied().unwrap_or_default();
-            Guard { program, container: *container, function, loaded: false, link: None }
+            let place = Place::Function((*there.or(functions.last()).unwrap_or(&"")).to_owned());
+            Guard { program, container: *container, place, loaded: false, link: None }
         });
         Ok(Self { marks: take(ebpf, QUARANTINE)?, guards: guards.collect() })
     }
@@ -123,13 +123,13 @@ impl Guard {
         if self.link.is_some() {
             return Ok(());
         }
-        let context = || format!("cannot guard the quarantine: {} at {}", self.program, self.function);
+        let context = || format!("cannot guard the quarantine: {} at {}", self.program, self.place);
         let program = program(ebpf, self.program)?;
         if !self.loaded {
-            attach::load(program, self.function, kernel).with_context(context)?;
+            attach::load(program, &self.place, kernel).with_context(context)?;
             self.loaded = true;
         }
-        self.link = Some(attach::attach(program, self.function, kernel).with_context(context)?);
+        self.link = Some(attach::attach(program, &self.place, kernel).with_context(context)?);
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl Guard {
         let program = ebpf.program(self.program).context("the sensor's object lacks a program")?;
         Ok(HookState {
             hook: self.program.to_owned(),
-            function: self.function.to_owned(),
+            function: self.place.to_string(),
             attached: self.link.is_some(),
             recursion_misses: recursion_misses(program.fd()?)?,
             verified_instructions: program.info().ok().and_then(|info| info.verified_instruction_count()),
