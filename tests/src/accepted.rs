@@ -37,6 +37,7 @@ pub fn sensor() -> Result<Sensor> {
         pin_dir,
         ring_bytes: 4096,
         patience: std::time::Duration::ZERO,
+        when_gone: kernel::WhenGone::Detach,
         reports: 0,
     })
 }

@@ -11,7 +11,7 @@ use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
     alerts, block, brakes, conformance, daemon, flood, hooks, input, losses, machine, planner, preemption,
-    protocol::Message, quarantine, refusal, report, swap, tracepoints, without_bpf,
+    protocol::Message, quarantine, refusal, report, restart, swap, tracepoints, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -91,6 +91,7 @@ pub const TESTS: &[&[Test]] = &[
     // With daemons of their own.
     flood::TESTS,
     daemon::TESTS,
+    restart::TESTS,
     preemption::TESTS,
     without_bpf::TESTS,
     tracepoints::TESTS,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sensor_common::maps::Container;
 use sensor_rules::{Options, RuleSet, Source};
 
-use super::{engine::Engine, guard::Guard, journal::Journal, switch::Switch};
+use super::{engine::Engine, guard::Guard, journal::Journal, memory::Memory, switch::Switch};
 use crate::{
     control::{
         protocol::{Pushed, Quarantined, Refused, Refuser, Reply, Request},
@@ -17,12 +17,14 @@ use crate::{
     },
     event::Clock,
     kernel::{self, Refusal, Unseen, probe::Mode},
+    log::say,
     status::{self, Changes, LastRefusal, Status},
 };
 
 /// See the [module](self).
 pub struct Core<E> {
     journal: Journal,
+    memory: Option<Memory>,
     mode: Mode,
     permits: Permits,
     started: Timestamp,
@@ -62,11 +64,43 @@ impl<E: Engine> Core<E> {
     /// A daemon that judges nothing yet, on a kernel of this mode.
     pub fn new(engine: E, journal: Journal, mode: Mode, permits: Permits) -> Self {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
-        let next = engine.active().map_or(1, |active| active + 1);
+        let next = engine.active().max(engine.previous()).map_or(1, |last| last + 1);
         let brakes = engine.brakes();
         let switch = Mutex::new(Switch::new(Arc::clone(&brakes), mode));
         let state = Mutex::new(State { engine, next, changes: Changes::default(), last_refusal: None });
-        Self { journal, mode, permits, started: Timestamp::now(), kernel, guard: Guard::new(brakes), switch, state }
+        Self {
+            journal,
+            memory: None,
+            mode,
+            permits,
+            started: Timestamp::now(),
+            kernel,
+            guard: Guard::new(brakes),
+            switch,
+            state,
+        }
+    }
+
+    /// The same, with the rules of each generation on disk for the daemon that comes next, and with those that the one before left
+    /// there.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Memory) -> Self {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.next = state.next.max(memory.highest().map_or(1, |last| last + 1));
+        for generation in [state.engine.previous(), state.engine.active()].into_iter().flatten() {
+            match memory.rules(generation) {
+                Ok(Some(rules)) => self.journal.remember(generation, Arc::new(rules)),
+                Ok(None) => {
+                    say(format_args!(
+                        "the rules of generation {generation} were not kept: its events name them by number"
+                    ));
+                }
+                // It judges all the same: only names are lost.
+                Err(error) => say(format_args!("the rules of generation {generation} cannot be named: {error:#}")),
+            }
+        }
+        self.memory = Some(memory);
+        self
     }
 
     /// Checks `sources`, compiles them, and puts them in force as the next generation; or changes nothing.
@@ -76,7 +110,12 @@ impl<E: Engine> Core<E> {
     pub fn push(&self, sources: &[Source], skip_checks: bool) -> Result<Pushed, Box<Refused>> {
         let checked = self.check(sources, skip_checks);
         let mut state = self.lock();
-        let result = checked.and_then(|rules| self.activate(&mut state, &rules));
+        let result = checked.and_then(|rules| {
+            if let Some(memory) = &self.memory {
+                memory.remember(state.next, sources, skip_checks).map_err(Refusal::from)?;
+            }
+            self.activate(&mut state, &rules)
+        });
         state.note(result)
     }
 
@@ -101,8 +140,21 @@ impl<E: Engine> Core<E> {
         self.journal.remember(state.next, Arc::clone(rules));
         let activation = state.engine.activate(state.next, rules)?;
         state.next += 1;
+        self.note_in_force(activation.generation);
         state.changes.pushed += 1;
         Ok(Pushed::new(&activation, rules, self.mode))
+    }
+
+    /// Notes which generation is in force, for the next daemon: only another version of the sensor needs it.
+    fn note_in_force(&self, generation: u64) {
+        if let Some(Err(error)) = self.memory.as_ref().map(|memory| memory.in_force(generation)) {
+            say(format_args!("{error:#}"));
+        }
+    }
+
+    /// Does something with the engine, apart from requests.
+    pub fn with_engine<T>(&self, work: impl FnOnce(&mut E) -> T) -> T {
+        work(&mut self.lock().engine)
     }
 
     /// Puts the generation before in force again; its number.
@@ -114,6 +166,7 @@ impl<E: Engine> Core<E> {
         let result = state.engine.rollback().map_err(Cause::from);
         if let Ok(generation) = result {
             state.changes.rolled_back += 1;
+            self.note_in_force(generation);
             if let Some(rules) = self.journal.rules(generation) {
                 // It is in use again: it must not be the next to be forgotten.
                 self.journal.remember(generation, rules);
@@ -215,8 +268,15 @@ impl<E: Engine> Core<E> {
         self.lock().engine.counters().is_ok()
     }
 
-    /// Detaches everything and leaves no trace in the kernel; what is left are the events.
-    pub fn stop(self) -> Journal {
+    /// Ends; what is left are the events. With `everything`, no trace is left in the kernel; else all that is in force stays, for
+    /// the next daemon.
+    pub fn stop(self, everything: bool) -> Journal {
+        if everything {
+            self.lock().engine.stop();
+            if let Some(memory) = &self.memory {
+                memory.clear();
+            }
+        }
         self.journal
     }
 

@@ -130,6 +130,8 @@ impl Engine for Fake {
         self.previous
     }
 
+    fn stop(&self) {}
+
     fn brakes(&self) -> Arc<dyn Brakes> {
         Arc::<FakeBrakes>::clone(&self.brakes)
     }
