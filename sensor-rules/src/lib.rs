@@ -10,6 +10,7 @@
 
 mod align;
 mod ancestors;
+mod budget;
 mod check;
 mod condition;
 mod definitions;
@@ -31,6 +32,7 @@ mod source;
 mod text;
 mod yaml;
 
+pub use budget::BlockBudget;
 pub use check::check;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Other};
 pub use emit::{

@@ -32,7 +32,14 @@ pub struct Verdicts {
 /// Where it does not start.
 pub fn sensor() -> Result<Sensor> {
     let pin_dir = PathBuf::from("/sys/fs/bpf/accepted");
-    Sensor::start(&kernel::Options { mode: suite::mode(), pin_dir, ring_bytes: 4096, enforce: false, reports: 0 })
+    Sensor::start(&kernel::Options {
+        mode: suite::mode(),
+        pin_dir,
+        ring_bytes: 4096,
+        patience: std::time::Duration::ZERO,
+        when_gone: kernel::WhenGone::Detach,
+        reports: 0,
+    })
 }
 
 /// Lets the verifier judge so many random rule sets. Refusals are told as they come, with the rules.

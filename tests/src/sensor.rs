@@ -102,11 +102,11 @@ impl Launch {
     pub fn command(&self, events: &Path) -> Command {
         let mut command = Command::new(CREANCE);
         command.arg("daemon").args(&self.arguments).arg("--events").arg(events);
-        if !self.arguments.iter().any(|argument| argument == "--report-limit") {
-            command.args(["--report-limit", "0"]);
-        }
         if let Some(mode) = suite::told_mode() {
             command.args(["--mode", mode.name()]);
+        }
+        if !self.arguments.iter().any(|argument| argument == "--report-limit") {
+            command.args(["--report-limit", "0"]);
         }
         command
     }
@@ -214,6 +214,11 @@ impl Sensor {
         let status = self.ended()?;
         ensure!(status.success(), "after SIGTERM the daemon ended with {status}: {}", self.words());
         Ok(())
+    }
+
+    /// The file that its events are written to.
+    pub fn events(&self) -> &Path {
+        &self.events
     }
 
     /// What the daemon has said so far.

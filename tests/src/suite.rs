@@ -10,8 +10,8 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, conformance, daemon, flood, hooks, input, losses, machine, planner, preemption, protocol::Message,
-    quarantine, refusal, report, swap, tracepoints, without_bpf,
+    alerts, block, brakes, conformance, daemon, flood, hooks, input, losses, machine, planner, preemption,
+    protocol::Message, quarantine, refusal, report, restart, swap, tracepoints, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -79,6 +79,7 @@ pub const TESTS: &[&[Test]] = &[
     // With the daemon that tests share.
     alerts::TESTS,
     block::TESTS,
+    brakes::TESTS,
     conformance::TESTS,
     quarantine::TESTS,
     hooks::TESTS,
@@ -90,6 +91,7 @@ pub const TESTS: &[&[Test]] = &[
     // With daemons of their own.
     flood::TESTS,
     daemon::TESTS,
+    restart::TESTS,
     preemption::TESTS,
     without_bpf::TESTS,
     tracepoints::TESTS,

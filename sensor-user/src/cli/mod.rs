@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod brakes;
 mod bundle;
 mod check;
 mod daemon;
@@ -58,6 +59,7 @@ enum Command {
     Events(events::Events),
     Rollback(rollback::Rollback),
     Enforce(enforce::Enforce),
+    Brakes(brakes::Brakes),
     Quarantine(quarantine::Quarantine),
     Fields(fields::Fields),
     Doctor(doctor::Doctor),
@@ -117,6 +119,7 @@ impl Command {
             Self::Events(command) => command.run(out),
             Self::Rollback(command) => command.run(out),
             Self::Enforce(command) => command.run(out),
+            Self::Brakes(command) => command.run(out),
             Self::Quarantine(command) => command.run(out),
             Self::Fields(command) => command.run(out),
             Self::Doctor(command) => command.run(out),

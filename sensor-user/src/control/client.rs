@@ -9,7 +9,7 @@ use std::{
 use sensor_rules::Source;
 
 use super::protocol::{Pushed, Quarantined, REQUEST_MAX, Refused, Reply, Request};
-use crate::status::Status;
+use crate::status::{Brakes, Status};
 
 /// A connection to the daemon.
 #[derive(Debug)]
@@ -132,6 +132,28 @@ impl Client {
     pub fn enforce(&mut self, on: bool) -> Result<bool, Error> {
         match self.ask(&Request::Enforce { on })? {
             Reply::Enforcing { on } => Ok(on),
+            other => Err(unwanted(other)),
+        }
+    }
+
+    /// What holds blocking back.
+    ///
+    /// # Errors
+    /// When the daemon cannot tell.
+    pub fn brakes(&mut self) -> Result<Brakes, Error> {
+        match self.ask(&Request::Brakes)? {
+            Reply::Brakes(brakes) => Ok(brakes),
+            other => Err(unwanted(other)),
+        }
+    }
+
+    /// Lets the rule with this id that went over its budget, or all such rules, be carried out again; how many there were.
+    ///
+    /// # Errors
+    /// When the daemon cannot.
+    pub fn release_brake(&mut self, rule: Option<String>) -> Result<usize, Error> {
+        match self.ask(&Request::ReleaseBrake { rule })? {
+            Reply::Released { count } => Ok(count),
             other => Err(unwanted(other)),
         }
     }

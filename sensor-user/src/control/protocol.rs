@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     kernel::{Activation, LoadedProgram, Unseen, VerifierRefusal, probe::Mode},
-    status::Status,
+    status::{Brakes, Status},
 };
 
 /// Longest request, bytes: room for thousands of rules.
@@ -40,6 +40,13 @@ pub enum Request {
     Enforce {
         /// Carry them out.
         on: bool,
+    },
+    /// What holds blocking back. Answered by [`Reply::Brakes`].
+    Brakes,
+    /// Let a rule that went over its budget be carried out again. Answered by [`Reply::Released`].
+    ReleaseBrake {
+        /// Its id; all such rules, where none is given.
+        rule: Option<String>,
     },
     /// What is in quarantine. Answered by [`Reply::Quarantine`].
     Quarantine,
@@ -90,9 +97,11 @@ pub enum Reply {
     },
     /// What is in quarantine, oldest first.
     Quarantine(Vec<Quarantined>),
-    /// It can be read again.
+    /// What holds blocking back.
+    Brakes(Brakes),
+    /// It can be read again, or be carried out again.
     Released {
-        /// How many pipes and FIFOs.
+        /// How many pipes and FIFOs, or rules.
         count: usize,
     },
     /// The request could not be answered: no such request, too long, an error in the daemon.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use sensor_common::{
+    brakes::{Budget, Demotion, FileKey, Reach, RuleKey},
     event::{Event, Hook},
     maps::{Counters, Loss, Mark, ObjectKey},
     record::Record,
@@ -24,7 +26,7 @@ use sensor_user::{
     },
     daemon::{
         core::{Core, Permits},
-        engine::Engine,
+        engine::{Brakes, Engine},
         journal::Journal,
     },
     event::Clock,
@@ -36,9 +38,54 @@ use sensor_user::{
 pub struct Fake {
     active: Option<u64>,
     previous: Option<u64>,
-    enforce: bool,
+    pub brakes: Arc<FakeBrakes>,
     pub marks: Vec<(ObjectKey, Mark)>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
+}
+
+/// Brakes that do nothing but remember.
+#[derive(Default)]
+pub struct FakeBrakes {
+    pub enforce: Mutex<bool>,
+    pub demoted: Mutex<BTreeSet<RuleKey>>,
+    pub lifeline: Mutex<BTreeMap<FileKey, Reach>>,
+}
+
+impl Brakes for FakeBrakes {
+    fn set_enforce(&self, on: bool) -> anyhow::Result<()> {
+        *self.enforce.lock().unwrap() = on;
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    fn beat(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()> {
+        self.lifeline.lock().unwrap().clone_from(listed);
+        Ok(())
+    }
+
+    fn budgets(&self) -> anyhow::Result<BTreeMap<RuleKey, Budget>> {
+        let budget = Budget { action: Action::Block as u32, count: 100, window: 10_000_000_000, fired: 105, held: 5 };
+        Ok(self.demoted.lock().unwrap().iter().map(|key| (*key, budget)).collect())
+    }
+
+    fn demoted(&self) -> anyhow::Result<BTreeMap<RuleKey, Demotion>> {
+        Ok(self.demoted.lock().unwrap().iter().map(|key| (*key, Demotion { time: 1 })).collect())
+    }
+
+    fn release(&self, rule: RuleKey) -> anyhow::Result<bool> {
+        Ok(self.demoted.lock().unwrap().remove(&rule))
+    }
+
+    fn sweep(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 impl Engine for Fake {
@@ -83,13 +130,10 @@ impl Engine for Fake {
         self.previous
     }
 
-    fn set_enforce(&mut self, on: bool) -> anyhow::Result<()> {
-        self.enforce = on;
-        Ok(())
-    }
+    fn stop(&self) {}
 
-    fn enforcing(&self) -> bool {
-        self.enforce
+    fn brakes(&self) -> Arc<dyn Brakes> {
+        Arc::<FakeBrakes>::clone(&self.brakes)
     }
 
     fn quarantine(&mut self) -> anyhow::Result<Vec<(ObjectKey, Mark)>> {
@@ -174,6 +218,7 @@ pub fn record(generation: u64, path: &[u8]) -> Record {
 pub struct Daemon {
     pub core: Arc<Core<Fake>>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
+    pub brakes: Arc<FakeBrakes>,
     pub socket: PathBuf,
     stop: Option<(tokio::sync::oneshot::Sender<()>, thread::JoinHandle<()>)>,
     _directory: tempfile::TempDir,
@@ -189,6 +234,7 @@ impl Daemon {
         let socket = directory.path().join("control.sock");
         let engine = Fake::default();
         let refuse_next = Arc::clone(&engine.refuse_next);
+        let brakes = Arc::clone(&engine.brakes);
         let core = Arc::new(Core::new(engine, Journal::default(), mode, permits));
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -202,7 +248,7 @@ impl Daemon {
                 let _ = stopped.await;
             });
         });
-        Self { core, refuse_next, socket, stop: Some((stop, thread)), _directory: directory }
+        Self { core, refuse_next, brakes, socket, stop: Some((stop, thread)), _directory: directory }
     }
 
     pub fn client(&self) -> Client {
