@@ -4,7 +4,7 @@
 //! [`stage`], its facts in `GENERATIONS`. `ACTIVE` holds the number of the bank in force; a hook reads it once
 //! per event and stays with it. The number fits one byte, so the one write that changes it cannot be seen half done.
 
-use crate::{event::Event, verdict::Outcome};
+use crate::{brakes, event::Event, verdict::Outcome};
 
 /// One record per slot and CPU: per-CPU array of [`SLOTS`] [`Record`](crate::record::Record)s.
 pub const RECORDS: &str = "RECORDS";
@@ -20,6 +20,22 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const QUARANTINE: &str = "QUARANTINE";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
+
+/// All maps that outlive a daemon, besides the program arrays of the hooks.
+pub const SHARED: &[&str] = &[
+    RECORDS,
+    ACTIVE,
+    GENERATIONS,
+    SETTINGS,
+    COUNTERS,
+    QUARANTINE,
+    EVENTS,
+    brakes::HEARTBEAT,
+    brakes::LIFELINE,
+    brakes::BUDGETS,
+    brakes::WINDOWS,
+    brakes::DEMOTED,
+];
 
 /// How many events can be under way on one CPU, each preempted by the next, before one is lost (and counted).
 pub const SLOTS: u32 = 4;
@@ -53,12 +69,17 @@ pub const fn stage_of(bank: u32, stage: Stage, event: u32) -> u32 {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Generation {
-    /// Its number, stamped on each event that it judges.
+    /// Its number, stamped on each event that it judges; from 1.
     pub id: u64,
     /// Per event: the [`Groups`](crate::event::Groups) its rules read, with `JUDGED` where there are any rules.
     pub needs: [u32; Event::COUNT],
     /// Per event: those of them that its early program reads, with `JUDGED`; 0 where it has none.
     pub early: [u32; Event::COUNT],
+}
+
+impl Generation {
+    /// None: it judges nothing, and no generation has its number.
+    pub const NONE: Self = Self { id: u64::MAX, needs: [0; Event::COUNT], early: [0; Event::COUNT] };
 }
 
 /// What the daemon decides at run time, for hooks and finish.

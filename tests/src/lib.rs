@@ -44,6 +44,7 @@ mod planner;
 mod preemption;
 mod quarantine;
 mod refusal;
+mod restart;
 mod swap;
 mod tracepoints;
 mod without_bpf;

@@ -11,7 +11,7 @@ use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
     alerts, block, brakes, conformance, content, daemon, flood, hooks, input, losses, machine, planner, preemption,
-    protocol::Message, quarantine, refusal, report, swap, tracepoints, without_bpf,
+    protocol::Message, quarantine, refusal, report, restart, swap, tracepoints, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -92,6 +92,7 @@ pub const TESTS: &[&[Test]] = &[
     content::TESTS,
     flood::TESTS,
     daemon::TESTS,
+    restart::TESTS,
     preemption::TESTS,
     without_bpf::TESTS,
     tracepoints::TESTS,

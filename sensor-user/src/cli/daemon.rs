@@ -9,13 +9,13 @@ use crate::{
     content, control,
     daemon::{self, core::Permits, switch::OFF_FILE},
     kernel::{
-        self,
+        self, WhenGone,
         probe::{self, Mode},
     },
     metrics,
 };
 
-/// Run the sensor until SIGTERM or SIGINT
+/// Run the sensor until SIGTERM or SIGINT; SIGUSR2 leaves everything in force to the next daemon
 #[derive(Args, Debug)]
 pub struct Daemon {
     /// Directory of the first rules; without it nothing is judged until the first push
@@ -70,6 +70,9 @@ pub struct Daemon {
     /// How long the daemon may give no sign of life before nothing is blocked any more, seconds; 0: for ever
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     heartbeat_limit: u64,
+    /// What becomes of rules in force when the daemon is gone and none comes back: keep them, held back by the heartbeat limit, or detach them
+    #[arg(long, value_name = "WHAT", default_value = "keep")]
+    when_gone: WhenGone,
     /// While this file exists nothing is blocked
     #[arg(long, value_name = "PATH", default_value = OFF_FILE)]
     off_file: PathBuf,
@@ -100,6 +103,7 @@ impl Daemon {
                 pin_dir: self.pin_dir,
                 ring_bytes: self.ring_size,
                 patience: Duration::from_secs(self.heartbeat_limit),
+                when_gone: self.when_gone,
                 reports: self.report_limit,
             },
         })?;

@@ -11,7 +11,7 @@ use sensor_common::maps::Container;
 use sensor_content::store::{Rung, Store};
 use sensor_rules::{Options, RuleSet, Source};
 
-use super::{engine::Engine, guard::Guard, journal::Journal, keeper::Keeper, switch::Switch};
+use super::{engine::Engine, guard::Guard, journal::Journal, keeper::Keeper, memory::Memory, switch::Switch};
 use crate::{
     control::{
         protocol::{Pushed, Quarantined, Refused, Refuser, Reply, Request},
@@ -19,12 +19,14 @@ use crate::{
     },
     event::Clock,
     kernel::{self, Refusal, Unseen, probe::Mode},
+    log::say,
     status::{self, Changes, LastRefusal, Status},
 };
 
 /// See the [module](self).
 pub struct Core<E> {
     journal: Journal,
+    memory: Option<Memory>,
     pub(super) mode: Mode,
     permits: Permits,
     started: Timestamp,
@@ -66,11 +68,43 @@ impl<E: Engine> Core<E> {
     /// A daemon that judges nothing yet, on a kernel of this mode.
     pub fn new(engine: E, journal: Journal, mode: Mode, permits: Permits) -> Self {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
-        let next = engine.active().map_or(1, |active| active + 1);
+        let next = engine.active().max(engine.previous()).map_or(1, |last| last + 1);
         let brakes = engine.brakes();
         let switch = Mutex::new(Switch::new(Arc::clone(&brakes), mode));
         let state = Mutex::new(State { engine, next, changes: Changes::default(), keeper: None, last_refusal: None });
-        Self { journal, mode, permits, started: Timestamp::now(), kernel, guard: Guard::new(brakes), switch, state }
+        Self {
+            journal,
+            memory: None,
+            mode,
+            permits,
+            started: Timestamp::now(),
+            kernel,
+            guard: Guard::new(brakes),
+            switch,
+            state,
+        }
+    }
+
+    /// The same, with the rules of each generation on disk for the daemon that comes next, and with those that the one before left
+    /// there.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Memory) -> Self {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.next = state.next.max(memory.highest().map_or(1, |last| last + 1));
+        for generation in [state.engine.previous(), state.engine.active()].into_iter().flatten() {
+            match memory.rules(generation) {
+                Ok(Some(rules)) => self.journal.remember(generation, Arc::new(rules)),
+                Ok(None) => {
+                    say(format_args!(
+                        "the rules of generation {generation} were not kept: its events name them by number"
+                    ));
+                }
+                // It judges all the same: only names are lost.
+                Err(error) => say(format_args!("the rules of generation {generation} cannot be named: {error:#}")),
+            }
+        }
+        self.memory = Some(memory);
+        self
     }
 
     /// The same, with a place where generations are kept. Those that are pushed without a number get one that no release has.
@@ -78,7 +112,7 @@ impl<E: Engine> Core<E> {
     pub fn keeping(self, keeper: Keeper) -> Self {
         let mut state = self.lock();
         state.keeper = Some(keeper);
-        state.next = UNNUMBERED;
+        state.next = state.next.max(UNNUMBERED);
         drop(state);
         self
     }
@@ -93,6 +127,9 @@ impl<E: Engine> Core<E> {
         let result = checked.and_then(|rules| {
             if state.keeper.as_ref().is_some_and(|keeper| !keeper.policy().allows_unsigned()) {
                 return Err(Cause::Said(Refuser::Policy, UNSIGNED.to_owned()));
+            }
+            if let Some(memory) = &self.memory {
+                memory.remember(state.next, sources, skip_checks).map_err(Refusal::from)?;
             }
             let pushed = self.activate(&mut state, &rules)?;
             // Nothing of it is left after a restart, so that nobody is charged with it.
@@ -123,8 +160,21 @@ impl<E: Engine> Core<E> {
         self.journal.remember(state.next, Arc::clone(rules));
         let activation = state.engine.activate(state.next, rules)?;
         state.next += 1;
+        self.note_in_force(activation.generation);
         state.changes.pushed += 1;
         Ok(Pushed::new(&activation, rules, self.mode))
+    }
+
+    /// Notes which generation is in force, for the next daemon: only another version of the sensor needs it.
+    fn note_in_force(&self, generation: u64) {
+        if let Some(Err(error)) = self.memory.as_ref().map(|memory| memory.in_force(generation)) {
+            say(format_args!("{error:#}"));
+        }
+    }
+
+    /// Does something with the engine, apart from requests.
+    pub fn with_engine<T>(&self, work: impl FnOnce(&mut E) -> T) -> T {
+        work(&mut self.lock().engine)
     }
 
     /// Puts the generation before in force again; its number.
@@ -140,6 +190,7 @@ impl<E: Engine> Core<E> {
         let result = state.engine.rollback().map_err(Cause::from);
         if let Ok(generation) = result {
             state.changes.rolled_back += 1;
+            self.note_in_force(generation);
             if let Some(rules) = self.journal.rules(generation) {
                 // It is in use again: it must not be the next to be forgotten.
                 self.journal.remember(generation, rules);
@@ -242,10 +293,17 @@ impl<E: Engine> Core<E> {
         self.lock().engine.counters().is_ok()
     }
 
-    /// Detaches everything and leaves no trace in the kernel; what is left are the events.
-    pub fn stop(self) -> Journal {
+    /// Ends; what is left are the events. With `everything`, no trace is left in the kernel; else all that is in force stays, for
+    /// the next daemon.
+    pub fn stop(self, everything: bool) -> Journal {
         if let Some(keeper) = &mut self.lock().keeper {
             keeper.said(Store::stopped);
+        }
+        if everything {
+            self.lock().engine.stop();
+            if let Some(memory) = &self.memory {
+                memory.clear();
+            }
         }
         self.journal
     }

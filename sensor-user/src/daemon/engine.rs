@@ -10,8 +10,7 @@ use sensor_rules::RuleSet;
 
 use crate::kernel::{self, Activation, HookState, Refusal, Sensor};
 
-/// Generations of rules, and what is known of the hooks that use them. Dropping it detaches everything and leaves no trace in
-/// the kernel.
+/// Generations of rules, and what is known of the hooks that use them.
 pub trait Engine: Send + 'static {
     /// Puts `rules` in force as `generation`, or changes nothing.
     ///
@@ -27,6 +26,8 @@ pub trait Engine: Send + 'static {
     fn active(&self) -> Option<u64>;
     /// The generation that [`rollback`](Self::rollback) would put in force.
     fn previous(&self) -> Option<u64>;
+    /// Leaves nothing in the kernel when it is dropped.
+    fn stop(&self);
     /// What holds blocking back.
     fn brakes(&self) -> Arc<dyn Brakes>;
     /// What is in quarantine, oldest first.
@@ -63,6 +64,9 @@ impl Engine for Sensor {
     }
     fn previous(&self) -> Option<u64> {
         self.previous()
+    }
+    fn stop(&self) {
+        self.stop();
     }
     fn brakes(&self) -> Arc<dyn Brakes> {
         self.brakes()

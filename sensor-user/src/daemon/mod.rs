@@ -10,6 +10,7 @@
 //! | [`ring`] | from the ring buffer to the journal |
 //! | [`guard`], [`pulse`], [`switch`], [`lifeline`], [`off_file`] | the brakes: what is reported, done again and again, asked for, kept alive, watched |
 //! | [`manager`] | what systemd is told |
+//! | [`memory`] | the rules in force, for the daemon that comes next |
 //! | [`lock`] | one daemon at a time |
 
 pub mod core;
@@ -21,6 +22,7 @@ pub mod keeper;
 pub mod lifeline;
 pub mod lock;
 pub mod manager;
+pub mod memory;
 mod off_file;
 mod pulse;
 pub mod ring;
@@ -53,6 +55,7 @@ use self::{
     keeper::{Keeper, Settings},
     lifeline::Lifeline,
     lock::Lock,
+    memory::Memory,
     ring::Ring,
     sink::Sink,
 };
@@ -61,6 +64,7 @@ use crate::{
         admission::Admitted,
         server::{self, Service},
     },
+    event::Clock,
     kernel::{self, Sensor},
     log::say,
     metrics, sources,
@@ -98,7 +102,7 @@ pub struct Options {
     pub kernel: kernel::Options,
 }
 
-/// Runs the daemon until SIGTERM or SIGINT.
+/// Runs the daemon until SIGTERM or SIGINT, which leave nothing in force, or SIGUSR2, which leaves everything to the next daemon.
 ///
 /// # Errors
 /// When it cannot start: another one runs, the first rules are refused, the kernel lacks something.
@@ -127,7 +131,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut sensor = Sensor::start(&options.kernel)
         .context("the sensor could not be loaded; `creance doctor` shows what this kernel offers")?;
     let ring_buffer = sensor.take_events()?;
-    let core = Core::new(sensor, Journal::new(sinks), mode, options.permits);
+    let memory = Memory::open(options.socket.with_file_name("generations"))?;
+    let first = match (first, &options.content) {
+        (None, None) => inherited(&sensor, &memory)?,
+        (first, _) => first,
+    };
+    let core = Core::new(sensor, Journal::new(sinks), mode, options.permits).with_memory(memory);
     let core = Arc::new(match &options.content {
         Some(settings) => core.keeping(Keeper::open(settings.clone())?),
         None => core,
@@ -136,9 +145,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let result = runtime.block_on(watch(options, ring_buffer, &core, first, lifeline));
     // Ends all conversations, so that the core is ours again.
     runtime.shutdown_timeout(PATIENCE);
-    let mut ring_buffer = result?;
+    let (mut ring_buffer, end) = result?;
     let core = Arc::into_inner(core).context("a request did not end within 5 s; stopped without waiting for it")?;
-    let journal = core.stop();
+    let journal = core.stop(end == End::Stop);
     ring::drain(&mut ring_buffer, &journal);
     journal.close();
     Ok(())
@@ -168,6 +177,25 @@ fn let_pass(directory: &Path, group: u32) -> io::Result<()> {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o710))
 }
 
+/// How the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With nothing in force.
+    Stop,
+    /// With everything in force, for the next daemon.
+    HandOver,
+}
+
+/// The rules that another version of the sensor has in force, to go on with.
+fn inherited(sensor: &Sensor, memory: &Memory) -> anyhow::Result<Option<Vec<Source>>> {
+    if sensor.adopted() || !sensor.has_others() {
+        return Ok(None);
+    }
+    let Some(last) = memory.last() else { return Ok(None) };
+    say(format_args!("another version of the sensor is in force: its generation {last} goes on in this one"));
+    Ok(memory.sources(last)?.map(|(sources, _)| sources))
+}
+
 /// The first rules, checked.
 fn first_rules(directory: &Path) -> anyhow::Result<Vec<Source>> {
     let sources = sources::read(&[directory])?;
@@ -177,17 +205,18 @@ fn first_rules(directory: &Path) -> anyhow::Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// Serves until a signal comes; gives the ring buffer back.
+/// Serves until a signal comes; gives the ring buffer back, and says how to end.
 async fn watch(
     options: &Options,
     ring_buffer: RingBuf<MapData>,
     core: &Arc<Core<Sensor>>,
     first: Option<Vec<Source>>,
     mut lifeline: Lifeline,
-) -> anyhow::Result<RingBuf<MapData>> {
+) -> anyhow::Result<(RingBuf<MapData>, End)> {
     // Before anything can happen that a signal must undo.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hand_over = signal(SignalKind::user_defined2())?;
     let mut ring = Ring::new(ring_buffer)?;
     // Before the first rule can block.
     let off_file = pulse::read_file(core, &options.off_file)?;
@@ -210,6 +239,7 @@ async fn watch(
         tokio::task::spawn_blocking(move || starting.start_content()).await?;
         tokio::spawn(tend(Arc::clone(core)));
     }
+    core.with_engine(|sensor| sensor.replace_others(|record| core.journal().accept(record, Clock::now())))?;
     let Socket { listener, path: _unlinked_at_the_end } = Socket::bind(&options.socket, options.group)?;
     let admitted = Admitted::users([0, effective_user()]).readers(options.group);
     let _server = tokio::spawn(server::serve(listener, Arc::clone(core), admitted));
@@ -217,15 +247,25 @@ async fn watch(
     let _watchdog = tokio::spawn(manager::watchdog(Arc::clone(core)));
     manager::ready();
     say(format_args!("ready, listening on {}", options.socket.display()));
-    tokio::select! {
-        result = ring.pump(core.journal()) => result?,
-        result = &mut pulse => result?.context("the heartbeat stopped")?,
-        result = &mut switch => result?.context("the file that turns blocking off cannot be watched")?,
-        _ = terminate.recv() => say("SIGTERM: stopping"),
-        _ = interrupt.recv() => say("SIGINT: stopping"),
-    }
+    let end = tokio::select! {
+        result = ring.pump(core.journal()) => {
+            result?;
+            End::HandOver
+        }
+        result = &mut pulse => {
+            result?.context("the heartbeat stopped")?;
+            End::HandOver
+        }
+        result = &mut switch => {
+            result?.context("the file that turns blocking off cannot be watched")?;
+            End::HandOver
+        }
+        _ = terminate.recv() => said(End::Stop, "SIGTERM: stopping, nothing stays in force"),
+        _ = interrupt.recv() => said(End::Stop, "SIGINT: stopping, nothing stays in force"),
+        _ = hand_over.recv() => said(End::HandOver, "SIGUSR2: leaving everything in force to the next daemon"),
+    };
     manager::stopping();
-    Ok(ring.into_inner())
+    Ok((ring.into_inner(), end))
 }
 
 /// Serves the figures; the socket's file goes with what is returned.
@@ -239,6 +279,11 @@ async fn serve_metrics(options: &Options, core: &Arc<Core<Sensor>>) -> anyhow::R
         tokio::spawn(metrics::server::serve(listener, text));
     }
     Ok(path)
+}
+
+fn said(end: End, words: &str) -> End {
+    say(words);
+    end
 }
 
 /// A unix socket for root, and for a group; the file goes with it.

@@ -3,7 +3,7 @@
 //! Apart from the rest of the kernel side, so that nothing ever waits for a push to turn blocking off.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -19,7 +19,8 @@ use sensor_common::{
         BUDGETS, BUDGETS_MAX, Budget, DEMOTED, Demotion, FileKey, HEARTBEAT, LIFELINE, LIFELINE_MAX, Reach, RuleKey,
         UNNAMED, WINDOWS, WindowKey,
     },
-    maps::{SETTINGS, Settings},
+    event::Event,
+    maps::{Container, Generation, SETTINGS, Settings},
     verdict::Action,
 };
 use sensor_rules::{BlockBudget, RuleSet};
@@ -130,6 +131,23 @@ impl Brakes {
         remove(&mut maps.windows, |key| key.generation == generation)?;
         remove(&mut maps.demoted, |key| key.generation == generation)?;
         Ok(())
+    }
+
+    /// Drops all that is noted of other generations than these: a daemon that was killed in a push leaves it behind.
+    pub fn keep_only(&self, generations: &[u64]) -> Result<()> {
+        let others: BTreeSet<_> =
+            self.budgets()?.keys().map(|key| key.generation).filter(|one| !generations.contains(one)).collect();
+        others.into_iter().try_for_each(|generation| self.forget(generation))
+    }
+
+    /// What the rules of a generation may put in quarantine: at most what its events lead to.
+    pub fn quarantines(&self, generation: &Generation) -> Result<Option<Container>> {
+        let asks = |(key, budget): (&RuleKey, &Budget)| {
+            key.generation == generation.id && budget.action == Action::Quarantine as u32
+        };
+        let judged = Event::ALL.iter().filter(|event| generation.needs[**event as usize] != 0);
+        let possible = judged.filter_map(|event| event.container()).max();
+        Ok(if self.budgets()?.iter().any(asks) { possible } else { None })
     }
 
     /// What each rule is allowed and did.

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, io, time::Duration};
 use anyhow::{Context, Result, bail};
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{Array, MapData, ProgramArray},
+    maps::{Array, Map, MapData},
     programs::{ProgramError, SocketFilter, TestRun as _, TestRunOptions},
 };
 use sensor_common::{event::Event, maps::Stage, record::Record, verdict::Verdict};
@@ -42,7 +42,7 @@ struct Loaded {
     ebpf: Ebpf,
     record: Array<MapData, Cell>,
     /// Held for its life: without it the chain breaks.
-    _parts: Option<ProgramArray<MapData>>,
+    _parts: Option<Map>,
 }
 
 /// A record as the value of a map.

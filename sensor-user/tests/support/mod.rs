@@ -134,6 +134,8 @@ impl Engine for Fake {
         self.previous
     }
 
+    fn stop(&self) {}
+
     fn brakes(&self) -> Arc<dyn Brakes> {
         Arc::<FakeBrakes>::clone(&self.brakes)
     }
@@ -288,7 +290,7 @@ impl Daemon {
         self.end();
         let core = Arc::clone(&self.core);
         drop(self);
-        Arc::into_inner(core).expect("nobody else has it").stop();
+        Arc::into_inner(core).expect("nobody else has it").stop(true);
     }
 
     fn end(&mut self) {
