@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Result, anyhow};
 
 use crate::{
-    alerts, block, conformance, daemon, hooks, input, losses, machine, preemption, protocol::Message, quarantine,
-    refusal, report, swap, without_bpf,
+    alerts, block, conformance, daemon, features, hooks, input, losses, machine, preemption, protocol::Message,
+    quarantine, refusal, report, swap, uring, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -42,6 +42,18 @@ impl Boot {
     }
 }
 
+/// A test does not apply on this kernel: this is why. Returned as an error, it is told apart from a failure, and shown.
+#[derive(Debug)]
+pub struct NotHere(pub &'static str);
+
+impl std::fmt::Display for NotHere {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.0)
+    }
+}
+
+impl std::error::Error for NotHere {}
+
 /// One test.
 pub struct Test {
     /// `subject::what_holds`.
@@ -55,11 +67,13 @@ pub struct Test {
 /// All tests, in the order in which they run.
 pub const TESTS: &[&[Test]] = &[
     machine::TESTS,
+    features::TESTS,
     // With the daemon that tests share.
     alerts::TESTS,
     block::TESTS,
     conformance::TESTS,
     quarantine::TESTS,
+    uring::TESTS,
     hooks::TESTS,
     refusal::TESTS,
     input::TESTS,
@@ -95,6 +109,7 @@ pub fn run(boot: &str, only: Option<&str>) {
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         report::send(&match result {
             Ok(()) => Message::Passed { test: name, millis },
+            Err(error) if error.is::<NotHere>() => Message::NotHere { test: name, why: format!("{error:#}") },
             Err(error) => Message::Failed { test: name, millis, why: format!("{error:#}") },
         });
     }

@@ -29,6 +29,9 @@ fn report(out: &mut impl Write, host: &Host) -> std::io::Result<()> {
         ("programs", &host.programs),
         ("ring buffer", &host.ring_buffer),
         ("BPF file system", &host.bpffs),
+        ("typed current task", &host.typed_task),
+        ("task storage", &host.task_storage),
+        ("recursion misses", &host.recursion_misses),
     ];
     for (name, finding) in general {
         line(out, name, finding)?;
@@ -61,7 +64,7 @@ fn line(out: &mut impl Write, name: &str, finding: &Finding) -> std::io::Result<
         Finding::No(text) => ("NO", text),
         Finding::Unknown(text) => ("?", text),
     };
-    writeln!(out, "{name:<16} {mark:<4} {text}")
+    writeln!(out, "{name:<18} {mark:<4} {text}")
 }
 
 #[cfg(test)]
@@ -81,6 +84,9 @@ mod tests {
             programs: yes(),
             ring_buffer: yes(),
             bpffs: yes(),
+            typed_task: yes(),
+            task_storage: yes(),
+            recursion_misses: yes(),
             hooks,
         }
     }
