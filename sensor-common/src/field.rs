@@ -8,6 +8,7 @@
 use core::mem::offset_of;
 
 use crate::{
+    constant::{CAPABILITIES, Constants, MODE, SEALS, SIGNALS, SOCKETS},
     event::{Event, Groups},
     record::{COMM_MAX, Record, TEXT_MAX},
 };
@@ -58,10 +59,21 @@ pub struct Field {
     pub group: Groups,
     /// One line for the documentation.
     pub doc: &'static str,
+    /// Names for its values.
+    pub constants: Option<&'static Constants>,
+}
+
+macro_rules! constants {
+    () => {
+        None
+    };
+    ($constants:ident) => {
+        Some($constants)
+    };
 }
 
 macro_rules! fields {
-    ($($name:literal: $kind:expr, $($member:ident).+, $group:ident, $doc:literal;)+) => {
+    ($($name:literal: $kind:expr, $($member:ident).+, $group:ident, $doc:literal $(, $constants:ident)?;)+) => {
         /// All fields, in the order of the record.
         pub const FIELDS: &[Field] = &[$(Field {
             name: $name,
@@ -69,6 +81,7 @@ macro_rules! fields {
             offset: offset_of!(Record, $($member).+),
             group: Groups::$group,
             doc: $doc,
+            constants: constants!($($constants)?),
         },)+];
     };
 }
@@ -82,7 +95,7 @@ fields! {
     "process.cgroup": Kind::U64, process.cgroup, PROCESS, "Id of the cgroup in the unified hierarchy.";
     "process.comm": Kind::Text(COMM_MAX), process.comm, COMM, "Name of the thread, at most 15 bytes; the process can change it. For a thread of the kernel that works for the process (`io_uring`), that of the main thread.";
     "process.exe": Kind::Text(TEXT_MAX), process.exe, EXE, "Path of the executable; empty for a kernel thread.";
-    "process.capabilities": Kind::U64, process.capabilities, IDENTITY, "Effective capabilities, one bit each, as in linux/capability.h.";
+    "process.capabilities": Kind::U64, process.capabilities, IDENTITY, "Effective capabilities, one bit each, as in linux/capability.h.", CAPABILITIES;
     "process.login_uid": Kind::U32, process.login_uid, IDENTITY, "User id of the login that the process descends from; 4294967295 where there is none.";
     "process.pid_namespace": Kind::U32, process.pid_namespace, IDENTITY, "Inode number of the pid namespace of its children, as in /proc/PID/ns/pid_for_children.";
     "process.mount_namespace": Kind::U32, process.mount_namespace, IDENTITY, "Inode number of the mount namespace, as in /proc/PID/ns/mnt.";
@@ -112,19 +125,19 @@ fields! {
     "message_type": Kind::U64, object.message_type, MESSAGE, "Type of a System V message, priority of a POSIX one.";
     "device": Kind::U32, object.device, INODE, "Device of its file system, major << 20 | minor.";
     "owner": Kind::U32, object.owner, OWNER, "User id of its owner.";
-    "mode": Kind::U32, object.mode, MODE, "Its type and permission bits.";
+    "mode": Kind::U32, object.mode, MODE, "Its type and permission bits.", MODE;
     "reads": Kind::Bool, object.reads, OPEN, "Whether it is opened for reading.";
     "writes": Kind::Bool, object.writes, OPEN, "Whether it is opened for writing.";
     "nonblock": Kind::Bool, object.nonblock, OPEN, "Whether it is opened with O_NONBLOCK; `io_uring` sets it for its first try.";
     "creates": Kind::Bool, object.creates, OPEN, "Whether it is opened with O_CREAT.";
     "key": Kind::U32, object.key, KEY, "Key of the System V object; 0 where it is private.";
     "id": Kind::U32, object.id, KEY, "Identifier of the System V object, as `ipcs` shows it; 0 while it is being made.";
-    "socket_type": Kind::U32, object.socket_type, SOCKET, "SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET.";
+    "socket_type": Kind::U32, object.socket_type, SOCKET, "SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET.", SOCKETS;
     "abstract": Kind::Bool, object.is_abstract, SOCKET, "Whether `path` is an abstract name and no path.";
     "executable": Kind::Bool, object.executable, MAP, "Whether the memory may be executed.";
     "writable": Kind::Bool, object.writable, MAP, "Whether the memory may be written to.";
-    "seals": Kind::U32, object.seals, SEALS, "The seals that are added: F_SEAL_….";
-    "signal": Kind::U32, object.signal, SIGNAL, "Number of the signal; 0 only asks whether one could be sent.";
+    "seals": Kind::U32, object.seals, SEALS, "The seals that are added: F_SEAL_….", SEALS;
+    "signal": Kind::U32, object.signal, SIGNAL, "Number of the signal; 0 only asks whether one could be sent.", SIGNALS;
     "exit_status": Kind::U32, object.exit_status, EXIT, "Status as wait(2) gives it: exit code << 8, or the signal that killed it.";
     "payload": Kind::Text(TEXT_MAX), object.payload, PAYLOAD, "The first 256 bytes of them.";
     "peer.pid": Kind::U32, peer.pid, PEER, "Process that connected, listened or made the pair at the other end; 0 where that is not known.";
@@ -140,6 +153,14 @@ impl Field {
     /// The field with this name, or `None`.
     pub fn from_name(name: &str) -> Option<&'static Self> {
         FIELDS.iter().find(|field| field.name == name)
+    }
+
+    /// All constants, with the field of whose values each is one.
+    pub fn constants() -> impl Iterator<Item = (&'static str, i64, &'static Self)> {
+        FIELDS.iter().flat_map(|field| {
+            let values = field.constants.map_or(&[][..], |constants| constants.values);
+            values.iter().map(move |(name, value)| (*name, *value, field))
+        })
     }
 
     /// Whether the kernel side fills this field for `event`.
@@ -175,6 +196,14 @@ mod tests {
     fn names_are_unique() {
         for (index, field) in FIELDS.iter().enumerate() {
             assert!(FIELDS[..index].iter().all(|other| other.name != field.name), "{} twice", field.name);
+        }
+    }
+
+    #[test]
+    fn a_constant_belongs_to_one_field_and_is_no_field() {
+        for (index, (name, ..)) in Field::constants().enumerate() {
+            assert!(Field::constants().take(index).all(|(other, ..)| other != name), "{name} twice");
+            assert!(Field::from_name(name).is_none(), "{name} is a field");
         }
     }
 

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`event`] | the events, the hook each comes from and the groups of fields it carries |
 //! | [`hook`] | the places in the kernel where events come from |
+//! | [`syscall`] | the system calls where they are seen in another way |
 //! | [`groups`] | the groups in which fields are filled |
 //! | [`record`] | the [`Record`](record::Record) that a hook fills and rules read |
+//! | [`constant`] | names for values of integer fields |
 //! | [`field`] | the field table: name, type, place in the record, documentation |
 //! | [`verdict`] | what rules answer and what the sensor makes of it |
 //! | [`maps`] | names and layouts of the maps shared by hooks, rules and daemon |
@@ -14,6 +16,7 @@
 //! Everything here is plain data in `repr(C)`: the same bytes in the kernel and in user space.
 #![no_std]
 
+pub mod constant;
 pub mod event;
 pub mod field;
 pub mod groups;
@@ -21,4 +24,5 @@ pub mod hook;
 pub mod kernel;
 pub mod maps;
 pub mod record;
+pub mod syscall;
 pub mod verdict;

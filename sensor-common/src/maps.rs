@@ -16,7 +16,7 @@ pub const GENERATIONS: &str = "GENERATIONS";
 pub const SETTINGS: &str = "SETTINGS";
 /// Per-CPU array of one [`Counters`].
 pub const COUNTERS: &str = "COUNTERS";
-/// Hash from [`ObjectKey`] to [`Mark`]: pipes and FIFOs that nobody may read.
+/// Hash from [`ObjectKey`] to [`Mark`]: pipes, FIFOs and unix sockets that nobody may read.
 pub const QUARANTINE: &str = "QUARANTINE";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
@@ -71,19 +71,61 @@ pub struct Settings {
     pub sensor: u32,
 }
 
-/// Which pipe or FIFO.
+/// What holds data on its way between processes, and can be put in quarantine: the later ones include the guards of the
+/// earlier, for what comes out of a socket can be spliced into a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Container {
+    /// A pipe or FIFO.
+    Pipe,
+    /// A unix socket: the receiving one.
+    Socket,
+}
+
+impl Container {
+    /// The name in lists.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pipe => "pipe",
+            Self::Socket => "socket",
+        }
+    }
+
+    /// The container with this discriminant.
+    pub fn from_index(index: u32) -> Option<Self> {
+        [Self::Pipe, Self::Socket].into_iter().find(|container| *container as u32 == index)
+    }
+}
+
+/// Which pipe, FIFO or unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
 pub struct ObjectKey {
-    /// Its inode number.
-    pub inode: u64,
-    /// Device of its file system, as the kernel's `dev_t`.
+    /// Inode number of a pipe or FIFO. Address of the `struct sock` of a socket: what receives has no inode before it is
+    /// accepted.
+    pub id: u64,
+    /// Device of the file system of a pipe or FIFO, as the kernel's `dev_t`; 0 for a socket.
     pub device: u32,
-    /// Nothing: a key is compared with all its bytes.
-    pub padding: u32,
+    /// [`Container`] as its discriminant.
+    pub container: u32,
 }
 
-/// Why a pipe or FIFO is in quarantine.
+impl ObjectKey {
+    /// That of nothing: no inode has the number 0.
+    pub const NONE: Self = Self { id: 0, device: 0, container: 0 };
+
+    /// That of a pipe or FIFO.
+    pub const fn pipe(inode: u64, device: u32) -> Self {
+        Self { id: inode, device, container: Container::Pipe as u32 }
+    }
+
+    /// That of a unix socket.
+    pub const fn socket(sock: u64) -> Self {
+        Self { id: sock, device: 0, container: Container::Socket as u32 }
+    }
+}
+
+/// Why something is in quarantine.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Mark {
@@ -95,9 +137,11 @@ pub struct Mark {
     pub rule: u32,
     /// The process that wrote.
     pub pid: u32,
+    /// The inode number by which people know it; 0 for a socket that was never accepted.
+    pub inode: u64,
 }
 
-/// How many pipes and FIFOs can be in quarantine at once.
+/// How many pipes, FIFOs and sockets can be in quarantine at once.
 pub const QUARANTINE_MAX: u32 = 4096;
 
 /// What the quarantine did.
@@ -106,11 +150,12 @@ pub const QUARANTINE_MAX: u32 = 4096;
 pub enum Kept {
     /// A read was refused.
     Denied,
-    /// A process that was asleep in a read when the data came was killed before it could look at them.
+    /// A process that was asleep in a read when the data came was killed before it could look at them, or one that
+    /// can be refused nothing.
     Killed,
     /// A process on the lifeline read all the same.
     Lifeline,
-    /// There was no room for one more pipe or FIFO.
+    /// There was no room for one more.
     Full,
 }
 
@@ -132,7 +177,9 @@ impl Kept {
     pub const fn doc(self) -> &'static str {
         match self {
             Self::Denied => "a read was refused with `EPERM`",
-            Self::Killed => "a process that slept in a read when the data came was killed before it could look at them",
+            Self::Killed => {
+                "a process that slept in a read when the data came was killed before it could look at them, or one in `vmsplice`"
+            }
             Self::Lifeline => "a process on the lifeline read all the same",
             Self::Full => "there was no room for one more: its data was read",
         }

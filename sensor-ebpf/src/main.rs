@@ -3,6 +3,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`fifo`], [`pipe`], [`unix`], [`sysv`], [`mqueue`], [`shm`], [`process`] | the hooks of one family each |
+//! | [`traced`] | the same, where only tracepoints of system calls are permitted |
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
@@ -10,6 +11,7 @@
 //! | [`actor`], [`cgroup`], [`object`], [`path`], [`payload`] | filling one part of the record each |
 //! | [`scratch`] | room beside the record, and how to keep the verifier's work small |
 //! | [`asm`] | what the language cannot say to this target |
+//! | [`memory`] | copying bytes from processes and the kernel |
 //! | [`maps`], [`kernel`] | what user space shares with these programs: maps, offsets |
 //!
 //! A hook is thin: it leaves at once where the object is no pipe or no rule asks for the event. Errors
@@ -25,6 +27,7 @@ mod fifo;
 mod hook;
 mod kernel;
 mod maps;
+mod memory;
 mod mqueue;
 mod object;
 mod path;
@@ -37,6 +40,7 @@ mod scratch;
 mod shm;
 mod stage;
 mod sysv;
+mod traced;
 mod unix;
 
 #[unsafe(link_section = "license")]

@@ -10,9 +10,9 @@ use sensor_common::{
 
 use crate::{
     actor,
+    hook::Seen,
     kernel::{Struct, TASK_TGID},
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
-    quarantine,
     record::{self, Held},
     scratch::Wanted,
 };
@@ -26,6 +26,11 @@ pub const SIGKILL: u32 = 9;
 pub trait Subject {
     /// Fills those of the wanted groups that describe the object.
     fn fill(&self, held: &mut Held, wanted: Wanted);
+
+    /// Puts what the event's data goes into in quarantine: of those events that say so
+    /// ([`Event::container`]). The report has been filled.
+    #[inline(always)]
+    fn quarantine(&self, _: &Held) {}
 }
 
 /// An event of which nothing is to be known but who performs it.
@@ -92,21 +97,33 @@ pub enum Answer {
 }
 
 /// Ends an event: what finish returns to the kernel. Where an early program asks for the rest of the record, the rules are
-/// next.
+/// next. The subject is looked at again only where there is more to fill: of most events no rule wants to know more.
 #[inline(always)]
-pub fn finish<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, answer: Answer, subject: &S) -> i32 {
+pub fn finish<C: EbpfContext, S: Subject>(
+    ctx: &C,
+    stages: &ProgramArray,
+    answer: Answer,
+    seen: impl FnOnce() -> Seen<S>,
+) -> i32 {
     let Some(mut held) = record::find() else { return ALLOW };
-    if held.record.verdict.action == Verdict::MORE {
-        held.record.verdict.action = 0;
-        let needs = needs(&held).without(Groups(held.record.head.filled));
-        fill(&mut held, needs, subject);
-        go_on(ctx, stages, held, Stage::Rules);
-        return ALLOW;
+    let more = held.record.verdict.action == Verdict::MORE;
+    let event = Event::from_index(held.record.head.event);
+    if !more && let Some(event) = event {
+        count_judged(event);
     }
-    let verdict = match Event::from_index(held.record.head.event) {
-        Some(event) => conclude(answer, &mut held, event, subject),
-        None => ALLOW,
-    };
+    let mut verdict = ALLOW;
+    if (more || held.record.verdict.matched != 0)
+        && let (Some(event), Some((_, subject))) = (event, seen())
+    {
+        if more {
+            held.record.verdict.action = 0;
+            let needs = needs(&held).without(Groups(held.record.head.filled));
+            fill(&mut held, needs, &subject);
+            go_on(ctx, stages, held, Stage::Rules);
+            return ALLOW;
+        }
+        verdict = conclude(answer, &mut held, event, &subject);
+    }
     record::release(held);
     verdict
 }
@@ -122,12 +139,9 @@ fn needs(held: &Held) -> Groups {
     }
 }
 
+/// Carries out what the rules that matched ask for, and reports it.
 #[inline(always)]
 fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: &S) -> i32 {
-    count_judged(event);
-    if held.record.verdict.matched == 0 {
-        return ALLOW;
-    }
     let outcome = decide(held.record.verdict.action, answer);
     count_matched(event, outcome);
     held.record.head.outcome = outcome as u32;
@@ -136,7 +150,7 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
     // SAFETY: a reference is valid to read.
     let outcome = unsafe { core::ptr::read_volatile(&raw const held.record.head.outcome) };
     if outcome == Outcome::Quarantined as u32 {
-        quarantine::mark(held);
+        subject.quarantine(held);
     }
     if outcome == Outcome::Killed as u32 {
         // SAFETY: the helper signals the current task only.
@@ -149,11 +163,11 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
 /// What becomes of an event for which the rules asked for `action`: the sensor's decision, not the content's.
 #[inline(always)]
 fn decide(action: u32, answer: Answer) -> Outcome {
-    if action < Action::Block as u32 || (action == Action::Block as u32 && answer == Answer::Observes) {
+    if action < Action::Block as u32 {
         return Outcome::Allowed;
     }
     let Some(settings) = SETTINGS.get(0) else { return Outcome::NotEnforcing };
-    if settings.enforce == 0 {
+    if settings.enforce == 0 || (action == Action::Block as u32 && answer == Answer::Observes) {
         Outcome::NotEnforcing
     } else if action == Action::Quarantine as u32 {
         Outcome::Quarantined

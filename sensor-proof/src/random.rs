@@ -67,8 +67,7 @@ const NUMBERS: &[i64] =
     &[0, 1, 2, 7, 1000, -1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, i64::MAX, i64::MIN, i64::MIN + 1];
 
 /// Bits to ask for, also those that no field of 32 bits has.
-const BITS: &[&str] =
-    &["1", "2", "0x3e8", "S_IWOTH", "S_IRWXU", "0x80000000", "0xffffffff", "0x100000001", "-1", "-9223372036854775808"];
+const BITS: &[&str] = &["1", "2", "0x3e8", "0x80000000", "0xffffffff", "0x100000001", "-1", "-9223372036854775808"];
 
 /// Lengths of texts.
 const LENGTHS: &[i64] = &[0, 1, 4, 15, 16, 255, 256];
@@ -141,17 +140,35 @@ fn leaf(random: &mut Random, event: Event, macros: usize) -> String {
     match field.kind {
         Kind::Bool if random.one_in(2) => field.name.to_owned(),
         Kind::Bool => format!("{} {} {}", field.name, random.pick(&["==", "!="]), random.one_in(2)),
+        Kind::U32 | Kind::U64 if field.constants.is_some() && random.one_in(2) => constant_test(random, field),
         Kind::U32 | Kind::U64 => int_test(random, event, field.name),
         Kind::Text(_) if random.one_in(30) => random.one_in(2).to_string(),
         Kind::Text(capacity) => text_test(random, event, field.name, capacity),
     }
 }
 
+/// A field against one of its constants.
+fn constant_test(random: &mut Random, field: &Field) -> String {
+    let Some(constants) = field.constants else { return field.name.to_owned() };
+    let (one, other) = (random.pick(constants.values).0, random.pick(constants.values).0);
+    match random.below(3) {
+        0 if constants.bits => format!("{}.has({one})", field.name),
+        0 => format!("{} in [{one}, {other}, 0]", field.name),
+        1 => format!("{one} != {}", field.name),
+        _ => format!("{} == {one}", field.name),
+    }
+}
+
+const RELATIONS: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
+
 fn int_test(random: &mut Random, event: Event, name: &str) -> String {
     let others: Vec<_> = Field::of(event).filter(|field| matches!(field.kind, Kind::U32 | Kind::U64)).collect();
-    let relation = *random.pick(&["==", "!=", "<", "<=", ">", ">="]);
-    match random.below(7) {
-        5 | 6 => format!("{name}.has({})", random.pick(BITS)),
+    let relation = *random.pick(RELATIONS);
+    let has_bits = Field::from_name(name).and_then(|field| field.constants).is_none_or(|constants| constants.bits);
+    match random.below(9) {
+        5 | 6 if has_bits => format!("{name}.has({})", random.pick(BITS)),
+        7 => format!("{} {relation} {}", arithmetic(random, event, 2), random.pick(NUMBERS)),
+        8 => format!("{} {relation} {}", arithmetic(random, event, 1), arithmetic(random, event, 2)),
         0 => format!("{name} {relation} {}", random.pick(&others).name),
         1 => format!("{} {relation} {name}", random.pick(NUMBERS)),
         2 if random.one_in(2) => format!("{name} in NUMBERS"),
@@ -160,6 +177,37 @@ fn int_test(random: &mut Random, event: Event, name: &str) -> String {
             format!("{name} in [{}]", list.join(", "))
         }
         _ => format!("{name} {relation} {}", random.pick(NUMBERS)),
+    }
+}
+
+/// An integer that is computed and cannot overflow: of what lies within 33 bits, twice.
+fn arithmetic(random: &mut Random, event: Event, depth: usize) -> String {
+    let small: Vec<_> =
+        Field::of(event).filter(|field| !matches!(field.kind, Kind::U64 | Kind::Bool)).copied().collect();
+    let wide: Vec<_> = Field::of(event).filter(|field| field.kind == Kind::U64).collect();
+    let factor = *random.pick(&[-1000, -7, -1, 1, 2, 3, 1000]);
+    if depth == 0 {
+        return match random.below(6) {
+            0 => random.pick(&[0, 1, -1, 7, 0xffff_ffff_i64]).to_string(),
+            1 => format!("{} % {}", random.pick(&wide).name, random.pick(&[3, -7, 1, 0x7fff_ffff])),
+            2 => format!("{} / {}", random.pick(&wide).name, random.pick(&[0x1_0000_0000_i64, -0x7000_0000_0000])),
+            _ => match random.pick(&small) {
+                Field { kind: Kind::Text(_), name, .. } => format!("size({name})"),
+                Field { name, .. } => (*name).to_owned(),
+            },
+        };
+    }
+    let left = arithmetic(random, event, depth - 1);
+    let right = arithmetic(random, event, depth - 1);
+    match random.below(8) {
+        0 => format!("({left} + {right})"),
+        1 => format!("({left}) - ({right})"),
+        2 => format!("{left} - {right}"),
+        3 => format!("({left}) * {factor}"),
+        4 => format!("({left}) / {factor}"),
+        5 => format!("({left}) % {factor}"),
+        6 => format!("({left}) {} (size(process.exe) + 1)", random.pick(&["/", "%"])),
+        _ => format!("-({left})"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The tests that rules carry: events written down field by field.
 
 use sensor_common::{
+    constant::Constants,
     event::Event,
     field::{Field, Kind},
     record::{Record, TEXT_MAX, Text as RecordText},
@@ -100,6 +101,18 @@ fn set(text: &Text<'_>, entry: &Entry, event: Event, record: &mut [u8]) -> Resul
             problem.meant(nearest(&entry.key, names()), || format!("its fields are {}", quoted_list(names())));
         return Err(Box::new(problem));
     };
+    if let (Some(constants), Value::Text(names)) = (field.constants, &entry.node.value) {
+        let value = valued(constants, names).ok_or_else(|| {
+            let message = format!("`{names}` is no value of `{}`", field.name);
+            let known = quoted_list(constants.values.iter().map(|(name, _)| *name));
+            let help = Some(format!("its constants are {known}"));
+            Box::new(Diagnostic { help, ..text.problem(&entry.node.range, message) })
+        })?;
+        if let Some(place) = record.get_mut(field.offset..field.offset + field.kind.size()) {
+            place.copy_from_slice(&value.to_le_bytes()[..field.kind.size()]);
+        }
+        return Ok(());
+    }
     let Some(bytes) = encoded(field.kind, &entry.node.value) else {
         let range = &entry.node.range;
         let message = format!("`{}` is {}, and this is {}", field.name, type_name(field.kind), entry.node.value.kind());
@@ -109,6 +122,14 @@ fn set(text: &Text<'_>, entry: &Entry, event: Event, record: &mut [u8]) -> Resul
         place.copy_from_slice(&bytes);
     }
     Ok(())
+}
+
+/// The value of a constant, or of several with `|` between them where they are bits.
+fn valued(constants: &Constants, names: &str) -> Option<i64> {
+    if !constants.bits {
+        return constants.value(names);
+    }
+    names.split('|').try_fold(0, |bits, name| Some(bits | constants.value(name.trim())?))
 }
 
 /// `value` as a field of this kind lies in the record; `None` where it is no value of that kind.

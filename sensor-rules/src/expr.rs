@@ -4,9 +4,11 @@ use core::{mem::offset_of, ops::Range};
 
 use sensor_common::{
     event::Groups,
-    field::{Field, Kind},
+    field::{FIELDS, Field, Kind},
     record::{Record, TEXT_MAX, Text},
 };
+
+use crate::int::Made;
 
 /// A condition or a part of one.
 #[derive(Clone, Debug)]
@@ -101,12 +103,25 @@ pub enum TextTest {
 }
 
 /// An integer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Int {
     /// A literal.
     Const(i64),
     /// A field.
     Field(IntField),
+    /// What is computed.
+    Made(Box<Made>),
+}
+
+impl Int {
+    /// The field groups that it reads.
+    pub fn groups(&self) -> Groups {
+        match self {
+            Self::Const(_) => Groups::NONE,
+            Self::Field(field) => field.group,
+            Self::Made(made) => made.left.groups().with(made.right.groups()),
+        }
+    }
 }
 
 /// An integer field.
@@ -116,6 +131,8 @@ pub struct IntField {
     pub offset: usize,
     /// Whether it has 64 bits; else it has 32.
     pub wide: bool,
+    /// The largest value, where it has 32.
+    pub largest: u32,
     /// The group it is filled with.
     pub group: Groups,
 }
@@ -128,17 +145,27 @@ impl IntField {
             Kind::U64 => true,
             Kind::Bool | Kind::Text(_) => return None,
         };
-        Some(Self { offset: field.offset, wide, group: field.group })
+        Some(Self { offset: field.offset, wide, largest: u32::MAX, group: field.group })
+    }
+
+    /// The field of the table that it is, where it is not only a part of one.
+    pub fn field(self) -> Option<&'static Field> {
+        FIELDS.iter().find(|field| Self::new(field) == Some(self))
     }
 
     /// How many bytes of the string `field` are kept.
-    pub const fn length(field: &Field) -> Self {
-        Self { offset: field.offset + offset_of!(Text<TEXT_MAX>, len), wide: false, group: field.group }
+    pub fn length(field: &Field) -> Self {
+        let largest = match field.kind {
+            Kind::Text(capacity) => u32::try_from(capacity).unwrap_or(u32::MAX),
+            Kind::U32 | Kind::U64 | Kind::Bool => u32::MAX,
+        };
+        let offset = field.offset + offset_of!(Text<TEXT_MAX>, len);
+        Self { offset, wide: false, largest, group: field.group }
     }
 
     /// Field number `index` of those that only a newer definition is said to have: behind the end of the record.
     pub const fn unchecked(index: usize) -> Self {
-        Self { offset: size_of::<Record>() + 8 * index, wide: true, group: Groups::NONE }
+        Self { offset: size_of::<Record>() + 8 * index, wide: true, largest: u32::MAX, group: Groups::NONE }
     }
 }
 
@@ -175,10 +202,6 @@ impl Cond {
 
     /// The field groups that the condition reads.
     pub fn groups(&self) -> Groups {
-        let of_int = |int: &Int| match int {
-            Int::Const(_) => Groups::NONE,
-            Int::Field(field) => field.group,
-        };
         match &self.kind {
             CondKind::Const(_) => Groups::NONE,
             CondKind::Flag(field) | CondKind::Text(_, field, _) | CondKind::TextIn(field, _) => field.group,
@@ -188,8 +211,8 @@ impl Cond {
             }
             CondKind::Choose(by, one, other) => by.groups().with(one.groups()).with(other.groups()),
             CondKind::Bits(field, _) => field.group,
-            CondKind::Ints(_, left, right) => of_int(left).with(of_int(right)),
-            CondKind::IntIn(int, _) => of_int(int),
+            CondKind::Ints(_, left, right) => left.groups().with(right.groups()),
+            CondKind::IntIn(int, _) => int.groups(),
             CondKind::TextSame(left, right) => left.group.with(right.group),
         }
     }

@@ -84,6 +84,18 @@ fn types_are_checked() {
         ("mode.has(0)", "`has(0)` always holds", "0"),
         ("mode.has(1, 2)", "`has` is called on one integer, with one", "mode.has(1, 2)"),
         ("mode.has(S_IWOHT)", "no field `S_IWOHT` on fifo.open; did you mean `S_IWOTH`?", "S_IWOHT"),
+        ("mode.has(SIGKILL)", "`SIGKILL` is no value of `mode`", "SIGKILL"),
+        ("mode in [S_IFIFO, SIGKILL]", "`SIGKILL` is no value of `mode`", "SIGKILL"),
+        ("S_ISUID == process.uid", "`S_ISUID` is no value of `process.uid`", "S_ISUID"),
+        ("path + 1 == 2", "`+` works on integers", "path"),
+        ("inode + 1 == 2", "`+` could overflow here", "+"),
+        ("process.uid * process.uid == 2", "`*` could overflow here", "*"),
+        ("-inode == 2", "`-` could overflow here", "-"),
+        ("9223372036854775807 + 1 == 2", "`+` could overflow here", "+"),
+        ("inode / -1 == 2", "`/` could overflow here", "/"),
+        ("inode % -1 == 2", "`%` could overflow here", "%"),
+        ("process.uid / parent.uid == 2", "`/` could be by 0 here", "/"),
+        ("process.uid % 0 == 2", "`%` could be by 0 here", "%"),
         ("path in [\"a\", 5]", "the list must hold string literals only", "5"),
         ("process.pid in [process.tid]", "the list must hold integer literals only", "process.tid"),
         ("process.comm == \"12345678901234567\"", "`process.comm` can never be this", "\"12345678901234567\""),
@@ -94,11 +106,26 @@ fn types_are_checked() {
 }
 
 #[test]
+fn constants_and_arithmetic_are_explained() {
+    let refused = |condition: &str| problem(with("process.signal", condition));
+    let problem = refused("signal.has(SIGKILL)");
+    assert_eq!(problem.message, "`signal` is not made of bits");
+    assert_eq!(problem.help.as_deref(), Some("compare it: `signal == SIGHUP`"));
+    let problem = refused("process.pid == SIGKILL");
+    assert_eq!((problem.label.as_str(), problem.help), ("it is one of `signal`", None));
+    let problem = refused("process.pid * parent.pid == 1");
+    assert_eq!(problem.label, "from 0 to 18446744065119617025; an integer has 64 bits");
+    let tree = |levels| (0..levels).fold("process.pid".to_owned(), |tree, _| format!("({tree} - {tree})"));
+    assert!(refused(&format!("{} == 1", tree(5))).message.contains("too many intermediate results"));
+    assert!(refused(&format!("{0} == {0}", tree(4))).message.contains("too many intermediate results"));
+}
+
+#[test]
 fn what_is_not_supported_is_refused_by_name() {
     for (condition, name) in [
         ("path.matches(\"x\")", "`matches`"),
         ("has(process.exe)", "`has`"),
-        ("5.has(1)", "`has` on a literal"),
+        ("5.has(1)", "`has` on anything but a field"),
         ("mode.has(process.pid)", "`has` of a field"),
         ("[1].exists(x, x == 1)", "`exists`"),
         ("process.pid == 1u", "unsigned"),
@@ -107,8 +134,7 @@ fn what_is_not_supported_is_refused_by_name() {
         ("{1: 2} == {1: 2}", "map literal"),
         ("path < \"x\"", "order of strings"),
         ("reads < writes", "order of booleans"),
-        ("process.pid + 1 == 2", "arithmetic"),
-        ("-process.pid == 2", "arithmetic"),
+        ("(process.pid + 1).has(2)", "`has` on anything but a field"),
         ("path[0] == 2", "indexing"),
         ("path == null", "`null`"),
         ("path in process.exe", "anything but a list"),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     daemon::journal::Tally,
-    kernel::{HookState, probe::Mode},
+    kernel::{HookState, Unseen, probe::Mode},
 };
 
 /// The daemon's answer to `creance status`; with `--json`, the output.
@@ -26,7 +26,7 @@ pub struct Status {
     pub started: Timestamp,
     /// Release of the running kernel.
     pub kernel: String,
-    /// `lsm`, or `observe` where nothing can be blocked.
+    /// `lsm`; or `observe` or `tracepoints`, where nothing can be blocked.
     pub mode: String,
     /// Whether verdicts to block and kill are carried out.
     pub enforcing: bool,
@@ -36,6 +36,8 @@ pub struct Status {
     pub previous: Option<u64>,
     /// How many rules are in force.
     pub rules: usize,
+    /// Events that rules in force are for and that cannot be seen in this mode.
+    pub unseen: Vec<Unseen>,
     /// What is wrong with the whole.
     pub warnings: Vec<String>,
     /// Every hook.
@@ -52,6 +54,8 @@ pub struct Status {
     pub preempted: u64,
     /// What became of the events that matched.
     pub reports: Reports,
+    /// What became of pushes and rollbacks.
+    pub changes: Changes,
     /// The last push or rollback that was refused.
     pub last_refusal: Option<LastRefusal>,
 }
@@ -78,6 +82,17 @@ pub struct Reports {
     pub followers: usize,
     /// Followers dropped because they read too slowly.
     pub followers_dropped: u64,
+}
+
+/// What became of pushes and rollbacks since the daemon was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Generations put in force.
+    pub pushed: u64,
+    /// Returns to the generation before.
+    pub rolled_back: u64,
+    /// Pushes and rollbacks refused; what ran went on.
+    pub refused: u64,
 }
 
 /// A push or rollback that was refused.
@@ -120,14 +135,6 @@ pub fn by_deed(counters: &Counters) -> BTreeMap<String, u64> {
     Kept::ALL.iter().map(|kept| (kept.name().into(), counters.kept[*kept as usize])).collect()
 }
 
-/// The name of a mode.
-pub const fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Lsm => "lsm",
-        Mode::Observe => "observe",
-    }
-}
-
 impl fmt::Display for Status {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.started.round(Unit::Second).unwrap_or(self.started);
@@ -148,6 +155,17 @@ impl fmt::Display for Status {
 }
 
 impl Status {
+    /// Every event lost, skipped or cut, by reason: in the kernel and in the daemon.
+    pub fn all_losses(&self) -> BTreeMap<String, u64> {
+        let Reports { unreadable, sink_lost, followers_dropped, received: _, followers: _ } = self.reports;
+        let mut losses = self.losses.clone();
+        losses.insert("recursion_misses".into(), self.hooks.iter().map(|hook| hook.recursion_misses).sum());
+        losses.insert("unreadable".into(), unreadable);
+        losses.insert("sink_lost".into(), sink_lost);
+        losses.insert("followers_dropped".into(), followers_dropped);
+        losses
+    }
+
     fn fmt_generation(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "\n{:<12} ", "generation")?;
         match self.generation {
@@ -157,14 +175,18 @@ impl Status {
         if let Some(previous) = self.previous {
             write!(out, " (`creance rollback` returns to {previous})")?;
         }
-        let enforcing = match (self.mode.as_str(), self.enforcing) {
-            ("lsm", true) => "block and kill are carried out",
-            ("lsm", false) => {
+        let enforcing = match (Mode::from_name(&self.mode), self.enforcing) {
+            (Some(Mode::Lsm), true) => "block and kill are carried out",
+            (Some(Mode::Lsm), false) => {
                 "alerts only: block and kill are reported, not carried out; `creance enforce on` changes that"
+            }
+            (Some(Mode::Tracepoints), _) => {
+                "observing only, on tracepoints of system calls: nothing is blocked, and not every event is seen"
             }
             _ => "observing only: this kernel lets nothing be blocked",
         };
-        writeln!(out, "\n{:<12} {enforcing}", "mode")
+        writeln!(out, "\n{:<12} {enforcing}", "mode")?;
+        self.unseen.iter().try_for_each(|unseen| writeln!(out, "{:<12} {unseen}", "not seen"))
     }
 
     /// The hooks that are attached, or were and have missed something; the others are one number.
@@ -192,18 +214,12 @@ impl Status {
     }
 
     fn fmt_losses(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reports { received, unreadable, sink_lost, followers, followers_dropped } = self.reports;
-        let mut losses = self.losses.clone();
-        losses.insert("recursion_misses".into(), self.hooks.iter().map(|hook| hook.recursion_misses).sum());
-        losses.insert("unreadable".into(), unreadable);
-        losses.insert("sink_lost".into(), sink_lost);
-        losses.insert("followers_dropped".into(), followers_dropped);
         write!(out, "\nlost: ")?;
-        list(out, &losses)?;
+        list(out, &self.all_losses())?;
         writeln!(
             out,
-            "events received by the daemon: {received}; followers: {followers}; records shared by preemption: {}",
-            self.preempted
+            "events received by the daemon: {}; followers: {}; records shared by preemption: {}",
+            self.reports.received, self.reports.followers, self.preempted
         )
     }
 }

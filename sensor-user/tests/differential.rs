@@ -89,7 +89,7 @@ fn two_hundred_rules_fit_one_program() {
 }
 
 /// Both judges read conditions with the same parser, so a mistake in it would not show above: these answers are from CEL's
-/// specification. The record has `reads` true, `writes` false, `process.pid` 5 and `path` /tmp/f.
+/// specification. The record has `reads` true, `writes` false, `process.pid` 5, `mode` 0400 and `path` /tmp/f.
 const GOLDEN: &[(&str, bool)] = &[
     ("reads || reads && writes", true),
     ("(reads || reads) && writes", false),
@@ -116,7 +116,15 @@ const GOLDEN: &[(&str, bool)] = &[
     ("!(reads ? writes : reads) && size(path) == 6", true),
     ("path.size() == 6 ? process.pid.has(4) : writes", true),
     ("process.pid.has(5) && process.pid.has(1) && !process.pid.has(7)", true),
-    ("process.pid in [S_IXOTH, 5] && !process.pid.has(S_IWOTH)", true),
+    ("process.pid in [0x1, 5] && !process.pid.has(2)", true),
+    ("mode.has(S_IRUSR) && !mode.has(S_IRWXU) && mode == S_IRUSR", true),
+    ("process.pid + 2 * 3 == 11 && (process.pid + 2) * 3 == 21", true),
+    ("process.pid - 3 - 1 == 1 && process.pid - (3 - 1) == 3", true),
+    ("process.pid * 7 / 2 % 4 == 1 && process.pid * (7 / 2 % 4) == 15", true),
+    ("-process.pid / 2 == -2 && -process.pid % 3 == -2 && process.pid % -3 == 2", true),
+    ("process.pid + 1 < process.pid * 2 == reads", true),
+    ("process.pid - size(path) in [-1, 7]", true),
+    ("- -process.pid == 5 && 3 - -process.pid == 8", true),
 ];
 
 #[test]
@@ -124,7 +132,7 @@ fn precedence_and_literals_are_those_of_cel() {
     let may_load = may_load();
     let event = sensor_common::event::Event::FifoOpen;
     let mut record = sensor_common::record::Record::EMPTY;
-    (record.object.reads, record.process.pid) = (1, 5);
+    (record.object.reads, record.process.pid, record.object.mode) = (1, 5, 0o400);
     record.object.path.set(b"/tmp/f");
     for (condition, expected) in GOLDEN {
         let rules = checked(&format!(

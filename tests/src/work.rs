@@ -4,7 +4,7 @@ use std::{ffi::CString, fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{conformance, preemption, uring};
+use crate::{conformance, preemption, quarantine, uring};
 
 /// The program that plays the roles.
 pub const PROGRAM: &str = "/bin/vm-init";
@@ -19,6 +19,8 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         [role @ ("great-grandparent" | "grandparent" | "parent")] => conformance::above(role),
         ["ring-opener", path] => uring::opener(path),
         ["actor"] => conformance::actor(),
+        ["victim", way] => quarantine::victim(way),
+        ["take", way] => quarantine::take(way),
         _ => bail!("no such role: {arguments:?}"),
     }
 }

@@ -4,10 +4,11 @@
 use std::{collections::HashMap, ops::Range};
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, ListExpr, LiteralValue, SelectExpr};
+use sensor_common::field::Field;
 
 use super::{
-    Fault, constants,
-    spans::{INSERTED, Inserted, Spans},
+    Fault,
+    spans::{Constants, INSERTED, Inserted, Spans},
 };
 use crate::definitions::{Body, Definition, Definitions, Macro, visit};
 
@@ -16,15 +17,28 @@ const PARTS_MAX: usize = 65_536;
 /// Deepest nesting of a condition with everything put in.
 const DEPTH_MAX: usize = 1_024;
 
-/// The condition `expr` with everything put in, and where the parts come from that were put in.
+/// A condition with everything put in.
+pub struct Expanded<'d> {
+    pub expr: IdedExpr,
+    /// Where the parts come from that were put in for lists and macros.
+    pub inserted: Vec<Inserted<'d>>,
+    /// Which of its literals were constants.
+    pub constants: Constants,
+}
+
+/// The condition `expr` with everything put in.
 pub fn expand<'d>(
     expr: &IdedExpr,
     spans: &Spans<'_>,
     definitions: &'d Definitions<'d>,
-) -> Result<(IdedExpr, Vec<Inserted<'d>>), Vec<Fault>> {
-    let mut expander = Expander { definitions, spans, inserted: Vec::new(), parts: 0, faults: Vec::new() };
+) -> Result<Expanded<'d>, Vec<Fault>> {
+    let constants = Constants::new();
+    let mut expander = Expander { definitions, spans, inserted: Vec::new(), constants, parts: 0, faults: Vec::new() };
     match expander.expr(expr, &Scope::default(), 0) {
-        Ok(made) if expander.faults.is_empty() => Ok((made, expander.inserted)),
+        Ok(expr) if expander.faults.is_empty() => {
+            let Expander { inserted, constants, .. } = expander;
+            Ok(Expanded { expr, inserted, constants })
+        }
         _ => Err(expander.faults),
     }
 }
@@ -36,6 +50,7 @@ struct Expander<'a, 'd> {
     definitions: &'d Definitions<'d>,
     spans: &'a Spans<'a>,
     inserted: Vec<Inserted<'d>>,
+    constants: Constants,
     parts: usize,
     faults: Vec<Fault>,
 }
@@ -138,8 +153,12 @@ impl<'d> Expander<'_, 'd> {
             return Ok(argument.expr.clone());
         }
         let Some(definition) = self.definitions.get(name) else {
-            let constant = constants::value(name).map(|value| Expr::Literal(LiteralValue::Int(value.into())));
-            return Ok(IdedExpr { id: self.id(expr.id, scope), expr: constant.unwrap_or_else(|| expr.expr.clone()) });
+            let id = self.id(expr.id, scope);
+            let Some((constant, value, field)) = Field::constants().find(|(constant, ..)| *constant == name) else {
+                return Ok(IdedExpr { id, expr: expr.expr.clone() });
+            };
+            self.constants.insert(id, (constant, field));
+            return Ok(IdedExpr { id, expr: Expr::Literal(LiteralValue::Int(value.into())) });
         };
         let at = self.range(expr, scope);
         match &definition.body {

@@ -74,37 +74,6 @@ impl Checker<'_> {
         }
     }
 
-    /// `integer.has(bits)`
-    fn bits(&mut self, target: Option<&IdedExpr>, arguments: &[IdedExpr], range: Range<usize>) -> Checked<Typed> {
-        let (Some(target), [argument]) = (target, arguments) else {
-            let fault = Fault::new(range, "`has` is called on one integer, with one");
-            return self.note(fault.help("write `mode.has(S_IWOTH)`"));
-        };
-        let ranges = (self.spans.of(target), self.spans.of(argument));
-        let (target, argument) = (self.typed(target), self.typed(argument));
-        let field = match target? {
-            Typed::Int(Int::Field(field)) => field,
-            Typed::Int(Int::Const(_)) => return self.unsupported(ranges.0, "`has` on a literal is", ""),
-            other => {
-                let label = format!("this is {}", other.name());
-                return self.note(Fault::new(ranges.0, "`has` works on integers").label(label));
-            }
-        };
-        match argument? {
-            Typed::Int(Int::Const(0)) => {
-                self.note(Fault::new(ranges.1, "`has(0)` always holds").label("no bit is asked for"))
-            }
-            Typed::Int(Int::Const(bits)) => Ok(Typed::Bool(CondKind::Bits(field, bits))),
-            Typed::Int(Int::Field(_)) => {
-                self.unsupported(ranges.1, "`has` of a field is", "the argument must be a literal or a constant")
-            }
-            other => {
-                let label = format!("this is {}", other.name());
-                self.note(Fault::new(ranges.1, "`has` takes an integer").label(label))
-            }
-        }
-    }
-
     /// A test of `field` against a literal at `range`.
     pub(super) fn text(
         &mut self,

@@ -1,8 +1,8 @@
 //! Conditions: CEL text to a typed condition and a program for the interpreter.
 
-mod constants;
 mod expand;
 mod functions;
+mod integers;
 mod names;
 mod scan;
 mod spans;
@@ -94,8 +94,9 @@ pub fn parse(text: &str) -> Result<cel::Program, Vec<Fault>> {
 pub fn check(text: &str, names: Names<'_>) -> Result<Checked, Vec<Fault>> {
     let program = parse(text)?;
     let mut spans = Spans::new(text, &program);
-    let (expr, inserted) = expand::expand(program.expression(), &spans, names.definitions)?;
-    spans.inserted = inserted;
+    let expanded = expand::expand(program.expression(), &spans, names.definitions)?;
+    let expr = expanded.expr;
+    (spans.inserted, spans.constants) = (expanded.inserted, expanded.constants);
     let cond = types::check(&expr, spans, names)?;
     Ok(Checked { cond, expr: Arc::new(expr) })
 }

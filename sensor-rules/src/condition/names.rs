@@ -9,7 +9,7 @@ use sensor_common::{
 
 pub(super) use super::Names;
 use super::{
-    Fault, constants,
+    Fault,
     suggest::{nearest, quoted_list},
     types::{Text, Typed},
 };
@@ -50,7 +50,7 @@ impl Names<'_> {
             let message = format!("`{name}` is a group of fields, not a field");
             return Fault::new(range, message).help(format!("its fields are {}", quoted_list(members)));
         }
-        match nearest(name, self.carried().chain(constants::names()))
+        match nearest(name, self.carried().chain(Field::constants().map(|(name, ..)| name)))
             .or_else(|| nearest(name, self.definitions.macros(false)))
         {
             Some(near) => Fault::new(range, format!("no field `{name}` on {events}; did you mean `{near}`?")),
@@ -104,7 +104,7 @@ pub fn is_taken(name: &str) -> bool {
         || FUNCTIONS.contains(&name)
         || REFUSED.iter().any(|(refused, _)| *refused == name)
         || FIELDS.iter().any(is_field)
-        || constants::value(name).is_some()
+        || Field::constants().any(|(constant, ..)| constant == name)
 }
 
 /// The functions and macros of CEL and its common extensions that conditions cannot use, and what to use.

@@ -1,11 +1,12 @@
 //! Where the nodes of the CEL parser's tree stand in a condition.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use cel::{
     Program,
     common::ast::{Expr, IdedExpr, SourceInfo},
 };
+use sensor_common::field::Field;
 
 use crate::{definitions::Definition, diagnostic::Other};
 
@@ -30,14 +31,19 @@ pub struct Spans<'a> {
     narrowed: Vec<usize>,
     /// Nodes that were put in.
     pub inserted: Vec<Inserted<'a>>,
+    /// Which nodes were constants.
+    pub constants: Constants,
 }
+
+/// The constants that literals were put in for, by the ids of their nodes: name, and the field that it is a value of.
+pub type Constants = HashMap<u64, (&'static str, &'static Field)>;
 
 impl<'a> Spans<'a> {
     /// The places in `text`, from which `program` was made byte by byte.
     pub fn new(text: &'a str, program: &'a Program) -> Self {
         let width = |byte: u8| if byte.is_ascii() { 1 } else { 2 };
         let narrowed = text.bytes().enumerate().flat_map(|(at, byte)| std::iter::repeat_n(at, width(byte))).collect();
-        Self { text, info: program.source_info(), narrowed, inserted: Vec::new() }
+        Self { text, info: program.source_info(), narrowed, inserted: Vec::new(), constants: Constants::new() }
     }
 
     /// How the node `expr` was put in, if it was.
@@ -49,6 +55,11 @@ impl<'a> Spans<'a> {
     /// The place in a macro or list that `expr` was put in from.
     pub fn inside(&self, expr: &IdedExpr) -> Option<Other> {
         self.inserted(expr).map(|inserted| inserted.definition.inside(inserted.node))
+    }
+
+    /// The constant that `expr` was put in for.
+    pub fn constant(&self, expr: &IdedExpr) -> Option<(&'static str, &'static Field)> {
+        self.constants.get(&expr.id).copied()
     }
 
     /// The token of the node itself: for an operator only the operator.

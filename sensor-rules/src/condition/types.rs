@@ -13,6 +13,7 @@ use super::{
 use crate::{
     diagnostic::Other,
     expr::{Cond, CondKind, Int, Relation, TextTest},
+    int::Arithmetic,
 };
 
 /// What an expression is.
@@ -187,11 +188,12 @@ impl Checker<'_> {
             (op::GREATER, [left, right]) => self.order(Relation::Greater, left, right, &own),
             (op::GREATER_EQUALS, [left, right]) => self.order(Relation::GreaterEqual, left, right, &own),
             (op::IN, [item, list]) => self.membership(item, list),
-            (op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE | op::MODULO | op::NEGATE, _) => self.unsupported(
-                own,
-                "arithmetic is",
-                "it can overflow, and then a rule would fail; compare with literals",
-            ),
+            (op::ADD, [left, right]) => self.arithmetic(Arithmetic::Add, left, right, &own),
+            (op::SUBSTRACT, [left, right]) => self.arithmetic(Arithmetic::Subtract, left, right, &own),
+            (op::MULTIPLY, [left, right]) => self.arithmetic(Arithmetic::Multiply, left, right, &own),
+            (op::DIVIDE, [left, right]) => self.arithmetic(Arithmetic::Divide, left, right, &own),
+            (op::MODULO, [left, right]) => self.arithmetic(Arithmetic::Remainder, left, right, &own),
+            (op::NEGATE, [operand]) => self.negation(operand, &own),
             (op::INDEX | op::OPT_INDEX | op::OPT_SELECT, _) => self.unsupported(own, "indexing is", ""),
             (op::CONDITIONAL, [by, one, other]) => {
                 let (by, sides) = (self.cond(by), self.conds(one, other));
@@ -210,6 +212,7 @@ impl Checker<'_> {
 
     fn equality(&mut self, left: &IdedExpr, right: &IdedExpr, own: &Range<usize>) -> Checked<Typed> {
         let ranges = (self.spans.of(left), self.spans.of(right));
+        let exprs = (left, right);
         let (left, right) = (self.typed(left), self.typed(right));
         let kind = match (left?, right?) {
             (Typed::Bool(left), Typed::Bool(right)) => {
@@ -217,7 +220,9 @@ impl Checker<'_> {
                     [(left, ranges.0), (right, ranges.1)].map(|(kind, range)| Box::new(Cond { kind, range }));
                 CondKind::Same(left, right)
             }
-            (Typed::Int(left), Typed::Int(right)) => ints(Relation::Equal, left, right),
+            (Typed::Int(left), Typed::Int(right)) => {
+                self.ints(Relation::Equal, (left, exprs.0), (right, exprs.1), own)?
+            }
             (Typed::Text(left), Typed::Text(right)) => match (left, right) {
                 (Text::Field(left), Text::Field(right)) => CondKind::TextSame(left, right),
                 (Text::Literal(left), Text::Literal(right)) => CondKind::Const(left == right),
@@ -235,9 +240,12 @@ impl Checker<'_> {
     }
 
     fn order(&mut self, relation: Relation, left: &IdedExpr, right: &IdedExpr, own: &Range<usize>) -> Checked<Typed> {
+        let exprs = (left, right);
         let (left, right) = (self.typed(left), self.typed(right));
         match (left?, right?) {
-            (Typed::Int(left), Typed::Int(right)) => Ok(Typed::Bool(ints(relation, left, right))),
+            (Typed::Int(left), Typed::Int(right)) => {
+                Ok(Typed::Bool(self.ints(relation, (left, exprs.0), (right, exprs.1), own)?))
+            }
             (Typed::Text(_), Typed::Text(_)) => {
                 self.unsupported(own.clone(), "the order of strings is", "use ==, in, startsWith, endsWith or contains")
             }
@@ -263,7 +271,10 @@ impl Checker<'_> {
         // Each element is checked, so that the problems of all are noted.
         let elements: Vec<_> = elements.elements.iter().map(|element| (element, self.typed(element))).collect();
         let kind = match item? {
-            Typed::Int(int) => CondKind::IntIn(int, self.int_elements(elements)?),
+            Typed::Int(int) => {
+                let list = self.int_elements(&int, elements)?;
+                CondKind::IntIn(int, list)
+            }
             Typed::Text(Text::Field(field)) => CondKind::TextIn(field, self.text_elements(field, elements)?),
             Typed::Text(Text::Literal(_)) => return self.unsupported(item_range, "`in` on a literal is", ""),
             Typed::Bool(_) => {
@@ -273,11 +284,14 @@ impl Checker<'_> {
         Ok(Typed::Bool(kind))
     }
 
-    fn int_elements(&mut self, elements: Vec<(&IdedExpr, Checked<Typed>)>) -> Checked<Vec<i64>> {
+    fn int_elements(&mut self, int: &Int, elements: Vec<(&IdedExpr, Checked<Typed>)>) -> Checked<Vec<i64>> {
         let checked: Vec<_> = elements
             .into_iter()
             .map(|(expr, element)| match element? {
-                Typed::Int(Int::Const(value)) => Ok(value),
+                Typed::Int(Int::Const(value)) => {
+                    self.belongs(int, expr)?;
+                    Ok(value)
+                }
                 other => self.element(expr, &other, "integer"),
             })
             .collect();
@@ -307,14 +321,5 @@ impl Checker<'_> {
         let message = format!("the list must hold {wanted} literals only");
         let fault = Fault::new(self.spans.of(expr), message).label(format!("this is {}, or no literal", found.name()));
         self.inside(expr, |checker| checker.note(fault))
-    }
-}
-
-/// A comparison, with a literal on the right where there is one.
-fn ints(relation: Relation, left: Int, right: Int) -> CondKind {
-    match (left, right) {
-        (Int::Const(left), Int::Const(right)) => CondKind::Const(relation.holds(left, right)),
-        (Int::Const(_), Int::Field(_)) => CondKind::Ints(relation.mirrored(), right, left),
-        _ => CondKind::Ints(relation, left, right),
     }
 }

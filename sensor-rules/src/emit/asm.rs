@@ -69,18 +69,21 @@ impl From<i32> for Operand {
     }
 }
 
-/// An operation on integers.
+/// An operation on integers. `Div` and `Mod` are unsigned; `Sar` shifts right and keeps the sign.
 #[derive(Clone, Copy, Debug)]
 pub enum Alu {
     Add = 0x00,
     Sub = 0x10,
     Mul = 0x20,
+    Div = 0x30,
     Or = 0x40,
     And = 0x50,
     Shl = 0x60,
     Shr = 0x70,
+    Mod = 0x90,
     Xor = 0xa0,
     Mov = 0xb0,
+    Sar = 0xc0,
 }
 
 /// When a jump is taken. `S…` compares signed, the others unsigned.

@@ -2,10 +2,11 @@
 
 use super::{
     asm::{Alu, Asm, Label, Reg, Size, When},
+    int,
     stack::{self, Answers},
     text::{self, RECORD, at},
 };
-use crate::expr::{Cond, CondKind, Int, IntField, Relation, TextTest};
+use crate::expr::{Cond, CondKind, Int, TextTest};
 
 /// How many intermediate booleans there may be.
 pub const SLOTS_MAX: usize = 60;
@@ -85,16 +86,16 @@ fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label, answer
             asm.jump_if(if sense { When::Ne } else { When::Eq }, Reg::R1, 0, target);
         }
         CondKind::Bits(field, bits) => {
-            load(asm, Reg::R1, Int::Field(*field));
+            int::load(asm, &Int::Field(*field));
             asm.constant(Reg::R2, *bits);
             asm.alu(Alu::And, Reg::R1, Reg::R2);
             asm.jump_if(if sense { When::Eq } else { When::Ne }, Reg::R1, Reg::R2, target);
         }
-        CondKind::Ints(relation, left, right) => ints(asm, *relation, *left, *right, sense, target),
-        CondKind::IntIn(int, list) => one_of(asm, sense, target, |asm, hit| {
-            load(asm, Reg::R1, *int);
+        CondKind::Ints(relation, left, right) => int::compare(asm, *relation, left, right, sense, target),
+        CondKind::IntIn(value, list) => one_of(asm, sense, target, |asm, hit| {
+            int::load(asm, value);
             for value in list {
-                jump_if_int(asm, When::Eq, *value, hit);
+                int::jump_if(asm, When::Eq, *value, hit);
             }
         }),
         CondKind::TextIn(field, literals) => {
@@ -141,44 +142,6 @@ fn all_of<O>(asm: &mut Asm<O>, sense: bool, target: Label, test: impl FnOnce(&mu
         asm.bind(miss);
     } else {
         test(asm, target);
-    }
-}
-
-fn load<O>(asm: &mut Asm<O>, target: Reg, int: Int) {
-    match int {
-        Int::Const(value) => asm.constant(target, value),
-        Int::Field(IntField { offset, wide, .. }) => {
-            asm.load(if wide { Size::Double } else { Size::Word }, target, RECORD, at(offset));
-        }
-    }
-}
-
-/// Jumps when `R1` stands in that relation to `value`.
-fn jump_if_int<O>(asm: &mut Asm<O>, when: When, value: i64, target: Label) {
-    if let Ok(short) = i32::try_from(value) {
-        asm.jump_if(when, Reg::R1, short, target);
-    } else {
-        asm.constant(Reg::R2, value);
-        asm.jump_if(when, Reg::R1, Reg::R2, target);
-    }
-}
-
-fn ints<O>(asm: &mut Asm<O>, relation: Relation, left: Int, right: Int, sense: bool, target: Label) {
-    let when = match (relation, sense) {
-        (Relation::Equal, true) => When::Eq,
-        (Relation::Equal, false) => When::Ne,
-        (Relation::Less, true) | (Relation::GreaterEqual, false) => When::SLt,
-        (Relation::LessEqual, true) | (Relation::Greater, false) => When::SLe,
-        (Relation::Greater, true) | (Relation::LessEqual, false) => When::SGt,
-        (Relation::GreaterEqual, true) | (Relation::Less, false) => When::SGe,
-    };
-    load(asm, Reg::R1, left);
-    match right {
-        Int::Const(value) => jump_if_int(asm, when, value, target),
-        Int::Field(_) => {
-            load(asm, Reg::R2, right);
-            asm.jump_if(when, Reg::R1, Reg::R2, target);
-        }
     }
 }
 

@@ -56,6 +56,7 @@ impl Map {
 fn section_name(hook: Hook, target: Target) -> String {
     match (target, hook.attach()) {
         (Target::SocketFilter, _) => "socket".to_owned(),
+        (Target::Hook(Mode::Tracepoints), _) => "tracepoint/syscalls".to_owned(),
         (Target::Hook(Mode::Lsm), Attach::Lsm) => format!("lsm/{}", hook.name()),
         (Target::Hook(_), _) => format!("fentry/{}", hook.name()),
     }

@@ -1,6 +1,6 @@
 //! `creance daemon`: run the sensor.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
@@ -8,7 +8,11 @@ use super::Done;
 use crate::{
     control,
     daemon::{self, core::Permits},
-    kernel,
+    kernel::{
+        self,
+        probe::{self, Mode},
+    },
+    metrics,
 };
 
 /// Run the sensor until SIGTERM or SIGINT
@@ -26,12 +30,24 @@ pub struct Daemon {
     /// Where to listen for the other commands
     #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
     socket: PathBuf,
+    /// Members of this group may read status and metrics; everything else is for root
+    #[arg(long, value_name = "NAME", value_parser = group)]
+    group: Option<u32>,
+    /// Where Prometheus finds the figures (`GET /metrics`), a unix socket; without it, metrics.sock beside the control socket
+    #[arg(long, value_name = "PATH")]
+    metrics: Option<PathBuf>,
+    /// Serve them here too: an address on loopback, such as 127.0.0.1:9781
+    #[arg(long, value_name = "ADDRESS", value_parser = metrics::server::loopback)]
+    metrics_listen: Option<SocketAddr>,
     /// Directory on bpffs for the maps that hooks and rules share
     #[arg(long, value_name = "PATH", default_value = "/sys/fs/bpf/creance")]
     pin_dir: PathBuf,
     /// Size of the ring buffer from the kernel to the daemon, bytes: a power of two, at least 4096
     #[arg(long, value_name = "BYTES", default_value = "4194304", value_parser = ring_size)]
     ring_size: u32,
+    /// How to see events: lsm, observe or tracepoints; without it the first that this kernel permits
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    mode: Option<Mode>,
     /// For tests: let `creance push --skip-checks` push rules past the checks of their fields
     #[arg(long)]
     allow_skip_checks: bool,
@@ -41,13 +57,33 @@ impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<Done> {
         daemon::run(&daemon::Options {
             rules: self.rules,
+            group: self.group,
+            metrics: self.metrics.unwrap_or_else(|| self.socket.with_file_name("metrics.sock")),
+            metrics_listen: self.metrics_listen,
             socket: self.socket,
             events: self.events,
             permits: Permits { skip_checks: self.allow_skip_checks },
-            kernel: kernel::Options { pin_dir: self.pin_dir, ring_bytes: self.ring_size, enforce: self.enforce },
+            kernel: kernel::Options {
+                mode: self.mode.unwrap_or_else(probe::mode),
+                pin_dir: self.pin_dir,
+                ring_bytes: self.ring_size,
+                enforce: self.enforce,
+            },
         })?;
         Ok(Done::Well)
     }
+}
+
+fn group(name: &str) -> Result<u32, String> {
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    control::admission::group_id(&groups, name)
+}
+
+fn mode(name: &str) -> Result<Mode, String> {
+    Mode::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Mode::ALL.iter().map(|mode| mode.name()).collect();
+        format!("there are the modes {}", names.join(", "))
+    })
 }
 
 fn ring_size(text: &str) -> Result<u32, String> {

@@ -58,9 +58,9 @@ pub fn events_markdown() -> String {
         "\nAt most {RULES_MAX} rules are named; `matched` counts all. An event of a generation so old that the daemon has \
          forgotten it has\nrules with a `number` only."
     );
-    text += "\n## Events\n\n| Event | Meaning | Can be blocked |\n|---|---|---|\n";
+    text += "\n## Events\n\n| Event | Meaning | Rules can ask for |\n|---|---|---|\n";
     for event in Event::ALL {
-        let _ = writeln!(text, "| `{}` | {} | {} |", event.name(), event.doc(), yes(event.hook().can_deny()));
+        let _ = writeln!(text, "| `{}` | {} | {} |", event.name(), event.doc(), actions(*event));
     }
     text += "\n## Actions\n\nWeakest first: ";
     text += &Action::ALL.iter().map(|action| format!("`{}`", action.name())).collect::<Vec<_>>().join(", ");
@@ -87,14 +87,22 @@ pub fn fields_markdown() -> String {
     for field in FIELDS {
         let _ = writeln!(text, "| `{}` | {} | {} | {} |", field.name, kind(field), carriers(field), field.doc);
     }
-    text += "\n## Events and their hooks\n\n| Event | Hook | Can be blocked | Meaning |\n|---|---|---|---|\n";
+    text += CONSTANTS_HEAD;
+    for field in FIELDS {
+        let Some(constants) = field.constants else { continue };
+        let kind = if constants.bits { "bits" } else { "one of" };
+        let hex = |value: i64| if constants.bits { format!("{value:#x}") } else { value.to_string() };
+        let values: Vec<_> = constants.values.iter().map(|(name, value)| format!("`{name}` {}", hex(*value))).collect();
+        let _ = writeln!(text, "| `{}` | {kind} | {} |", field.name, values.join(", "));
+    }
+    text += "\n## Events and their hooks\n\n| Event | Hook | Rules can ask for | Meaning |\n|---|---|---|---|\n";
     for event in Event::ALL {
         let _ = writeln!(
             text,
             "| `{}` | `{}` | {} | {} |",
             event.name(),
             event.hook().name(),
-            yes(event.hook().can_deny()),
+            actions(*event),
             event.doc()
         );
     }
@@ -125,8 +133,10 @@ fn table(text: &mut String, head: &str, members: &[Member]) {
     }
 }
 
-const fn yes(yes: bool) -> &'static str {
-    if yes { "yes" } else { "no" }
+/// The actions that rules for an event can ask for.
+fn actions(event: Event) -> String {
+    let actions = Action::ALL.iter().filter(|action| event.allows(**action));
+    actions.map(|action| format!("`{}`", action.name())).collect::<Vec<_>>().join(", ")
 }
 
 const fn meaning(outcome: Outcome) -> &'static str {
@@ -137,7 +147,9 @@ const fn meaning(outcome: Outcome) -> &'static str {
         Outcome::NotEnforcing => {
             "A rule asked for more than a report, and the sensor is not enforcing (`creance enforce on`)."
         }
-        Outcome::Quarantined => "Nobody may read the pipe or FIFO any more, until `creance quarantine release`.",
+        Outcome::Quarantined => {
+            "Nobody may read the pipe, FIFO or socket any more, until `creance quarantine release`."
+        }
         Outcome::Lifeline => {
             "A rule asked to block or kill, and the process is on the lifeline: never blocked, never killed."
         }
@@ -166,6 +178,15 @@ const FIELDS_HEAD: &str = "<!-- Made from the source by `creance fields --markdo
 What the condition of a rule can name. A rule can name a field only if every event of the rule carries it. A string is bytes: what
 was kept of a path, name or payload, compared byte by byte.
 
+";
+
+const CONSTANTS_HEAD: &str = "
+## Names for values
+
+Stand where a literal does, with the field that they are values of. Of bits one asks with `has`.
+
+| Field | | Constants |
+|---|---|---|
 ";
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use anyhow::Context;
 use aya::Ebpf;
 use sensor_common::{
     event::{Event, Groups, Hook},
-    maps::{Generation, Stage},
+    maps::{Container, Generation, Stage},
 };
 use sensor_rules::{Object, RuleSet, Target, compile};
 
@@ -33,8 +33,8 @@ pub struct LoadedProgram {
 pub struct Verified {
     /// Facts that hooks read.
     pub facts: Generation,
-    /// Whether a rule asks for quarantine.
-    pub quarantines: bool,
+    /// What its rules may put in quarantine, see [`RuleSet::quarantines`].
+    pub quarantines: Option<Container>,
     /// Description of the programs.
     pub programs: Vec<LoadedProgram>,
     /// From rules to objects.
@@ -60,10 +60,13 @@ impl Verified {
             objects: Vec::new(),
             names: BTreeMap::new(),
         };
-        for object in &objects {
+        // Rules for what this mode cannot see are accepted, and said to be of no use here: see `Unseen`.
+        let mode = hooks.mode();
+        let is_seen = |hook: Hook| hook.is_seen_in(mode);
+        for object in objects.iter().filter(|object| is_seen(object.hook)) {
             verified.load_object(object, hooks)?;
         }
-        for event in Event::ALL {
+        for event in Event::ALL.iter().filter(|event| is_seen(event.hook())) {
             verified.facts.needs[*event as usize] = rules.needs(*event).0;
             verified.facts.early[*event as usize] = rules.early(*event).unwrap_or(Groups::NONE).0;
         }

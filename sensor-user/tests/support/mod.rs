@@ -19,7 +19,8 @@ use sensor_rules::{RuleSet, Source};
 use sensor_user::{
     control::{
         Client,
-        server::{self, Admitted, Service},
+        admission::Admitted,
+        server::{self, Service},
     },
     daemon::{
         core::{Core, Permits},
@@ -97,7 +98,7 @@ impl Engine for Fake {
 
     fn release(&mut self, inode: Option<u64>) -> anyhow::Result<usize> {
         let before = self.marks.len();
-        self.marks.retain(|(key, _)| inode.is_some_and(|inode| key.inode != inode));
+        self.marks.retain(|(_, mark)| inode.is_some_and(|inode| mark.inode != inode));
         Ok(before - self.marks.len())
     }
 
