@@ -69,7 +69,34 @@ pub struct Settings {
     pub enforce: u32,
     /// Process id of the daemon: its own events are not judged.
     pub sensor: u32,
+    /// How often one rule may report one process in a second; 0 for as often as it matches.
+    pub reports: u32,
 }
+
+/// Whose reports are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct RateKey {
+    /// The generation.
+    pub generation: u64,
+    /// The rule's number in it.
+    pub rule: u32,
+    /// The process.
+    pub pid: u32,
+}
+
+/// How many events of that kind there were in this second.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Rate {
+    /// Which second, since boot.
+    pub second: u64,
+    /// How many.
+    pub count: u64,
+}
+
+/// Of how many pairs of rule and process the reports are counted; those that matched longest ago are forgotten first.
+pub const RATES_MAX: u32 = 8192;
 
 /// What holds data on its way between processes, and can be put in quarantine: the later ones include the guards of the
 /// earlier, for what comes out of a socket can be spliced into a pipe.
@@ -202,12 +229,21 @@ pub enum Loss {
     PayloadUnread,
     /// Judged; more rules matched than a record names.
     RulesCut,
+    /// Judged; not reported, since all its rules had reported enough of this process.
+    RateLimited,
 }
 
 impl Loss {
     /// All reasons; `ALL[loss as usize] == loss`.
-    pub const ALL: &'static [Self] =
-        &[Self::NoRecord, Self::NoStage, Self::RingFull, Self::PathCut, Self::PayloadUnread, Self::RulesCut];
+    pub const ALL: &'static [Self] = &[
+        Self::NoRecord,
+        Self::NoStage,
+        Self::RingFull,
+        Self::PathCut,
+        Self::PayloadUnread,
+        Self::RulesCut,
+        Self::RateLimited,
+    ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
 
@@ -220,6 +256,7 @@ impl Loss {
             Self::PathCut => "path_cut",
             Self::PayloadUnread => "payload_unread",
             Self::RulesCut => "rules_cut",
+            Self::RateLimited => "rate_limited",
         }
     }
 
@@ -231,6 +268,9 @@ impl Loss {
             Self::RingFull => "judged and acted on, but the report did not fit into the ring buffer",
             Self::PathCut => "judged on a path that could not be followed up to the root",
             Self::PayloadUnread => "judged without its payload: the writer's memory could not be read",
+            Self::RateLimited => {
+                "judged and acted on, but not reported: its rules had used up what they may report of one process in a second"
+            }
             Self::RulesCut => "judged; more rules matched than one report names",
         }
     }

@@ -44,8 +44,9 @@ pub fn start<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, seen: S
     0
 }
 
-/// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`. The answer is written into it and no closure: one that
-/// the compiler does not inline is another function to the verifier, which knows nothing of what it returns behind a tail call.
+/// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`. No closure is made of the answer: the compiler may
+/// make that a function of its own, and from a tail call inside one anything can come back, which newer verifiers (6.18) refuse as
+/// the answer of an LSM program.
 macro_rules! program {
     ($symbol:ident, $name:expr, $section:expr, $context:ident, |$ctx:ident| $answer:expr) => {
         #[unsafe(export_name = $name)]

@@ -27,7 +27,7 @@ const TMPFS: u64 = 0x0102_1994;
 const FMODE_READ: u32 = 1;
 const FMODE_WRITE: u32 = 2;
 const O_NONBLOCK: u32 = 0o4000;
-const O_CREAT: u32 = 0o100;
+pub const O_CREAT: u32 = 0o100;
 
 /// What a file is, as far as the sensor cares.
 #[derive(Clone, Copy, PartialEq, Eq)]

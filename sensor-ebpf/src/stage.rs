@@ -12,6 +12,7 @@ use crate::{
     actor,
     hook::Seen,
     kernel::{Struct, TASK_TGID},
+    limit,
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
     record::{self, Held},
     scratch::Wanted,
@@ -180,11 +181,19 @@ fn decide(action: u32, answer: Answer) -> Outcome {
     }
 }
 
-/// Sends the record to the daemon, with everything in it that the event carries.
+/// Sends the record to the daemon, with everything in it that the event carries; or counts that its rules have reported enough.
 #[inline(always)]
 fn report<S: Subject>(held: &mut Held, event: Event, subject: &S) {
+    let over = limit::is_over(held);
+    held.scratch.over.set(u32::from(over));
     let missing = event.groups().without(Groups(held.record.head.filled));
-    fill(held, missing, subject);
+    // What is put in quarantine is known by what is filled.
+    let unread = over && held.record.verdict.action != Action::Quarantine as u32;
+    fill(held, if unread { Groups::NONE } else { missing }, subject);
+    if held.scratch.over.get() != 0 {
+        count_loss(Loss::RateLimited);
+        return;
+    }
     // SAFETY: the helper takes nothing and always succeeds.
     held.record.head.time = unsafe { generated::bpf_ktime_get_boot_ns() };
     if held.record.verdict.matched as usize > RULES_MAX {

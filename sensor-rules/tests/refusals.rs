@@ -85,6 +85,17 @@ fn types_are_checked() {
         ("mode.has(1, 2)", "`has` is called on one integer, with one", "mode.has(1, 2)"),
         ("mode.has(S_IWOHT)", "no field `S_IWOHT` on fifo.open; did you mean `S_IWOTH`?", "S_IWOHT"),
         ("mode.has(SIGKILL)", "`SIGKILL` is no value of `mode`", "SIGKILL"),
+        ("path.matches(\"(\")", "this pattern cannot be used: unclosed group", "\"(\""),
+        ("path.glob(\"[\")", "this pattern cannot be used: unclosed character class; missing ']'", "\"[\""),
+        ("path.matches(path)", "`matches` of a field is not supported", "path"),
+        ("ancestors.exists(a, a.uid == 0)", "no field `uid` of an ancestor", "a.uid"),
+        ("ancestors.all(a, a == 0)", "`a` is a process, not a field", "a"),
+        (
+            "ancestors.exists(path, path.pid == 0)",
+            "the name `path` already means something in conditions",
+            "ancestors.exists",
+        ),
+        ("ancestors == 0", "no field `ancestors` on fifo.open; did you mean `ancestor1.pid`?", "ancestors"),
         ("mode in [S_IFIFO, SIGKILL]", "`SIGKILL` is no value of `mode`", "SIGKILL"),
         ("S_ISUID == process.uid", "`S_ISUID` is no value of `process.uid`", "S_ISUID"),
         ("path + 1 == 2", "`+` works on integers", "path"),
@@ -123,11 +134,12 @@ fn constants_and_arithmetic_are_explained() {
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
     for (condition, name) in [
-        ("path.matches(\"x\")", "`matches`"),
         ("has(process.exe)", "`has`"),
         ("5.has(1)", "`has` on anything but a field"),
         ("mode.has(process.pid)", "`has` of a field"),
         ("[1].exists(x, x == 1)", "`exists`"),
+        ("ancestors.exists_one(a, a.pid == 1)", "`exists_one`"),
+        ("ancestors.exists(a, ancestors.all(b, b.pid == 1))", "inside another"),
         ("process.pid == 1u", "unsigned"),
         ("process.pid == 1.5", "floating-point"),
         ("path == b\"x\"", "bytes literal"),

@@ -1,6 +1,7 @@
 //! The daemon and command line of Creance, as a library: the VM tests use its client.
 
 pub mod cli;
+pub mod content;
 pub mod control;
 pub mod daemon;
 pub mod event;

@@ -11,7 +11,7 @@ use crate::{
     hook::Seen,
     kernel::{FILE_PATH, FS_PWD, FS_ROOT, FS_UMASK, PATH_DENTRY, PATH_MNT, Ptr, Struct, TASK_FS},
     memory::Memory,
-    object::{File, is_fifo},
+    object::{File, O_CREAT, is_fifo},
     path,
     record::Held,
     scratch::Wanted,
@@ -76,4 +76,39 @@ impl Subject for Creation {
 }
 
 traced_hook! { fifo::path_mknod, Creation::seen }
-traced_hook! { fifo::file_open, |call| opened_file(call.new_file()?) }
+/// A file that was opened.
+struct Opening {
+    file: File,
+    /// 1 where it could be created: the file no longer knows.
+    creates: u32,
+}
+
+impl Opening {
+    #[inline(always)]
+    fn seen(call: Call) -> Seen<Self> {
+        let (event, file) = opened_file(call.new_file()?)?;
+        let flags = if call.number == Syscall::Creat as u32 {
+            O_CREAT
+        } else if call.number == Syscall::Open as u32 || call.number == Syscall::MqOpen as u32 {
+            call.arg(1) as u32
+        } else if call.number == Syscall::Openat2 as u32 {
+            // The first member of `struct open_how`.
+            Memory::User.read::<u64>(call.arg(2) as Ptr).unwrap_or(0) as u32
+        } else {
+            call.arg(2) as u32
+        };
+        Some((event, Self { file, creates: u32::from(flags & O_CREAT != 0) }))
+    }
+}
+
+impl Subject for Opening {
+    #[inline(always)]
+    fn fill(&self, held: &mut Held, wanted: Wanted) {
+        self.file.fill(held, wanted);
+        if wanted.contains(Groups::OPEN) {
+            held.record.object.creates = self.creates;
+        }
+    }
+}
+
+traced_hook! { fifo::file_open, Opening::seen }

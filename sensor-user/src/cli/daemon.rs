@@ -48,6 +48,10 @@ pub struct Daemon {
     /// How to see events: lsm, observe or tracepoints; without it the first that this kernel permits
     #[arg(long, value_name = "MODE", value_parser = mode)]
     mode: Option<Mode>,
+    /// How often one rule may report one process in a second; further matches are judged, acted on and counted, and not
+    /// reported. 0: as often as it matches
+    #[arg(long, value_name = "N", default_value = "100")]
+    report_limit: u32,
     /// For tests: let `creance push --skip-checks` push rules past the checks of their fields
     #[arg(long)]
     allow_skip_checks: bool,
@@ -68,6 +72,7 @@ impl Daemon {
                 pin_dir: self.pin_dir,
                 ring_bytes: self.ring_size,
                 enforce: self.enforce,
+                reports: self.report_limit,
             },
         })?;
         Ok(Done::Well)

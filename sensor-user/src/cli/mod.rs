@@ -8,6 +8,7 @@ mod enforce;
 mod events;
 mod explain;
 mod fields;
+mod policy;
 mod push;
 mod quarantine;
 mod rollback;
@@ -50,6 +51,8 @@ enum Command {
     Explain(explain::Explain),
     #[command(subcommand)]
     Bundle(bundle::Bundle),
+    #[command(subcommand)]
+    Policy(policy::Policy),
     Push(push::Push),
     Status(status::Status),
     Events(events::Events),
@@ -108,6 +111,7 @@ impl Command {
             Self::Test(command) => command.run(out),
             Self::Explain(command) => command.run(out),
             Self::Bundle(command) => command.run(out),
+            Self::Policy(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::Events(command) => command.run(out),

@@ -8,6 +8,7 @@
 //! | [`unseen`] | what a mode cannot see |
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
 //! | [`bank`], [`refusal`], [`verifier_log`] | a generation that the verifier accepted, or why it did not |
+//! | [`chain`] | rules that did not fit one program |
 //! | [`grace`] | waiting for programs that are still running |
 //! | [`quarantine`] | what nobody may read |
 //! | [`maps`] | typed access to the shared maps |
@@ -16,6 +17,7 @@
 mod attach;
 mod bank;
 pub mod btf;
+mod chain;
 mod grace;
 mod hooks;
 mod maps;
@@ -67,6 +69,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Whether verdicts to block and kill are carried out.
     pub enforce: bool,
+    /// How often one rule may report one process in a second; 0 for as often as it matches.
+    pub reports: u32,
 }
 
 /// What the activation of a generation did and took.
@@ -98,6 +102,7 @@ pub struct Sensor {
     banks: [Option<Verified>; BANKS as usize],
     bank: usize,
     enforce: bool,
+    reports: u32,
     /// Held for its `Drop`.
     _pins: Pins,
 }
@@ -122,6 +127,7 @@ impl Sensor {
             banks: [None, None],
             bank: 0,
             enforce: options.enforce,
+            reports: options.reports,
             hooks,
             _pins: pins,
         };
@@ -149,6 +155,14 @@ impl Sensor {
         self.switch(idle)?;
         let switch_time = started.elapsed();
         Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
+    }
+
+    /// Lets the verifier judge `rules` as if they were to be put in force, and changes nothing.
+    ///
+    /// # Errors
+    /// Any step refused.
+    pub fn verify(&mut self, rules: &RuleSet) -> Result<Vec<LoadedProgram>, Refusal> {
+        Verified::load(0, rules, &mut self.hooks).map(|verified| verified.programs)
     }
 
     /// Puts the generation before the present one in force again: its programs are still loaded.
@@ -181,7 +195,7 @@ impl Sensor {
     /// The map cannot be written.
     pub fn set_enforce(&mut self, on: bool) -> Result<()> {
         let on = on && self.hooks.mode().can_enforce();
-        let settings = Settings { enforce: u32::from(on), sensor: std::process::id() };
+        let settings = Settings { enforce: u32::from(on), sensor: std::process::id(), reports: self.reports };
         self.settings.set(0, Value(settings), 0).context("cannot write the settings")?;
         self.enforce = on;
         Ok(())

@@ -79,9 +79,13 @@ pub struct Host {
 impl Host {
     /// Asks the running kernel.
     pub fn probe() -> Self {
+        Self::probe_in(mode())
+    }
+
+    /// Asks the running kernel what it offers in this mode.
+    pub fn probe_in(mode: Mode) -> Self {
         let btf = Btf::of_this_kernel();
         let (lsm, programs, tracepoints) = (lsm(), programs(), tracepoints());
-        let mode = choose(&lsm, &programs, &tracepoints);
         let hooks = Hook::ALL.iter().map(|hook| (*hook, available(*hook, btf.as_ref().ok(), mode))).collect();
         Self {
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),

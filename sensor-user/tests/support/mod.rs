@@ -132,6 +132,7 @@ pub fn verifier_refusal() -> Refusal {
         instruction: Some(17),
         origin: None,
         log: "17: (79) r1 = *(u64 *)(r8 +1328)\ninvalid access to map value, value_size=1328 off=1328 size=8".into(),
+        gave_up: false,
     }))
 }
 

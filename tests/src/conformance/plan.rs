@@ -33,6 +33,8 @@ pub struct Line {
     pub seen: Vec<Seen>,
     /// Whether it is known that less is seen than happens.
     pub gap: bool,
+    /// Whether it is a system call of a 64-bit program: the only ones whose tracepoints the sensor knows.
+    pub plain: bool,
 }
 
 /// What the actor hands to the test before it acts.
@@ -54,6 +56,8 @@ type Act = Box<dyn FnOnce() -> Result<()>>;
 pub struct Plan {
     /// Version of the running kernel: major, minor.
     pub kernel: (u32, u32),
+    /// See [`Line::plain`]: of the steps that are added from now on.
+    pub plain: bool,
     script: Script,
     acts: Vec<Act>,
 }
@@ -65,18 +69,18 @@ impl Plan {
         // SAFETY: takes nothing.
         let thread = u32::try_from(unsafe { libc::gettid() })?;
         let script = Script { pid, actors: vec![known::actor(pid, thread)?], lines: Vec::new(), absent: Vec::new() };
-        Ok(Self { kernel: known::kernel()?, script, acts: Vec::new() })
+        Ok(Self { kernel: known::kernel()?, plain: true, script, acts: Vec::new() })
     }
 
     /// Adds a step: what it is, what is seen of it, and how it is done.
     pub fn step(&mut self, what: &str, seen: Vec<Seen>, act: impl FnOnce() -> Result<()> + 'static) {
-        self.script.lines.push(Line { what: what.to_owned(), seen, gap: false });
+        self.script.lines.push(Line { what: what.to_owned(), seen, gap: false, plain: self.plain });
         self.acts.push(Box::new(act));
     }
 
     /// Adds a step of which less is seen than happens; what is seen nevertheless is told.
     pub fn gap(&mut self, gap: &'static Gap, seen: Vec<Seen>, act: impl FnOnce() -> Result<()> + 'static) {
-        self.script.lines.push(Line { what: gap.what.to_owned(), seen, gap: true });
+        self.script.lines.push(Line { what: gap.what.to_owned(), seen, gap: true, plain: self.plain });
         self.acts.push(Box::new(act));
     }
 

@@ -26,6 +26,7 @@ pub fn plan(plan: &mut Plan) -> Result<()> {
         plan.absent("every system call of 32-bit programs");
         return Ok(());
     }
+    plan.plain = false;
     let low = Rc::new(Low::new()?);
     files::plan(plan, &low)?;
     sockets::plan(plan, &low)?;
