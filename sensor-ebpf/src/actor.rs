@@ -27,7 +27,7 @@ pub fn fill(held: &mut Held, wanted: Wanted) {
         fill_process(held.record, task);
     }
     if wanted.contains(Groups::COMM) {
-        fill_comm(&mut held.record.process.comm, task);
+        fill_own_comm(&mut held.record.process.comm, task);
     }
     if wanted.contains(Groups::IDENTITY) {
         fill_identity(held.record, task);
@@ -158,6 +158,22 @@ fn fill_ancestor(ancestor: &mut Ancestor, scratch: &mut Scratch, wanted: Wanted,
     }
     if wanted.contains(Groups::ANCESTORS_EXE) {
         fill_exe(&mut ancestor.exe, scratch, task);
+    }
+}
+
+/// What the kernel's own threads in a process are called: `iou-wrk-…` and `iou-sqp-…`, which carry out `io_uring` requests.
+const KERNELS: u32 = u32::from_ne_bytes(*b"iou-");
+
+/// The name of the current task; where it is one of the kernel's threads, that of the process's main thread. By its name, because
+/// the flag `PF_IO_WORKER` has another value on each kernel; a program that calls its thread so changes no more than that.
+#[inline(always)]
+fn fill_own_comm(text: &mut Text<COMM_MAX>, task: Struct) {
+    fill_comm(text, task);
+    // SAFETY: the bytes are at least four, and begin on a multiple of four.
+    if unsafe { core::ptr::read_volatile(text.bytes.as_ptr().cast::<u32>()) } == KERNELS {
+        if let Some(leader) = task.to(&TASK_GROUP_LEADER) {
+            fill_comm(text, leader);
+        }
     }
 }
 
