@@ -9,6 +9,7 @@
 //! | [`constant`] | names for values of integer fields |
 //! | [`field`] | the field table: name, type, place in the record, documentation |
 //! | [`verdict`] | what rules answer and what the sensor makes of it |
+//! | [`state`] | counts and sequences: what rules note, and what the sensor keeps |
 //! | [`maps`] | names and layouts of the maps shared by hooks, rules and daemon |
 //! | [`kernel`] | the members of kernel structs whose offsets come from BTF |
 //!
@@ -23,4 +24,5 @@ pub mod hook;
 pub mod kernel;
 pub mod maps;
 pub mod record;
+pub mod state;
 pub mod verdict;

@@ -18,6 +18,8 @@ pub const SETTINGS: &str = "SETTINGS";
 pub const COUNTERS: &str = "COUNTERS";
 /// Hash from [`ObjectKey`] to [`Mark`]: pipes and FIFOs that nobody may read.
 pub const QUARANTINE: &str = "QUARANTINE";
+/// Array of [`BANKS`] times [`STATES_MAX`](crate::state::STATES_MAX) [`Tracked`](crate::state::Tracked)s.
+pub const STATES: &str = "STATES";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
 
@@ -155,12 +157,24 @@ pub enum Loss {
     PayloadUnread,
     /// Judged; more rules matched than a record names.
     RulesCut,
+    /// Judged; it was a step for more counts and sequences than a verdict notes.
+    NotesCut,
+    /// Judged; a count or sequence could not be kept.
+    StateFull,
 }
 
 impl Loss {
     /// All reasons; `ALL[loss as usize] == loss`.
-    pub const ALL: &'static [Self] =
-        &[Self::NoRecord, Self::NoStage, Self::RingFull, Self::PathCut, Self::PayloadUnread, Self::RulesCut];
+    pub const ALL: &'static [Self] = &[
+        Self::NoRecord,
+        Self::NoStage,
+        Self::RingFull,
+        Self::PathCut,
+        Self::PayloadUnread,
+        Self::RulesCut,
+        Self::NotesCut,
+        Self::StateFull,
+    ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
 
@@ -173,6 +187,8 @@ impl Loss {
             Self::PathCut => "path_cut",
             Self::PayloadUnread => "payload_unread",
             Self::RulesCut => "rules_cut",
+            Self::NotesCut => "notes_cut",
+            Self::StateFull => "state_full",
         }
     }
 
@@ -185,6 +201,8 @@ impl Loss {
             Self::PathCut => "judged on a path that could not be followed up to the root",
             Self::PayloadUnread => "judged without its payload: the writer's memory could not be read",
             Self::RulesCut => "judged; more rules matched than one report names",
+            Self::NotesCut => "judged; a step for more counts and sequences than are noted of one event",
+            Self::StateFull => "judged; a count or sequence could not be kept in memory",
         }
     }
 }

@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use sensor_common::event::Event;
 
-use crate::stage::{self, Answer, Subject};
+use crate::stage::{self, Subject};
 
 /// The arguments of the hook, in both ways of being attached.
 pub trait Context: EbpfContext {
@@ -42,12 +42,6 @@ pub fn start<C: Context, S: Subject>(ctx: &C, stages: &ProgramArray, seen: Seen<
         stage::judge(ctx, stages, event, &subject);
     }
     0
-}
-
-/// Ends it.
-#[inline(always)]
-pub fn finish<C: Context, S: Subject>(ctx: &C, stages: &ProgramArray, answer: Answer, seen: Seen<S>) -> i32 {
-    seen.map_or(0, |(_, subject)| stage::finish(ctx, stages, answer, &subject))
 }
 
 /// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`.
@@ -85,17 +79,17 @@ macro_rules! lsm_hook {
             use sensor_common::maps::STAGES as STAGE_COUNT;
             #[allow(unused_imports, reason = "what the hook sees is named as in the file around it")]
             use super::*;
-            use $crate::{hook::{self, program, stages}, stage::Answer};
+            use $crate::{hook::{self, program, stages}, stage::{self, Answer}};
 
             stages!($name);
             program!(start, stringify!($name), concat!("lsm/", stringify!($name)), LsmContext,
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("lsm/", stringify!($name)), LsmContext,
-                |ctx| hook::finish(ctx, &STAGES, Answer::Counts, $seen(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Counts, || $seen(ctx)));
             program!(observe, concat!("observe_", stringify!($name)), "fentry/observe", FEntryContext,
                 |ctx| hook::start(ctx, &STAGES, $observed(ctx)));
             program!(finish_observe, concat!("finish_observe_", stringify!($name)), "fentry/observe", FEntryContext,
-                |ctx| hook::finish(ctx, &STAGES, Answer::Observes, $observed(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Observes, || $observed(ctx)));
         }
     };
 }
@@ -109,13 +103,13 @@ macro_rules! fentry_hook {
             use sensor_common::maps::STAGES as STAGE_COUNT;
             #[allow(unused_imports, reason = "what the hook sees is named as in the file around it")]
             use super::*;
-            use $crate::{hook::{self, program, stages}, stage::Answer};
+            use $crate::{hook::{self, program, stages}, stage::{self, Answer}};
 
             stages!($name);
             program!(start, stringify!($name), concat!("fentry/", stringify!($name)), FEntryContext,
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("fentry/", stringify!($name)), FEntryContext,
-                |ctx| hook::finish(ctx, &STAGES, Answer::Observes, $seen(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Observes, || $seen(ctx)));
         }
     };
 }

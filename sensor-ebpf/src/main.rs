@@ -36,6 +36,7 @@ mod record;
 mod scratch;
 mod shm;
 mod stage;
+mod state;
 mod sysv;
 mod unix;
 

@@ -10,11 +10,13 @@ use sensor_common::{
 
 use crate::{
     actor,
+    hook::Seen,
     kernel::{Struct, TASK_TGID},
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
     quarantine,
     record::{self, Held},
     scratch::Wanted,
+    state,
 };
 
 /// `-EPERM`.
@@ -56,6 +58,8 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
     head.filled = 0;
     held.record.verdict.action = 0;
     held.record.verdict.matched = 0;
+    held.record.verdict.cut = 0;
+    held.record.verdict.noted = 0;
     let early = Groups(generation.early[event as usize]);
     let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
     fill(&mut held, groups, subject);
@@ -92,21 +96,34 @@ pub enum Answer {
 }
 
 /// Ends an event: what finish returns to the kernel. Where an early program asks for the rest of the record, the rules are
-/// next.
+/// next. The subject is looked at again only where there is more to fill: of most events no rule wants to know more.
 #[inline(always)]
-pub fn finish<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, answer: Answer, subject: &S) -> i32 {
+pub fn finish<C: EbpfContext, S: Subject>(
+    ctx: &C,
+    stages: &ProgramArray,
+    answer: Answer,
+    seen: impl FnOnce() -> Seen<S>,
+) -> i32 {
     let Some(mut held) = record::find() else { return ALLOW };
-    if held.record.verdict.action == Verdict::MORE {
-        held.record.verdict.action = 0;
-        let needs = needs(&held).without(Groups(held.record.head.filled));
-        fill(&mut held, needs, subject);
-        go_on(ctx, stages, held, Stage::Rules);
-        return ALLOW;
+    let more = held.record.verdict.action == Verdict::MORE;
+    let event = Event::from_index(held.record.head.event);
+    if !more && let Some(event) = event {
+        count_judged(event);
+        state::conclude(&mut held);
     }
-    let verdict = match Event::from_index(held.record.head.event) {
-        Some(event) => conclude(answer, &mut held, event, subject),
-        None => ALLOW,
-    };
+    let mut verdict = ALLOW;
+    if (more || held.record.verdict.matched != 0)
+        && let (Some(event), Some((_, subject))) = (event, seen())
+    {
+        if more {
+            held.record.verdict.action = 0;
+            let needs = needs(&held).without(Groups(held.record.head.filled));
+            fill(&mut held, needs, &subject);
+            go_on(ctx, stages, held, Stage::Rules);
+            return ALLOW;
+        }
+        verdict = conclude(answer, &mut held, event, &subject);
+    }
     record::release(held);
     verdict
 }
@@ -122,12 +139,9 @@ fn needs(held: &Held) -> Groups {
     }
 }
 
+/// Carries out what the rules that matched ask for, and reports it.
 #[inline(always)]
 fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: &S) -> i32 {
-    count_judged(event);
-    if held.record.verdict.matched == 0 {
-        return ALLOW;
-    }
     let outcome = decide(held.record.verdict.action, answer);
     count_matched(event, outcome);
     held.record.head.outcome = outcome as u32;

@@ -6,7 +6,11 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use sensor_common::{event::Event, record::Record};
 use sensor_proof::realistic;
-use sensor_rules::{Options, RuleSet, Target, check, compile, compile_unplanned, interpret};
+use sensor_rules::{
+    Options, RuleSet, Target, check, compile, compile_unplanned,
+    explain::{EventCost, costs},
+    interpret,
+};
 use sensor_user::kernel::test_run::TestRun;
 use serde::Serialize;
 
@@ -33,6 +37,8 @@ struct Figures {
     rules: usize,
     /// Nanoseconds per everyday event, mean.
     everyday: f64,
+    /// What `creance explain --cost` says of them.
+    estimate: f64,
     /// The slowest of them.
     worst: f64,
     /// Nanoseconds for an event that matches.
@@ -92,6 +98,7 @@ fn measure(event: Event, count: usize) -> Result<Figures> {
         event: event.name(),
         rules: count,
         everyday,
+        estimate: costs(&rules)?.iter().map(EventCost::time).sum(),
         worst,
         matching,
         unplanned: unplanned.map(|(mean, _)| mean),
@@ -138,10 +145,11 @@ fn milliseconds(time: Duration) -> f64 {
 fn table_row(first: bool, figures: &Figures) {
     if first {
         println!(
-            "{:<13} {:>6} {:>9} {:>7} {:>9} {:>10} {:>12} {:>9} {:>9} {:>9} {:>9}",
+            "{:<13} {:>6} {:>9} {:>9} {:>7} {:>9} {:>10} {:>12} {:>9} {:>9} {:>9} {:>9}",
             "event",
             "rules",
             "everyday",
+            "estimate",
             "worst",
             "matching",
             "unplanned",
@@ -152,15 +160,17 @@ fn table_row(first: bool, figures: &Figures) {
             "verified"
         );
         println!(
-            "{:<13} {:>6} {:>9} {:>7} {:>9} {:>10} {:>12} {:>9} {:>9} {:>9} {:>9}",
-            "", "", "ns", "ns", "ns", "ns", "ns", "ms", "ms", "ms", "instr."
+            "{:<13} {:>6} {:>9} {:>9} {:>7} {:>9} {:>10} {:>12} {:>9} {:>9} {:>9} {:>9}",
+            "", "", "ns", "ns", "ns", "ns", "ns", "ns", "ms", "ms", "ms", "instr."
         );
     }
-    let Figures { event, rules, everyday, worst, matching, interpreter, check_ms, compile_ms, verify_ms, .. } = figures;
+    let Figures {
+        event, rules, everyday, estimate, worst, matching, interpreter, check_ms, compile_ms, verify_ms, ..
+    } = figures;
     let unplanned = figures.unplanned.map_or_else(|| "refused".to_owned(), |time| format!("{time:.0}"));
     let verified = figures.verified.map_or_else(|| "?".to_owned(), |count| count.to_string());
     println!(
-        "{event:<13} {rules:>6} {everyday:>9.0} {worst:>7.0} {matching:>9.0} {unplanned:>10} {interpreter:>12.0} {check_ms:>9.1} \
+        "{event:<13} {rules:>6} {everyday:>9.0} {estimate:>9.0} {worst:>7.0} {matching:>9.0} {unplanned:>10} {interpreter:>12.0} {check_ms:>9.1} \
          {compile_ms:>9.1} {verify_ms:>9.1} {verified:>9}"
     );
 }

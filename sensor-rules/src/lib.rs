@@ -17,6 +17,7 @@ mod diagnostic;
 mod early;
 mod emit;
 mod example;
+pub mod explain;
 mod expr;
 mod file;
 mod fold;
@@ -27,6 +28,7 @@ mod plan;
 mod rule;
 mod scalar;
 mod source;
+mod state;
 mod text;
 mod yaml;
 
@@ -36,3 +38,4 @@ pub use emit::{Object, Origin, Program, RECORD_MAP, Target, compile, compile_unp
 pub use interpret::{InterpretError, interpret};
 pub use rule::{Example, Rule, RuleSet, Severity};
 pub use source::{Options, Place, Source};
+pub use state::Memory;

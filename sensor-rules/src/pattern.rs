@@ -35,12 +35,26 @@ pub enum Syntax {
     Glob,
 }
 
+impl Syntax {
+    /// The function of conditions.
+    pub const fn function(self) -> &'static str {
+        match self {
+            Self::Regex => "matches",
+            Self::Glob => "glob",
+        }
+    }
+}
+
 /// A pattern that is shared by the copies of its condition.
 pub type Shared = Arc<Pattern>;
 
 /// A pattern as an automaton.
 #[derive(Debug)]
 pub struct Pattern {
+    /// How it is written.
+    pub syntax: Syntax,
+    /// As it is written.
+    pub text: String,
     /// The automaton.
     pub automaton: Automaton,
     /// Tests that hold of every string that has the pattern.
@@ -106,7 +120,7 @@ impl Pattern {
         })?;
         let automaton = automaton(&dfa).ok_or_else(|| too_large(String::new()))?;
         let (implied, is_implied) = implied(&hir);
-        Ok(Self { automaton, implied, is_implied })
+        Ok(Self { syntax, text: text.to_owned(), automaton, implied, is_implied })
     }
 }
 
@@ -257,7 +271,7 @@ mod tests {
         assert!(refused(Syntax::Regex, "(").contains("unclosed group"));
         assert!(refused(Syntax::Regex, "[é]").contains("Unicode not allowed"));
         assert!(
-            refused(Syntax::Regex, r"(?u:\b)a").contains("Unicode word boundary"),
+            refused(Syntax::Regex, r"(?u:\b)a").contains("Unicode word bound"),
             "{}",
             refused(Syntax::Regex, r"(?u:\b)a")
         );

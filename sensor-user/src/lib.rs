@@ -6,5 +6,6 @@ pub mod daemon;
 pub mod event;
 pub mod kernel;
 pub mod log;
+pub mod metrics;
 pub mod sources;
 pub mod status;

@@ -52,6 +52,8 @@ pub struct Status {
     pub preempted: u64,
     /// What became of the events that matched.
     pub reports: Reports,
+    /// What became of pushes and rollbacks.
+    pub changes: Changes,
     /// The last push or rollback that was refused.
     pub last_refusal: Option<LastRefusal>,
 }
@@ -78,6 +80,17 @@ pub struct Reports {
     pub followers: usize,
     /// Followers dropped because they read too slowly.
     pub followers_dropped: u64,
+}
+
+/// What became of pushes and rollbacks since the daemon was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Generations put in force.
+    pub pushed: u64,
+    /// Returns to the generation before.
+    pub rolled_back: u64,
+    /// Pushes and rollbacks refused; what ran went on.
+    pub refused: u64,
 }
 
 /// A push or rollback that was refused.
@@ -148,6 +161,17 @@ impl fmt::Display for Status {
 }
 
 impl Status {
+    /// Every event lost, skipped or cut, by reason: in the kernel and in the daemon.
+    pub fn all_losses(&self) -> BTreeMap<String, u64> {
+        let Reports { unreadable, sink_lost, followers_dropped, received: _, followers: _ } = self.reports;
+        let mut losses = self.losses.clone();
+        losses.insert("recursion_misses".into(), self.hooks.iter().map(|hook| hook.recursion_misses).sum());
+        losses.insert("unreadable".into(), unreadable);
+        losses.insert("sink_lost".into(), sink_lost);
+        losses.insert("followers_dropped".into(), followers_dropped);
+        losses
+    }
+
     fn fmt_generation(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "\n{:<12} ", "generation")?;
         match self.generation {
@@ -192,18 +216,12 @@ impl Status {
     }
 
     fn fmt_losses(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reports { received, unreadable, sink_lost, followers, followers_dropped } = self.reports;
-        let mut losses = self.losses.clone();
-        losses.insert("recursion_misses".into(), self.hooks.iter().map(|hook| hook.recursion_misses).sum());
-        losses.insert("unreadable".into(), unreadable);
-        losses.insert("sink_lost".into(), sink_lost);
-        losses.insert("followers_dropped".into(), followers_dropped);
         write!(out, "\nlost: ")?;
-        list(out, &losses)?;
+        list(out, &self.all_losses())?;
         writeln!(
             out,
-            "events received by the daemon: {received}; followers: {followers}; records shared by preemption: {}",
-            self.preempted
+            "events received by the daemon: {}; followers: {}; records shared by preemption: {}",
+            self.reports.received, self.reports.followers, self.preempted
         )
     }
 }

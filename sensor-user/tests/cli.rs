@@ -11,7 +11,7 @@ use std::{
 };
 
 use sensor_user::{
-    control::server::Admitted,
+    control::admission::Admitted,
     daemon::{core::Permits, lock::Lock},
     kernel::probe::Mode,
 };
@@ -113,6 +113,27 @@ fn a_duplicate_id_is_refused_and_both_places_are_shown() {
 }
 
 #[test]
+fn explain_says_how_a_rule_is_found_what_it_is_made_of_and_what_it_costs() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &[rule_file("one"), rule_file("two")]);
+    let path = directory.path().to_str().unwrap();
+    let explained = |arguments: &[&str]| run(&mut creance(["explain", path].iter().chain(arguments).copied()));
+    for (arguments, word) in [
+        (&[][..], "rule two ("),
+        (&["--rule", "one", "--asm"], "; rule one ("),
+        (&["--cost"], "ns per event that matches none"),
+    ] {
+        let came = explained(arguments);
+        assert_eq!(came.code, Some(0), "{}", came.err);
+        assert!(came.out.contains(word), "{arguments:?}:\n{}", came.out);
+    }
+    assert!(!explained(&["--rule", "one"]).out.contains("rule two"));
+    let came = explained(&["--rule", "three"]);
+    assert_eq!(came.code, Some(1));
+    assert!(came.err.contains("no rule `three`"), "{}", came.err);
+}
+
+#[test]
 fn broken_yaml_is_refused() {
     refused(b"rules:\n  - id: [a\n    title: x\n", &["^"]);
     refused(b"rules:\n\t- id: a\n", &["^"]);
@@ -184,6 +205,7 @@ fn without_a_daemon_the_exit_code_is_3() {
         let came = run(creance(arguments.iter().copied()).arg("--socket").arg(&socket));
         assert_eq!(came.code, Some(3), "{arguments:?}: {}", came.err);
         assert!(came.err.contains("no daemon answers on") && came.err.contains("creance daemon"), "{}", came.err);
+        assert_eq!(came.err.matches("No such file").count(), 1, "the cause is said once: {}", came.err);
     }
 }
 

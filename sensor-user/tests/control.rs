@@ -4,17 +4,19 @@
 mod support;
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
-    os::unix::net::UnixStream,
+    os::unix::{fs::MetadataExt, net::UnixStream},
 };
 
 use sensor_common::event::Hook;
 use sensor_rules::Source;
 use sensor_user::{
     control::{
+        admission::Admitted,
         client::Error,
         protocol::{Refused, Refuser},
-        server::{Admitted, CLIENTS_MAX, Service},
+        server::{CLIENTS_MAX, Service},
     },
     daemon::{
         core::Permits,
@@ -229,6 +231,20 @@ fn strangers_are_refused_by_the_kernels_word() {
     let daemon = Daemon::with(Mode::Lsm, Permits::default(), Admitted::users([user() + 1]));
     let error = daemon.client().status().unwrap_err().to_string();
     assert!(error.contains("may not talk to the daemon"), "{error}");
+}
+
+#[test]
+fn readers_get_the_status_and_nothing_else() {
+    let group = fs::metadata("/proc/self").unwrap().gid();
+    let admitted = Admitted::users([user() + 1]).readers(Some(group));
+    let daemon = Daemon::with(Mode::Lsm, Permits::default(), admitted);
+    let mut client = daemon.client();
+    client.status().unwrap();
+    for error in [client.enforce(true).unwrap_err(), client.rollback().unwrap_err()] {
+        assert!(error.to_string().contains("only read the status"), "{error}");
+    }
+    assert!(client.push(vec![rule_file("one")], false).is_err());
+    assert!(client.events(false).is_err());
 }
 
 #[test]

@@ -11,7 +11,10 @@ use sensor_common::{
     record::Record,
     verdict::{Action, Outcome},
 };
-use sensor_user::event::{Clock, Report, schema};
+use sensor_user::{
+    event::{Clock, Report, schema},
+    metrics,
+};
 use serde_json::Value;
 
 fn current(name: &str, made: &str) {
@@ -31,6 +34,12 @@ fn events_md_is_current() {
 #[test]
 fn fields_md_is_current() {
     current("fields.md", &schema::fields_markdown());
+}
+
+#[test]
+fn metrics_md_is_current() {
+    let daemon = support::Daemon::start();
+    current("metrics.md", &metrics::markdown(&metrics::text(&daemon.core.status().unwrap()).unwrap()));
 }
 
 /// A record of `event` with all that it can carry.

@@ -1,6 +1,12 @@
 //! The daemon starts once, stops cleanly, and comes back after a kill.
 
-use std::{fs, path::Path, process::Output};
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::Output,
+};
 
 use anyhow::{Context, Result, ensure};
 use sensor_user::control::{self, protocol::Refuser};
@@ -91,6 +97,9 @@ fn commands() -> Result<()> {
     let (status, _) = spoken(&sensor, &["status", "--json"])?;
     let status: serde_json::Value = serde_json::from_str(&status)?;
     ensure!(status["events"]["fifo.create"]["matched"] == 1, "status --json says {status:#}");
+    let figures = scrape(&Path::new(control::SOCKET).with_file_name("metrics.sock"))?;
+    let matched = "creance_matched_total{event=\"fifo.create\"} 1";
+    ensure!(figures.lines().any(|line| line == matched), "the metrics say {figures}");
     let (events, _) = spoken(&sensor, &["events", "--json"])?;
     let event: serde_json::Value = serde_json::from_str(events.trim()).with_context(|| events.clone())?;
     ensure!(event["path"] == "/tmp/guarded-by-daemon", "events --json says {event:#}");
@@ -104,6 +113,15 @@ fn commands() -> Result<()> {
     ensure!(!guarded(), "enforce off still guards");
     fs::remove_file("/tmp/guarded-by-daemon")?;
     sensor.stop()
+}
+
+/// What Prometheus would read.
+fn scrape(socket: &Path) -> Result<String> {
+    let mut stream = UnixStream::connect(socket).with_context(|| format!("nobody listens on {}", socket.display()))?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 fn spoken(sensor: &Sensor, arguments: &[&str]) -> Result<(String, String)> {

@@ -32,6 +32,7 @@ mod conformance;
 mod daemon;
 mod hooks;
 mod input;
+mod language;
 mod losses;
 mod machine;
 mod preemption;

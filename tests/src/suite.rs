@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Result, anyhow};
 
 use crate::{
-    alerts, block, conformance, daemon, hooks, input, losses, machine, preemption, protocol::Message, quarantine,
-    refusal, report, swap, without_bpf,
+    alerts, block, conformance, daemon, hooks, input, language, losses, machine, preemption, protocol::Message,
+    quarantine, refusal, report, swap, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -63,6 +63,7 @@ pub const TESTS: &[&[Test]] = &[
     hooks::TESTS,
     refusal::TESTS,
     input::TESTS,
+    language::TESTS,
     swap::TESTS,
     losses::TESTS,
     // With daemons of their own.

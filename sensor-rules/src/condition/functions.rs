@@ -46,8 +46,7 @@ impl Checker<'_> {
         arguments: &[IdedExpr],
         range: Range<usize>,
     ) -> Checked<Typed> {
-        let name = if syntax == Syntax::Regex { "matches" } else { "glob" };
-        let (field, bytes, at) = self.field_and_literal(name, target, arguments, range)?;
+        let (field, bytes, at) = self.field_and_literal(syntax.function(), target, arguments, range)?;
         // A literal is UTF-8: the scan refused escapes above `\x7f`.
         let text = String::from_utf8_lossy(&bytes);
         let pattern = match Pattern::new(syntax, &text) {

@@ -3,7 +3,9 @@
 mod asm;
 mod automaton;
 mod cond;
+mod decode;
 mod int;
+mod listing;
 mod lookup;
 mod object;
 mod program;
@@ -16,8 +18,9 @@ use sensor_common::{
     maps::Stage,
 };
 
+pub(crate) use self::listing::listing;
 use self::{
-    asm::Limit,
+    asm::{Code, Limit},
     cond::{SLOTS_MAX, nested_same},
     program::{Mark, booleans, program},
 };
@@ -95,7 +98,58 @@ impl Program {
 /// # Errors
 /// A rule, or rules together, too large for one program.
 pub fn compile(rules: &RuleSet, target: Target) -> Result<Vec<Object>, Diagnostics> {
-    objects(rules, target, |judges| stack::words(booleans(judges)))
+    objects(rules, target, room)
+}
+
+/// How many words of marks there is room for.
+fn room(judges: &[Judge<'_>]) -> usize {
+    stack::words(booleans(judges))
+}
+
+/// The plans for one event, as [`compile`] makes them.
+pub(crate) fn plans(rules: &RuleSet, event: Event) -> Vec<Plan<'_>> {
+    Plan::all(rules, event, &room)
+}
+
+/// The code of one plan.
+pub(crate) fn code(plan: &Plan<'_>, target: Target) -> Result<Code<Mark>, Box<Diagnostic>> {
+    let nested = plan.judges.iter().find(|judge| nested_same(&judge.cond) > SLOTS_MAX);
+    if let Some(judge) = nested {
+        return Err(Box::new(too_large(judge.rule, "its comparisons of booleans are nested too deep")));
+    }
+    program(plan, plan.event.hook(), target).map_err(|limit| Box::new(over(plan, limit)))
+}
+
+/// How long the code of a rule is, instructions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sizes {
+    /// All of it.
+    pub all: usize,
+    /// The parts of its condition that have no parts, in the order in which they are tried.
+    pub leaves: Vec<usize>,
+}
+
+/// The sizes of all rules in the code of `plan`.
+pub(crate) fn sizes(plan: &Plan<'_>, code: &Code<Mark>) -> Vec<Sizes> {
+    let mut sizes = vec![Sizes::default(); plan.judges.len()];
+    let ends = code.origins.iter().skip(1).map(|(first, _)| *first).chain([code.bytes.len() / 8]);
+    let mut before = None;
+    for ((first, mark), end) in code.origins.iter().zip(ends) {
+        let Some((judge, _)) = *mark else {
+            before = None;
+            continue;
+        };
+        // Where a rule begins, nothing has been emitted yet.
+        let begins = before != Some(judge);
+        before = Some(judge);
+        if let Some(sizes) = sizes.get_mut(judge) {
+            sizes.all += end - first;
+            if !begins {
+                sizes.leaves.push(end - first);
+            }
+        }
+    }
+    sizes
 }
 
 /// As [`compile`], with programs that look nothing up and try one rule after the other: what look-ups are compared with.
@@ -122,11 +176,7 @@ fn objects(rules: &RuleSet, target: Target, words: impl Fn(&[Judge<'_>]) -> usiz
 fn object(hook: Hook, plans: &[Plan<'_>], target: Target) -> Result<Object, Box<Diagnostic>> {
     let mut codes = Vec::new();
     for plan in plans {
-        let nested = plan.judges.iter().find(|judge| nested_same(&judge.cond) > SLOTS_MAX);
-        if let Some(judge) = nested {
-            return Err(Box::new(too_large(judge.rule, "its comparisons of booleans are nested too deep")));
-        }
-        codes.push(program(plan, hook, target).map_err(|limit| Box::new(over(plan, limit)))?);
+        codes.push(code(plan, target)?);
     }
     let names: Vec<_> = plans.iter().map(Plan::name).collect();
     let parts: Vec<_> = names

@@ -48,7 +48,7 @@ pub struct Cover {
     /// The keys.
     pub keys: BTreeSet<Key>,
     /// A guess of how many of 1,000 events one of them holds for.
-    wakes: u32,
+    pub wakes: u32,
 }
 
 impl Cover {

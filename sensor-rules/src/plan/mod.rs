@@ -23,11 +23,11 @@ pub mod trie;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sensor_common::{event::Event, maps::Stage};
+use sensor_common::{event::Event, field::Field, maps::Stage};
 
 use self::{
     blocks::{BLOCKS_MAX, Block, blocks},
-    key::{How, Key, Look, cover, search},
+    key::{Cover, How, Key, Look, cover, search},
     rows::{Lookup, Memory},
     trie::Trie,
 };
@@ -36,12 +36,13 @@ use crate::{
     expr::{Cond, CondKind, TextTest},
     fold::fold,
     rule::{Rule, RuleSet},
+    state::Effect,
 };
 
 /// A look-up costs about as much as this many rules that are tried and do not match.
-const KEYS_MIN: usize = 4;
+pub const KEYS_MIN: usize = 4;
 /// A search costs about as much as this many `contains` of their own, and the verifier much less.
-const SEARCHES_MIN: usize = 2;
+pub const SEARCHES_MIN: usize = 2;
 /// Most rules without any look-up: more do not fit the verifier's memory of jumps (8,192) in straight code.
 const STRAIGHT_MAX: usize = 200;
 
@@ -53,6 +54,10 @@ pub struct Judge<'a> {
     pub rule: &'a Rule,
     /// Its condition without constants, or a constant.
     pub cond: Cond,
+    /// The string fields of which it asks more than how they begin.
+    pub ends: Vec<&'static Field>,
+    /// What is done where it holds.
+    pub effect: Effect<'a>,
 }
 
 /// What one program judges, and how.
@@ -86,9 +91,13 @@ impl<'a> Plan<'a> {
     /// conditions.
     pub fn all(rules: &'a RuleSet, event: Event, words: &impl Fn(&[Judge<'_>]) -> usize) -> Vec<Self> {
         let plan = |stage, condition: fn(&Cond) -> Cond| {
-            let numbered = (0..).zip(rules.rules()).filter(|(_, rule)| rule.events.contains(&event));
-            let judges: Vec<_> =
-                numbered.map(|(number, rule)| Judge { number, rule, cond: condition(&rule.checked.cond) }).collect();
+            let judges: Vec<_> = rules
+                .judging(event)
+                .map(|(number, rule, checked, effect)| {
+                    let (cond, ends) = (condition(&checked.cond), checked.cond.ends());
+                    Judge { number, rule, cond, ends, effect }
+                })
+                .collect();
             let index = Index::new(&judges, words(&judges));
             Self { event, stage, judges, index }
         };
@@ -111,8 +120,7 @@ impl<'a> Plan<'a> {
 
 impl Index {
     fn new(judges: &[Judge<'_>], words: usize) -> Option<Self> {
-        let mut keys: Vec<_> = judges.iter().map(|judge| cover(&judge.cond, true).map(|cover| cover.keys)).collect();
-        drop_rare(&mut keys);
+        let keys: Vec<_> = entries(judges).into_iter().map(Entry::into_keys).collect();
         let looks: BTreeSet<Look> = keys.iter().flatten().flatten().map(|key| key.look).collect();
         if words < 3 || looks.is_empty() && judges.len() <= STRAIGHT_MAX {
             return None;
@@ -139,11 +147,42 @@ impl Index {
     }
 }
 
-/// Makes of rules that only rare look-ups would find such that are always tried, until every look-up is worth its cost.
-fn drop_rare(keys: &mut [Option<BTreeSet<Key>>]) {
+/// How a rule is found.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// By these keys: tried only where one of them holds.
+    Found(Cover),
+    /// It has keys, of a kind of which there are too few to be worth a look-up: tried on every event.
+    Rare(Cover),
+    /// It has none: tried on every event.
+    Always,
+}
+
+impl Entry {
+    /// The keys by which it is looked up.
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        let keys = match self {
+            Self::Found(cover) => Some(&cover.keys),
+            Self::Rare(_) | Self::Always => None,
+        };
+        keys.into_iter().flatten()
+    }
+
+    fn into_keys(self) -> Option<BTreeSet<Key>> {
+        match self {
+            Self::Found(cover) => Some(cover.keys),
+            Self::Rare(_) | Self::Always => None,
+        }
+    }
+}
+
+/// How each rule of one program is found. Only look-ups that are worth their cost are made.
+pub fn entries(judges: &[Judge<'_>]) -> Vec<Entry> {
+    let entry = |judge: &Judge<'_>| cover(&judge.cond, true).map_or(Entry::Always, Entry::Found);
+    let mut entries: Vec<_> = judges.iter().map(entry).collect();
     loop {
         let mut counts: BTreeMap<Look, BTreeSet<&[u8]>> = BTreeMap::new();
-        for key in keys.iter().flatten().flatten() {
+        for key in entries.iter().flat_map(Entry::keys) {
             counts.entry(key.look).or_default().insert(&key.bytes);
         }
         let rare = |look: &Look, count: usize| {
@@ -152,11 +191,13 @@ fn drop_rare(keys: &mut [Option<BTreeSet<Key>>]) {
         let rare: BTreeSet<Look> =
             counts.iter().filter(|(look, keys)| rare(look, keys.len())).map(|(look, _)| *look).collect();
         if rare.is_empty() {
-            return;
+            return entries;
         }
-        for rule in keys.iter_mut() {
-            if rule.iter().flatten().any(|key| rare.contains(&key.look)) {
-                *rule = None;
+        for entry in &mut entries {
+            if entry.keys().any(|key| rare.contains(&key.look))
+                && let Entry::Found(cover) = std::mem::replace(entry, Entry::Always)
+            {
+                *entry = Entry::Rare(cover);
             }
         }
     }

@@ -40,6 +40,8 @@ pub struct Filter {
 pub struct Lookup {
     /// Of what.
     pub look: Look,
+    /// How many literals it finds.
+    pub literals: usize,
     /// Most steps.
     pub depth: usize,
     /// Where the words at the root end, bytes.
@@ -98,7 +100,18 @@ impl Memory {
         let filter = matches!(look.how, How::Anywhere(_)).then(|| self.filter(&literals));
         let root = trie.nodes.first()?;
         let (end, shift) = (root.end, shift(root.step));
-        Some(Lookup { look, depth: trie.depth, end, shift, table, displacements, slots, area, filter })
+        Some(Lookup {
+            look,
+            literals: keys.len(),
+            depth: trie.depth,
+            end,
+            shift,
+            table,
+            displacements,
+            slots,
+            area,
+            filter,
+        })
     }
 
     /// Gives each literal that is searched for and found exactly a mark for its answer, while there is room.

@@ -1,6 +1,6 @@
 //! `creance daemon`: run the sensor.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
@@ -8,7 +8,7 @@ use super::Done;
 use crate::{
     control,
     daemon::{self, core::Permits},
-    kernel,
+    kernel, metrics,
 };
 
 /// Run the sensor until SIGTERM or SIGINT
@@ -26,6 +26,15 @@ pub struct Daemon {
     /// Where to listen for the other commands
     #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
     socket: PathBuf,
+    /// Members of this group may read status and metrics; everything else is for root
+    #[arg(long, value_name = "NAME", value_parser = group)]
+    group: Option<u32>,
+    /// Where Prometheus finds the figures (`GET /metrics`), a unix socket; without it, metrics.sock beside the control socket
+    #[arg(long, value_name = "PATH")]
+    metrics: Option<PathBuf>,
+    /// Serve them here too: an address on loopback, such as 127.0.0.1:9781
+    #[arg(long, value_name = "ADDRESS", value_parser = metrics::server::loopback)]
+    metrics_listen: Option<SocketAddr>,
     /// Directory on bpffs for the maps that hooks and rules share
     #[arg(long, value_name = "PATH", default_value = "/sys/fs/bpf/creance")]
     pin_dir: PathBuf,
@@ -41,6 +50,9 @@ impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<Done> {
         daemon::run(&daemon::Options {
             rules: self.rules,
+            group: self.group,
+            metrics: self.metrics.unwrap_or_else(|| self.socket.with_file_name("metrics.sock")),
+            metrics_listen: self.metrics_listen,
             socket: self.socket,
             events: self.events,
             permits: Permits { skip_checks: self.allow_skip_checks },
@@ -48,6 +60,11 @@ impl Daemon {
         })?;
         Ok(Done::Well)
     }
+}
+
+fn group(name: &str) -> Result<u32, String> {
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    control::admission::group_id(&groups, name)
 }
 
 fn ring_size(text: &str) -> Result<u32, String> {

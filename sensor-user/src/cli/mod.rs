@@ -5,6 +5,7 @@ mod daemon;
 mod doctor;
 mod enforce;
 mod events;
+mod explain;
 mod fields;
 mod push;
 mod quarantine;
@@ -45,6 +46,7 @@ enum Command {
     Daemon(daemon::Daemon),
     Check(check::Check),
     Test(test::Test),
+    Explain(explain::Explain),
     Push(push::Push),
     Status(status::Status),
     Events(events::Events),
@@ -101,6 +103,7 @@ impl Command {
             Self::Daemon(command) => command.run(),
             Self::Check(command) => command.run(out),
             Self::Test(command) => command.run(out),
+            Self::Explain(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::Events(command) => command.run(out),

@@ -17,20 +17,20 @@ pub struct Client {
     stream: BufReader<UnixStream>,
 }
 
-/// Why there is no answer, or none that was hoped for.
+/// Why there is no answer, or none that was hoped for. Each message says all, its cause included: an error has no source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody listens.
-    #[error("no daemon answers on {}: {source}\n{}", path.display(), advice(source))]
+    #[error("no daemon answers on {}: {cause}\n{}", path.display(), advice(cause))]
     Unreachable {
         /// The socket.
         path: PathBuf,
         /// What the kernel said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The connection broke.
     #[error("the connection to the daemon broke: {0}\nIts log says why; `creance status` tells whether it still runs.")]
-    Broken(#[from] io::Error),
+    Broken(io::Error),
     /// The daemon refused; nothing changed.
     #[error("{}", .0.message)]
     Refused(Box<Refused>),
@@ -60,6 +60,12 @@ pub enum Error {
     },
 }
 
+impl From<io::Error> for Error {
+    fn from(cause: io::Error) -> Self {
+        Self::Broken(cause)
+    }
+}
+
 impl Error {
     /// Whether the daemon does not read on.
     fn is_hang_up(&self) -> bool {
@@ -81,8 +87,7 @@ impl Client {
     /// [`Error::Unreachable`].
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let stream =
-            UnixStream::connect(path).map_err(|source| Error::Unreachable { path: path.to_owned(), source })?;
+        let stream = UnixStream::connect(path).map_err(|cause| Error::Unreachable { path: path.to_owned(), cause })?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 

@@ -50,6 +50,13 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether it asks for what runs, and changes nothing.
+    pub const fn is_status(&self) -> bool {
+        matches!(self, Self::Status)
+    }
+}
+
 /// What the daemon answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

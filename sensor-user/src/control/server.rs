@@ -12,7 +12,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::protocol::{REQUEST_MAX, Reply, Request};
+use super::{
+    admission::{Access, Admitted},
+    protocol::{REQUEST_MAX, Reply, Request},
+};
 use crate::{
     daemon::journal::{Entry, Follower, Journal},
     log::say,
@@ -44,17 +47,6 @@ pub enum Answer {
     },
 }
 
-/// Who may talk to the daemon: decided by the kernel's word on the peer, whatever the socket's mode says.
-#[derive(Clone, Debug)]
-pub struct Admitted(Vec<u32>);
-
-impl Admitted {
-    /// These user ids.
-    pub fn users(users: impl IntoIterator<Item = u32>) -> Self {
-        Self(users.into_iter().collect())
-    }
-}
-
 /// Serves clients until the task is dropped. Errors of one client concern no other.
 pub async fn serve<S: Service>(listener: UnixListener, service: Arc<S>, admitted: Admitted) {
     let places = Arc::new(Semaphore::new(CLIENTS_MAX));
@@ -69,22 +61,18 @@ pub async fn serve<S: Service>(listener: UnixListener, service: Arc<S>, admitted
             }
         };
         let place = Arc::clone(&places).try_acquire_owned();
-        let refusal = match (&place, stream.peer_cred()) {
-            (_, Err(error)) => Some(format!("who you are cannot be found out: {error}")),
-            (_, Ok(peer)) if !admitted.0.contains(&peer.uid()) => {
-                Some(format!("user {} may not talk to the daemon: only root may; try with sudo", peer.uid()))
-            }
-            (Err(_), _) => Some(format!("{CLIENTS_MAX} clients are connected already: try again when one has left")),
-            (Ok(_), Ok(_)) => None,
+        let access = match (&place, admitted.access(&stream)) {
+            (Err(_), Ok(_)) => Err(format!("{CLIENTS_MAX} clients are connected already: try again when one has left")),
+            (_, access) => access,
         };
         let service = Arc::clone(&service);
         tokio::spawn(async move {
             let (input, output) = stream_halves(stream);
             let mut client = Connection { input, output };
             // A client that leaves in the middle is no event.
-            let _ = match refusal {
-                Some(message) => client.send(&Reply::Error { message }).await,
-                None => client.converse(&service).await,
+            let _ = match access {
+                Err(message) => client.send(&Reply::Error { message }).await,
+                Ok(access) => client.converse(&service, access).await,
             };
             drop(place);
         });
@@ -110,7 +98,7 @@ enum Said {
 }
 
 impl Connection {
-    async fn converse<S: Service>(&mut self, service: &Arc<S>) -> io::Result<()> {
+    async fn converse<S: Service>(&mut self, service: &Arc<S>, access: Access) -> io::Result<()> {
         loop {
             match self.listen().await? {
                 Said::Nothing => return Ok(()),
@@ -120,6 +108,10 @@ impl Connection {
                     return self.send(&Reply::Error { message }).await;
                 }
                 Said::Nonsense(message) => self.send(&Reply::Error { message }).await?,
+                Said::Request(request) if access == Access::Status && !request.is_status() => {
+                    let message = "you may only read the status: everything else is for root; try with sudo".into();
+                    self.send(&Reply::Error { message }).await?;
+                }
                 Said::Request(request) => {
                     let answerer = Arc::clone(service);
                     match tokio::task::spawn_blocking(move || answerer.answer(request)).await {

@@ -13,7 +13,7 @@ use crate::{
     },
     event::Clock,
     kernel::{Refusal, probe::Mode},
-    status::{self, LastRefusal, Status},
+    status::{self, Changes, LastRefusal, Status},
 };
 
 /// See the [module](self).
@@ -48,6 +48,7 @@ struct State<E> {
     engine: E,
     /// The number that the next generation gets if it is accepted.
     next: u64,
+    changes: Changes,
     last_refusal: Option<LastRefusal>,
 }
 
@@ -56,7 +57,7 @@ impl<E: Engine> Core<E> {
     pub fn new(engine: E, journal: Journal, mode: Mode, permits: Permits) -> Self {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
         let next = engine.active().map_or(1, |active| active + 1);
-        let state = Mutex::new(State { engine, next, last_refusal: None });
+        let state = Mutex::new(State { engine, next, changes: Changes::default(), last_refusal: None });
         Self { journal, mode, permits, started: Timestamp::now(), kernel, state }
     }
 
@@ -92,6 +93,7 @@ impl<E: Engine> Core<E> {
         self.journal.remember(state.next, Arc::clone(rules));
         let activation = state.engine.activate(state.next, rules)?;
         state.next += 1;
+        state.changes.pushed += 1;
         Ok(Pushed::new(&activation, rules.rules().len()))
     }
 
@@ -102,11 +104,12 @@ impl<E: Engine> Core<E> {
     pub fn rollback(&self) -> Result<u64, Box<Refused>> {
         let mut state = self.lock();
         let result = state.engine.rollback().map_err(Cause::from);
-        if let Ok(generation) = result
-            && let Some(rules) = self.journal.rules(generation)
-        {
-            // It is in use again: it must not be the next to be forgotten.
-            self.journal.remember(generation, rules);
+        if let Ok(generation) = result {
+            state.changes.rolled_back += 1;
+            if let Some(rules) = self.journal.rules(generation) {
+                // It is in use again: it must not be the next to be forgotten.
+                self.journal.remember(generation, rules);
+            }
         }
         state.note(result)
     }
@@ -171,8 +174,14 @@ impl<E: Engine> Core<E> {
             quarantine: status::by_deed(&counters),
             preempted: counters.preempted,
             reports: self.journal.tally().into(),
+            changes: state.changes,
             last_refusal: state.last_refusal.clone(),
         })
+    }
+
+    /// Whether the engine answers. Waits while it is at work.
+    pub fn is_alive(&self) -> bool {
+        self.lock().engine.counters().is_ok()
     }
 
     /// Detaches everything and leaves no trace in the kernel; what is left are the events.
@@ -208,6 +217,7 @@ impl<E: Engine> State<E> {
         result.map_err(|cause| {
             let refused = refused(cause, self.engine.active());
             let reason = refused.message.lines().next().unwrap_or_default().to_owned();
+            self.changes.refused += 1;
             self.last_refusal = Some(LastRefusal { time: Timestamp::now(), reason });
             Box::new(refused)
         })

@@ -6,18 +6,21 @@
 //! | [`core`] | generations and questions, without the loop |
 //! | [`journal`] | events: history, followers, [`sink`]s |
 //! | [`ring`] | from the ring buffer to the journal |
+//! | [`manager`] | what systemd is told |
 //! | [`lock`] | one daemon at a time |
 
 pub mod core;
 pub mod engine;
 pub mod journal;
 pub mod lock;
+pub mod manager;
 pub mod ring;
 pub mod sink;
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -27,7 +30,7 @@ use anyhow::{Context, bail};
 use aya::maps::{MapData, RingBuf};
 use sensor_rules::Source;
 use tokio::{
-    net::UnixListener,
+    net::{TcpListener, UnixListener},
     signal::unix::{SignalKind, signal},
 };
 
@@ -39,13 +42,16 @@ use self::{
     sink::Sink,
 };
 use crate::{
-    control::server::{self, Admitted, Service},
+    control::{
+        admission::Admitted,
+        server::{self, Service},
+    },
     kernel::{
         self, Sensor,
         probe::{self, Mode},
     },
     log::say,
-    sources,
+    metrics, sources,
 };
 
 /// How long a clean stop waits for requests under way.
@@ -58,6 +64,12 @@ pub struct Options {
     pub rules: Option<PathBuf>,
     /// Where to listen.
     pub socket: PathBuf,
+    /// The group whose members may read status and metrics.
+    pub group: Option<u32>,
+    /// Where Prometheus finds the figures, on a unix socket.
+    pub metrics: PathBuf,
+    /// Where else, on loopback.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where events are written; `-` is standard output.
     pub events: Vec<PathBuf>,
     /// What is permitted.
@@ -78,6 +90,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             .mode(0o700)
             .create(directory)
             .with_context(|| format!("the directory {} cannot be made", directory.display()))?;
+        if let Some(group) = options.group {
+            let_pass(directory, group)
+                .with_context(|| format!("group {group} cannot be let into the directory {}", directory.display()))?;
+        }
     }
     let _lock = Lock::take(&options.socket.with_extension("lock"))?;
     // Bad rules are refused before the kernel is touched.
@@ -103,6 +119,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     ring::drain(&mut ring_buffer, &journal);
     journal.close();
     Ok(())
+}
+
+/// Lets a group through a directory that only root could enter; one that others may enter is left alone.
+fn let_pass(directory: &Path, group: u32) -> io::Result<()> {
+    if fs::metadata(directory)?.permissions().mode() & 0o001 != 0 {
+        return Ok(());
+    }
+    chown(directory, None, Some(group))?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o710))
 }
 
 /// The first rules, checked.
@@ -131,19 +156,36 @@ async fn watch(
             Err(refused) => bail!("the first rules are refused:\n{}", refused.message),
         }
     }
-    let Socket { listener, path: _unlinked_at_the_end } = Socket::bind(&options.socket)?;
-    let admitted = Admitted::users([0, effective_user()]);
+    let Socket { listener, path: _unlinked_at_the_end } = Socket::bind(&options.socket, options.group)?;
+    let admitted = Admitted::users([0, effective_user()]).readers(options.group);
     let _server = tokio::spawn(server::serve(listener, Arc::clone(core), admitted));
+    let _metrics = serve_metrics(options, core).await?;
+    let _watchdog = tokio::spawn(manager::watchdog(Arc::clone(core)));
+    manager::ready();
     say(format_args!("ready, listening on {}", options.socket.display()));
     tokio::select! {
         result = ring.pump(core.journal()) => result?,
         _ = terminate.recv() => say("SIGTERM: stopping"),
         _ = interrupt.recv() => say("SIGINT: stopping"),
     }
+    manager::stopping();
     Ok(ring.into_inner())
 }
 
-/// The control socket; the file goes with it.
+/// Serves the figures; the socket's file goes with what is returned.
+async fn serve_metrics(options: &Options, core: &Arc<Core<Sensor>>) -> anyhow::Result<Unlink> {
+    let text = metrics::of(Arc::clone(core));
+    let Socket { listener, path } = Socket::bind(&options.metrics, options.group)?;
+    tokio::spawn(metrics::server::serve(listener, Arc::clone(&text)));
+    if let Some(address) = options.metrics_listen {
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("the metrics cannot be served on {address}"))?;
+        tokio::spawn(metrics::server::serve(listener, text));
+    }
+    Ok(path)
+}
+
+/// A unix socket for root, and for a group; the file goes with it.
 struct Socket {
     listener: UnixListener,
     path: Unlink,
@@ -151,15 +193,17 @@ struct Socket {
 
 impl Socket {
     /// Listens at `path`. What a daemon that was killed left there is removed: the lock says that it is gone.
-    fn bind(path: &Path) -> anyhow::Result<Self> {
-        let context = || format!("the control socket {} cannot be made", path.display());
+    fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<Self> {
+        let context = || format!("the socket {} cannot be made", path.display());
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(context),
             _ => {}
         }
         let listener = UnixListener::bind(path).with_context(context)?;
         let path = Unlink(path.to_owned());
-        fs::set_permissions(&path.0, fs::Permissions::from_mode(0o600)).with_context(context)?;
+        let mode = if group.is_some() { 0o660 } else { 0o600 };
+        chown(&path.0, None, group).with_context(context)?;
+        fs::set_permissions(&path.0, fs::Permissions::from_mode(mode)).with_context(context)?;
         Ok(Self { listener, path })
     }
 }

@@ -10,6 +10,7 @@ use aya::Ebpf;
 use sensor_common::{
     event::{Event, Groups, Hook},
     maps::{Generation, Stage},
+    state::Tracked,
 };
 use sensor_rules::{Object, RuleSet, Target, compile};
 
@@ -33,6 +34,8 @@ pub struct LoadedProgram {
 pub struct Verified {
     /// Facts that hooks read.
     pub facts: Generation,
+    /// What the sensor knows of rules with state.
+    pub states: Vec<Tracked>,
     /// Whether a rule asks for quarantine.
     pub quarantines: bool,
     /// Description of the programs.
@@ -53,6 +56,7 @@ impl Verified {
         let compile_time = started.elapsed();
         let mut verified = Self {
             facts: Generation { id, needs: [0; Event::COUNT], early: [0; Event::COUNT] },
+            states: rules.tracked(),
             quarantines: rules.quarantines(),
             programs: Vec::new(),
             compile_time,

@@ -11,14 +11,20 @@ use anyhow::{Context, Result, bail};
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{MapData, ProgramArray},
-    programs::{FEntry, Lsm, Program, ProgramFd},
+    programs::{Program, ProgramFd},
 };
 use sensor_common::{
     event::{Attach, Hook, Mode},
     maps,
 };
 
-use super::{btf::Btf, maps::take, offsets, quarantine::Quarantine};
+use super::{
+    attach::{self, Link, LoadError, program},
+    btf::Btf,
+    maps::take,
+    offsets,
+    quarantine::Quarantine,
+};
 
 /// The object with all hooks, built from `sensor-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("CREANCE_EBPF"));
@@ -47,11 +53,6 @@ struct Loaded {
     stages: ProgramArray<MapData>,
     verified_instructions: Option<u32>,
     link: Option<Link>,
-}
-
-enum Link {
-    Lsm(aya::programs::lsm::LsmLinkId),
-    Fentry(aya::programs::fentry::FEntryLinkId),
 }
 
 /// All hooks: those that some generation needed are in the kernel.
@@ -117,15 +118,15 @@ impl Hooks {
         let finish = format!("finish_{program}");
         let mut verified_instructions = None;
         for name in [&program, &finish] {
-            let loaded = self::program(&mut self.ebpf, name)?;
-            load_program(loaded, &function, &self.kernel)
+            let loaded = attach::program(&mut self.ebpf, name)?;
+            attach::load(loaded, &function, &self.kernel)
                 .with_context(|| format!("the kernel refused the sensor's own program {name} on {function}"))?;
             let count = loaded.info().ok().and_then(|info| info.verified_instruction_count());
             verified_instructions = count.map(|count| count + verified_instructions.unwrap_or(0));
         }
         let mut stages: ProgramArray<MapData> = take(&mut self.ebpf, hook.stages())?;
         stages
-            .set(maps::FINISH, self::program(&mut self.ebpf, &finish)?.fd()?, 0)
+            .set(maps::FINISH, attach::program(&mut self.ebpf, &finish)?.fd()?, 0)
             .context("cannot make finish reachable")?;
         self.loaded.insert(hook, Loaded { function, program, stages, verified_instructions, link: None });
         Ok(())
@@ -147,18 +148,14 @@ impl Hooks {
     /// It refused: the error holds its words.
     pub fn verify(&self, hook: Hook, program: &mut Program) -> Result<(), LoadError> {
         let loaded = self.loaded.get(&hook).ok_or(LoadError::UnknownHook)?;
-        load_program(program, &loaded.function, &self.kernel)
+        attach::load(program, &loaded.function, &self.kernel)
     }
 
     /// Attaches a hook; nothing happens where it is attached.
     pub fn attach(&mut self, hook: Hook) -> Result<()> {
         let loaded = self.loaded.get_mut(&hook).context("this hook is not loaded")?;
         if loaded.link.is_none() {
-            let link = match program(&mut self.ebpf, &loaded.program)? {
-                Program::Lsm(program) => program.attach().map(Link::Lsm),
-                Program::FEntry(program) => program.attach().map(Link::Fentry),
-                _ => bail!("hook {} is of an unexpected program type", hook.name()),
-            };
+            let link = attach::attach(program(&mut self.ebpf, &loaded.program)?, &loaded.function, &self.kernel);
             loaded.link = Some(link.with_context(|| format!("cannot attach to {}", loaded.function))?);
         }
         Ok(())
@@ -167,10 +164,8 @@ impl Hooks {
     /// Detaches a hook; nothing happens where it is detached.
     pub fn detach(&mut self, hook: Hook) -> Result<()> {
         let Some(loaded) = self.loaded.get_mut(&hook) else { return Ok(()) };
-        match (loaded.link.take(), program(&mut self.ebpf, &loaded.program)?) {
-            (Some(Link::Lsm(link)), Program::Lsm(program)) => program.detach(link)?,
-            (Some(Link::Fentry(link)), Program::FEntry(program)) => program.detach(link)?,
-            _ => {}
+        if let Some(link) = loaded.link.take() {
+            attach::detach(program(&mut self.ebpf, &loaded.program)?, link)?;
         }
         Ok(())
     }
@@ -205,37 +200,6 @@ impl Hooks {
             })
             .collect()
     }
-}
-
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program> {
-    ebpf.program_mut(name).with_context(|| format!("the sensor's object has no program {name}"))
-}
-
-/// Loads one program for a hook of this kernel.
-///
-/// # Errors
-/// The kernel's verifier refused it: the error holds its words.
-fn load_program(program: &mut Program, function: &str, kernel: &aya::Btf) -> Result<(), LoadError> {
-    match program {
-        Program::Lsm(program) => Lsm::load(program, function, kernel)?,
-        Program::FEntry(program) => FEntry::load(program, function, kernel)?,
-        _ => return Err(LoadError::UnexpectedProgramType),
-    }
-    Ok(())
-}
-
-/// Why a program could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// aya or the kernel refused.
-    #[error(transparent)]
-    Program(#[from] aya::programs::ProgramError),
-    /// Neither an LSM nor an fentry program.
-    #[error("the program is of a type that no hook has")]
-    UnexpectedProgramType,
-    /// A program for a hook that is not loaded.
-    #[error("the hook of the program is not loaded")]
-    UnknownHook,
 }
 
 /// The program of a hook in this mode.

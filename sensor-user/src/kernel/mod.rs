@@ -3,13 +3,15 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`btf`], [`offsets`] | the running kernel's types, and what hooks need to know of them |
+//! | [`attach`] | programs on the kernel's functions: loaded, attached, detached, attached again |
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
-//! | [`bank`], [`refusal`] | a generation that the verifier accepted, or why it did not |
+//! | [`bank`], [`refusal`], [`verifier_log`] | a generation that the verifier accepted, or why it did not |
 //! | [`grace`] | waiting for programs that are still running |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
 
+mod attach;
 mod bank;
 pub mod btf;
 mod grace;
@@ -20,6 +22,7 @@ pub mod probe;
 mod quarantine;
 mod refusal;
 pub mod test_run;
+mod verifier_log;
 
 use std::{
     fs,
@@ -32,9 +35,10 @@ use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use sensor_common::{
     event::{Event, Hook},
     maps::{
-        ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS, Settings, Stage,
-        stage_of,
+        ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS, STATES,
+        Settings, Stage, stage_of,
     },
+    state::{STATES_MAX, Tracked},
 };
 use sensor_rules::RuleSet;
 
@@ -81,6 +85,7 @@ pub struct Sensor {
     hooks: Hooks,
     active: Array<MapData, u32>,
     generations: Array<MapData, Value<Generation>>,
+    states: Array<MapData, Value<Tracked>>,
     settings: Array<MapData, Value<Settings>>,
     counters: PerCpuArray<MapData, Value<Counters>>,
     events: Option<RingBuf<MapData>>,
@@ -105,6 +110,7 @@ impl Sensor {
         let mut sensor = Self {
             active: take(ebpf, ACTIVE)?,
             generations: take(ebpf, GENERATIONS)?,
+            states: take(ebpf, STATES)?,
             settings: take(ebpf, SETTINGS)?,
             counters: take(ebpf, COUNTERS)?,
             events: Some(take(ebpf, EVENTS)?),
@@ -236,6 +242,9 @@ impl Sensor {
                 // An empty place cannot be emptied: the kernel answers ENOENT. A hook that was never needed has no places.
                 None => drop(self.hooks.stages(event.hook()).map(|stages| stages.clear_index(&index))),
             }
+        }
+        for (index, tracked) in (u32::try_from(bank)? * STATES_MAX..).zip(&verified.states) {
+            self.states.set(index, Value(*tracked), 0).context("cannot describe the rules with state")?;
         }
         self.generations.set(u32::try_from(bank)?, Value(verified.facts), 0).context("cannot describe the generation")
     }

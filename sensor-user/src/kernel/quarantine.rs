@@ -4,11 +4,11 @@ use anyhow::{Context, Result};
 use aya::{
     Ebpf,
     maps::{HashMap, MapData, MapError},
-    programs::{FExit, Lsm, fexit::FExitLinkId, lsm::LsmLinkId},
 };
 use sensor_common::maps::{Mark, ObjectKey, QUARANTINE};
 
 use super::{
+    attach::{self, Link, program},
     btf::Btf,
     maps::{Value, take},
 };
@@ -25,7 +25,7 @@ pub struct Quarantine {
     marks: HashMap<MapData, Value<ObjectKey>, Value<Mark>>,
     wake_function: Option<&'static str>,
     loaded: bool,
-    links: Option<(LsmLinkId, FExitLinkId)>,
+    links: Option<(Link, Link)>,
 }
 
 impl Quarantine {
@@ -69,29 +69,22 @@ impl Quarantine {
         let function = self.wake_function.context("this kernel has no function that reads pipes")?;
         let context = || format!("cannot guard the quarantine at {READ_HOOK} and {function}");
         if !self.loaded {
-            read(ebpf)?.load(READ_HOOK, kernel).with_context(context)?;
-            wake(ebpf)?.load(function, kernel).with_context(context)?;
+            attach::load(program(ebpf, READ)?, READ_HOOK, kernel).with_context(context)?;
+            attach::load(program(ebpf, WAKE)?, function, kernel).with_context(context)?;
             self.loaded = true;
         }
-        let link = read(ebpf)?.attach().with_context(context)?;
-        self.links = Some((link, wake(ebpf)?.attach().with_context(context)?));
+        let read = attach::attach(program(ebpf, READ)?, READ_HOOK, kernel).with_context(context)?;
+        let wake = attach::attach(program(ebpf, WAKE)?, function, kernel).with_context(context)?;
+        self.links = Some((read, wake));
         Ok(())
     }
 
     /// Lets everybody read; nothing happens where nobody is kept away.
     pub fn detach(&mut self, ebpf: &mut Ebpf) -> Result<()> {
-        if let Some((read_link, wake_link)) = self.links.take() {
-            read(ebpf)?.detach(read_link)?;
-            wake(ebpf)?.detach(wake_link)?;
+        if let Some((read, wake)) = self.links.take() {
+            attach::detach(program(ebpf, READ)?, read)?;
+            attach::detach(program(ebpf, WAKE)?, wake)?;
         }
         Ok(())
     }
-}
-
-fn read(ebpf: &mut Ebpf) -> Result<&mut Lsm> {
-    Ok(ebpf.program_mut(READ).context("the sensor's object lacks a program")?.try_into()?)
-}
-
-fn wake(ebpf: &mut Ebpf) -> Result<&mut FExit> {
-    Ok(ebpf.program_mut(WAKE).context("the sensor's object lacks a program")?.try_into()?)
 }

@@ -3,9 +3,9 @@
 use sensor_common::event::Event;
 use sensor_rules::{Diagnostics, Origin, Program};
 
-use super::hooks::LoadError;
+use super::{attach::LoadError, verifier_log};
 
-/// Lines of the verifier's log that are kept: its last ones say why.
+/// Lines of the verifier's log that are kept before the reason's end.
 const LOG_LINES: usize = 6;
 
 /// Why a generation was refused. Nothing that runs has changed.
@@ -37,7 +37,7 @@ pub struct VerifierRefusal {
     pub instruction: Option<usize>,
     /// The rule and the part of its condition that the instruction was made from.
     pub origin: Option<Origin>,
-    /// The end of the verifier's log, in its own words.
+    /// The reason at the end of the verifier's log, in its own words.
     pub log: String,
 }
 
@@ -62,51 +62,12 @@ pub fn refusal(event: Event, program: &Program, error: LoadError) -> Refusal {
         );
     };
     let log = verifier_log.to_string();
-    let instruction = stopped_at(&log);
-    let tail = tail(&log);
+    let instruction = verifier_log::stopped_at(&log);
+    let reason = verifier_log::reason(&log, LOG_LINES);
     Refusal::Verifier(Box::new(VerifierRefusal {
         event: event.name().to_owned(),
         instruction,
         origin: instruction.and_then(|index| program.origin(index)).cloned(),
-        log: if tail.is_empty() { io_error.to_string() } else { tail },
+        log: if reason.is_empty() { io_error.to_string() } else { reason },
     }))
-}
-
-/// The last instruction that the log names: lines such as `123: (79) r1 = *(u64 *)(r0 +1208)`.
-fn stopped_at(log: &str) -> Option<usize> {
-    log.lines().rev().find_map(|line| {
-        let (index, rest) = line.trim_start().split_once(": (")?;
-        rest.get(2..3).filter(|paren| *paren == ")")?;
-        index.parse().ok()
-    })
-}
-
-fn tail(log: &str) -> String {
-    // The statistics behind the reason say nothing about it.
-    let lines: Vec<_> = log
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .take_while(|line| !line.starts_with("verification time") && !line.starts_with("processed "))
-        .collect();
-    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LOG: &str = "0: R1=ctx() R10=fp0\n\
-        0: (bf) r6 = r1                       ; R1=ctx() R6_w=ctx()\n\
-        17: (79) r1 = *(u64 *)(r8 +1328)\n\
-        invalid access to map value, value_size=1328 off=1328 size=8\n\
-        R8 min value is outside of the allowed memory range\n\
-        processed 18 insns (limit 1000000) max_states_per_insn 0 total_states 1 peak_states 1 mark_read 1\n";
-
-    #[test]
-    fn finds_the_instruction_and_keeps_the_reason() {
-        assert_eq!(stopped_at(LOG), Some(17));
-        assert!(tail(LOG).ends_with("outside of the allowed memory range"));
-        assert_eq!(stopped_at(""), None);
-        assert_eq!(stopped_at("no such line: (x)"), None);
-    }
 }

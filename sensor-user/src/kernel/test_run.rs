@@ -11,10 +11,12 @@ use aya::{
 use sensor_common::{event::Event, maps::Stage, record::Record, verdict::Verdict};
 use sensor_rules::{Object, Program, RECORD_MAP, RuleSet, Target, compile};
 
+use super::verifier_log;
+
 /// The packet that a socket filter is run on; the kernel wants an Ethernet header, our programs do not look at it.
 const PACKET: [u8; 64] = [0; 64];
 
-/// How many lines of the verifier's log an error holds: the last ones say why.
+/// How many lines of the verifier's log an error holds before the reason's end.
 const LOG_LINES: usize = 40;
 
 /// All rules of a rule set, loaded as socket filters.
@@ -141,12 +143,10 @@ impl Loaded {
 fn refused(program: &Program, error: ProgramError) -> anyhow::Error {
     let ProgramError::LoadError { io_error, verifier_log } = error else { return error.into() };
     let log = verifier_log.to_string();
-    let last = log.lines().filter_map(|line| line.split(": (").next()?.trim().parse().ok()).next_back();
-    let origin = last.and_then(|instruction| program.origin(instruction));
+    let origin = verifier_log::stopped_at(&log).and_then(|instruction| program.origin(instruction));
     let rule = origin
         .map_or_else(String::new, |origin| format!(" in rule `{}` ({}: {})", origin.rule, origin.place, origin.text));
-    let words: Vec<_> = log.lines().collect();
-    let end = words[words.len().saturating_sub(LOG_LINES)..].join("\n");
+    let end = verifier_log::reason(&log, LOG_LINES);
     anyhow::Error::new(io_error).context(format!("the verifier refused {}{rule}:\n{end}", program.name))
 }
 

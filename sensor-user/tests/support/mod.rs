@@ -19,7 +19,8 @@ use sensor_rules::{RuleSet, Source};
 use sensor_user::{
     control::{
         Client,
-        server::{self, Admitted, Service},
+        admission::Admitted,
+        server::{self, Service},
     },
     daemon::{
         core::{Core, Permits},

@@ -1,0 +1,167 @@
+//! A plan in words.
+
+use std::fmt::{self, Write};
+
+use sensor_common::{
+    event::{Event, Groups},
+    field::Field,
+    maps::Stage,
+};
+
+use super::{
+    names,
+    predicate::{self, some},
+};
+use crate::{
+    diagnostic::Diagnostics,
+    emit::{self, Target},
+    plan::{Entry, Index, KEYS_MIN, Plan, SEARCHES_MIN, entries, key::How},
+    rule::RuleSet,
+};
+
+/// How the rules for each event are found and tried, in words. Of rules only those whose id `shown` accepts.
+///
+/// # Errors
+/// As for [`compile`](crate::compile).
+pub fn plan(rules: &RuleSet, shown: &dyn Fn(&str) -> bool) -> Result<String, Diagnostics> {
+    let mut out = String::new();
+    for event in Event::ALL {
+        let plans = emit::plans(rules, *event);
+        let chosen = plans.iter().flat_map(|plan| &plan.judges).any(|judge| shown(&judge.rule.id));
+        if chosen {
+            let sizes = plans.iter().map(|plan| {
+                emit::code(plan, Target::Hook(sensor_common::event::Mode::Lsm)).map(|code| code.bytes.len() / 8)
+            });
+            let sizes = sizes.collect::<Result<Vec<_>, _>>().map_err(|problem| Diagnostics(vec![*problem]))?;
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            // Writing to a string does not fail.
+            let _ = Words { rules, event: *event, plans: &plans, sizes: &sizes }.write(&mut out, shown);
+        }
+    }
+    Ok(out)
+}
+
+/// What is said of one event.
+struct Words<'a> {
+    rules: &'a RuleSet,
+    event: Event,
+    plans: &'a [Plan<'a>],
+    /// Of each plan's program: how many instructions.
+    sizes: &'a [usize],
+}
+
+impl Words<'_> {
+    fn write(&self, out: &mut String, shown: &dyn Fn(&str) -> bool) -> fmt::Result {
+        let hook = self.event.hook();
+        let deny = if hook.can_deny() { "can deny" } else { "only observes" };
+        let count = self.plans.iter().filter(|plan| plan.stage == Stage::Rules).map(|plan| plan.judges.len()).sum();
+        writeln!(out, "{}: {}, on the hook {} ({deny})", self.event.name(), counted(count, "rule"), hook.name())?;
+        let needs = self.rules.needs(self.event);
+        let early = self.rules.early(self.event);
+        writeln!(out, "  filled on every event: {}", fields(self.event, early.unwrap_or(needs)))?;
+        match early {
+            Some(early) => {
+                writeln!(
+                    out,
+                    "  filled where the early program finds that a rule may match: {}",
+                    fields(self.event, needs.without(early))
+                )?;
+            }
+            None if needs.meets(Groups::LATE) => {
+                writeln!(out, "  no early program: there is a rule that it would have to let pass always")?;
+            }
+            None => writeln!(out, "  no early program: no rule reads a field that costs much to fill")?,
+        }
+        for (plan, size) in self.plans.iter().zip(self.sizes) {
+            program(out, plan, *size)?;
+        }
+        for plan in self.plans.iter().filter(|plan| plan.stage == Stage::Rules) {
+            for (number, entry) in entries(&plan.judges).iter().enumerate() {
+                if shown(&plan.judges[number].rule.id) {
+                    rule(out, plan, number, entry)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a program looks up and how it holds its rules.
+fn program(out: &mut String, plan: &Plan<'_>, size: usize) -> fmt::Result {
+    write!(out, "  program {}, {}", plan.name(), counted(size, "instruction"))?;
+    let Some(index) = &plan.index else { return writeln!(out, ": tries one rule after the other") };
+    writeln!(
+        out,
+        ": {} in the order of rules, {} of marks",
+        counted(index.blocks.len(), "block"),
+        counted(index.words, "word")
+    )?;
+    for lookup in &index.lookups {
+        let what = names::look(lookup.look);
+        let how = if matches!(lookup.look.how, How::Anywhere(_)) { "from every byte at most" } else { "at most" };
+        writeln!(
+            out,
+            "    looks up {what}: {}, {how} {}",
+            counted(lookup.literals, "literal"),
+            counted(lookup.depth, "step")
+        )?;
+    }
+    Ok(())
+}
+
+/// How one rule is found, and what it says.
+fn rule(out: &mut String, plan: &Plan<'_>, number: usize, entry: &Entry) -> fmt::Result {
+    let judge = &plan.judges[number];
+    writeln!(out, "\n  rule {} ({})", judge.rule.id, judge.rule.condition_place)?;
+    writeln!(out, "    reads: {}", fields(plan.event, judge.cond.groups()))?;
+    let found = |cover: &crate::plan::key::Cover| {
+        let keys: Vec<_> = cover.keys.iter().collect();
+        some(&keys, |key| names::key(key))
+    };
+    match (entry, &plan.index) {
+        (Entry::Found(cover), Some(_)) => writeln!(out, "    found by: {}", found(cover))?,
+        (Entry::Found(_) | Entry::Rare(_) | Entry::Always, None) => {
+            writeln!(out, "    tried on every event: look-ups would cost more than these few rules")?;
+        }
+        (Entry::Rare(cover), Some(_)) => writeln!(
+            out,
+            "    tried on every event: {} has fewer literals in all rules than a look-up is worth ({KEYS_MIN}; {SEARCHES_MIN} for contains)",
+            found(cover)
+        )?,
+        (Entry::Always, Some(_)) => {
+            writeln!(
+                out,
+                "    tried on every event: no literal that can be looked up must hold where the rule matches"
+            )?;
+        }
+    }
+    if let Some(index) = &plan.index {
+        block(out, plan, index, number)?;
+    }
+    writeln!(out, "    then: {}", predicate::text(&judge.cond))
+}
+
+/// Which other rules are tried together with this one.
+fn block(out: &mut String, plan: &Plan<'_>, index: &Index, number: usize) -> fmt::Result {
+    let Some((at, block)) = index.blocks.iter().enumerate().find(|(_, block)| block.rules.contains(&number)) else {
+        return Ok(());
+    };
+    let others: Vec<_> = block.rules.clone().filter(|other| *other != number).collect();
+    if others.is_empty() {
+        return writeln!(out, "    in block {at}, alone");
+    }
+    writeln!(out, "    in block {at}, with {}", some(&others, |other| plan.judges[*other].rule.id.clone()))
+}
+
+/// The fields of these groups that the event carries.
+fn fields(event: Event, groups: Groups) -> String {
+    let names: Vec<_> = Field::of(event).filter(|field| groups.contains(field.group)).map(|field| field.name).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+/// A number and its noun.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,78 @@
+//! What `creance explain` prints, word for word. `CREANCE_BLESS=1 cargo test -p sensor-rules --test explain` writes it anew.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::{fs, path::Path};
+
+use sensor_rules::{Options, RuleSet, Source, check, explain};
+
+/// Rules of every kind: found by a path, by an end, by what is searched for; with a key that is too rare, and with none.
+const RULES: &str = r#"
+macros:
+  in_tmp: path.startsWith("/tmp/") || path.startsWith("/dev/shm/")
+rules:
+  - {id: cheat-sheet, title: x, severity: low, on: fifo.open, action: block, condition: 'path in ["/tmp/f", "/tmp/p", "/tmp/s", "/tmp/backpipe", "/var/tmp/f"]'}
+  - {id: any-owner, title: x, severity: low, on: fifo.open, condition: process.uid != owner && mode.has(S_IWOTH)}
+  - {id: tool, title: x, severity: low, on: fifo.open, condition: 'in_tmp && process.exe.endsWith("/nc")'}
+  - {id: rare, title: x, severity: low, on: fifo.open, condition: process.comm == "perl" && reads}
+  - {id: either, title: x, severity: low, on: fifo.open, condition: '(reads == writes) == (path.size() > 5)'}
+  - {id: shell, title: x, severity: high, on: pipe.payload, condition: 'payload.contains("no job control") && process.uid != 0'}
+  - {id: cradle, title: x, severity: high, on: pipe.payload, condition: 'payload.contains("| base64 -d")', exceptions: {packager: process.exe == "/usr/bin/dpkg"}}
+"#;
+
+fn rules() -> RuleSet {
+    let source = Source { name: "rules.yaml".into(), text: RULES.into() };
+    check(&[source], Options::default()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn golden(name: &str, made: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/explain").join(name);
+    if std::env::var_os("CREANCE_BLESS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, made).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == made,
+        "tests/explain/{name} is not what is printed; where that is meant: CREANCE_BLESS=1 cargo test -p sensor-rules --test \
+         explain\n{made}"
+    );
+}
+
+#[test]
+fn the_plan_in_words() {
+    golden("plan.txt", &explain::plan(&rules(), &|_| true).unwrap());
+}
+
+#[test]
+fn the_costs() {
+    let made = explain::table(&explain::costs(&rules()).unwrap(), &|_| true);
+    golden("cost.txt", &made);
+    let document = include_str!("../../docs/language.md");
+    assert!(
+        document.contains(&format!("```text\n{made}```")),
+        "docs/language.md shows other costs than tests/explain/cost.txt"
+    );
+}
+
+#[test]
+fn the_instructions_of_two_rules() {
+    golden("asm.txt", &explain::assembly(&rules(), &|id| ["either", "tool"].contains(&id)).unwrap());
+}
+
+#[test]
+fn every_instruction_is_listed_once() {
+    let rules = rules();
+    let listing = explain::assembly(&rules, &|_| true).unwrap();
+    let objects = sensor_rules::compile(&rules, sensor_rules::Target::Hook(sensor_common::event::Mode::Lsm)).unwrap();
+    for program in objects.iter().flat_map(|object| &object.programs) {
+        let heading = format!("{}: {} instructions\n", program.name, program.instructions);
+        let (_, behind) = listing.split_once(&heading).unwrap_or_else(|| panic!("no {heading:?} in\n{listing}"));
+        let indices: Vec<usize> = behind
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| line.split_once(": ")?.0.trim().parse().ok())
+            .collect();
+        assert!(indices.is_sorted() && indices.windows(2).all(|pair| pair[1] - pair[0] <= 2), "{indices:?}");
+        assert_eq!(indices.last(), Some(&(program.instructions - 1)), "{heading}");
+    }
+}

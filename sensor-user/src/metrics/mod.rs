@@ -1,0 +1,143 @@
+//! The daemon's figures for Prometheus: [`text`] makes them of a [`Status`], [`server`] serves them.
+//!
+//! Each scrape asks for the status and builds the figures anew, so that they cannot differ from what `creance status` shows.
+
+pub mod server;
+
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::{
+    daemon::{core::Core, engine::Engine},
+    status::{Changes, Reports, Status},
+};
+
+/// The text of a daemon's figures, made anew for each scrape.
+pub fn of<E: Engine>(core: Arc<Core<E>>) -> server::Text {
+    Arc::new(move || {
+        let status = core.status().map_err(|error| format!("{error:#}"))?;
+        text(&status).map_err(|error| error.to_string())
+    })
+}
+
+/// All figures of `status`, in the text format 0.0.4 of Prometheus.
+///
+/// # Errors
+/// When the names clash or are no names, which is a defect.
+pub fn text(status: &Status) -> Result<String, prometheus::Error> {
+    let figures = Figures(Registry::new_custom(Some("creance".into()), None)?);
+    let Status { version, kernel, mode, .. } = status;
+    figures.gauge(
+        "info",
+        "The daemon's version, the kernel's release and whether it lets events be blocked (lsm) or only observed",
+        &["version", "kernel", "mode"],
+        [(&[version.as_str(), kernel, mode][..], 1)],
+    )?;
+    figures.number("start_time_seconds", "When the daemon was started, Unix time", status.started.as_second())?;
+    figures.number("enforcing", "1 while verdicts to block and kill are carried out", status.enforcing.into())?;
+    figures.number("generation", "The generation in force; 0 where none is", number(status.generation.unwrap_or(0)))?;
+    figures.number("rules", "Rules in force", number(status.rules as u64))?;
+
+    let (judged, matched) = (
+        status.events.iter().map(|(event, counted)| (event.as_str(), counted.judged)),
+        status.events.iter().map(|(event, counted)| (event.as_str(), counted.matched)),
+    );
+    figures.counter("judged_total", "Events judged by rules", "event", judged)?;
+    figures.counter("matched_total", "Judged events that a rule at least matched", "event", matched)?;
+    figures.counter("outcomes_total", "Matched events by what the sensor did", "outcome", each(&status.outcomes))?;
+    figures.counter("quarantine_total", "What the quarantine did", "deed", each(&status.quarantine))?;
+    let Changes { pushed, rolled_back, refused } = status.changes;
+    let changes = [("pushed", pushed), ("rolled_back", rolled_back), ("refused", refused)];
+    figures.counter("changes_total", "Pushes and rollbacks by what became of them", "change", changes)?;
+    figures.counter("lost_total", "Events lost, skipped or cut, by reason", "reason", each(&status.all_losses()))?;
+
+    let hooks = &status.hooks;
+    let attached: Vec<_> = hooks.iter().map(|hook| ([hook.hook.as_str()], hook.attached.into())).collect();
+    let attached = attached.iter().map(|(name, attached)| (&name[..], *attached));
+    figures.gauge("hook_attached", "1 for a hook that a rule in force needs", &["hook"], attached)?;
+    let misses = hooks.iter().map(|hook| (hook.hook.as_str(), hook.recursion_misses));
+    figures.counter("recursion_misses_total", "Events that the kernel did not show to a hook", "hook", misses)?;
+    let Reports { received, unreadable, sink_lost, .. } = status.reports;
+    let reports = [("received", received), ("unreadable", unreadable), ("sink_lost", sink_lost)];
+    figures.counter(
+        "reports_total",
+        "Matched events in the daemon: received, and of these not written",
+        "state",
+        reports,
+    )?;
+    figures.number("followers", "Clients that follow the events", number(status.reports.followers as u64))?;
+    TextEncoder::new().encode_to_string(&figures.0.gather())
+}
+
+/// Figures under way to the text.
+struct Figures(Registry);
+
+impl Figures {
+    fn number(&self, name: &str, help: &str, value: i64) -> Result<(), prometheus::Error> {
+        self.gauge(name, help, &[], [(&[][..], value)])
+    }
+
+    fn gauge<'a>(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        values: impl IntoIterator<Item = (&'a [&'a str], i64)>,
+    ) -> Result<(), prometheus::Error> {
+        let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        for (labels, value) in values {
+            gauges.get_metric_with_label_values(labels)?.set(value);
+        }
+        self.0.register(Box::new(gauges))
+    }
+
+    fn counter<'a>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'a str, u64)>,
+    ) -> Result<(), prometheus::Error> {
+        let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
+        for (label, value) in values {
+            counters.get_metric_with_label_values(&[label])?.inc_by(value);
+        }
+        self.0.register(Box::new(counters))
+    }
+}
+
+fn each(counts: &BTreeMap<String, u64>) -> impl Iterator<Item = (&str, u64)> {
+    counts.iter().map(|(name, count)| (name.as_str(), *count))
+}
+
+/// Prometheus' gauges are signed here.
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The page `docs/metrics.md`, made of the figures of a daemon.
+pub fn markdown(text: &str) -> String {
+    let mut page = String::from(
+        "# Metrics\n\n<!-- Made from the code: CREANCE_BLESS=1 cargo test -p sensor-user --test docs -->\n\n\
+         The daemon serves these figures to Prometheus on the unix socket `/run/creance/metrics.sock`, and with\n\
+         `--metrics-listen 127.0.0.1:9781` on loopback:\n\n\
+         ```console\n# curl --unix-socket /run/creance/metrics.sock http://localhost/metrics\n```\n\n\
+         They are those of `creance status`, since the daemon was started.\n\n\
+         | Figure | Type | Labels | Is |\n|---|---|---|---|\n",
+    );
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|help| help.split_once(' ')) else { continue };
+        let kind = lines.next().and_then(|line| line.rsplit(' ').next()).unwrap_or_default();
+        let labels = lines.peek().map_or_else(String::new, |sample| labels(sample).join(", "));
+        let _ = writeln!(page, "| `{name}` | {kind} | {labels} | {help} |");
+    }
+    page
+}
+
+/// The names of a sample's labels.
+fn labels(sample: &str) -> Vec<String> {
+    let inner = sample.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(inner, _)| inner);
+    inner.split("\",").filter_map(|label| label.split_once('=')).map(|(name, _)| format!("`{name}`")).collect()
+}
