@@ -121,14 +121,26 @@ impl<'a> Reader<'a> {
 
     /// `Unary = Member | "!" {"!"} Member | "-" {"-"} Member`
     fn unary(&mut self) -> Option<Value> {
-        if self.next_of(&["!"]).is_some() {
-            let Value::Bool(value) = self.unary()? else { return None };
-            return Some(Value::Bool(!value));
+        for operator in ["!", "-"] {
+            let mut count = 0;
+            while self.next_of(&[operator]).is_some() {
+                count += 1;
+            }
+            if count > 0 {
+                return match (operator, self.member()?) {
+                    // Parsers drop two in a row (so does cel-go's), whatever follows.
+                    (_, value) if count % 2 == 0 => Some(value),
+                    ("!", Value::Bool(value)) => Some(Value::Bool(!value)),
+                    ("-", Value::Int(value)) => Some(Value::Int(value.checked_neg()?)),
+                    _ => None,
+                };
+            }
         }
-        if self.next_of(&["-"]).is_some() {
-            let Value::Int(value) = self.unary()? else { return None };
-            return Some(Value::Int(value.checked_neg()?));
-        }
+        self.member()
+    }
+
+    /// A field, a literal, or what is in parentheses.
+    fn member(&mut self) -> Option<Value> {
         if self.next_of(&["("]).is_some() {
             let inner = self.expr()?;
             self.next_of(&[")"])?;
