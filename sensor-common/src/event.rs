@@ -1,10 +1,10 @@
 //! The events, with the hook that each comes from and the groups of fields that it carries.
 
-use crate::verdict::Action;
 pub use crate::{
     groups::{ACTORS, Groups},
     hook::{Attach, Hook, Mode},
 };
+use crate::{maps::Container, verdict::Action};
 
 /// Declares [`Event`] and everything known of each event.
 macro_rules! events {
@@ -164,9 +164,13 @@ impl Event {
         Some(unsafe { core::mem::transmute::<u32, Self>(index) })
     }
 
-    /// Whether what the data went into can be put in quarantine: a pipe or FIFO.
-    pub const fn can_quarantine(self) -> bool {
-        matches!(self, Self::FifoPayload | Self::PipePayload)
+    /// What the event's data goes into, where that can be put in quarantine.
+    pub const fn container(self) -> Option<Container> {
+        match self {
+            Self::FifoPayload | Self::PipePayload => Some(Container::Pipe),
+            Self::UnixSend => Some(Container::Socket),
+            _ => None,
+        }
     }
 
     /// Whether a rule for this event can ask for `action`.
@@ -174,7 +178,7 @@ impl Event {
         match action {
             Action::Alert | Action::Kill => true,
             Action::Block => self.hook().can_deny(),
-            Action::Quarantine => self.can_quarantine(),
+            Action::Quarantine => self.container().is_some(),
         }
     }
 

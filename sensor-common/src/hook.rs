@@ -1,6 +1,8 @@
 //! The places in the kernel where events come from, and how they are attached.
 
-/// What the running kernel lets the sensor do.
+use crate::syscall::Syscall;
+
+/// What the running kernel lets the sensor do; the first that it permits is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// BPF is among the active security modules: LSM hooks fire and can deny.
@@ -8,6 +10,33 @@ pub enum Mode {
     /// It is not, and LSM programs would load and never fire: fentry programs on the kernel's `security_…` functions see the
     /// same events and can deny nothing.
     Observe,
+    /// Neither LSM nor fentry programs are permitted: tracepoint programs at the exit of system calls see some of the events,
+    /// after they have happened, and can deny nothing. See [`Hook::syscalls`].
+    Tracepoints,
+}
+
+impl Mode {
+    /// All modes, the strongest first.
+    pub const ALL: &'static [Self] = &[Self::Lsm, Self::Observe, Self::Tracepoints];
+
+    /// The name in status and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lsm => "lsm",
+            Self::Observe => "observe",
+            Self::Tracepoints => "tracepoints",
+        }
+    }
+
+    /// The mode with this name, or `None`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|mode| mode.name() == name)
+    }
+
+    /// Whether verdicts to block, quarantine and kill can be carried out.
+    pub const fn can_enforce(self) -> bool {
+        matches!(self, Self::Lsm)
+    }
 }
 
 /// How a hook is attached.
@@ -22,7 +51,7 @@ pub enum Attach {
 
 /// Declares [`Hook`] and everything known of each hook.
 macro_rules! hooks {
-    ($($(#[doc = $doc:literal])+ $hook:ident: $name:literal, $attach:expr;)+) => {
+    ($($(#[doc = $doc:literal])+ $hook:ident: $name:literal, $attach:expr $(, [$($syscall:ident),+])?;)+) => {
         /// A place in the kernel where events come from. One prototype each, hence one program array each:
         /// the kernel refuses a tail call between programs of different prototypes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +70,17 @@ macro_rules! hooks {
             /// How and where the hook is attached.
             pub const fn attach(self) -> Attach {
                 match self { $(Self::$hook => $attach,)+ }
+            }
+
+            /// The system calls at whose exit the events of the hook are seen in [`Mode::Tracepoints`]; none where they are
+            /// not seen there.
+            pub const fn syscalls(self) -> &'static [Syscall] {
+                match self { $(Self::$hook => &[$($(Syscall::$syscall,)+)?],)+ }
+            }
+
+            /// Whether the events of the hook are seen in this mode, on a kernel that has all that the mode needs.
+            pub const fn is_seen_in(self, mode: Mode) -> bool {
+                !matches!(mode, Mode::Tracepoints) || !self.syscalls().is_empty()
             }
 
             /// The name of the program array through which this hook reaches rules and finish.
@@ -82,40 +122,40 @@ const fn without_suffix(name: &'static str) -> &'static str {
 
 hooks! {
     /// `int path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`
-    PathMknod: "path_mknod", Attach::Lsm;
+    PathMknod: "path_mknod", Attach::Lsm, [Mknod, Mknodat];
     /// `int file_open(struct file *file)`
-    FileOpen: "file_open", Attach::Lsm;
+    FileOpen: "file_open", Attach::Lsm, [Open, Openat, Openat2, Creat, OpenByHandleAt, MqOpen];
     /// `int file_permission(struct file *file, int mask)`
-    FilePermission: "file_permission", Attach::Lsm;
+    FilePermission: "file_permission", Attach::Lsm, [Read, Readv, Preadv2, Write, Writev, Pwritev2];
     /// `int file_receive(struct file *file)`
-    FileReceive: "file_receive", Attach::Lsm;
+    FileReceive: "file_receive", Attach::Lsm, [PidfdGetfd];
     /// `ssize_t anon_pipe_write(struct kiocb *iocb, struct iov_iter *from)`, called `pipe_write` before 6.15.
     /// From 6.15 on a write to a FIFO passes through `fifo_pipe_write` into `anon_pipe_write`.
-    PipeWrite: "pipe_write", Attach::Fentry(&["anon_pipe_write", "pipe_write"]);
+    PipeWrite: "pipe_write", Attach::Fentry(&["anon_pipe_write", "pipe_write"]), [Write, Writev, Pwritev2];
     /// `int create_pipe_files(struct file **res, int flags)`
-    PipeCreate: "create_pipe_files", Attach::Fentry(&["create_pipe_files"]);
+    PipeCreate: "create_pipe_files", Attach::Fentry(&["create_pipe_files"]), [Pipe, Pipe2];
     /// `ssize_t do_splice(struct file *in, loff_t *off_in, struct file *out, loff_t *off_out, size_t len, unsigned int flags)`
-    Splice: "do_splice", Attach::Fentry(&["do_splice"]);
+    Splice: "do_splice", Attach::Fentry(&["do_splice"]), [Splice];
     /// `ssize_t do_tee(struct file *in, struct file *out, size_t len, unsigned int flags)`
-    Tee: "do_tee", Attach::Fentry(&["do_tee"]);
+    Tee: "do_tee", Attach::Fentry(&["do_tee"]), [Tee];
     /// `long __x64_sys_vmsplice(const struct pt_regs *regs)`
-    Vmsplice: "vmsplice", Attach::Fentry(&["__x64_sys_vmsplice"]);
+    Vmsplice: "vmsplice", Attach::Fentry(&["__x64_sys_vmsplice"]), [Vmsplice];
     /// `ssize_t do_sendfile(int out_fd, int in_fd, loff_t *ppos, size_t count, loff_t max)`
-    Sendfile: "do_sendfile", Attach::Fentry(&["do_sendfile"]);
+    Sendfile: "do_sendfile", Attach::Fentry(&["do_sendfile"]), [Sendfile];
     /// `int socket_bind(struct socket *sock, struct sockaddr *address, int addrlen)`
-    SocketBind: "socket_bind", Attach::Lsm;
+    SocketBind: "socket_bind", Attach::Lsm, [Bind];
     /// `int socket_listen(struct socket *sock, int backlog)`
-    SocketListen: "socket_listen", Attach::Lsm;
+    SocketListen: "socket_listen", Attach::Lsm, [Listen];
     /// `int socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`
-    SocketConnect: "socket_connect", Attach::Lsm;
+    SocketConnect: "socket_connect", Attach::Lsm, [Connect];
     /// `int socket_accept(struct socket *sock, struct socket *newsock)`
-    SocketAccept: "socket_accept", Attach::Lsm;
+    SocketAccept: "socket_accept", Attach::Lsm, [Accept, Accept4];
     /// `int socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`
-    SocketSend: "socket_sendmsg", Attach::Lsm;
+    SocketSend: "socket_sendmsg", Attach::Lsm, [Write, Writev, Pwritev2, Sendto, Sendmsg, Sendmmsg];
     /// `int socket_recvmsg(struct socket *sock, struct msghdr *msg, int size, int flags)`
-    SocketReceive: "socket_recvmsg", Attach::Lsm;
+    SocketReceive: "socket_recvmsg", Attach::Lsm, [Read, Readv, Preadv2, Recvfrom, Recvmsg, Recvmmsg];
     /// `int socket_socketpair(struct socket *socka, struct socket *sockb)`
-    SocketPair: "socket_socketpair", Attach::Lsm;
+    SocketPair: "socket_socketpair", Attach::Lsm, [Socketpair];
     /// `int msg_queue_alloc_security(struct kern_ipc_perm *perm)`
     MsgCreate: "msg_queue_alloc_security", Attach::Lsm;
     /// `int msg_queue_associate(struct kern_ipc_perm *perm, int msqflg)`

@@ -12,6 +12,7 @@ macro_rules! kernel_members {
             FILE_F_INODE: "file", ["f_inode"];
             FILE_F_MODE: "file", ["f_mode"];
             FILE_F_FLAGS: "file", ["f_flags"];
+            FILE_PRIVATE_DATA: "file", ["private_data"];
             FILE_DENTRY: "file", ["f_path.dentry"];
             FILE_MNT: "file", ["f_path.mnt"];
             INODE_I_MODE: "inode", ["i_mode"];
@@ -61,9 +62,23 @@ macro_rules! kernel_members {
             FDT_FD: "fdtable", ["fd"];
             FDT_MAX_FDS: "fdtable", ["max_fds"];
             PT_REGS_DI: "pt_regs", ["di"];
+            PT_REGS_SI: "pt_regs", ["si"];
+            PT_REGS_DX: "pt_regs", ["dx"];
+            PT_REGS_R10: "pt_regs", ["r10"];
+            PT_REGS_R8: "pt_regs", ["r8"];
+            PT_REGS_R9: "pt_regs", ["r9"];
+            TASK_STACK: "task_struct", ["stack"];
+            TASK_FS: "task_struct", ["fs"];
+            FS_UMASK: "fs_struct", ["umask"];
+            FS_ROOT: "fs_struct", ["root"];
+            FS_PWD: "fs_struct", ["pwd"];
+            FILE_PATH: "file", ["f_path"];
+            PATH_DENTRY: "path", ["dentry"];
             PID_NUMBERS: "pid", ["numbers"];
             SOCKET_SK: "socket", ["sk"];
             SOCKET_TYPE: "socket", ["type"];
+            SOCKET_ALLOC_INODE: "socket_alloc", ["vfs_inode"];
+            SK_SOCKET: "sock", ["sk_socket"];
             SK_FAMILY: "sock", ["__sk_common.skc_family"];
             SK_PEER_PID: "sock", ["sk_peer_pid"];
             SK_PEER_CRED: "sock", ["sk_peer_cred"];
@@ -108,6 +123,7 @@ macro_rules! kernel_enumerators {
             ITER_IS_KVEC: "iter_type", "ITER_KVEC";
             ITER_IS_UBUF: "iter_type", "ITER_UBUF";
             GET_CURRENT_TASK_BTF: "bpf_func_id", "BPF_FUNC_get_current_task_btf";
+            GET_TASK_PT_REGS: "bpf_func_id", "BPF_FUNC_task_pt_regs";
         }
     };
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`event`] | the events, the hook each comes from and the groups of fields it carries |
 //! | [`hook`] | the places in the kernel where events come from |
+//! | [`syscall`] | the system calls where they are seen in another way |
 //! | [`groups`] | the groups in which fields are filled |
 //! | [`record`] | the [`Record`](record::Record) that a hook fills and rules read |
 //! | [`constant`] | names for values of integer fields |
@@ -25,4 +26,5 @@ pub mod kernel;
 pub mod maps;
 pub mod record;
 pub mod state;
+pub mod syscall;
 pub mod verdict;

@@ -16,7 +16,7 @@ pub const GENERATIONS: &str = "GENERATIONS";
 pub const SETTINGS: &str = "SETTINGS";
 /// Per-CPU array of one [`Counters`].
 pub const COUNTERS: &str = "COUNTERS";
-/// Hash from [`ObjectKey`] to [`Mark`]: pipes and FIFOs that nobody may read.
+/// Hash from [`ObjectKey`] to [`Mark`]: pipes, FIFOs and unix sockets that nobody may read.
 pub const QUARANTINE: &str = "QUARANTINE";
 /// Array of [`BANKS`] times [`STATES_MAX`](crate::state::STATES_MAX) [`Tracked`](crate::state::Tracked)s.
 pub const STATES: &str = "STATES";
@@ -71,21 +71,90 @@ pub struct Settings {
     pub enforce: u32,
     /// Process id of the daemon: its own events are not judged.
     pub sensor: u32,
+    /// How often one rule may report one process in a second; 0 for as often as it matches.
+    pub reports: u32,
 }
 
-/// Which pipe or FIFO.
+/// Whose reports are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct RateKey {
+    /// The generation.
+    pub generation: u64,
+    /// The rule's number in it.
+    pub rule: u32,
+    /// The process.
+    pub pid: u32,
+}
+
+/// How many events of that kind there were in this second.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Rate {
+    /// Which second, since boot.
+    pub second: u64,
+    /// How many.
+    pub count: u64,
+}
+
+/// Of how many pairs of rule and process the reports are counted; those that matched longest ago are forgotten first.
+pub const RATES_MAX: u32 = 8192;
+
+/// What holds data on its way between processes, and can be put in quarantine: the later ones include the guards of the
+/// earlier, for what comes out of a socket can be spliced into a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Container {
+    /// A pipe or FIFO.
+    Pipe,
+    /// A unix socket: the receiving one.
+    Socket,
+}
+
+impl Container {
+    /// The name in lists.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pipe => "pipe",
+            Self::Socket => "socket",
+        }
+    }
+
+    /// The container with this discriminant.
+    pub fn from_index(index: u32) -> Option<Self> {
+        [Self::Pipe, Self::Socket].into_iter().find(|container| *container as u32 == index)
+    }
+}
+
+/// Which pipe, FIFO or unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
 pub struct ObjectKey {
-    /// Its inode number.
-    pub inode: u64,
-    /// Device of its file system, as the kernel's `dev_t`.
+    /// Inode number of a pipe or FIFO. Address of the `struct sock` of a socket: what receives has no inode before it is
+    /// accepted.
+    pub id: u64,
+    /// Device of the file system of a pipe or FIFO, as the kernel's `dev_t`; 0 for a socket.
     pub device: u32,
-    /// Nothing: a key is compared with all its bytes.
-    pub padding: u32,
+    /// [`Container`] as its discriminant.
+    pub container: u32,
 }
 
-/// Why a pipe or FIFO is in quarantine.
+impl ObjectKey {
+    /// That of nothing: no inode has the number 0.
+    pub const NONE: Self = Self { id: 0, device: 0, container: 0 };
+
+    /// That of a pipe or FIFO.
+    pub const fn pipe(inode: u64, device: u32) -> Self {
+        Self { id: inode, device, container: Container::Pipe as u32 }
+    }
+
+    /// That of a unix socket.
+    pub const fn socket(sock: u64) -> Self {
+        Self { id: sock, device: 0, container: Container::Socket as u32 }
+    }
+}
+
+/// Why something is in quarantine.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Mark {
@@ -97,9 +166,11 @@ pub struct Mark {
     pub rule: u32,
     /// The process that wrote.
     pub pid: u32,
+    /// The inode number by which people know it; 0 for a socket that was never accepted.
+    pub inode: u64,
 }
 
-/// How many pipes and FIFOs can be in quarantine at once.
+/// How many pipes, FIFOs and sockets can be in quarantine at once.
 pub const QUARANTINE_MAX: u32 = 4096;
 
 /// What the quarantine did.
@@ -108,11 +179,12 @@ pub const QUARANTINE_MAX: u32 = 4096;
 pub enum Kept {
     /// A read was refused.
     Denied,
-    /// A process that was asleep in a read when the data came was killed before it could look at them.
+    /// A process that was asleep in a read when the data came was killed before it could look at them, or one that
+    /// can be refused nothing.
     Killed,
     /// A process on the lifeline read all the same.
     Lifeline,
-    /// There was no room for one more pipe or FIFO.
+    /// There was no room for one more.
     Full,
 }
 
@@ -134,7 +206,9 @@ impl Kept {
     pub const fn doc(self) -> &'static str {
         match self {
             Self::Denied => "a read was refused with `EPERM`",
-            Self::Killed => "a process that slept in a read when the data came was killed before it could look at them",
+            Self::Killed => {
+                "a process that slept in a read when the data came was killed before it could look at them, or one in `vmsplice`"
+            }
             Self::Lifeline => "a process on the lifeline read all the same",
             Self::Full => "there was no room for one more: its data was read",
         }
@@ -161,6 +235,8 @@ pub enum Loss {
     NotesCut,
     /// Judged; a count or sequence could not be kept.
     StateFull,
+    /// Judged; not reported, since all its rules had reported enough of this process.
+    RateLimited,
 }
 
 impl Loss {
@@ -174,6 +250,7 @@ impl Loss {
         Self::RulesCut,
         Self::NotesCut,
         Self::StateFull,
+        Self::RateLimited,
     ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -189,6 +266,7 @@ impl Loss {
             Self::RulesCut => "rules_cut",
             Self::NotesCut => "notes_cut",
             Self::StateFull => "state_full",
+            Self::RateLimited => "rate_limited",
         }
     }
 
@@ -200,6 +278,9 @@ impl Loss {
             Self::RingFull => "judged and acted on, but the report did not fit into the ring buffer",
             Self::PathCut => "judged on a path that could not be followed up to the root",
             Self::PayloadUnread => "judged without its payload: the writer's memory could not be read",
+            Self::RateLimited => {
+                "judged and acted on, but not reported: its rules had used up what they may report of one process in a second"
+            }
             Self::RulesCut => "judged; more rules matched than one report names",
             Self::NotesCut => "judged; a step for more counts and sequences than are noted of one event",
             Self::StateFull => "judged; a count or sequence could not be kept in memory",

@@ -13,7 +13,7 @@ pub enum Action {
     Alert = 1,
     /// Report it and refuse the operation with `EPERM`.
     Block = 2,
-    /// Report it, and refuse to everybody, from now on, to read the pipe or FIFO that the data went into.
+    /// Report it, and refuse to everybody, from now on, to read what the data went into.
     Quarantine = 3,
     /// Report it, refuse it where the hook can, and kill the process.
     Kill = 4,
@@ -122,7 +122,7 @@ pub enum Outcome {
     NotEnforcing = 3,
     /// A rule asked to block or kill, and the process is on the lifeline.
     Lifeline = 4,
-    /// Nobody may read the pipe or FIFO any more.
+    /// Nobody may read the pipe, FIFO or socket any more.
     Quarantined = 5,
 }
 

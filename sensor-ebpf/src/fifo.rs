@@ -46,9 +46,10 @@ lsm_hook! {
     path_mknod, Creation::seen
 }
 
+/// A file that is being opened, or was.
 #[inline(always)]
-fn opened<C: Context>(ctx: &C) -> Seen<File> {
-    let (file, kind) = File::any(Struct::typed(ctx.arg(0)))?;
+pub fn opened_file(file: Struct) -> Seen<File> {
+    let (file, kind) = File::any(file)?;
     let event = match kind {
         Type::Fifo => Event::FifoOpen,
         Type::Pipe => Event::PipeOpen,
@@ -58,6 +59,11 @@ fn opened<C: Context>(ctx: &C) -> Seen<File> {
         Type::Memory => return None,
     };
     Some((event, file))
+}
+
+#[inline(always)]
+fn opened<C: Context>(ctx: &C) -> Seen<File> {
+    opened_file(Struct::typed(ctx.arg(0)))
 }
 
 lsm_hook! {

@@ -3,13 +3,16 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`fifo`], [`pipe`], [`unix`], [`sysv`], [`mqueue`], [`shm`], [`process`] | the hooks of one family each |
+//! | [`traced`] | the same, where only tracepoints of system calls are permitted |
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
+//! | [`limit`] | how many reports a rule may send |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`record`] | taking, finding and giving back the record of an event |
 //! | [`actor`], [`cgroup`], [`object`], [`path`], [`payload`] | filling one part of the record each |
 //! | [`scratch`] | room beside the record, and how to keep the verifier's work small |
 //! | [`asm`] | what the language cannot say to this target |
+//! | [`memory`] | copying bytes from processes and the kernel |
 //! | [`maps`], [`kernel`] | what user space shares with these programs: maps, offsets |
 //!
 //! A hook is thin: it leaves at once where the object is no pipe or no rule asks for the event. Errors
@@ -24,7 +27,9 @@ mod cgroup;
 mod fifo;
 mod hook;
 mod kernel;
+mod limit;
 mod maps;
+mod memory;
 mod mqueue;
 mod object;
 mod path;
@@ -38,6 +43,7 @@ mod shm;
 mod stage;
 mod state;
 mod sysv;
+mod traced;
 mod unix;
 
 #[unsafe(link_section = "license")]

@@ -5,8 +5,9 @@ use sensor_common::event::{Event, Groups};
 use crate::{
     hook::{Context, Seen, fentry_hook},
     kernel::Ptr,
+    memory::Memory,
     object::{File, Type},
-    payload::{self, Memory},
+    payload,
     record::Held,
     scratch::Wanted,
     stage::Subject,

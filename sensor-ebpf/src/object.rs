@@ -17,6 +17,7 @@ use crate::{
 const S_IFMT: u16 = 0o170_000;
 const S_IFIFO: u16 = 0o010_000;
 const S_IFREG: u16 = 0o100_000;
+const S_IFSOCK: u16 = 0o140_000;
 /// `PIPEFS_MAGIC`: the file system of anonymous pipes.
 const PIPEFS: u64 = 0x5049_5045;
 /// `MQUEUE_MAGIC`: the file system of POSIX message queues.
@@ -26,7 +27,7 @@ const TMPFS: u64 = 0x0102_1994;
 const FMODE_READ: u32 = 1;
 const FMODE_WRITE: u32 = 2;
 const O_NONBLOCK: u32 = 0o4000;
-const O_CREAT: u32 = 0o100;
+pub const O_CREAT: u32 = 0o100;
 
 /// What a file is, as far as the sensor cares.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,7 +101,13 @@ impl File {
     /// Which file it is, among all of this host.
     #[inline(always)]
     pub fn key(&self) -> ObjectKey {
-        ObjectKey { inode: self.inode.get(&INODE_I_INO), device: self.device(), padding: 0 }
+        ObjectKey::pipe(self.inode.get(&INODE_I_INO), self.device())
+    }
+
+    /// Whether it is open for writing.
+    #[inline(always)]
+    pub fn is_open_for_writing(&self) -> bool {
+        self.file.get::<u32>(&FILE_F_MODE) & FMODE_WRITE != 0
     }
 
     #[inline(always)]
@@ -116,6 +123,12 @@ impl File {
     #[inline(always)]
     fn magic(&self) -> u64 {
         self.inode.follow(&INODE_I_SB).get(&SB_S_MAGIC)
+    }
+
+    /// Whether it is a socket.
+    #[inline(always)]
+    pub fn is_socket(&self) -> bool {
+        self.mode() & S_IFMT == S_IFSOCK
     }
 
     /// Whether a file of a tmpfs is a memfd, which has no directory, or lies in a tmpfs that is mounted on a directory `shm`.

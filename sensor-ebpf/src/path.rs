@@ -17,6 +17,7 @@ use crate::{
         value,
     },
     maps::{SCRATCH, count_loss},
+    memory::Memory,
     scratch::{Node, ROOM, Scratch},
 };
 
@@ -33,8 +34,26 @@ const DEPTH: u32 = 48;
 pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: Ptr) {
     scratch.dentry.set(dentry as u64);
     scratch.mnt.set(mnt as u64);
+    begin(scratch);
     walk_path(scratch.slot());
     keep(text, scratch);
+}
+
+/// Writes the path of what `name`, a string in the memory of the process, says from `dentry` on: as it is given, so that symbolic
+/// links and `..` in it stay. One that begins with `/` must be given the root to begin at.
+///
+/// One longer than [`NAME_MAX`] is kept up to there, and counted as [`Loss::PathCut`].
+#[inline(always)]
+pub fn fill_below(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: Ptr, name: Ptr) {
+    scratch.dentry.set(dentry as u64);
+    scratch.mnt.set(mnt as u64);
+    begin(scratch);
+    if put_name(scratch, name) {
+        walk_path(scratch.slot());
+        keep(text, scratch);
+    } else {
+        count_loss(Loss::PathCut);
+    }
 }
 
 /// No path yet.
@@ -91,7 +110,6 @@ extern "C" fn walk_path(slot: u32) -> u32 {
 
 #[inline(always)]
 fn walk(scratch: &mut Scratch) {
-    begin(scratch);
     let Some(root) = probe_ptr(member(scratch.mnt.get() as Ptr, &VFSMOUNT_MNT_ROOT)) else { return };
     scratch.root.set(root as u64);
     for _ in 0..DEPTH {
@@ -162,6 +180,26 @@ pub fn put_string(scratch: &mut Scratch, string: Ptr) -> bool {
     };
     let copied = scratch.bytes.as_ptr().wrapping_add(ROOM);
     length > 1 && put_bytes(scratch, copied, (length - 1) as usize & NAME_MAX)
+}
+
+/// Puts a path from the memory of the process in front: without a `/` or `./` that it begins with. False where it is empty or
+/// unreadable.
+#[inline(always)]
+fn put_name(scratch: &mut Scratch, name: Ptr) -> bool {
+    // SAFETY: `NAME_MAX + 1` bytes lie behind `ROOM`.
+    let length = unsafe { Memory::User.copy_string(scratch.bytes.as_mut_ptr().add(ROOM), NAME_MAX + 1, name) } as usize;
+    if length > NAME_MAX {
+        count_loss(Loss::PathCut);
+    }
+    let skipped = match (scratch.bytes[ROOM], scratch.bytes[ROOM + 1]) {
+        (b'/', _) => 1,
+        (b'.', b'/') => 2,
+        _ => 0,
+    };
+    scratch.length.set((length as u64).wrapping_sub(1 + skipped));
+    scratch.from.set((scratch.bytes.as_ptr() as u64).wrapping_add(ROOM as u64 + skipped));
+    let (from, length) = (scratch.from.get() as Ptr, scratch.length.get() as usize);
+    length - 1 < NAME_MAX && put_bytes(scratch, from, length & NAME_MAX)
 }
 
 /// Puts `/` and `length` bytes, at most [`NAME_MAX`], in front of the path; false where there is no room or they are

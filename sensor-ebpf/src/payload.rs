@@ -1,20 +1,22 @@
 //! The first bytes of the data that a process writes or sends.
 
-use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use sensor_common::{
     maps::Loss,
     record::{Object, TEXT_MAX},
+    syscall::Syscall,
 };
 
 use crate::{
     asm,
     kernel::{
         ITER_COUNT, ITER_IOV, ITER_IS_IOVEC, ITER_IS_KVEC, ITER_IS_UBUF, ITER_NR_SEGS, ITER_OFFSET, ITER_TYPE,
-        ITER_UBUF, Ptr, Struct, probe, probe_ptr, value,
+        ITER_UBUF, Ptr, Struct, value,
     },
     maps::count_loss,
+    memory::Memory,
     record::Held,
     scratch::Scratch,
+    traced::Call,
 };
 
 /// Most segments of a `writev` that are looked into.
@@ -22,13 +24,6 @@ const SEGMENTS: u64 = 8;
 
 /// `ITER_IOVEC` until 5.13, when the types were flags and the lowest bit the direction.
 const FLAG_ITER_IOVEC: u32 = 4;
-
-/// Where the bytes of a write lie.
-#[derive(Clone, Copy)]
-pub enum Memory {
-    User,
-    Kernel,
-}
 
 /// Fills the payload from `iter` (a `struct iov_iter`): at most the first 256 bytes.
 #[inline(always)]
@@ -46,16 +41,67 @@ pub fn fill(held: &mut Held, iter: Struct) {
         fill_from(held, from, count, Memory::User);
         return;
     }
-    held.scratch.kept.set(0);
-    held.scratch.skip.set(skip);
-    held.scratch.left.set(count.min(TEXT_MAX as u64));
+    begin(held.scratch, skip, count);
+    held.scratch.from.set(iter.get(&ITER_IOV));
+    let segments =
+        Segments { first: held.scratch.from.get() as Ptr, count: iter.get(&ITER_NR_SEGS), memory: Memory::Kernel };
     if kind == value(&ITER_IS_IOVEC) {
-        gather(held.scratch, iter, Memory::User);
+        gather(held.scratch, &segments, Memory::User);
     } else if kind == value(&ITER_IS_KVEC) {
-        gather(held.scratch, iter, Memory::Kernel);
+        gather(held.scratch, &segments, Memory::Kernel);
     }
+    keep_gathered(held, count);
+}
+
+/// Data that a process has written or sent, as it said where they lie.
+pub struct Sent {
+    /// The data, or an array of `struct iovec`.
+    pub from: Ptr,
+    /// How many of these, where it is such an array.
+    pub segments: Option<u64>,
+    /// How many bytes went.
+    pub length: u64,
+}
+
+impl Sent {
+    /// What a call wrote whose arguments are those of `write` or `writev`, as far as they are looked at.
+    #[inline(always)]
+    pub fn written(call: &Call) -> Self {
+        let is_vector = call.number == Syscall::Writev as u32 || call.number == Syscall::Pwritev2 as u32;
+        Self { from: call.arg(1) as Ptr, segments: is_vector.then(|| call.arg(2)), length: call.result }
+    }
+}
+
+/// Fills the payload from the memory of the process, which may have changed since: at most the first 256 bytes.
+#[inline(always)]
+pub fn fill_sent(held: &mut Held, sent: &Sent) {
+    let Some(count) = sent.segments else { return fill_from(held, sent.from, sent.length, Memory::User) };
+    begin(held.scratch, 0, sent.length);
+    gather(held.scratch, &Segments { first: sent.from, count, memory: Memory::User }, Memory::User);
+    keep_gathered(held, sent.length);
+}
+
+/// Nothing is gathered yet of `count` bytes, before which `skip` bytes lie.
+#[inline(always)]
+fn begin(scratch: &mut Scratch, skip: u64, count: u64) {
+    scratch.kept.set(0);
+    scratch.skip.set(skip);
+    scratch.left.set(count.min(TEXT_MAX as u64));
+}
+
+/// Writes down what was gathered of `count` bytes.
+#[inline(always)]
+fn keep_gathered(held: &mut Held, count: u64) {
     let (from, kept) = (held.scratch.bytes.as_ptr(), held.scratch.kept.get());
     keep(&mut held.record.object, count, from, kept, Memory::Kernel);
+}
+
+/// An array of `struct iovec` or `struct kvec`: both are a base and a length.
+struct Segments {
+    first: Ptr,
+    count: u64,
+    /// Where the array lies; not what it points to.
+    memory: Memory,
 }
 
 /// Fills the payload from `count` bytes at `from`: at most the first 256.
@@ -71,8 +117,8 @@ fn keep(object: &mut Object, count: u64, from: Ptr, kept: u64, memory: Memory) {
     object.payload.full = count.min(u64::from(u32::MAX)) as u32;
     object.payload.len = 0;
     let kept = asm::bounded(kept as usize, TEXT_MAX);
-    // SAFETY: `kept` is at most the size of the destination; the helpers cannot fault on the source.
-    let status = unsafe { read(object.payload.bytes.as_mut_ptr(), kept, from, memory) };
+    // SAFETY: `kept` is at most the size of the destination.
+    let status = unsafe { memory.copy(object.payload.bytes.as_mut_ptr(), kept, from) };
     if status == 0 {
         object.payload.len = kept as u32;
     }
@@ -81,34 +127,16 @@ fn keep(object: &mut Object, count: u64, from: Ptr, kept: u64, memory: Memory) {
     }
 }
 
-/// Copies `length` bytes to where there is room for them; not 0 where they cannot be read.
-///
-/// # Safety
-/// There must be room for `length` bytes behind `to`.
+/// Copies the first `left` bytes to the start of `scratch`, from segments in this memory. `kept` there is how many it got.
 #[inline(always)]
-unsafe fn read(to: *mut u8, length: usize, from: Ptr, memory: Memory) -> i64 {
-    // SAFETY: the caller's promise; the helpers cannot fault on the source.
-    unsafe {
-        match memory {
-            Memory::User => bpf_probe_read_user(to.cast(), length as u32, from.cast()),
-            Memory::Kernel => bpf_probe_read_kernel(to.cast(), length as u32, from.cast()),
-        }
-    }
-}
-
-/// Copies the first `left` bytes to the start of `scratch`, from an array of `struct iovec` or `struct kvec`: both are a base
-/// and a length. `kept` there is how many it got.
-#[inline(always)]
-fn gather(scratch: &mut Scratch, iter: Struct, memory: Memory) {
-    scratch.from.set(iter.get(&ITER_IOV));
-    let segments = scratch.from.get() as Ptr;
-    let count: u64 = iter.get(&ITER_NR_SEGS);
+fn gather(scratch: &mut Scratch, segments: &Segments, memory: Memory) {
     for index in 0..SEGMENTS {
-        if index >= count || scratch.left.get() == 0 {
+        if index >= segments.count || scratch.left.get() == 0 {
             return;
         }
-        let segment = segments.wrapping_add(index as usize * 16);
-        let (Some(base), Some(length)) = (probe_ptr(segment), probe::<u64>(segment.wrapping_add(8))) else { return };
+        let segment = segments.first.wrapping_add(index as usize * 16);
+        let (base, length) = (segments.memory.read_ptr(segment), segments.memory.read::<u64>(segment.wrapping_add(8)));
+        let (Some(base), Some(length)) = (base, length) else { return };
         if !copy(scratch, base, length.saturating_sub(scratch.skip.get()), memory) {
             return;
         }
@@ -125,7 +153,7 @@ fn copy(scratch: &mut Scratch, base: Ptr, length: u64, memory: Memory) -> bool {
     let length = asm::bounded(scratch.length.get() as usize, TEXT_MAX);
     let from = base.wrapping_add(scratch.skip.get() as usize);
     // SAFETY: `at` and `length` are at most `TEXT_MAX` each, the scratch area is much larger.
-    let status = unsafe { read(scratch.bytes.as_mut_ptr().add(at), length, from, memory) };
+    let status = unsafe { memory.copy(scratch.bytes.as_mut_ptr().add(at), length, from) };
     if status == 0 {
         scratch.kept.set((at + length) as u64);
         scratch.left.set(left.wrapping_sub(length as u64));

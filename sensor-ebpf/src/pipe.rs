@@ -6,7 +6,7 @@ use crate::{
     hook::{Context, Seen, fentry_hook, lsm_hook},
     kernel::{KIOCB_KI_FILP, PT_REGS_DI, Struct},
     object::{File, Type},
-    payload,
+    payload, quarantine,
     record::Held,
     scratch::Wanted,
     stage::{Nothing, Subject},
@@ -34,10 +34,16 @@ lsm_hook! {
     file_permission, used
 }
 
+/// A file that comes from another process.
+#[inline(always)]
+pub fn received_file(file: Struct) -> Seen<File> {
+    let (file, kind) = File::pipe(file)?;
+    Some((if kind == Type::Fifo { Event::FifoReceive } else { Event::PipeReceive }, file))
+}
+
 #[inline(always)]
 fn received<C: Context>(ctx: &C) -> Seen<File> {
-    let (file, kind) = File::pipe(Struct::typed(ctx.arg(0)))?;
-    Some((if kind == Type::Fifo { Event::FifoReceive } else { Event::PipeReceive }, file))
+    received_file(Struct::typed(ctx.arg(0)))
 }
 
 lsm_hook! {
@@ -69,6 +75,11 @@ impl Subject for Write {
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill(held, self.from);
         }
+    }
+
+    #[inline(always)]
+    fn quarantine(&self, held: &Held) {
+        quarantine::mark_pipe(held);
     }
 }
 

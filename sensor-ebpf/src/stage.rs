@@ -12,8 +12,8 @@ use crate::{
     actor,
     hook::Seen,
     kernel::{Struct, TASK_TGID},
+    limit,
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
-    quarantine,
     record::{self, Held},
     scratch::Wanted,
     state,
@@ -28,6 +28,11 @@ pub const SIGKILL: u32 = 9;
 pub trait Subject {
     /// Fills those of the wanted groups that describe the object.
     fn fill(&self, held: &mut Held, wanted: Wanted);
+
+    /// Puts what the event's data goes into in quarantine: of those events that say so
+    /// ([`Event::container`]). The report has been filled.
+    #[inline(always)]
+    fn quarantine(&self, _: &Held) {}
 }
 
 /// An event of which nothing is to be known but who performs it.
@@ -150,7 +155,7 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
     // SAFETY: a reference is valid to read.
     let outcome = unsafe { core::ptr::read_volatile(&raw const held.record.head.outcome) };
     if outcome == Outcome::Quarantined as u32 {
-        quarantine::mark(held);
+        subject.quarantine(held);
     }
     if outcome == Outcome::Killed as u32 {
         // SAFETY: the helper signals the current task only.
@@ -163,11 +168,11 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
 /// What becomes of an event for which the rules asked for `action`: the sensor's decision, not the content's.
 #[inline(always)]
 fn decide(action: u32, answer: Answer) -> Outcome {
-    if action < Action::Block as u32 || (action == Action::Block as u32 && answer == Answer::Observes) {
+    if action < Action::Block as u32 {
         return Outcome::Allowed;
     }
     let Some(settings) = SETTINGS.get(0) else { return Outcome::NotEnforcing };
-    if settings.enforce == 0 {
+    if settings.enforce == 0 || (action == Action::Block as u32 && answer == Answer::Observes) {
         Outcome::NotEnforcing
     } else if action == Action::Quarantine as u32 {
         Outcome::Quarantined
@@ -180,11 +185,19 @@ fn decide(action: u32, answer: Answer) -> Outcome {
     }
 }
 
-/// Sends the record to the daemon, with everything in it that the event carries.
+/// Sends the record to the daemon, with everything in it that the event carries; or counts that its rules have reported enough.
 #[inline(always)]
 fn report<S: Subject>(held: &mut Held, event: Event, subject: &S) {
+    let over = limit::is_over(held);
+    held.scratch.over.set(u32::from(over));
     let missing = event.groups().without(Groups(held.record.head.filled));
-    fill(held, missing, subject);
+    // What is put in quarantine is known by what is filled.
+    let unread = over && held.record.verdict.action != Action::Quarantine as u32;
+    fill(held, if unread { Groups::NONE } else { missing }, subject);
+    if held.scratch.over.get() != 0 {
+        count_loss(Loss::RateLimited);
+        return;
+    }
     // SAFETY: the helper takes nothing and always succeeds.
     held.record.head.time = unsafe { generated::bpf_ktime_get_boot_ns() };
     if held.record.verdict.matched as usize > RULES_MAX {

@@ -7,7 +7,8 @@ use crate::{
     kernel::{
         IPC_ID, IPC_KEY, IPC_MODE, IPC_UID, MSG_SECURITY, MSG_SIZE, MSG_TYPE, Ptr, SHM_SEGSZ, Struct, member, probe,
     },
-    payload::{self, Memory},
+    memory::Memory,
+    payload,
     record::Held,
     scratch::Wanted,
     stage::Subject,

@@ -1,6 +1,5 @@
 //! Unix sockets: addresses, connections, and the data sent.
 
-use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
 use sensor_common::{
     event::{Event, Groups},
     record::{Object, TEXT_MAX},
@@ -10,11 +9,13 @@ use crate::{
     asm,
     hook::{Context, Seen, lsm_hook},
     kernel::{
-        CRED_EUID, MSGHDR_ITER, MSGHDR_NAME, MSGHDR_NAMELEN, PID_NUMBERS, Ptr, SK_FAMILY, SK_PEER_CRED, SK_PEER_PID,
-        SOCKET_SK, SOCKET_TYPE, Struct, UNIX_ADDR, UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME, UNIX_PEER, member, probe,
-        probe_ptr,
+        CRED_EUID, FILE_PRIVATE_DATA, MSGHDR_ITER, MSGHDR_NAME, MSGHDR_NAMELEN, PID_NUMBERS, Ptr, SK_FAMILY,
+        SK_PEER_CRED, SK_PEER_PID, SOCKET_SK, SOCKET_TYPE, Struct, UNIX_ADDR, UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME,
+        UNIX_PEER, member, probe, probe_ptr,
     },
-    payload,
+    memory::Memory,
+    object::File,
+    payload, quarantine,
     record::Held,
     scratch::Wanted,
     stage::Subject,
@@ -26,7 +27,7 @@ const SUN_PATH: usize = 108;
 const SUN_PATH_AT: usize = 2;
 
 /// A unix socket.
-struct Socket {
+pub struct Socket {
     socket: Struct,
     /// Its `struct sock`.
     sk: Struct,
@@ -35,21 +36,30 @@ struct Socket {
 impl Socket {
     /// The socket, or `None` where it is of another family, after two loads.
     #[inline(always)]
-    fn new(socket: Ptr) -> Option<Self> {
-        let socket = Struct::typed(socket);
+    fn new(socket: Struct) -> Option<Self> {
         let sk = socket.to(&SOCKET_SK)?;
         (sk.get::<u16>(&SK_FAMILY) == AF_UNIX).then_some(Self { socket, sk })
     }
 
+    /// The socket that a file is, or `None` where it is none or of another family.
+    #[inline(always)]
+    pub fn of_file(file: Struct) -> Option<Self> {
+        if !File::new(file).is_socket() {
+            return None;
+        }
+        Self::new(file.to(&FILE_PRIVATE_DATA)?)
+    }
+
     /// The address that names the connection: that of the peer, or else its own.
     #[inline(always)]
-    fn address(&self) -> Option<Address> {
+    pub fn address(&self) -> Option<Address> {
         let peer = probe_ptr(member(self.sk.base, &UNIX_PEER)).filter(|peer| !peer.is_null());
         peer.and_then(Address::of).or_else(|| Address::of(self.sk.base))
     }
 
+    /// Writes the socket down, with the address that the event is about.
     #[inline(always)]
-    fn fill(&self, held: &mut Held, wanted: Wanted, address: Option<Address>) {
+    pub fn fill(&self, held: &mut Held, wanted: Wanted, address: Option<Address>) {
         let object = &mut held.record.object;
         if wanted.contains(Groups::PATH) || wanted.contains(Groups::SOCKET) {
             object.path.len = 0;
@@ -70,11 +80,12 @@ impl Socket {
     }
 }
 
-/// A `struct sockaddr_un` in the kernel's memory.
+/// A `struct sockaddr_un`.
 #[derive(Clone, Copy)]
-struct Address {
-    base: Ptr,
-    length: u32,
+pub struct Address {
+    pub base: Ptr,
+    pub length: u32,
+    pub memory: Memory,
 }
 
 impl Address {
@@ -82,7 +93,8 @@ impl Address {
     #[inline(always)]
     fn of(sk: Ptr) -> Option<Self> {
         let address = probe_ptr(member(sk, &UNIX_ADDR)).filter(|address| !address.is_null())?;
-        Some(Self { base: member(address, &UNIX_ADDRESS_NAME), length: probe(member(address, &UNIX_ADDRESS_LEN))? })
+        let length = probe(member(address, &UNIX_ADDRESS_LEN))?;
+        Some(Self { base: member(address, &UNIX_ADDRESS_NAME), length, memory: Memory::Kernel })
     }
 
     /// Writes the path, or `@` and the abstract name, which begins with a zero byte in the kernel.
@@ -98,13 +110,13 @@ impl Address {
         const { assert!(SUN_PATH < TEXT_MAX) };
         // SAFETY: the destination is larger than `length` and the byte that ends a string; the helpers cannot fault on the source.
         let kept = unsafe {
-            if probe::<u8>(from) == Some(0) {
+            if self.memory.read::<u8>(from) == Some(0) {
                 object.is_abstract = 1;
-                let status = bpf_probe_read_kernel(to.cast(), length as u32, from.cast());
+                let status = self.memory.copy(to, length, from);
                 *to = b'@';
                 if status == 0 { length as u32 } else { 0 }
             } else {
-                bpf_probe_read_kernel_str(to.cast(), length as u32 + 1, from.cast()).max(1) as u32 - 1
+                self.memory.copy_string(to, length + 1, from).max(1) as u32 - 1
             }
         };
         object.path.len = kept;
@@ -113,16 +125,17 @@ impl Address {
 }
 
 /// A socket, and the address that it is given, by itself or by another.
-struct Addressed {
-    socket: Socket,
-    address: Address,
+pub struct Addressed {
+    pub socket: Socket,
+    pub address: Address,
 }
 
 impl Addressed {
     #[inline(always)]
     fn seen<C: Context>(ctx: &C, event: Event) -> Seen<Self> {
-        let socket = Socket::new(ctx.arg(0))?;
-        Some((event, Self { socket, address: Address { base: ctx.arg(1), length: ctx.arg(2) } }))
+        let socket = Socket::new(Struct::typed(ctx.arg(0)))?;
+        let address = Address { base: ctx.arg(1), length: ctx.arg(2), memory: Memory::Kernel };
+        Some((event, Self { socket, address }))
     }
 }
 
@@ -142,7 +155,7 @@ impl Subject for Socket {
 
 #[inline(always)]
 fn socket<C: Context>(ctx: &C, event: Event) -> Seen<Socket> {
-    Some((event, Socket::new(ctx.arg(0))?))
+    Some((event, Socket::new(Struct::typed(ctx.arg(0)))?))
 }
 
 lsm_hook! {
@@ -185,7 +198,8 @@ struct Message {
 impl Message {
     #[inline(always)]
     fn seen<C: Context>(ctx: &C) -> Seen<Self> {
-        Some((Event::UnixSend, Self { socket: Socket::new(ctx.arg(0))?, header: Struct::typed(ctx.arg(1)) }))
+        let socket = Socket::new(Struct::typed(ctx.arg(0)))?;
+        Some((Event::UnixSend, Self { socket, header: Struct::typed(ctx.arg(1)) }))
     }
 }
 
@@ -194,11 +208,16 @@ impl Subject for Message {
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         let name = self.header.get::<u64>(&MSGHDR_NAME) as Ptr;
         let length: u32 = self.header.get(&MSGHDR_NAMELEN);
-        let given = (!name.is_null()).then_some(Address { base: name, length });
+        let given = (!name.is_null()).then_some(Address { base: name, length, memory: Memory::Kernel });
         self.socket.fill(held, wanted, given.or_else(|| self.socket.address()));
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill(held, self.header.part(&MSGHDR_ITER));
         }
+    }
+
+    #[inline(always)]
+    fn quarantine(&self, held: &Held) {
+        quarantine::mark_receiver(held, self.socket.socket, self.socket.sk);
     }
 }
 

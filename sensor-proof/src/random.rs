@@ -28,7 +28,8 @@ impl Random {
         usize::try_from(self.next() % limit as u64).unwrap_or(0)
     }
 
-    fn one_in(&mut self, chance: usize) -> bool {
+    /// True once in `chance` times.
+    pub fn one_in(&mut self, chance: usize) -> bool {
         self.below(chance) == 0
     }
 

@@ -229,13 +229,13 @@ impl Cond {
         match &self.kind {
             CondKind::Text(TextTest::StartsWith, ..) => {}
             CondKind::Text(TextTest::Equals, field, literal) => {
-                fields.extend(is_full(field, literal).then_some(*field))
+                fields.extend(is_full(field, literal).then_some(*field));
             }
             CondKind::TextIn(field, literals) => {
                 fields.extend(literals.iter().any(|literal| is_full(field, literal)).then_some(*field));
             }
             CondKind::Text(TextTest::EndsWith | TextTest::Contains, field, _) | CondKind::Pattern(field, _) => {
-                fields.push(field)
+                fields.push(field);
             }
             CondKind::TextSame(left, right) => fields.extend([*left, *right]),
             CondKind::Ints(_, left, right) => [left, right].into_iter().for_each(|int| int.collect_lengths(fields)),

@@ -34,7 +34,9 @@ mod yaml;
 
 pub use check::check;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Other};
-pub use emit::{Object, Origin, Program, RECORD_MAP, Target, compile, compile_unplanned};
+pub use emit::{
+    Budget, Object, Origin, PARTS_MAP, Program, RECORD_MAP, Target, compile, compile_unplanned, compile_within,
+};
 pub use interpret::{InterpretError, interpret};
 pub use rule::{Example, Rule, RuleSet, Severity};
 pub use source::{Options, Place, Source};

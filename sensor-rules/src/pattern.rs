@@ -36,7 +36,7 @@ pub enum Syntax {
 }
 
 impl Syntax {
-    /// The function of conditions.
+    /// The function of conditions that takes it.
     pub const fn function(self) -> &'static str {
         match self {
             Self::Regex => "matches",

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use sensor_common::{
     event::{Event, Groups},
+    maps::Container,
     record::Record,
     verdict::Action,
 };
@@ -112,9 +113,10 @@ impl RuleSet {
         &self.rules
     }
 
-    /// Whether a rule asks for quarantine.
-    pub fn quarantines(&self) -> bool {
-        self.rules.iter().any(|rule| rule.action == Action::Quarantine)
+    /// What rules may put in quarantine: the last of [`Container`] that one asks for; `None` where none does.
+    pub fn quarantines(&self) -> Option<Container> {
+        let rules = self.rules.iter().filter(|rule| rule.action == Action::Quarantine);
+        rules.flat_map(|rule| &rule.events).filter_map(|event| event.container()).max()
     }
 
     /// The field groups that the rules for `event` read, with [`Groups::JUDGED`] where there are any rules.

@@ -127,7 +127,8 @@ impl<'a> Reader<'a> {
                 count += 1;
             }
             if count > 0 {
-                return match (operator, self.member()?) {
+                // More than the grammar: parsers take the other operator behind one, since a literal may have a sign.
+                return match (operator, self.unary()?) {
                     // Parsers drop two in a row (so does cel-go's), whatever follows.
                     (_, value) if count % 2 == 0 => Some(value),
                     ("!", Value::Bool(value)) => Some(Value::Bool(!value)),

@@ -2,16 +2,17 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use sensor_rules::Source;
 
+use crate::files;
+
 /// Longest rule file that is read, bytes. The checks refuse shorter ones already; this keeps a mistaken path from filling memory.
-const FILE_MAX: u64 = 16 << 20;
+const FILE_MAX: usize = 16 << 20;
 
 /// The rule files at `paths`: files themselves, and `*.yaml` and `*.yml` in directories and below, in the order of their names.
 ///
@@ -59,20 +60,7 @@ fn rule_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Source> {
-    let context = || format!("{} cannot be read", path.display());
-    // Before it is opened: to open a FIFO is to wait for its writer.
-    if !fs::metadata(path).with_context(context)?.is_file() {
-        bail!("{} is neither a file nor a directory", path.display());
-    }
-    let file = File::open(path).with_context(context)?;
-    let mut text = Vec::new();
-    file.take(FILE_MAX + 1).read_to_end(&mut text).with_context(context)?;
-    ensure!(
-        text.len() as u64 <= FILE_MAX,
-        "{} is longer than {} MiB: that is no rule file",
-        path.display(),
-        FILE_MAX >> 20
-    );
+    let text = files::read(path, FILE_MAX, "rule file")?;
     Ok(Source { name: path.display().to_string(), text })
 }
 
@@ -101,7 +89,7 @@ mod tests {
         for (path, word) in [
             (dir.path().to_owned(), "holds no rules"),
             (dir.path().join("x.yaml"), "cannot be read"),
-            ("/dev/zero".into(), "neither a file"),
+            ("/dev/zero".into(), "no regular file"),
         ] {
             let error = format!("{:#}", read(&[&path]).unwrap_err());
             assert!(error.contains(word) && error.contains(path.to_str().unwrap()), "{error}");
@@ -112,7 +100,7 @@ mod tests {
     fn a_huge_file_is_not_read_to_its_end() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("huge.yaml");
-        File::create(&path).unwrap().set_len(FILE_MAX + 1).unwrap();
+        fs::File::create(&path).unwrap().set_len(FILE_MAX as u64 + 1).unwrap();
         assert!(read(&[&path]).unwrap_err().to_string().contains("16 MiB"));
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     daemon::journal::Tally,
-    kernel::{HookState, probe::Mode},
+    kernel::{HookState, Unseen, probe::Mode},
 };
 
 /// The daemon's answer to `creance status`; with `--json`, the output.
@@ -26,7 +26,7 @@ pub struct Status {
     pub started: Timestamp,
     /// Release of the running kernel.
     pub kernel: String,
-    /// `lsm`, or `observe` where nothing can be blocked.
+    /// `lsm`; or `observe` or `tracepoints`, where nothing can be blocked.
     pub mode: String,
     /// Whether verdicts to block and kill are carried out.
     pub enforcing: bool,
@@ -36,6 +36,8 @@ pub struct Status {
     pub previous: Option<u64>,
     /// How many rules are in force.
     pub rules: usize,
+    /// Events that rules in force are for and that cannot be seen in this mode.
+    pub unseen: Vec<Unseen>,
     /// What is wrong with the whole.
     pub warnings: Vec<String>,
     /// Every hook.
@@ -133,14 +135,6 @@ pub fn by_deed(counters: &Counters) -> BTreeMap<String, u64> {
     Kept::ALL.iter().map(|kept| (kept.name().into(), counters.kept[*kept as usize])).collect()
 }
 
-/// The name of a mode.
-pub const fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Lsm => "lsm",
-        Mode::Observe => "observe",
-    }
-}
-
 impl fmt::Display for Status {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.started.round(Unit::Second).unwrap_or(self.started);
@@ -181,14 +175,18 @@ impl Status {
         if let Some(previous) = self.previous {
             write!(out, " (`creance rollback` returns to {previous})")?;
         }
-        let enforcing = match (self.mode.as_str(), self.enforcing) {
-            ("lsm", true) => "block and kill are carried out",
-            ("lsm", false) => {
+        let enforcing = match (Mode::from_name(&self.mode), self.enforcing) {
+            (Some(Mode::Lsm), true) => "block and kill are carried out",
+            (Some(Mode::Lsm), false) => {
                 "alerts only: block and kill are reported, not carried out; `creance enforce on` changes that"
+            }
+            (Some(Mode::Tracepoints), _) => {
+                "observing only, on tracepoints of system calls: nothing is blocked, and not every event is seen"
             }
             _ => "observing only: this kernel lets nothing be blocked",
         };
-        writeln!(out, "\n{:<12} {enforcing}", "mode")
+        writeln!(out, "\n{:<12} {enforcing}", "mode")?;
+        self.unseen.iter().try_for_each(|unseen| writeln!(out, "{:<12} {unseen}", "not seen"))
     }
 
     /// The hooks that are attached, or were and have missed something; the others are one number.

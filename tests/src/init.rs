@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crate::{protocol::Message, report};
 
 /// What is mounted where, in this order.
-const MOUNTS: &[(&str, &str)] = &[
+pub const MOUNTS: &[(&str, &str)] = &[
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
@@ -54,7 +54,11 @@ fn live() -> Result<()> {
     Ok(())
 }
 
-fn mount(kind: &str, target: &str) -> Result<()> {
+/// Mounts a file system of this kind, on a directory that is made.
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn mount(kind: &str, target: &str) -> Result<()> {
     fs::create_dir_all(target)?;
     let (kind, target) = (CString::new(kind)?, CString::new(target)?);
     // SAFETY: both strings end in NUL and live through the call; no data is passed.

@@ -4,6 +4,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`init`], [`job`], [`report`], [`protocol`] | process 1, what it was booted for, how it tells the outside |
+//! | [`room`] | the same on the machine of the developer, without a VM |
 //! | [`suite`] | the list of tests and how they run |
 //! | `sensor`, `shared`, `rules`, `shell`, `fifo`, `wait` | what tests are written with |
 //! | `session`, `overhead` | the played session, the measurements |
@@ -16,9 +17,10 @@ pub mod report;
 pub mod suite;
 
 mod fifo;
+pub mod room;
 mod rules;
 mod sensor;
-mod shared;
+pub mod shared;
 mod shell;
 mod wait;
 pub mod work;
@@ -26,17 +28,21 @@ pub mod work;
 mod overhead;
 mod session;
 
+mod accepted;
 mod alerts;
 mod block;
 mod conformance;
 mod daemon;
+mod flood;
 mod hooks;
 mod input;
 mod language;
 mod losses;
 mod machine;
+mod planner;
 mod preemption;
 mod quarantine;
 mod refusal;
 mod swap;
+mod tracepoints;
 mod without_bpf;

@@ -5,6 +5,7 @@ use std::{
     io::Write as _,
     os::fd::AsRawFd as _,
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use crate::protocol::Message;
@@ -12,9 +13,22 @@ use crate::protocol::Message;
 /// The port that `cargo xtask` listens to.
 pub const PORT: &str = "/dev/ttyS1";
 
+/// Whether reports go to standard output instead.
+static TO_STDOUT: AtomicBool = AtomicBool::new(false);
+
+/// From now on reports go to standard output: where there is no VM and no such port.
+pub fn to_stdout() {
+    TO_STDOUT.store(true, Ordering::Relaxed);
+}
+
 /// Sends one message. Nobody could be told if that failed; the console is tried.
 pub fn send(message: &Message) {
-    let sent = port().and_then(|mut port| port.write_all(message.line().as_bytes()));
+    let line = message.line();
+    let sent = if TO_STDOUT.load(Ordering::Relaxed) {
+        std::io::stdout().write_all(line.as_bytes())
+    } else {
+        port().and_then(|mut port| port.write_all(line.as_bytes()))
+    };
     if let Err(error) = sent {
         eprintln!("vm-init: cannot report {message:?}: {error}");
     }

@@ -2,14 +2,16 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::OnceLock,
     time::Instant,
 };
 
 use anyhow::{Result, anyhow};
+use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, conformance, daemon, hooks, input, language, losses, machine, preemption, protocol::Message,
-    quarantine, refusal, report, swap, without_bpf,
+    alerts, block, conformance, daemon, flood, hooks, input, language, losses, machine, planner, preemption,
+    protocol::Message, quarantine, refusal, report, swap, tracepoints, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -21,6 +23,21 @@ pub enum Boot {
     Preempt,
     /// Without BPF among the security modules.
     WithoutBpf,
+    /// Any: the daemon is started in the mode that observes tracepoints of system calls.
+    Tracepoints,
+}
+
+/// The mode in which daemons are started, where it is not theirs to choose.
+static MODE: OnceLock<Mode> = OnceLock::new();
+
+/// The mode that daemons are told to take; `None` where they choose.
+pub fn told_mode() -> Option<Mode> {
+    MODE.get().copied()
+}
+
+/// The mode in which daemons are.
+pub fn mode() -> Mode {
+    told_mode().unwrap_or_else(probe::mode)
 }
 
 impl Boot {
@@ -29,6 +46,7 @@ impl Boot {
             Self::Plain => "plain",
             Self::Preempt => "preempt",
             Self::WithoutBpf => "without-bpf",
+            Self::Tracepoints => TRACEPOINTS,
         }
     }
 
@@ -37,10 +55,13 @@ impl Boot {
         match self {
             Self::Plain => "lsm=landlock,lockdown,yama,bpf",
             Self::Preempt => "lsm=landlock,lockdown,yama,bpf preempt=full",
-            Self::WithoutBpf => "lsm=landlock,lockdown,yama",
+            Self::WithoutBpf | Self::Tracepoints => "lsm=landlock,lockdown,yama",
         }
     }
 }
+
+/// The name of the machines for [`Boot::Tracepoints`]; the same tests run in a [`room`](crate::room) of this machine.
+pub const TRACEPOINTS: &str = "tracepoints";
 
 /// One test.
 pub struct Test {
@@ -65,11 +86,14 @@ pub const TESTS: &[&[Test]] = &[
     input::TESTS,
     language::TESTS,
     swap::TESTS,
+    planner::TESTS,
     losses::TESTS,
     // With daemons of their own.
+    flood::TESTS,
     daemon::TESTS,
     preemption::TESTS,
     without_bpf::TESTS,
+    tracepoints::TESTS,
 ];
 
 /// Prints every test as a [`Message::Listed`].
@@ -82,6 +106,9 @@ pub fn list() {
 
 /// Runs the tests of one kind of machine, those whose name contains `only`, and reports each.
 pub fn run(boot: &str, only: Option<&str>) {
+    if boot == TRACEPOINTS {
+        MODE.get_or_init(|| Mode::Tracepoints);
+    }
     let chosen = TESTS
         .iter()
         .copied()

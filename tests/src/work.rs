@@ -4,7 +4,7 @@ use std::{ffi::CString, fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{conformance, preemption};
+use crate::{conformance, preemption, quarantine};
 
 /// The program that plays the roles.
 pub const PROGRAM: &str = "/bin/vm-init";
@@ -18,6 +18,8 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["hammer", number, rounds] => preemption::hammer(number.parse()?, rounds.parse()?),
         [role @ ("great-grandparent" | "grandparent" | "parent")] => conformance::above(role),
         ["actor"] => conformance::actor(),
+        ["victim", way] => quarantine::victim(way),
+        ["take", way] => quarantine::take(way),
         _ => bail!("no such role: {arguments:?}"),
     }
 }

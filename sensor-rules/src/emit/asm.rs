@@ -119,6 +119,8 @@ pub enum Limit {
     Jump(usize),
     /// The program has more instructions than a kernel takes.
     Length,
+    /// It has more jumps after each other than the verifier keeps in mind.
+    Pending,
 }
 
 /// What a program calls the bytes that it carries for its look-ups, as if they were a map.

@@ -94,9 +94,7 @@ fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label, answer
         CondKind::Ints(relation, left, right) => int::compare(asm, *relation, left, right, sense, target),
         CondKind::IntIn(value, list) => one_of(asm, sense, target, |asm, hit| {
             int::load(asm, value);
-            for value in list {
-                int::jump_if(asm, When::Eq, *value, hit);
-            }
+            int::one_of(asm, list, hit);
         }),
         CondKind::TextIn(field, literals) => {
             one_of(asm, sense, target, |asm, hit| text::one_of(asm, field, literals, hit));

@@ -11,7 +11,7 @@ use sensor_common::{
 };
 
 use super::{
-    RECORD_MAP, Target,
+    PARTS_MAP, RECORD_MAP, Target,
     asm::{MEMORY, TABLES},
 };
 
@@ -35,9 +35,9 @@ struct Map {
 
 impl Map {
     /// The maps that programs of `hook` use.
-    fn all(hook: Hook, target: Target) -> Vec<Self> {
+    fn all(hook: Hook, target: Target, chained: u32) -> Vec<Self> {
         let record = size_of::<Record>();
-        match target {
+        let mut maps = match target {
             Target::Hook(_) => vec![
                 Self { name: RECORDS, kind: PERCPU_ARRAY, value: record, entries: SLOTS, pinned: true },
                 Self { name: hook.stages(), kind: PROG_ARRAY, value: 4, entries: STAGES, pinned: true },
@@ -45,7 +45,11 @@ impl Map {
             Target::SocketFilter => {
                 vec![Self { name: RECORD_MAP, kind: ARRAY, value: record, entries: 1, pinned: false }]
             }
+        };
+        if chained > 0 {
+            maps.push(Self { name: PARTS_MAP, kind: PROG_ARRAY, value: 4, entries: chained, pinned: false });
         }
+        maps
     }
 
     fn encoded(&self) -> Vec<u8> {
@@ -59,6 +63,7 @@ impl Map {
 fn section_name(hook: Hook, target: Target) -> String {
     match (target, hook.attach()) {
         (Target::SocketFilter, _) => "socket".to_owned(),
+        (Target::Hook(Mode::Tracepoints), _) => "tracepoint/syscalls".to_owned(),
         (Target::Hook(Mode::Lsm), Attach::Lsm) => format!("lsm/{}", hook.name()),
         (Target::Hook(_), _) => format!("fentry/{}", hook.name()),
     }
@@ -78,14 +83,14 @@ pub struct Part<'a> {
     pub tables: &'a [u8],
 }
 
-/// Writes one file with `parts`.
-pub fn write(hook: Hook, target: Target, parts: &[Part<'_>]) -> Result<Vec<u8>, object::write::Error> {
+/// Writes one file with `parts`, of which `chained` are reached from others of them.
+pub fn write(hook: Hook, target: Target, parts: &[Part<'_>], chained: u32) -> Result<Vec<u8>, object::write::Error> {
     let mut elf = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
     let license = elf.add_section(Vec::new(), b"license".to_vec(), SectionKind::Data);
     elf.append_section_data(license, LICENSE, 1);
     let definitions = elf.add_section(Vec::new(), b"maps".to_vec(), SectionKind::Data);
     let mut symbols = Vec::new();
-    for map in Map::all(hook, target) {
+    for map in Map::all(hook, target, chained) {
         let data = map.encoded();
         let at = elf.append_section_data(definitions, &data, 4);
         symbols.push((map.name, symbol(&mut elf, map.name, definitions, at, data.len(), SymbolKind::Data)));

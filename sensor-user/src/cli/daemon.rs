@@ -8,7 +8,11 @@ use super::Done;
 use crate::{
     control,
     daemon::{self, core::Permits},
-    kernel, metrics,
+    kernel::{
+        self,
+        probe::{self, Mode},
+    },
+    metrics,
 };
 
 /// Run the sensor until SIGTERM or SIGINT
@@ -41,6 +45,13 @@ pub struct Daemon {
     /// Size of the ring buffer from the kernel to the daemon, bytes: a power of two, at least 4096
     #[arg(long, value_name = "BYTES", default_value = "4194304", value_parser = ring_size)]
     ring_size: u32,
+    /// How to see events: lsm, observe or tracepoints; without it the first that this kernel permits
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    mode: Option<Mode>,
+    /// How often one rule may report one process in a second; further matches are judged, acted on and counted, and not
+    /// reported. 0: as often as it matches
+    #[arg(long, value_name = "N", default_value = "100")]
+    report_limit: u32,
     /// For tests: let `creance push --skip-checks` push rules past the checks of their fields
     #[arg(long)]
     allow_skip_checks: bool,
@@ -56,7 +67,13 @@ impl Daemon {
             socket: self.socket,
             events: self.events,
             permits: Permits { skip_checks: self.allow_skip_checks },
-            kernel: kernel::Options { pin_dir: self.pin_dir, ring_bytes: self.ring_size, enforce: self.enforce },
+            kernel: kernel::Options {
+                mode: self.mode.unwrap_or_else(probe::mode),
+                pin_dir: self.pin_dir,
+                ring_bytes: self.ring_size,
+                enforce: self.enforce,
+                reports: self.report_limit,
+            },
         })?;
         Ok(Done::Well)
     }
@@ -65,6 +82,13 @@ impl Daemon {
 fn group(name: &str) -> Result<u32, String> {
     let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
     control::admission::group_id(&groups, name)
+}
+
+fn mode(name: &str) -> Result<Mode, String> {
+    Mode::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Mode::ALL.iter().map(|mode| mode.name()).collect();
+        format!("there are the modes {}", names.join(", "))
+    })
 }
 
 fn ring_size(text: &str) -> Result<u32, String> {

@@ -5,7 +5,10 @@ use std::io::Write;
 use clap::Args;
 
 use super::Done;
-use crate::kernel::probe::{Finding, Host};
+use crate::kernel::{
+    probe::{Finding, Host, Mode},
+    tracepoints_see,
+};
 
 /// Show what this host's kernel offers, what is missing, and what can be done without it
 #[derive(Args, Debug)]
@@ -27,6 +30,7 @@ fn report(out: &mut impl Write, host: &Host) -> std::io::Result<()> {
         ("BTF", &host.btf),
         ("BPF LSM", &host.lsm),
         ("programs", &host.programs),
+        ("tracepoints", &host.tracepoints),
         ("ring buffer", &host.ring_buffer),
         ("BPF file system", &host.bpffs),
     ];
@@ -40,7 +44,10 @@ fn report(out: &mut impl Write, host: &Host) -> std::io::Result<()> {
     let events: Vec<_> = host.events().map(sensor_common::event::Event::name).collect();
     writeln!(out)?;
     match (host.can_start(), events.is_empty()) {
-        (true, false) if matches!(host.lsm, Finding::Yes(_)) => {
+        (true, false) if host.mode == Mode::Tracepoints => {
+            writeln!(out, "the daemon can run here, observing only: {}", tracepoints_see())
+        }
+        (true, false) if host.mode == Mode::Lsm => {
             writeln!(out, "the daemon can run here; rules see {}, and can block", events.join(", "))
         }
         (true, false) => writeln!(
@@ -73,12 +80,15 @@ mod tests {
     fn host(lsm: Finding) -> Host {
         let yes = || Finding::Yes("there".into());
         let hooks = Hook::ALL.iter().map(|hook| (*hook, yes())).collect();
+        let mode = if matches!(lsm, Finding::Yes(_)) { Mode::Lsm } else { Mode::Observe };
         Host {
             kernel: "6.12".into(),
             root: yes(),
             btf: yes(),
             lsm,
             programs: yes(),
+            tracepoints: yes(),
+            mode,
             ring_buffer: yes(),
             bpffs: yes(),
             hooks,
@@ -99,6 +109,16 @@ mod tests {
         assert!(
             without.contains("observing only: rules see fifo.create") && without.ends_with("nothing can be blocked\n")
         );
+    }
+
+    #[test]
+    fn says_what_tracepoints_do_not_see() {
+        let host =
+            Host { mode: Mode::Tracepoints, programs: Finding::No("refused".into()), ..host(Finding::No("no".into())) };
+        let text = text(&host);
+        for part in ["observing only", "cannot block", "Events seen: fifo.create", "Events NOT seen: sysv.msg_create"] {
+            assert!(text.contains(part), "{part:?} is missing in {text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod bundle;
 mod check;
 mod daemon;
 mod doctor;
@@ -7,6 +8,7 @@ mod enforce;
 mod events;
 mod explain;
 mod fields;
+mod policy;
 mod push;
 mod quarantine;
 mod rollback;
@@ -47,6 +49,10 @@ enum Command {
     Check(check::Check),
     Test(test::Test),
     Explain(explain::Explain),
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
+    #[command(subcommand)]
+    Policy(policy::Policy),
     Push(push::Push),
     Status(status::Status),
     Events(events::Events),
@@ -104,6 +110,8 @@ impl Command {
             Self::Check(command) => command.run(out),
             Self::Test(command) => command.run(out),
             Self::Explain(command) => command.run(out),
+            Self::Bundle(command) => command.run(out),
+            Self::Policy(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::Events(command) => command.run(out),

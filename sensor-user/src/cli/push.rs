@@ -57,6 +57,9 @@ fn report(out: &mut impl Write, pushed: &Pushed) -> std::io::Result<()> {
             program.event, program.instructions
         )?;
     }
+    for unseen in &pushed.unseen {
+        writeln!(out, "  NOT SEEN HERE  {unseen}")?;
+    }
     let millis = |us: u64| format!("{}.{:01} ms", us / 1000, us % 1000 / 100);
     writeln!(
         out,

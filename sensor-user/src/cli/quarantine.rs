@@ -1,4 +1,4 @@
-//! `creance quarantine`: pipes and FIFOs that nobody may read.
+//! `creance quarantine`: pipes, FIFOs and unix sockets that nobody may read.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Connection, Done};
 
-/// Show the pipes and FIFOs that nobody may read, or let them be read again
+/// Show the pipes, FIFOs and unix sockets that nobody may read, or let them be read again
 #[derive(Args, Debug)]
 pub struct Quarantine {
     #[command(subcommand)]
@@ -25,7 +25,7 @@ enum What {
     },
     /// Let them be read again
     Release {
-        /// The one with this inode number, as `list` shows it
+        /// Those with this inode number, as `list` shows it: 0 for sockets that were never accepted
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         inode: Option<u64>,
         /// All of them
@@ -52,11 +52,16 @@ fn list(daemon: &Connection, json: bool, out: &mut impl Write) -> anyhow::Result
     } else if all.is_empty() {
         writeln!(out, "nothing is in quarantine")?;
     } else {
-        writeln!(out, "{:<12}{:<10}{:<32}{:<10}{:<12}rule", "inode", "device", "since", "writer", "generation")?;
+        writeln!(
+            out,
+            "{:<12}{:<10}{:<10}{:<32}{:<10}{:<12}rule",
+            "inode", "what", "device", "since", "writer", "generation"
+        )?;
         for one in all {
             let device = format!("{}:{}", one.device >> 20, one.device & 0xf_ffff);
             let since = one.since.to_string();
-            writeln!(out, "{:<12}{device:<10}{since:<32}{:<10}{:<12}{}", one.inode, one.pid, one.generation, one.rule)?;
+            write!(out, "{:<12}{:<10}{device:<10}{since:<32}", one.inode, one.container)?;
+            writeln!(out, "{:<10}{:<12}{}", one.pid, one.generation, one.rule)?;
         }
     }
     Ok(Done::Well)

@@ -1,12 +1,12 @@
 //! What is said on the control socket.
 
 use jiff::Timestamp;
-use sensor_rules::{Diagnostics, Source};
+use sensor_rules::{Diagnostics, RuleSet, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    kernel::{Activation, LoadedProgram, VerifierRefusal},
+    kernel::{Activation, LoadedProgram, Unseen, VerifierRefusal, probe::Mode},
     status::Status,
 };
 
@@ -139,12 +139,14 @@ impl From<SentSource> for Source {
     }
 }
 
-/// A pipe or FIFO that nobody may read.
+/// Something that nobody may read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// Its inode number.
+    /// Its inode number; 0 for a socket that was never accepted.
     pub inode: u64,
-    /// Device of its file system, major << 20 | minor.
+    /// What it is: a pipe or FIFO is a `pipe`, a unix socket a `socket`.
+    pub container: String,
+    /// Device of the file system of a pipe or FIFO, major << 20 | minor; 0 for a socket.
     pub device: u32,
     /// Since when.
     pub since: Timestamp,
@@ -165,6 +167,8 @@ pub struct Pushed {
     pub previous: Option<u64>,
     /// How many rules it has.
     pub rules: usize,
+    /// Events that its rules are for and that cannot be seen in this mode.
+    pub unseen: Vec<Unseen>,
     /// Its programs.
     pub programs: Vec<LoadedProgram>,
     /// From text to eBPF, microseconds.
@@ -176,13 +180,14 @@ pub struct Pushed {
 }
 
 impl Pushed {
-    /// What the daemon says of an activation of `rules` rules.
-    pub fn new(activation: &Activation, rules: usize) -> Self {
+    /// What the daemon says of an activation of `rules` in this mode.
+    pub fn new(activation: &Activation, rules: &RuleSet, mode: Mode) -> Self {
         let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Self {
             generation: activation.generation,
             previous: activation.previous,
-            rules,
+            rules: rules.rules().len(),
+            unseen: Unseen::all(rules, mode),
             programs: activation.programs.clone(),
             compile_us: micros(activation.compile_time),
             verify_us: micros(activation.verify_time),

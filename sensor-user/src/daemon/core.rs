@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use sensor_common::maps::Container;
 use sensor_rules::{Options, RuleSet, Source};
 
 use super::{engine::Engine, journal::Journal};
@@ -12,7 +13,7 @@ use crate::{
         server::{Answer, Service},
     },
     event::Clock,
-    kernel::{Refusal, probe::Mode},
+    kernel::{self, Refusal, Unseen, probe::Mode},
     status::{self, Changes, LastRefusal, Status},
 };
 
@@ -36,7 +37,7 @@ pub struct Permits {
 impl Permits {
     /// What is to be said of a daemon with these permits on a kernel of this mode, at its start and in every status.
     pub fn warnings(self, mode: Mode) -> Vec<String> {
-        let observing = (mode == Mode::Observe).then(|| OBSERVING.to_owned());
+        let observing = observing(mode);
         let unchecked = self.skip_checks.then(|| {
             "started with --allow-skip-checks, which is for tests: rules can be pushed past the checks of their fields".into()
         });
@@ -94,7 +95,7 @@ impl<E: Engine> Core<E> {
         let activation = state.engine.activate(state.next, rules)?;
         state.next += 1;
         state.changes.pushed += 1;
-        Ok(Pushed::new(&activation, rules.rules().len()))
+        Ok(Pushed::new(&activation, rules, self.mode))
     }
 
     /// Puts the generation before in force again; its number.
@@ -120,12 +121,14 @@ impl<E: Engine> Core<E> {
     /// When the kernel does not take it, or lets nothing be blocked.
     pub fn enforce(&self, on: bool) -> anyhow::Result<bool> {
         let mut state = self.lock();
-        anyhow::ensure!(!on || self.mode == Mode::Lsm, "nothing can be enforced: {OBSERVING}");
+        if let Some(why) = observing(self.mode).filter(|_| on) {
+            anyhow::bail!("nothing can be enforced: {why}");
+        }
         state.engine.set_enforce(on)?;
         Ok(state.engine.enforcing())
     }
 
-    /// The pipes and FIFOs that nobody may read, oldest first.
+    /// What nobody may read, oldest first.
     ///
     /// # Errors
     /// When the kernel does not tell.
@@ -136,7 +139,8 @@ impl<E: Engine> Core<E> {
             let rules = self.journal.rules(mark.generation);
             let rule = rules.as_ref().and_then(|rules| rules.rules().get(mark.rule as usize));
             Quarantined {
-                inode: key.inode,
+                inode: mark.inode,
+                container: Container::from_index(key.container).map_or("", Container::name).to_owned(),
                 device: key.device,
                 since: clock.at(mark.time),
                 generation: mark.generation,
@@ -161,11 +165,12 @@ impl<E: Engine> Core<E> {
             pid: std::process::id(),
             started: self.started,
             kernel: self.kernel.clone(),
-            mode: status::mode_name(self.mode).into(),
+            mode: self.mode.name().into(),
             enforcing: state.engine.enforcing(),
             generation,
             previous: state.engine.previous(),
-            rules: rules.map_or(0, |rules| rules.rules().len()),
+            rules: rules.as_ref().map_or(0, |rules| rules.rules().len()),
+            unseen: rules.map_or(Vec::new(), |rules| Unseen::all(&rules, self.mode)),
             warnings: self.permits.warnings(self.mode),
             hooks: state.engine.hooks()?,
             events: status::by_event(&counters),
@@ -195,8 +200,17 @@ impl<E: Engine> Core<E> {
     }
 }
 
+/// What is to be said of a mode in which nothing can be blocked.
+fn observing(mode: Mode) -> Option<String> {
+    match mode {
+        Mode::Lsm => None,
+        Mode::Observe => Some(OBSERVING.to_owned()),
+        Mode::Tracepoints => Some(kernel::tracepoints_see()),
+    }
+}
+
 /// What to say where the kernel has no BPF LSM.
-pub const OBSERVING: &str = "this kernel has no active BPF LSM: Creance observes every event and reports matches, and cannot block or kill. \
+const OBSERVING: &str = "this kernel has no active BPF LSM: Creance observes every event and reports matches, and cannot block or kill. \
      Boot with `bpf` added to the list in the kernel parameter lsm= (`creance doctor` shows the list).";
 
 /// Why nothing changed.

@@ -46,10 +46,7 @@ use crate::{
         admission::Admitted,
         server::{self, Service},
     },
-    kernel::{
-        self, Sensor,
-        probe::{self, Mode},
-    },
+    kernel::{self, Sensor},
     log::say,
     metrics, sources,
 };
@@ -99,12 +96,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     // Bad rules are refused before the kernel is touched.
     let first = options.rules.as_deref().map(first_rules).transpose()?;
     let sinks = options.events.iter().map(|path| Sink::open(path)).collect::<anyhow::Result<_>>()?;
-    let mode = probe::mode();
+    let mode = options.kernel.mode;
     for warning in options.permits.warnings(mode) {
         say(format_args!("WARNING: {warning}"));
     }
     // Never enforce in words only.
-    let enforce = options.kernel.enforce && mode == Mode::Lsm;
+    let enforce = options.kernel.enforce && mode.can_enforce();
     let mut sensor = Sensor::start(&kernel::Options { enforce, ..options.kernel.clone() })
         .context("the sensor could not be loaded; `creance doctor` shows what this kernel offers")?;
     let ring_buffer = sensor.take_events()?;
@@ -152,7 +149,10 @@ async fn watch(
     let mut ring = Ring::new(ring_buffer)?;
     if let Some(sources) = first {
         match core.push(&sources, false) {
-            Ok(pushed) => say(format_args!("generation {} is in force: {} rules", pushed.generation, pushed.rules)),
+            Ok(pushed) => {
+                say(format_args!("generation {} is in force: {} rules", pushed.generation, pushed.rules));
+                pushed.unseen.iter().for_each(|unseen| say(format_args!("WARNING: not seen here: {unseen}")));
+            }
             Err(refused) => bail!("the first rules are refused:\n{}", refused.message),
         }
     }

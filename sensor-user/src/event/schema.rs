@@ -63,9 +63,9 @@ pub fn events_markdown() -> String {
         "\nAt most {RULES_MAX} rules are named; `matched` counts all. An event of a generation so old that the daemon has \
          forgotten it has\nrules with a `number` only."
     );
-    text += "\n## Events\n\n| Event | Meaning | Can be blocked |\n|---|---|---|\n";
+    text += "\n## Events\n\n| Event | Meaning | Rules can ask for |\n|---|---|---|\n";
     for event in Event::ALL {
-        let _ = writeln!(text, "| `{}` | {} | {} |", event.name(), event.doc(), yes(event.hook().can_deny()));
+        let _ = writeln!(text, "| `{}` | {} | {} |", event.name(), event.doc(), actions(*event));
     }
     text += "\n## Actions\n\nWeakest first: ";
     text += &Action::ALL.iter().map(|action| format!("`{}`", action.name())).collect::<Vec<_>>().join(", ");
@@ -100,14 +100,14 @@ pub fn fields_markdown() -> String {
         let values: Vec<_> = constants.values.iter().map(|(name, value)| format!("`{name}` {}", hex(*value))).collect();
         let _ = writeln!(text, "| `{}` | {kind} | {} |", field.name, values.join(", "));
     }
-    text += "\n## Events and their hooks\n\n| Event | Hook | Can be blocked | Meaning |\n|---|---|---|---|\n";
+    text += "\n## Events and their hooks\n\n| Event | Hook | Rules can ask for | Meaning |\n|---|---|---|---|\n";
     for event in Event::ALL {
         let _ = writeln!(
             text,
             "| `{}` | `{}` | {} | {} |",
             event.name(),
             event.hook().name(),
-            yes(event.hook().can_deny()),
+            actions(*event),
             event.doc()
         );
     }
@@ -138,8 +138,10 @@ fn table(text: &mut String, head: &str, members: &[Member]) {
     }
 }
 
-const fn yes(yes: bool) -> &'static str {
-    if yes { "yes" } else { "no" }
+/// The actions that rules for an event can ask for.
+fn actions(event: Event) -> String {
+    let actions = Action::ALL.iter().filter(|action| event.allows(**action));
+    actions.map(|action| format!("`{}`", action.name())).collect::<Vec<_>>().join(", ")
 }
 
 const fn meaning(outcome: Outcome) -> &'static str {
@@ -150,7 +152,9 @@ const fn meaning(outcome: Outcome) -> &'static str {
         Outcome::NotEnforcing => {
             "A rule asked for more than a report, and the sensor is not enforcing (`creance enforce on`)."
         }
-        Outcome::Quarantined => "Nobody may read the pipe or FIFO any more, until `creance quarantine release`.",
+        Outcome::Quarantined => {
+            "Nobody may read the pipe, FIFO or socket any more, until `creance quarantine release`."
+        }
         Outcome::Lifeline => {
             "A rule asked to block or kill, and the process is on the lifeline: never blocked, never killed."
         }

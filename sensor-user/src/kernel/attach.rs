@@ -1,19 +1,25 @@
-//! Programs on functions of the kernel and on its LSM hooks: loaded, attached, detached, attached again.
+//! Programs at their [`Place`] in the kernel: loaded, attached, detached, attached again.
 
 use std::io;
 
 use anyhow::{Result, bail};
 use aya::{
     Btf, Ebpf,
-    programs::{FEntry, FExit, Lsm, Program, ProgramError, fentry::FEntryLinkId, fexit::FExitLinkId, lsm::LsmLinkId},
+    programs::{
+        FEntry, FExit, Lsm, Program, ProgramError, TracePoint, fentry::FEntryLinkId, fexit::FExitLinkId,
+        lsm::LsmLinkId, trace_point::TracePointLinkId,
+    },
     sys::SyscallError,
 };
+
+use super::place::{self, Place};
 
 /// The program is attached while nobody gives this to [`detach`].
 pub enum Link {
     Lsm(LsmLinkId),
     Fentry(FEntryLinkId),
     Fexit(FExitLinkId),
+    Tracepoints(Vec<TracePointLinkId>),
 }
 
 /// Why a program could not be loaded or attached.
@@ -22,7 +28,7 @@ pub enum LoadError {
     /// aya or the kernel refused.
     #[error(transparent)]
     Program(#[from] ProgramError),
-    /// Neither an LSM nor an fentry or fexit program.
+    /// Not of a type that has such a place.
     #[error("the program is of a type that no hook has")]
     UnexpectedProgramType,
     /// A program for a hook that is not loaded.
@@ -38,45 +44,50 @@ pub fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program> {
     }
 }
 
-/// Loads one program for a function or hook of this kernel.
+/// Loads one program for a place in this kernel.
 ///
 /// # Errors
 /// The kernel's verifier refused it: the error holds its words.
-pub fn load(program: &mut Program, function: &str, kernel: &Btf) -> Result<(), LoadError> {
-    match program {
-        Program::Lsm(program) => Lsm::load(program, function, kernel)?,
-        Program::FEntry(program) => FEntry::load(program, function, kernel)?,
-        Program::FExit(program) => FExit::load(program, function, kernel)?,
+pub fn load(program: &mut Program, place: &Place, kernel: &Btf) -> Result<(), LoadError> {
+    match (program, place) {
+        (Program::Lsm(program), Place::Function(function)) => Lsm::load(program, function, kernel)?,
+        (Program::FEntry(program), Place::Function(function)) => FEntry::load(program, function, kernel)?,
+        (Program::FExit(program), Place::Function(function)) => FExit::load(program, function, kernel)?,
+        (Program::TracePoint(program), Place::Syscalls(_)) => TracePoint::load(program)?,
         _ => return Err(LoadError::UnexpectedProgramType),
     }
     Ok(())
 }
 
-/// Attaches a loaded program to the function that it was loaded for.
+/// Attaches a loaded program at the place that it was loaded for.
 ///
 /// Before 5.14 a kernel forgets that function when the program is detached, and answers `ENOENT` from then on
 /// (`bpf_tracing_prog_attach`): there the program is loaded anew.
 ///
 /// # Errors
 /// The kernel refused.
-pub fn attach(program: &mut Program, function: &str, kernel: &Btf) -> Result<Link, LoadError> {
-    match attach_loaded(program) {
+pub fn attach(program: &mut Program, place: &Place, kernel: &Btf) -> Result<Link, LoadError> {
+    match attach_loaded(program, place) {
         Err(LoadError::Program(ProgramError::SyscallError(SyscallError { io_error, .. })))
             if io_error.kind() == io::ErrorKind::NotFound =>
         {
             unload(program)?;
-            load(program, function, kernel)?;
-            attach_loaded(program)
+            load(program, place, kernel)?;
+            attach_loaded(program, place)
         }
         answer => answer,
     }
 }
 
-fn attach_loaded(program: &mut Program) -> Result<Link, LoadError> {
-    Ok(match program {
-        Program::Lsm(program) => Link::Lsm(program.attach()?),
-        Program::FEntry(program) => Link::Fentry(program.attach()?),
-        Program::FExit(program) => Link::Fexit(program.attach()?),
+fn attach_loaded(program: &mut Program, place: &Place) -> Result<Link, LoadError> {
+    Ok(match (program, place) {
+        (Program::Lsm(program), _) => Link::Lsm(program.attach()?),
+        (Program::FEntry(program), _) => Link::Fentry(program.attach()?),
+        (Program::FExit(program), _) => Link::Fexit(program.attach()?),
+        (Program::TracePoint(program), Place::Syscalls(calls)) => {
+            let links = calls.iter().map(|call| program.attach(place::CATEGORY, call.tracepoint()));
+            Link::Tracepoints(links.collect::<Result<_, _>>()?)
+        }
         _ => return Err(LoadError::UnexpectedProgramType),
     })
 }
@@ -100,6 +111,9 @@ pub fn detach(program: &mut Program, link: Link) -> Result<(), LoadError> {
         (Program::Lsm(program), Link::Lsm(link)) => program.detach(link)?,
         (Program::FEntry(program), Link::Fentry(link)) => program.detach(link)?,
         (Program::FExit(program), Link::Fexit(link)) => program.detach(link)?,
+        (Program::TracePoint(program), Link::Tracepoints(links)) => {
+            links.into_iter().try_for_each(|link| program.detach(link))?;
+        }
         _ => return Err(LoadError::UnexpectedProgramType),
     }
     Ok(())

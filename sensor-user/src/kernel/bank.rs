@@ -6,15 +6,19 @@ use std::{
 };
 
 use anyhow::Context;
-use aya::Ebpf;
+use aya::{
+    Ebpf,
+    maps::{MapData, ProgramArray},
+};
 use sensor_common::{
     event::{Event, Groups, Hook},
-    maps::{Generation, Stage},
+    maps::{Container, Generation, Stage},
     state::Tracked,
 };
-use sensor_rules::{Object, RuleSet, Target, compile};
+use sensor_rules::{Budget, Object, RuleSet, Target, compile_within};
 
 use super::{
+    chain,
     hooks::Hooks,
     refusal::{Refusal, refusal},
 };
@@ -36,23 +40,44 @@ pub struct Verified {
     pub facts: Generation,
     /// What the sensor knows of rules with state.
     pub states: Vec<Tracked>,
-    /// Whether a rule asks for quarantine.
-    pub quarantines: bool,
+    /// What its rules may put in quarantine, see [`RuleSet::quarantines`].
+    pub quarantines: Option<Container>,
     /// Description of the programs.
     pub programs: Vec<LoadedProgram>,
     /// From rules to objects.
     pub compile_time: Duration,
     /// From objects to accepted programs.
     pub verify_time: Duration,
-    objects: Vec<(Hook, Ebpf)>,
+    objects: Vec<Loaded>,
     names: BTreeMap<(Event, Stage), String>,
+}
+
+/// The programs of one hook.
+struct Loaded {
+    hook: Hook,
+    ebpf: Ebpf,
+    /// Held for its life: without it the chain of programs breaks.
+    _parts: Option<ProgramArray<MapData>>,
 }
 
 impl Verified {
     /// Compiles rules and loads them into the kernel, attached to nothing and reachable from nowhere.
+    ///
+    /// A verifier that gives up, for it may look at so many instructions only, is given smaller programs.
     pub fn load(id: u64, rules: &RuleSet, hooks: &mut Hooks) -> Result<Self, Refusal> {
+        let mut budget = Budget::default();
+        loop {
+            let refusal = match Self::load_within(id, rules, hooks, budget) {
+                Err(Refusal::Verifier(refusal)) if refusal.gave_up => refusal,
+                result => return result,
+            };
+            budget = budget.halved().ok_or(Refusal::Verifier(refusal))?;
+        }
+    }
+
+    fn load_within(id: u64, rules: &RuleSet, hooks: &mut Hooks, budget: Budget) -> Result<Self, Refusal> {
         let started = Instant::now();
-        let objects = compile(rules, Target::Hook(hooks.mode())).map_err(Refusal::Content)?;
+        let objects = compile_within(rules, Target::Hook(hooks.mode()), budget).map_err(Refusal::Content)?;
         let compile_time = started.elapsed();
         let mut verified = Self {
             facts: Generation { id, needs: [0; Event::COUNT], early: [0; Event::COUNT] },
@@ -64,10 +89,13 @@ impl Verified {
             objects: Vec::new(),
             names: BTreeMap::new(),
         };
-        for object in &objects {
+        // Rules for what this mode cannot see are accepted, and said to be of no use here: see `Unseen`.
+        let mode = hooks.mode();
+        let is_seen = |hook: Hook| hook.is_seen_in(mode);
+        for object in objects.iter().filter(|object| is_seen(object.hook)) {
             verified.load_object(object, hooks)?;
         }
-        for event in Event::ALL {
+        for event in Event::ALL.iter().filter(|event| is_seen(event.hook())) {
             verified.facts.needs[*event as usize] = rules.needs(*event).0;
             verified.facts.early[*event as usize] = rules.early(*event).unwrap_or(Groups::NONE).0;
         }
@@ -89,17 +117,19 @@ impl Verified {
                 instructions: described.instructions,
                 verified_instructions: program.info().ok().and_then(|info| info.verified_instruction_count()),
             });
-            self.names.insert((described.event, described.stage), described.name.clone());
+            if described.chained.is_none() {
+                self.names.insert((described.event, described.stage), described.name.clone());
+            }
         }
-        self.objects.push((object.hook, ebpf));
+        let parts = chain::link(&mut ebpf, object)?;
+        self.objects.push(Loaded { hook: object.hook, ebpf, _parts: parts });
         Ok(())
     }
 
     /// The program for `event`, where this generation has one.
     pub fn program(&self, event: Event, stage: Stage) -> Option<&aya::programs::Program> {
         let name = self.names.get(&(event, stage))?;
-        let (_, ebpf) = self.objects.iter().find(|(hook, _)| *hook == event.hook())?;
-        ebpf.program(name)
+        self.objects.iter().find(|loaded| loaded.hook == event.hook())?.ebpf.program(name)
     }
 
     /// Whether this generation has rules for any event of `hook`.

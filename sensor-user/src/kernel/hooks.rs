@@ -15,7 +15,7 @@ use aya::{
 };
 use sensor_common::{
     event::{Attach, Hook, Mode},
-    maps,
+    maps::{self, Container},
 };
 
 use super::{
@@ -23,6 +23,7 @@ use super::{
     btf::Btf,
     maps::take,
     offsets,
+    place::{self, Place},
     quarantine::Quarantine,
 };
 
@@ -34,7 +35,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("CREANCE_EBPF"));
 pub struct HookState {
     /// Name of the hook.
     pub hook: String,
-    /// The kernel function that the hook's program is attached to.
+    /// The kernel function that the hook's program is attached to, or the tracepoints.
     pub function: String,
     /// Whether it is attached now: only while a rule needs it. It stays loaded afterwards.
     pub attached: bool,
@@ -47,7 +48,7 @@ pub struct HookState {
 
 /// One hook, loaded.
 struct Loaded {
-    function: String,
+    place: Place,
     /// Name of its program.
     program: String,
     stages: ProgramArray<MapData>,
@@ -60,8 +61,8 @@ pub struct Hooks {
     ebpf: Ebpf,
     mode: Mode,
     kernel: aya::Btf,
-    /// The kernel's function for each hook, or why it has none.
-    functions: BTreeMap<Hook, Result<String, String>>,
+    /// Where each hook is attached, or why it cannot be.
+    places: BTreeMap<Hook, Result<Place, String>>,
     /// Loads the objects of all generations: a loader reads the kernel's type information when it is made, which takes longer
     /// than all the rest.
     rules: EbpfLoader<'static>,
@@ -86,9 +87,9 @@ impl Hooks {
         }
         let mut ebpf = loader.load(OBJECT).context("cannot load the sensor's maps")?;
         let kernel = aya::Btf::from_sys_fs().context("cannot read the kernel's type information")?;
-        let functions = Hook::ALL.iter().map(|hook| (*hook, function(*hook, mode, btf))).collect();
+        let places = Hook::ALL.iter().map(|hook| (*hook, place::of(*hook, mode, btf))).collect();
         let quarantine = Quarantine::new(&mut ebpf, btf)?;
-        Ok(Self { ebpf, mode, kernel, functions, rules, loaded: BTreeMap::new(), quarantine })
+        Ok(Self { ebpf, mode, kernel, places, rules, loaded: BTreeMap::new(), quarantine })
     }
 
     /// How the hooks are attached.
@@ -109,8 +110,8 @@ impl Hooks {
         if self.loaded.contains_key(&hook) {
             return Ok(());
         }
-        let function = match self.functions.get(&hook) {
-            Some(Ok(function)) => function.clone(),
+        let place = match self.places.get(&hook) {
+            Some(Ok(place)) => place.clone(),
             Some(Err(why)) => bail!("{why}"),
             None => bail!("this hook is not known"),
         };
@@ -119,8 +120,8 @@ impl Hooks {
         let mut verified_instructions = None;
         for name in [&program, &finish] {
             let loaded = attach::program(&mut self.ebpf, name)?;
-            attach::load(loaded, &function, &self.kernel)
-                .with_context(|| format!("the kernel refused the sensor's own program {name} on {function}"))?;
+            attach::load(loaded, &place, &self.kernel)
+                .with_context(|| format!("the kernel refused the sensor's own program {name} on {place}"))?;
             let count = loaded.info().ok().and_then(|info| info.verified_instruction_count());
             verified_instructions = count.map(|count| count + verified_instructions.unwrap_or(0));
         }
@@ -128,7 +129,7 @@ impl Hooks {
         stages
             .set(maps::FINISH, attach::program(&mut self.ebpf, &finish)?.fd()?, 0)
             .context("cannot make finish reachable")?;
-        self.loaded.insert(hook, Loaded { function, program, stages, verified_instructions, link: None });
+        self.loaded.insert(hook, Loaded { place, program, stages, verified_instructions, link: None });
         Ok(())
     }
 
@@ -148,15 +149,15 @@ impl Hooks {
     /// It refused: the error holds its words.
     pub fn verify(&self, hook: Hook, program: &mut Program) -> Result<(), LoadError> {
         let loaded = self.loaded.get(&hook).ok_or(LoadError::UnknownHook)?;
-        attach::load(program, &loaded.function, &self.kernel)
+        attach::load(program, &loaded.place, &self.kernel)
     }
 
     /// Attaches a hook; nothing happens where it is attached.
     pub fn attach(&mut self, hook: Hook) -> Result<()> {
         let loaded = self.loaded.get_mut(&hook).context("this hook is not loaded")?;
         if loaded.link.is_none() {
-            let link = attach::attach(program(&mut self.ebpf, &loaded.program)?, &loaded.function, &self.kernel);
-            loaded.link = Some(link.with_context(|| format!("cannot attach to {}", loaded.function))?);
+            let link = attach::attach(program(&mut self.ebpf, &loaded.program)?, &loaded.place, &self.kernel);
+            loaded.link = Some(link.with_context(|| format!("cannot attach to {}", loaded.place))?);
         }
         Ok(())
     }
@@ -176,60 +177,38 @@ impl Hooks {
     }
 
     /// Keeps readers away from what is in quarantine, where that is needed and this mode can do it.
-    pub fn guard_quarantine(&mut self, needed: bool) -> Result<()> {
-        if needed && self.mode == Mode::Lsm {
-            self.quarantine.attach(&mut self.ebpf, &self.kernel)
-        } else {
-            self.quarantine.detach(&mut self.ebpf)
-        }
+    pub fn guard_quarantine(&mut self, needed: Option<Container>) -> Result<()> {
+        let needed = needed.filter(|_| self.mode.can_enforce());
+        self.quarantine.guard(needed, &mut self.ebpf, &self.kernel)
     }
 
-    /// The state of every hook that was ever needed.
+    /// The state of every hook that was ever needed, and of every guard of the quarantine.
     pub fn states(&self) -> Result<Vec<HookState>> {
-        self.loaded
-            .iter()
-            .map(|(hook, loaded)| {
-                let program = self.ebpf.program(&loaded.program).context("this hook is not loaded")?;
-                Ok(HookState {
-                    hook: hook.name().to_owned(),
-                    function: loaded.function.clone(),
-                    attached: loaded.link.is_some(),
-                    recursion_misses: recursion_misses(program.fd()?)?,
-                    verified_instructions: loaded.verified_instructions,
-                })
+        let hooks = self.loaded.iter().map(|(hook, loaded)| {
+            let program = self.ebpf.program(&loaded.program).context("this hook is not loaded")?;
+            Ok(HookState {
+                hook: hook.name().to_owned(),
+                function: loaded.place.to_string(),
+                attached: loaded.link.is_some(),
+                recursion_misses: recursion_misses(program.fd()?)?,
+                verified_instructions: loaded.verified_instructions,
             })
-            .collect()
+        });
+        hooks.chain(self.quarantine.states(&self.ebpf)?.into_iter().map(Ok)).collect()
     }
 }
 
 /// The program of a hook in this mode.
 fn program_name(hook: Hook, mode: Mode) -> String {
-    match (hook.attach(), mode) {
-        (Attach::Lsm, Mode::Observe) => format!("observe_{}", hook.name()),
-        (Attach::Lsm, Mode::Lsm) | (Attach::Fentry(_), _) => hook.name().to_owned(),
+    match (mode, hook.attach()) {
+        (Mode::Tracepoints, _) => format!("trace_{}", hook.name()),
+        (Mode::Observe, Attach::Lsm) => format!("observe_{}", hook.name()),
+        (Mode::Lsm, Attach::Lsm) | (_, Attach::Fentry(_)) => hook.name().to_owned(),
     }
 }
 
-/// The function that a hook is attached to in this mode on this kernel, or why there is none.
-fn function(hook: Hook, mode: Mode, btf: &Btf) -> Result<String, String> {
-    let security = hook.security_functions();
-    let names = match (hook.attach(), mode) {
-        // An LSM program is attached by the name of the hook, to the function with this prefix.
-        (Attach::Lsm, Mode::Lsm) if btf.has_function(&format!("bpf_lsm_{}", hook.name())) => {
-            return Ok(hook.name().to_owned());
-        }
-        (Attach::Lsm, Mode::Lsm) => return Err(format!("this kernel has no LSM hook {}", hook.name())),
-        (Attach::Lsm, Mode::Observe) => &security[..],
-        (Attach::Fentry(names), _) => names,
-    };
-    let found = names.iter().find(|name| btf.has_function(name));
-    found
-        .map(|name| (*name).to_owned())
-        .ok_or_else(|| format!("this kernel has no function {} for the hook {}", names.join(" or "), hook.name()))
-}
-
 /// Reads `recursion_misses` of a program, as the kernel shows it with the descriptor (since 5.12; 0 before).
-fn recursion_misses(program: &ProgramFd) -> Result<u64> {
+pub(super) fn recursion_misses(program: &ProgramFd) -> Result<u64> {
     let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
     let info = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let value = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"));

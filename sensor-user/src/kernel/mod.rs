@@ -4,24 +4,30 @@
 //! |---|---|
 //! | [`btf`], [`offsets`] | the running kernel's types, and what hooks need to know of them |
 //! | [`attach`] | programs on the kernel's functions: loaded, attached, detached, attached again |
+//! | [`place`] | where a hook is attached |
+//! | [`unseen`] | what a mode cannot see |
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
 //! | [`bank`], [`refusal`], [`verifier_log`] | a generation that the verifier accepted, or why it did not |
+//! | [`chain`] | rules that did not fit one program |
 //! | [`grace`] | waiting for programs that are still running |
-//! | [`quarantine`] | pipes and FIFOs that nobody may read |
+//! | [`quarantine`] | what nobody may read |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
 
 mod attach;
 mod bank;
 pub mod btf;
+mod chain;
 mod grace;
 mod hooks;
 mod maps;
 mod offsets;
+mod place;
 pub mod probe;
 mod quarantine;
 mod refusal;
 pub mod test_run;
+mod unseen;
 mod verifier_log;
 
 use std::{
@@ -33,10 +39,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use sensor_common::{
-    event::{Event, Hook},
+    event::{Event, Hook, Mode},
     maps::{
-        ACTIVE, BANKS, COUNTERS, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS, STATES,
-        Settings, Stage, stage_of,
+        ACTIVE, BANKS, COUNTERS, Container, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS,
+        STATES, Settings, Stage, stage_of,
     },
     state::{STATES_MAX, Tracked},
 };
@@ -45,6 +51,7 @@ use sensor_rules::RuleSet;
 pub use bank::LoadedProgram;
 pub use hooks::HookState;
 pub use refusal::{Refusal, VerifierRefusal};
+pub use unseen::{Unseen, tracepoints_see};
 
 use bank::Verified;
 use btf::Btf;
@@ -55,12 +62,16 @@ use maps::{Value, sum, take};
 /// How the sensor is started.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// How hooks are attached.
+    pub mode: Mode,
     /// Directory below a BPF file system; made at start, removed with all pins in it at the end.
     pub pin_dir: PathBuf,
     /// Size of the ring buffer, bytes; rounded up to a power of two of at least a page.
     pub ring_bytes: u32,
     /// Whether verdicts to block and kill are carried out.
     pub enforce: bool,
+    /// How often one rule may report one process in a second; 0 for as often as it matches.
+    pub reports: u32,
 }
 
 /// What the activation of a generation did and took.
@@ -93,6 +104,7 @@ pub struct Sensor {
     banks: [Option<Verified>; BANKS as usize],
     bank: usize,
     enforce: bool,
+    reports: u32,
     /// Held for its `Drop`.
     _pins: Pins,
 }
@@ -105,7 +117,7 @@ impl Sensor {
     pub fn start(options: &Options) -> Result<Self> {
         let btf = Btf::of_this_kernel()?;
         let pins = Pins::create(&options.pin_dir)?;
-        let mut hooks = Hooks::new(probe::mode(), &btf, &options.pin_dir, ring_size(options.ring_bytes))?;
+        let mut hooks = Hooks::new(options.mode, &btf, &options.pin_dir, ring_size(options.ring_bytes))?;
         let ebpf = hooks.ebpf();
         let mut sensor = Self {
             active: take(ebpf, ACTIVE)?,
@@ -118,6 +130,7 @@ impl Sensor {
             banks: [None, None],
             bank: 0,
             enforce: options.enforce,
+            reports: options.reports,
             hooks,
             _pins: pins,
         };
@@ -147,6 +160,14 @@ impl Sensor {
         Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
     }
 
+    /// Lets the verifier judge `rules` as if they were to be put in force, and changes nothing.
+    ///
+    /// # Errors
+    /// Any step refused.
+    pub fn verify(&mut self, rules: &RuleSet) -> Result<Vec<LoadedProgram>, Refusal> {
+        Verified::load(0, rules, &mut self.hooks).map(|verified| verified.programs)
+    }
+
     /// Puts the generation before the present one in force again: its programs are still loaded.
     ///
     /// # Errors
@@ -170,14 +191,14 @@ impl Sensor {
         self.banks[1 - self.bank].as_ref().map(|verified| verified.facts.id)
     }
 
-    /// Lets verdicts to block and kill be carried out, or only reported. In [`Mode::Observe`](probe::Mode::Observe) they are
-    /// only reported, whatever is asked for.
+    /// Lets verdicts to block and kill be carried out, or only reported. Where the [`Mode`] cannot carry them out they are only
+    /// reported, whatever is asked for.
     ///
     /// # Errors
     /// The map cannot be written.
     pub fn set_enforce(&mut self, on: bool) -> Result<()> {
-        let on = on && self.hooks.mode() == probe::Mode::Lsm;
-        let settings = Settings { enforce: u32::from(on), sensor: std::process::id() };
+        let on = on && self.hooks.mode().can_enforce();
+        let settings = Settings { enforce: u32::from(on), sensor: std::process::id(), reports: self.reports };
         self.settings.set(0, Value(settings), 0).context("cannot write the settings")?;
         self.enforce = on;
         Ok(())
@@ -257,10 +278,10 @@ impl Sensor {
         for hook in needed {
             self.hooks.attach(hook)?;
         }
-        let quarantines = self.banks[bank].as_ref().is_some_and(|verified| verified.quarantines);
-        if quarantines {
-            self.hooks.guard_quarantine(true)?;
-        }
+        // What the generation before needs is needed until nothing is judged by it.
+        let before = self.quarantines(self.bank)?;
+        let quarantines = self.quarantines(bank)?;
+        self.hooks.guard_quarantine(before.max(quarantines))?;
         self.active.set(0, u32::try_from(bank)?, 0).context("cannot switch generations")?;
         if let Err(error) = self.grace.wait() {
             // A bank that may still be in use must not be filled anew: back to where we were.
@@ -277,9 +298,14 @@ impl Sensor {
 
     /// Keeps readers away while a rule in force asks for quarantine or something is in it.
     fn guard_quarantine(&mut self) -> Result<()> {
-        let asked = self.banks[self.bank].as_ref().is_some_and(|verified| verified.quarantines);
-        let needed = asked || !self.hooks.quarantine().list()?.is_empty();
+        let needed = self.quarantines(self.bank)?;
         self.hooks.guard_quarantine(needed)
+    }
+
+    /// The last of what has to be guarded: what rules of a bank may put in quarantine, and what is in it.
+    fn quarantines(&mut self, bank: usize) -> Result<Option<Container>> {
+        let asked = self.banks[bank].as_ref().and_then(|verified| verified.quarantines);
+        Ok(asked.max(self.hooks.quarantine().last()?))
     }
 }
 

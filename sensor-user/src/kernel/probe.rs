@@ -7,20 +7,30 @@ use aya::{
     programs::ProgramType,
     sys::{is_map_supported, is_program_supported},
 };
-use sensor_common::event::{Attach, Event, Hook};
+use sensor_common::event::{Event, Hook};
 
 pub use sensor_common::event::Mode;
 
-use super::btf::Btf;
+use super::{
+    btf::Btf,
+    place::{self, Place},
+};
 
 /// Where the kernel lists its active security modules.
 const LSM_LIST: &str = "/sys/kernel/security/lsm";
 
 /// The mode of the running kernel. Where nobody can tell, it is the one that promises less.
 pub fn mode() -> Mode {
-    match lsm() {
-        Finding::Yes(_) => Mode::Lsm,
-        Finding::No(_) | Finding::Unknown(_) => Mode::Observe,
+    choose(&lsm(), &programs(), &tracepoints())
+}
+
+/// The strongest mode of these answers. Where the kernel takes programs neither for its functions nor for tracepoints, the first
+/// is tried: what it says then says more.
+fn choose(lsm: &Finding, programs: &Finding, tracepoints: &Finding) -> Mode {
+    match (lsm, programs, tracepoints) {
+        (_, Finding::No(_), Finding::Yes(_)) => Mode::Tracepoints,
+        (Finding::Yes(_), ..) => Mode::Lsm,
+        _ => Mode::Observe,
     }
 }
 
@@ -48,6 +58,10 @@ pub struct Host {
     pub lsm: Finding,
     /// Whether the kernel takes programs for its functions.
     pub programs: Finding,
+    /// Whether it takes programs for the tracepoints of system calls.
+    pub tracepoints: Finding,
+    /// The mode that follows.
+    pub mode: Mode,
     /// Whether there are ring buffers.
     pub ring_buffer: Finding,
     /// Whether a BPF file system is mounted where pins go.
@@ -59,9 +73,14 @@ pub struct Host {
 impl Host {
     /// Asks the running kernel.
     pub fn probe() -> Self {
+        Self::probe_in(mode())
+    }
+
+    /// Asks the running kernel what it offers in this mode.
+    pub fn probe_in(mode: Mode) -> Self {
         let btf = Btf::of_this_kernel();
-        let lsm = lsm();
-        let hooks = Hook::ALL.iter().map(|hook| (*hook, available(*hook, btf.as_ref().ok(), &lsm))).collect();
+        let (lsm, programs, tracepoints) = (lsm(), programs(), tracepoints());
+        let hooks = Hook::ALL.iter().map(|hook| (*hook, available(*hook, btf.as_ref().ok(), mode))).collect();
         Self {
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
             root: root(),
@@ -70,7 +89,9 @@ impl Host {
                 Err(error) => Finding::No(format!("{error:#}; it needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")),
             },
             lsm,
-            programs: programs(),
+            programs,
+            tracepoints,
+            mode,
             ring_buffer: ring_buffer(),
             bpffs: bpffs(),
             hooks,
@@ -79,7 +100,8 @@ impl Host {
 
     /// Whether the daemon can start at all.
     pub fn can_start(&self) -> bool {
-        [&self.root, &self.btf, &self.programs, &self.ring_buffer, &self.bpffs]
+        let programs = if self.mode == Mode::Tracepoints { &self.tracepoints } else { &self.programs };
+        [&self.root, &self.btf, programs, &self.ring_buffer, &self.bpffs]
             .iter()
             .all(|finding| !matches!(finding, Finding::No(_)))
     }
@@ -136,6 +158,16 @@ fn programs() -> Finding {
     }
 }
 
+/// Asked with an empty program.
+fn tracepoints() -> Finding {
+    match (is_program_supported(ProgramType::TracePoint), place::tracepoints()) {
+        (Ok(true), Ok(directory)) => Finding::Yes(format!("accepted; {}", directory.display())),
+        (Ok(true), Err(why)) => Finding::No(format!("accepted, and tracefs is {why}")),
+        (Ok(false), _) => Finding::No("not supported; it needs CONFIG_FTRACE_SYSCALLS=y".into()),
+        (Err(error), _) => Finding::No(format!("refused ({:#})", anyhow::Error::from(error))),
+    }
+}
+
 fn ring_buffer() -> Finding {
     match is_map_supported(MapType::RingBuf) {
         Ok(true) => Finding::Yes("supported".into()),
@@ -157,28 +189,16 @@ fn bpffs() -> Finding {
     }
 }
 
-/// Whether a hook is there on this kernel, and sees anything.
-fn available(hook: Hook, btf: Option<&Btf>, lsm: &Finding) -> Finding {
+/// Whether a hook is there on this kernel in this mode, and sees anything.
+fn available(hook: Hook, btf: Option<&Btf>, mode: Mode) -> Finding {
     let Some(btf) = btf else { return Finding::No("needs BTF".into()) };
-    match hook.attach() {
-        Attach::Lsm => {
-            let name = hook.name();
-            let [first, second] = hook.security_functions();
-            match lsm {
-                Finding::Yes(_) if btf.has_function(&format!("bpf_lsm_{name}")) => {
-                    Finding::Yes(format!("LSM hook {name}: can block"))
-                }
-                Finding::Yes(_) => Finding::No(format!("the kernel has no LSM hook {name} for BPF")),
-                _ => match [first, second].iter().find(|function| btf.has_function(function)) {
-                    Some(function) => Finding::Yes(format!("kernel function {function}: observes, cannot block")),
-                    None => Finding::No(format!("the kernel has no function {second}")),
-                },
-            }
+    match place::of(hook, mode, btf) {
+        Ok(Place::Function(name)) if mode == Mode::Lsm && hook.can_deny() => {
+            Finding::Yes(format!("LSM hook {name}: can block"))
         }
-        Attach::Fentry(names) => match names.iter().find(|name| btf.has_function(name)) {
-            Some(name) => Finding::Yes(format!("kernel function {name}: observes, cannot block")),
-            None => Finding::No(format!("the kernel has no function {}", names.join(" or "))),
-        },
+        Ok(Place::Function(name)) => Finding::Yes(format!("kernel function {name}: observes, cannot block")),
+        Ok(calls @ Place::Syscalls(_)) => Finding::Yes(format!("{calls}: observes, cannot block")),
+        Err(why) => Finding::No(why),
     }
 }
 
@@ -195,8 +215,19 @@ mod tests {
 
     #[test]
     fn without_btf_no_hook_is_promised() {
-        let lsm = Finding::Yes("bpf".into());
-        assert!(Hook::ALL.iter().all(|hook| matches!(available(*hook, None, &lsm), Finding::No(_))));
+        assert!(Hook::ALL.iter().all(|hook| matches!(available(*hook, None, Mode::Lsm), Finding::No(_))));
+    }
+
+    #[test]
+    fn the_strongest_mode_that_is_permitted_is_taken() {
+        let (yes, no, unknown) =
+            (Finding::Yes("there".into()), Finding::No("not".into()), Finding::Unknown("who knows".into()));
+        assert_eq!(choose(&yes, &yes, &yes), Mode::Lsm);
+        assert_eq!(choose(&no, &yes, &yes), Mode::Observe);
+        assert_eq!(choose(&unknown, &yes, &no), Mode::Observe);
+        assert_eq!(choose(&yes, &no, &yes), Mode::Tracepoints);
+        assert_eq!(choose(&unknown, &no, &yes), Mode::Tracepoints);
+        assert_eq!(choose(&no, &no, &no), Mode::Observe, "to be refused with the kernel's words");
     }
 
     #[test]

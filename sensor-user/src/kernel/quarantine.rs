@@ -1,38 +1,69 @@
-//! Pipes and FIFOs that nobody may read: what is marked, and the two programs that keep readers away.
+//! Pipes, FIFOs and unix sockets that nobody may read: what is marked, and the programs that keep readers away.
 
 use anyhow::{Context, Result};
 use aya::{
     Ebpf,
     maps::{HashMap, MapData, MapError},
 };
-use sensor_common::maps::{Mark, ObjectKey, QUARANTINE};
+use sensor_common::maps::{Container, Mark, ObjectKey, QUARANTINE};
+
+use Container::{Pipe, Socket};
 
 use super::{
     attach::{self, Link, program},
     btf::Btf,
+    hooks::{HookState, recursion_misses},
     maps::{Value, take},
+    place::Place,
 };
 
-/// The programs of `sensor-ebpf`, and where they are attached.
-const READ: &str = "quarantine_read";
-const READ_HOOK: &str = "file_permission";
-const WAKE: &str = "quarantine_wake";
-/// The first that the kernel has.
-const WAKE_FUNCTIONS: &[&str] = &["anon_pipe_read", "pipe_read"];
+/// The programs of `sensor-ebpf`, what each guards, and where it is attached: an LSM hook, or the first of these functions
+/// that the kernel has.
+const PROGRAMS: &[(&str, Container, &[&str])] = &[
+    ("quarantine_use", Pipe, &["file_permission"]),
+    ("quarantine_pipe_read", Pipe, &["anon_pipe_read", "pipe_read"]),
+    ("quarantine_splice", Pipe, &["do_splice"]),
+    ("quarantine_spliced", Pipe, &["do_splice"]),
+    ("quarantine_tee", Pipe, &["do_tee"]),
+    ("quarantine_teed", Pipe, &["do_tee"]),
+    ("quarantine_between", Pipe, &["pipe_double_lock"]),
+    ("quarantine_vmsplice", Pipe, &["__x64_sys_vmsplice"]),
+    ("quarantine_vmspliced", Pipe, &["__x64_sys_vmsplice"]),
+    ("quarantine_inode_end", Pipe, &["inode_free_security"]),
+    ("quarantine_receive", Socket, &["socket_recvmsg"]),
+    ("quarantine_stream_received", Socket, &["unix_stream_recvmsg"]),
+    ("quarantine_datagram_received", Socket, &["unix_dgram_recvmsg"]),
+    ("quarantine_packet_received", Socket, &["unix_seqpacket_recvmsg"]),
+    ("quarantine_addressed", Socket, &["unix_may_send"]),
+    ("quarantine_sent", Socket, &["unix_dgram_sendmsg"]),
+    ("quarantine_sock_end", Socket, &["sk_free_security"]),
+];
 
 /// See the [module](self).
 pub struct Quarantine {
     marks: HashMap<MapData, Value<ObjectKey>, Value<Mark>>,
-    wake_function: Option<&'static str>,
+    guards: Vec<Guard>,
+}
+
+/// One program that keeps readers away.
+struct Guard {
+    program: &'static str,
+    container: Container,
+    place: Place,
     loaded: bool,
-    links: Option<(Link, Link)>,
+    link: Option<Link>,
 }
 
 impl Quarantine {
     /// Nothing is marked, nothing attached.
     pub fn new(ebpf: &mut Ebpf, btf: &Btf) -> Result<Self> {
-        let wake_function = WAKE_FUNCTIONS.iter().copied().find(|name| btf.has_function(name));
-        Ok(Self { marks: take(ebpf, QUARANTINE)?, wake_function, loaded: false, links: None })
+        let guards = PROGRAMS.iter().map(|(program, container, functions)| {
+            let there = functions.iter().find(|name| btf.has_function(name));
+            // Where there is none, or it is the name of an LSM hook, the kernel is asked for the last one.
+            let place = Place::Function((*there.or(functions.last()).unwrap_or(&"")).to_owned());
+            Guard { program, container: *container, place, loaded: false, link: None }
+        });
+        Ok(Self { marks: take(ebpf, QUARANTINE)?, guards: guards.collect() })
     }
 
     /// All that is marked.
@@ -52,39 +83,71 @@ impl Quarantine {
 
     /// Lets these be read again; how many there were.
     pub fn release(&mut self, inode: Option<u64>) -> Result<usize> {
-        let keys: Vec<_> = self.list()?.into_iter().map(|(key, _)| key).collect();
         let mut released = 0;
-        for key in keys.into_iter().filter(|key| inode.is_none_or(|inode| key.inode == inode)) {
-            self.marks.remove(&Value(key)).context("cannot take it out of the quarantine")?;
-            released += 1;
+        for (key, mark) in self.list()? {
+            if inode.is_some_and(|inode| mark.inode != inode) {
+                continue;
+            }
+            match self.marks.remove(&Value(key)) {
+                Ok(()) => released += 1,
+                // Its end came first.
+                Err(MapError::KeyNotFound) => {}
+                Err(error) => return Err(error).context("cannot take it out of the quarantine"),
+            }
         }
         Ok(released)
     }
 
-    /// Keeps readers away; nothing happens where that is done.
-    pub fn attach(&mut self, ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<()> {
-        if self.links.is_some() {
-            return Ok(());
+    /// The last of [`Container`] that something in quarantine is.
+    pub fn last(&self) -> Result<Option<Container>> {
+        Ok(self.list()?.iter().filter_map(|(key, _)| Container::from_index(key.container)).max())
+    }
+
+    /// Keeps readers away from every container up to `last`, and from none behind it.
+    pub fn guard(&mut self, last: Option<Container>, ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<()> {
+        for guard in &mut self.guards {
+            if last >= Some(guard.container) { guard.attach(ebpf, kernel)? } else { guard.detach(ebpf)? }
         }
-        let function = self.wake_function.context("this kernel has no function that reads pipes")?;
-        let context = || format!("cannot guard the quarantine at {READ_HOOK} and {function}");
-        if !self.loaded {
-            attach::load(program(ebpf, READ)?, READ_HOOK, kernel).with_context(context)?;
-            attach::load(program(ebpf, WAKE)?, function, kernel).with_context(context)?;
-            self.loaded = true;
-        }
-        let read = attach::attach(program(ebpf, READ)?, READ_HOOK, kernel).with_context(context)?;
-        let wake = attach::attach(program(ebpf, WAKE)?, function, kernel).with_context(context)?;
-        self.links = Some((read, wake));
         Ok(())
     }
 
-    /// Lets everybody read; nothing happens where nobody is kept away.
-    pub fn detach(&mut self, ebpf: &mut Ebpf) -> Result<()> {
-        if let Some((read, wake)) = self.links.take() {
-            attach::detach(program(ebpf, READ)?, read)?;
-            attach::detach(program(ebpf, WAKE)?, wake)?;
+    /// The state of each program that was ever needed.
+    pub fn states(&self, ebpf: &Ebpf) -> Result<Vec<HookState>> {
+        let loaded = self.guards.iter().filter(|guard| guard.loaded);
+        loaded.map(|guard| guard.state(ebpf)).collect()
+    }
+}
+
+impl Guard {
+    fn attach(&mut self, ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<()> {
+        if self.link.is_some() {
+            return Ok(());
+        }
+        let context = || format!("cannot guard the quarantine: {} at {}", self.program, self.place);
+        let program = program(ebpf, self.program)?;
+        if !self.loaded {
+            attach::load(program, &self.place, kernel).with_context(context)?;
+            self.loaded = true;
+        }
+        self.link = Some(attach::attach(program, &self.place, kernel).with_context(context)?);
+        Ok(())
+    }
+
+    fn detach(&mut self, ebpf: &mut Ebpf) -> Result<()> {
+        if let Some(link) = self.link.take() {
+            attach::detach(program(ebpf, self.program)?, link)?;
         }
         Ok(())
+    }
+
+    fn state(&self, ebpf: &Ebpf) -> Result<HookState> {
+        let program = ebpf.program(self.program).context("the sensor's object lacks a program")?;
+        Ok(HookState {
+            hook: self.program.to_owned(),
+            function: self.place.to_string(),
+            attached: self.link.is_some(),
+            recursion_misses: recursion_misses(program.fd()?)?,
+            verified_instructions: program.info().ok().and_then(|info| info.verified_instruction_count()),
+        })
     }
 }

@@ -98,7 +98,7 @@ impl Engine for Fake {
 
     fn release(&mut self, inode: Option<u64>) -> anyhow::Result<usize> {
         let before = self.marks.len();
-        self.marks.retain(|(key, _)| inode.is_some_and(|inode| key.inode != inode));
+        self.marks.retain(|(_, mark)| inode.is_some_and(|inode| mark.inode != inode));
         Ok(before - self.marks.len())
     }
 
@@ -132,6 +132,7 @@ pub fn verifier_refusal() -> Refusal {
         instruction: Some(17),
         origin: None,
         log: "17: (79) r1 = *(u64 *)(r8 +1328)\ninvalid access to map value, value_size=1328 off=1328 size=8".into(),
+        gave_up: false,
     }))
 }
 

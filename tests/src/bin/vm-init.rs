@@ -2,15 +2,20 @@
 
 use std::{env, process, process::ExitCode};
 
-use creance_tests::{init, job, suite, work};
+use creance_tests::{init, job, report, room, shared, suite, work};
 
 fn main() -> ExitCode {
     if process::id() == 1 {
         init::run();
     }
     // The program that tests start to do nothing, whatever it is called with.
-    if env::current_exe().is_ok_and(|path| path.ends_with("idle")) {
+    let named = |name| env::current_exe().is_ok_and(|path| path.ends_with(name));
+    if named("idle") {
         return ExitCode::SUCCESS;
+    }
+    // Where the tests run without a VM, this program is also the one that is tested.
+    if named("creance") {
+        return sensor_user::cli::main();
     }
     let arguments: Vec<_> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -19,15 +24,27 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["job"] => job::run(),
-        ["work", role @ ..] => match work::play(role) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("vm-init work {role:?}: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        ["make-room", directory, only @ ..] => told("the room", room::make(directory.as_ref(), only)),
+        ["room", only @ ..] => told("the room", room::live(only).map(drop)),
+        ["suite", boot, only @ ..] => {
+            report::to_stdout();
+            suite::run(boot, only.first().copied());
+            told("the last daemon", shared::stop())
+        }
+        ["work", role @ ..] => told(&format!("work {role:?}"), work::play(role)),
         _ => {
             eprintln!("vm-init is process 1 of the VMs that `cargo xtask` boots; `vm-init list` lists the tests");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The exit code; an error is told.
+fn told(what: &str, result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vm-init, {what}: {error:#}");
             ExitCode::FAILURE
         }
     }

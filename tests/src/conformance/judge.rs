@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, bail, ensure};
 use sensor_common::{
-    event::{Event, Hook},
+    event::{Event, Hook, Mode},
     field::Field,
 };
 use serde_json::Value;
 
 use super::{
+    gaps,
     known::Values,
     plan::{Script, Seen},
 };
@@ -31,17 +32,24 @@ fn is_actors(field: &Field) -> bool {
     ACTORS.iter().any(|family| field.name.starts_with(family))
 }
 
-/// What has to be seen where only these hooks are there, in order, each with the step that it belongs to.
-pub fn expected<'a>(script: &'a Script, hooks: &[Hook]) -> Result<Vec<(&'a str, &'a Seen, Event)>> {
+/// What has to be seen where only these hooks are there, in order, each with the step that it belongs to. In the mode that
+/// observes tracepoints, the gaps of that are left out, each once.
+pub fn expected<'a>(script: &'a Script, hooks: &[Hook], mode: Mode) -> Result<Vec<(&'a str, &'a Seen, Event)>> {
     let mut all = Vec::new();
+    let mut gaps: Vec<_> = if mode == Mode::Tracepoints { gaps::TRACED.iter().collect() } else { Vec::new() };
     for line in &script.lines {
         for seen in &line.seen {
             let event = seen.event()?;
-            if hooks.contains(&event.hook()) {
+            let gap = gaps.iter().position(|gap| gap.what == line.what && gap.event == event);
+            if let Some(gap) = gap {
+                gaps.remove(gap);
+            } else if hooks.contains(&event.hook()) {
                 all.push((line.what.as_str(), seen, event));
             }
         }
     }
+    let left: Vec<_> = gaps.iter().map(|gap| gap.what).collect();
+    ensure!(left.is_empty(), "gaps that no step shows: {}", left.join(", "));
     Ok(all)
 }
 

@@ -66,7 +66,7 @@ pub fn actor(pid: u32, thread: u32) -> Result<Values> {
     let parent = format!("/proc/{}", values["parent.pid"]);
     values.insert("parent.uid".to_owned(), json!(status(&parent, "Uid", 0, 10)?));
     // The thread that started the process, where it is one of the actor's: the others have one thread each.
-    if above != 1 {
+    if values["parent.pid"] == std::process::id() {
         values.insert("parent.comm".to_owned(), json!("actor"));
         values.insert("parent.uid".to_owned(), json!(USER));
     }

@@ -1,4 +1,12 @@
 //! What a payload rule marks is read by nobody, until it is released.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `splice` | the ways out of a pipe that copy nothing |
+//! | `socket` | unix sockets |
+
+mod socket;
+mod splice;
 
 use std::{
     io::{Read as _, Write as _},
@@ -18,10 +26,18 @@ use crate::{
     wait,
 };
 
+pub use socket::victim;
+pub use splice::take;
+
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
     Test { name: "quarantine::no_later_reader_gets_the_content", boot: Boot::Plain, run: later_readers },
     Test { name: "quarantine::a_reader_that_slept_does_nothing_with_it", boot: Boot::Plain, run: sleeping_reader },
+    Test { name: "quarantine::no_way_around_a_read", boot: Boot::Plain, run: splice::later },
+    Test { name: "quarantine::who_sleeps_in_a_splice_gets_nothing_through", boot: Boot::Plain, run: splice::asleep },
+    Test { name: "quarantine::no_later_receiver_gets_the_message", boot: Boot::Plain, run: socket::later },
+    Test { name: "quarantine::a_receiver_that_slept_does_nothing_with_it", boot: Boot::Plain, run: socket::asleep },
+    Test { name: "quarantine::ends_with_what_is_in_it", boot: Boot::Plain, run: socket::ends },
     Test { name: "quarantine::is_off_where_nothing_is_enforced", boot: Boot::Plain, run: not_enforced },
 ];
 
@@ -72,7 +88,7 @@ fn later_readers() -> Result<()> {
     // A generation without such a rule does not forget what is marked.
     sensor.push(vec![rules::file("none.yaml", &[rules::NONE])])?;
     ensure!(fifo::is_refused(&reader.read_exact(&mut [0])), "the next generation lets it be read");
-    creance(&["quarantine", "release", "--all"])?;
+    released()?;
     reader.read_exact(&mut content)?;
     ensure!(sensor.client()?.quarantine()?.is_empty(), "something is left");
     shared::park(sensor);
@@ -85,24 +101,31 @@ fn sleeping_reader() -> Result<()> {
     let sensor = shared::enforcing(vec![rules::file("kept.yaml", &[RULE])])?;
     let killed = kept(&sensor, Kept::Killed)?;
     let mut victim = Command::new("/bin/bash").arg("-s").stdin(Stdio::piped()).spawn()?;
-    asleep_in_read(&victim)?;
+    asleep_in(&victim, libc::SYS_read)?;
     let mut commands = victim.stdin.take().context("no pipe")?;
     commands.write_all(CONTENT)?;
     let status = wait::until("the victim to end", || Ok(victim.try_wait()?))?;
     ensure!(status.signal() == Some(libc::SIGKILL), "the victim ended with {status}");
     ensure!(!std::path::Path::new("/tmp/owned").exists(), "the victim did what it read");
     ensure!(kept(&sensor, Kept::Killed)? == killed + 1, "it is not counted");
-    creance(&["quarantine", "release", "--all"])?;
+    released()?;
     shared::park(sensor);
     Ok(())
 }
 
-/// Waits until the process sleeps in `pipe_read` or its successor.
-fn asleep_in_read(process: &Child) -> Result<()> {
-    let path = format!("/proc/{}/wchan", process.id());
-    wait::until("the victim to sleep in a read", || {
-        Ok(std::fs::read_to_string(&path)?.contains("pipe_read").then_some(()))
+/// Waits until the process sleeps in this system call.
+fn asleep_in(process: &Child, call: i64) -> Result<()> {
+    let path = format!("/proc/{}/syscall", process.id());
+    wait::until("the process to sleep in its call", || {
+        // `running` while it does not sleep.
+        let line = std::fs::read_to_string(&path)?;
+        Ok((line.split(' ').next() == Some(call.to_string().as_str())).then_some(()))
     })
+}
+
+/// Releases everything.
+fn released() -> Result<()> {
+    creance(&["quarantine", "release", "--all"]).map(drop)
 }
 
 fn not_enforced() -> Result<()> {

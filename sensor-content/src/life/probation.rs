@@ -1,0 +1,66 @@
+//! When a generation on probation is good: its time is over, and it survived a reboot.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{BootId, Id};
+
+/// A generation on probation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// Which.
+    pub id: Id,
+    /// When it first came into force.
+    pub since: Timestamp,
+    /// In which start of the kernel.
+    pub boot: BootId,
+    /// Shortest probation, seconds.
+    pub soak: u64,
+}
+
+/// What may be thought of a generation on probation that nothing speaks against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is good.
+    Good,
+    /// Its time is not over; it is at this moment.
+    Until(Timestamp),
+    /// It must survive a reboot.
+    Reboot,
+}
+
+impl Trial {
+    /// Judges it, in this start of the kernel, in which it has been in force for a while.
+    pub fn judge(&self, now: Timestamp, boot: &BootId) -> Judgement {
+        let soak = SignedDuration::from_secs(i64::try_from(self.soak).unwrap_or(i64::MAX));
+        let until = self.since.checked_add(soak).unwrap_or(Timestamp::MAX);
+        if now < until {
+            Judgement::Until(until)
+        } else if *boot == self.boot {
+            Judgement::Reboot
+        } else {
+            Judgement::Good
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    #[test]
+    fn good_needs_time_and_a_reboot() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let (first, second) = (BootId("a".into()), BootId("b".into()));
+        let id = Id { number: 1, digest: Digest::of(b"") };
+        let trial = Trial { id, since: at(1000), boot: first.clone(), soak: 100 };
+        assert_eq!(trial.judge(at(1050), &first), Judgement::Until(at(1100)));
+        assert_eq!(trial.judge(at(1050), &second), Judgement::Until(at(1100)));
+        assert_eq!(trial.judge(at(1100), &first), Judgement::Reboot);
+        assert_eq!(trial.judge(at(1100), &second), Judgement::Good);
+        assert_eq!(trial.judge(at(0), &second), Judgement::Until(at(1100)));
+        assert!(matches!(Trial { soak: u64::MAX, ..trial }.judge(at(0), &second), Judgement::Until(_)));
+    }
+}

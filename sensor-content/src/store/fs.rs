@@ -1,0 +1,131 @@
+//! What the store needs of a file system: one directory, and the truth about what is on disk.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::PathBuf,
+};
+
+/// One directory. What was written is on disk only after [`sync`](Self::sync), and under its name only after
+/// [`sync_directory`](Self::sync_directory).
+pub trait Fs {
+    /// What the file holds, at most `max` bytes of it and one more; `None` where there is none.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    fn read(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>>;
+    /// The names of all files.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    fn names(&self) -> io::Result<Vec<String>>;
+    /// Makes the file, or makes it anew, with these bytes.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn create(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Adds to the file; makes it where it is not there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Brings what the file holds to disk.
+    ///
+    /// # Errors
+    /// That cannot be promised.
+    fn sync(&mut self, name: &str) -> io::Result<()>;
+    /// Gives the file another name, in place of a file that has it.
+    ///
+    /// # Errors
+    /// It is not there, or the directory cannot be written.
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes the file, if it is there.
+    ///
+    /// # Errors
+    /// It is there and cannot be removed.
+    fn remove(&mut self, name: &str) -> io::Result<()>;
+    /// Brings the names to disk.
+    ///
+    /// # Errors
+    /// That cannot be promised.
+    fn sync_directory(&mut self) -> io::Result<()>;
+}
+
+/// A directory of the running system.
+#[derive(Clone, Debug)]
+pub struct Directory(PathBuf);
+
+impl Directory {
+    /// The directory at `path`, made where it is not there, for its owner only.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn open(path: PathBuf) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    fn write(&self, name: &str, options: &mut OpenOptions, bytes: &[u8]) -> io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.create(true).mode(0o600).open(self.0.join(name))?.write_all(bytes)
+    }
+}
+
+impl Fs for Directory {
+    fn read(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
+        let file = match File::open(self.0.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let mut bytes = Vec::new();
+        file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        fs::read_dir(&self.0)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn create(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.write(name, OpenOptions::new().write(true).truncate(true), bytes)
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.write(name, OpenOptions::new().append(true), bytes)
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        File::open(self.0.join(name))?.sync_all()
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.0.join(from), self.0.join(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.0.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    fn sync_directory(&mut self) -> io::Result<()> {
+        File::open(&self.0)?.sync_all()
+    }
+}
+
+/// How the name of a file ends that is not whole yet.
+pub const NEW: &str = ".new";
+
+/// Puts `bytes` under `name` so that after a power cut either they are there or what was there before.
+///
+/// # Errors
+/// What was there before is there still.
+pub fn replace(fs: &mut impl Fs, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let new = format!("{name}{NEW}");
+    fs.create(&new, bytes)?;
+    fs.sync(&new)?;
+    fs.rename(&new, name)?;
+    fs.sync_directory()
+}

@@ -1,0 +1,274 @@
+//! What a host keeps on disk, so that it always comes back: the last good generations, the one on probation, the attempt
+//! under way, and the journal. Every write is atomic: a power cut leaves what was there before, or all of the new.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `state` | [`Memory`] |
+//! | `attempt` | [`Attempt`]; removed by a clean stop |
+//! | `NUMBER-DIGEST.bundle` | a generation |
+//! | `journal` | an [`Entry`] a line |
+
+mod fs;
+mod journal;
+mod ladder;
+mod memory;
+mod sealed;
+
+use std::{collections::BTreeMap, io};
+
+use jiff::Timestamp;
+
+use fs::NEW;
+pub use fs::{Directory, Fs};
+pub use ladder::{Start, Switch, SwitchError};
+pub use memory::{Attempt, CRASHES, Charge, Denial, GOOD_KEPT, Memory, Phase, Rung, UNCLEAN};
+
+use crate::{
+    bundle::{BUNDLE_MAX, Bundle, Number, Unverified},
+    key::PublicKey,
+    life::{BootId, Entry, Id, Stage, Trial},
+};
+
+const STATE: &str = "state";
+const ATTEMPT: &str = "attempt";
+const SUFFIX: &str = ".bundle";
+/// Longest state or attempt, bytes.
+const SEALED_MAX: usize = 1 << 20;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Store<F> {
+    fs: F,
+    boot: BootId,
+    memory: Memory,
+    /// What was found damaged at the start.
+    damage: Vec<String>,
+}
+
+impl<F: Fs> Store<F> {
+    /// Opens the store in this start of the kernel, and draws the conclusion from an attempt that was not ended.
+    ///
+    /// # Errors
+    /// The directory cannot be read or written. What is damaged in it is no error: it is said by [`damage`](Self::damage),
+    /// and the ladder goes on without it.
+    pub fn open(fs: F, boot: BootId, now: Timestamp) -> io::Result<Self> {
+        let mut store = Self { fs, boot, memory: Memory::default(), damage: Vec::new() };
+        store.clear_away()?;
+        store.memory = store.unsealed(STATE)?.unwrap_or_default();
+        journal::mend(&mut store.fs)?;
+        if let Some(attempt) = store.unsealed::<Attempt>(ATTEMPT)? {
+            let before = store.memory.clone();
+            let entries = store.memory.conclude(&attempt, &store.boot, now);
+            if store.memory != before {
+                store.remember()?;
+            }
+            store.record(&entries)?;
+        }
+        Ok(store)
+    }
+
+    /// Opens the store to look at it: changes nothing.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn look(fs: F, boot: BootId) -> io::Result<Self> {
+        let memory = fs.read(STATE, SEALED_MAX)?.and_then(|bytes| sealed::unseal(&bytes)).unwrap_or_default();
+        Ok(Self { fs, boot, memory, damage: Vec::new() })
+    }
+
+    /// What is remembered.
+    pub const fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// What was found damaged.
+    pub fn damage(&self) -> &[String] {
+        &self.damage
+    }
+
+    /// This start of the kernel.
+    pub const fn boot(&self) -> &BootId {
+        &self.boot
+    }
+
+    /// What to start with.
+    pub fn start(&self, switch: Option<Switch>) -> Start {
+        Start::new(&self.memory, switch)
+    }
+
+    /// Keeps a bundle.
+    ///
+    /// # Errors
+    /// It is not kept.
+    pub fn keep(&mut self, bundle: &Bundle) -> io::Result<Id> {
+        let id = Id { number: bundle.number(), digest: bundle.digest() };
+        fs::replace(&mut self.fs, &file_name(id), bundle.bytes())?;
+        Ok(id)
+    }
+
+    /// A bundle that is kept, verified anew: whoever can write the directory cannot sign.
+    ///
+    /// # Errors
+    /// Why it is not there whole.
+    pub fn bundle(&self, id: Id, keys: &[PublicKey]) -> Result<Bundle, String> {
+        let bytes = self.fs.read(&file_name(id), BUNDLE_MAX).map_err(|error| error.to_string())?;
+        let bytes = bytes.ok_or_else(|| format!("the bundle of generation {id} is not there"))?;
+        let bundle = Unverified::read(bytes).map_err(|error| error.to_string())?;
+        let bundle = bundle.signed_by(keys).map_err(|error| error.to_string())?;
+        if bundle.number() == id.number && bundle.digest() == id.digest {
+            Ok(bundle)
+        } else {
+            Err(format!("the file of generation {id} holds another"))
+        }
+    }
+
+    /// Writes down what is about to be loaded. Must return before it is.
+    ///
+    /// # Errors
+    /// It is not certain that a crash would be charged to the right one.
+    pub fn attempt(&mut self, rung: Rung, phase: Phase) -> io::Result<()> {
+        let attempt = Attempt { rung, boot: self.boot.clone(), phase };
+        fs::replace(&mut self.fs, ATTEMPT, &sealed::seal(&attempt)?)
+    }
+
+    /// The generation has come into force, on probation.
+    ///
+    /// # Errors
+    /// It is not remembered.
+    pub fn begin(&mut self, trial: Trial, now: Timestamp) -> io::Result<()> {
+        let rung = Rung::Generation(trial.id);
+        let before = self.memory.begin(trial, now);
+        self.remember()?;
+        self.attempt(rung, Phase::Running)?;
+        self.record(before.as_slice())
+    }
+
+    /// The rung has been in force for a while.
+    ///
+    /// # Errors
+    /// It is not remembered.
+    pub fn settle(&mut self, rung: Rung) -> io::Result<()> {
+        if self.memory.charged(rung) > 0 {
+            self.memory.settle(rung);
+            self.remember()?;
+        }
+        self.attempt(rung, Phase::Settled)
+    }
+
+    /// The generation on probation is good.
+    ///
+    /// # Errors
+    /// It is not remembered.
+    pub fn promote(&mut self, now: Timestamp) -> io::Result<()> {
+        let Some(entry) = self.memory.promote(now) else { return Ok(()) };
+        self.remember()?;
+        self.record(&[entry])?;
+        self.forget()
+    }
+
+    /// The generation must not run here any more.
+    ///
+    /// # Errors
+    /// It is not remembered.
+    pub fn roll_back(&mut self, id: Id, reason: &str, now: Timestamp) -> io::Result<()> {
+        let entries = self.memory.roll_back(id, reason, now);
+        self.remember()?;
+        self.record(&entries)?;
+        self.forget()
+    }
+
+    /// Takes denied generations again, and lets the baseline run: an order of the host's owner.
+    ///
+    /// # Errors
+    /// It is not remembered.
+    pub fn pardon(&mut self) -> io::Result<()> {
+        self.memory.denied.clear();
+        self.memory.charges.clear();
+        self.remember()?;
+        self.stopped()
+    }
+
+    /// Nothing runs any more, and that was intended.
+    ///
+    /// # Errors
+    /// The next start will think that something went wrong.
+    pub fn stopped(&mut self) -> io::Result<()> {
+        self.fs.remove(ATTEMPT)?;
+        self.fs.sync_directory()
+    }
+
+    /// Adds to the journal.
+    ///
+    /// # Errors
+    /// It is not written.
+    pub fn record(&mut self, entries: &[Entry]) -> io::Result<()> {
+        journal::append(&mut self.fs, entries)
+    }
+
+    /// The journal, oldest first.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn history(&self) -> io::Result<Vec<Entry>> {
+        journal::read(&self.fs)
+    }
+
+    /// The releases that a trusted key vouched for, and when each was first seen here, by number.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn known(&self) -> io::Result<BTreeMap<Number, Timestamp>> {
+        let mut known = BTreeMap::new();
+        for entry in self.history()?.into_iter().filter(|entry| entry.stage == Stage::Signed) {
+            known.entry(entry.generation.number).or_insert(entry.time);
+        }
+        Ok(known)
+    }
+
+    fn remember(&mut self) -> io::Result<()> {
+        let sealed = sealed::seal(&self.memory)?;
+        fs::replace(&mut self.fs, STATE, &sealed)
+    }
+
+    /// Removes bundles that nothing refers to.
+    fn forget(&mut self) -> io::Result<()> {
+        let needed: Vec<_> = self
+            .memory
+            .good
+            .iter()
+            .copied()
+            .chain(self.memory.trial.as_ref().map(|trial| trial.id))
+            .map(file_name)
+            .collect();
+        for name in self.fs.names()? {
+            if name.ends_with(SUFFIX) && !needed.contains(&name) {
+                self.fs.remove(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what a power cut left half done.
+    fn clear_away(&mut self) -> io::Result<()> {
+        for name in self.fs.names()? {
+            if name.strip_suffix(NEW).is_some() {
+                self.fs.remove(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unsealed<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> io::Result<Option<T>> {
+        let Some(bytes) = self.fs.read(name, SEALED_MAX)? else { return Ok(None) };
+        let value = sealed::unseal(&bytes);
+        if value.is_none() {
+            self.damage.push(format!("the file `{name}` is damaged and was put aside as `{name}.damaged`"));
+            self.fs.rename(name, &format!("{name}.damaged"))?;
+        }
+        Ok(value)
+    }
+}
+
+fn file_name(id: Id) -> String {
+    format!("{}-{}{SUFFIX}", id.number, id.digest.short())
+}

@@ -1,0 +1,79 @@
+//! Pipes, FIFOs and unix sockets that nobody may read, because a rule asked for it when it saw what was written or sent.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`read`] | reads: refused; a reader that slept is killed |
+//! | [`socket`] | unix sockets: which one a message goes to, and receiving from it |
+//! | [`splice`] | the ways out that copy nothing: refused, killed, or followed into the next pipe |
+//! | [`end`] | what is no more is not in quarantine |
+//!
+//! These programs are attached while a rule in force asks for quarantine or something is in it, and only then.
+
+mod end;
+mod read;
+mod socket;
+mod splice;
+
+use aya_ebpf::{helpers::generated::bpf_send_signal, macros::map, maps::HashMap};
+use sensor_common::maps::{Kept, Mark, ObjectKey, QUARANTINE_MAX};
+
+use crate::{
+    maps::{SETTINGS, count_kept},
+    record::Held,
+    stage::{SIGKILL, on_lifeline},
+};
+
+pub use socket::mark_receiver;
+
+#[map]
+static QUARANTINE: HashMap<ObjectKey, Mark> = HashMap::with_max_entries(QUARANTINE_MAX, 0);
+
+/// Puts the pipe or FIFO that the event was about into quarantine. Its inode number and device must have been filled.
+#[inline(always)]
+pub fn mark_pipe(held: &Held) {
+    let object = &held.record.object;
+    keep(&ObjectKey::pipe(object.inode, object.device), &mark(held, object.inode));
+}
+
+/// The mark that says why what has this inode number is in quarantine.
+#[inline(always)]
+fn mark(held: &Held, inode: u64) -> Mark {
+    let head = &held.record.head;
+    Mark {
+        time: head.time,
+        generation: head.generation,
+        rule: held.record.verdict.rules[0],
+        pid: held.record.process.pid,
+        inode,
+    }
+}
+
+/// Lets nobody read what has this key.
+#[inline(always)]
+fn keep(key: &ObjectKey, mark: &Mark) {
+    if QUARANTINE.insert(key, mark, 0).is_err() {
+        count_kept(Kept::Full);
+    }
+}
+
+/// Whether the current process may not have what it takes out of what has this key; counts what becomes of it.
+#[inline(always)]
+fn is_kept(key: &ObjectKey, how: Kept) -> bool {
+    // SAFETY: only that there is an entry is asked.
+    let Some(settings) = unsafe { QUARANTINE.get(key) }.and_then(|_| SETTINGS.get(0)) else { return false };
+    if settings.enforce == 0 {
+        return false;
+    }
+    let spared = on_lifeline(settings.sensor);
+    count_kept(if spared { Kept::Lifeline } else { how });
+    !spared
+}
+
+/// Kills the current process, if it may not have what it takes out of what has this key.
+#[inline(always)]
+fn kill_if_kept(key: &ObjectKey) {
+    if is_kept(key, Kept::Killed) {
+        // SAFETY: the helper signals the current process only.
+        unsafe { bpf_send_signal(SIGKILL) };
+    }
+}

@@ -1,0 +1,49 @@
+//! Reads. One that begins later is refused. A reader that was already asleep in its read when the data came can be refused
+//! nothing any more: it is killed where the read returns, before it executes another instruction of its own.
+
+use aya_ebpf::{
+    macros::{fexit, lsm},
+    programs::{FExitContext, LsmContext},
+};
+use sensor_common::maps::{Kept, ObjectKey};
+
+use super::{is_kept, kill_if_kept, socket, splice};
+use crate::{
+    kernel::{KIOCB_KI_FILP, Struct},
+    object::File,
+    stage::{ALLOW, DENY},
+};
+
+const MAY_WRITE: u32 = 2;
+const MAY_READ: u32 = 4;
+
+/// The key of what is read from `file`, where that can be in quarantine.
+#[inline(always)]
+pub fn source(file: Struct) -> Option<ObjectKey> {
+    File::pipe(file).map(|(file, _)| file.key()).or_else(|| socket::of_file(file))
+}
+
+/// `int file_permission(struct file *file, int mask)`
+#[lsm(hook = "file_permission")]
+pub fn quarantine_use(ctx: LsmContext) -> i32 {
+    let file = Struct::typed(ctx.arg(0));
+    let mask: u32 = ctx.arg(1);
+    let refused = match (mask & MAY_READ != 0, mask & MAY_WRITE != 0) {
+        (true, _) => source(file).is_some_and(|key| is_kept(&key, Kept::Denied)),
+        (_, true) => splice::is_refused(file),
+        _ => false,
+    };
+    if refused { DENY } else { ALLOW }
+}
+
+/// `ssize_t anon_pipe_read(struct kiocb *iocb, struct iov_iter *to)`, until 6.14 `pipe_read`, where it returns
+#[fexit]
+pub fn quarantine_pipe_read(ctx: FExitContext) -> i32 {
+    let read: i64 = ctx.arg(2);
+    if read > 0
+        && let Some((file, _)) = File::pipe(Struct::typed(ctx.arg(0)).follow(&KIOCB_KI_FILP))
+    {
+        kill_if_kept(&file.key());
+    }
+    0
+}
