@@ -43,6 +43,8 @@ struct Maps {
     demoted: HashMap<MapData, Value<RuleKey>, Value<Demotion>>,
 }
 
+/// Every answer can be an error: that the kernel does not tell, or does not take it.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
 impl Brakes {
     /// The brakes of a loaded object. The daemon may be silent for `patience` (zero: for ever) before every verdict is "allow"; one rule
     /// may report one process so often in a second.

@@ -151,18 +151,20 @@ pub const ALL: &[Gap] = &[
 #[cfg(test)]
 fn markdown() -> String {
     let rows = |gaps: &[Gap]| -> String {
-        gaps.iter().map(|Gap { what, event, why }| format!("| {what} | `{}` | {why} |\n", event.name())).collect()
+        let rows: Vec<_> =
+            gaps.iter().map(|Gap { what, event, why }| format!("| {what} | `{}` | {why} |\n", event.name())).collect();
+        rows.concat()
     };
     let unseen = Event::ALL.iter().filter(|event| !event.hook().is_seen_in(Mode::Tracepoints));
     let unseen: Vec<_> = unseen.map(|event| format!("`{}`", event.name())).collect();
-    let differences: String = DIFFERENCES.iter().map(|(what, how)| format!("| {what} | {how} |\n")).collect();
+    let differences: Vec<_> = DIFFERENCES.iter().map(|(what, how)| format!("| {what} | {how} |\n")).collect();
     [
         HEAD.to_owned(),
         rows(ALL),
         TRACED_HEAD.replace("UNSEEN", &unseen.join(", ")),
         rows(TRACED),
         DIFFERENCES_HEAD.to_owned(),
-        differences,
+        differences.concat(),
     ]
     .concat()
 }
