@@ -16,8 +16,8 @@ use aya::{
 };
 use sensor_common::{
     brakes::{
-        BUDGETS, BUDGETS_MAX, Budget, DEMOTED, Demotion, FileKey, HEARTBEAT, LIFELINE, LIFELINE_MAX, Reach, RuleKey,
-        UNNAMED, WINDOWS, WindowKey,
+        BUDGETS, BUDGETS_MAX, Budget, DEMOTED, Demotion, FIRINGS, FileKey, FiringsKey, HEARTBEAT, LIFELINE,
+        LIFELINE_MAX, Reach, RuleKey, UNNAMED,
     },
     event::Event,
     maps::{Container, Generation, SETTINGS, Settings},
@@ -39,7 +39,7 @@ struct Maps {
     heartbeat: Array<MapData, u64>,
     lifeline: HashMap<MapData, Value<FileKey>, u32>,
     budgets: HashMap<MapData, Value<RuleKey>, Value<Budget>>,
-    windows: HashMap<MapData, Value<WindowKey>, u64>,
+    windows: HashMap<MapData, Value<FiringsKey>, u64>,
     demoted: HashMap<MapData, Value<RuleKey>, Value<Demotion>>,
 }
 
@@ -54,7 +54,7 @@ impl Brakes {
             heartbeat: take(ebpf, HEARTBEAT)?,
             lifeline: take(ebpf, LIFELINE)?,
             budgets: take(ebpf, BUDGETS)?,
-            windows: take(ebpf, WINDOWS)?,
+            windows: take(ebpf, FIRINGS)?,
             demoted: take(ebpf, DEMOTED)?,
         };
         Ok(Self { patience, reports, maps: Mutex::new(maps) })
