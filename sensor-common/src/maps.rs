@@ -18,6 +18,8 @@ pub const SETTINGS: &str = "SETTINGS";
 pub const COUNTERS: &str = "COUNTERS";
 /// Hash from [`ObjectKey`] to [`Mark`]: pipes, FIFOs and unix sockets that nobody may read.
 pub const QUARANTINE: &str = "QUARANTINE";
+/// Array of [`BANKS`] times [`STATES_MAX`](crate::state::STATES_MAX) [`Tracked`](crate::state::Tracked)s.
+pub const STATES: &str = "STATES";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
 
@@ -255,6 +257,10 @@ pub enum Loss {
     PayloadUnread,
     /// Judged; more rules matched than a record names.
     RulesCut,
+    /// Judged; it was a step for more counts and sequences than a verdict notes.
+    NotesCut,
+    /// Judged; a count or sequence could not be kept.
+    StateFull,
     /// Judged; not reported, since all its rules had reported enough of this process.
     RateLimited,
 }
@@ -268,6 +274,8 @@ impl Loss {
         Self::PathCut,
         Self::PayloadUnread,
         Self::RulesCut,
+        Self::NotesCut,
+        Self::StateFull,
         Self::RateLimited,
     ];
     /// How many reasons there are.
@@ -282,6 +290,8 @@ impl Loss {
             Self::PathCut => "path_cut",
             Self::PayloadUnread => "payload_unread",
             Self::RulesCut => "rules_cut",
+            Self::NotesCut => "notes_cut",
+            Self::StateFull => "state_full",
             Self::RateLimited => "rate_limited",
         }
     }
@@ -298,6 +308,8 @@ impl Loss {
                 "judged and acted on, but not reported: its rules had used up what they may report of one process in a second"
             }
             Self::RulesCut => "judged; more rules matched than one report names",
+            Self::NotesCut => "judged; a step for more counts and sequences than are noted of one event",
+            Self::StateFull => "judged; a count or sequence could not be kept in memory",
         }
     }
 }

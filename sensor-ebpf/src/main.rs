@@ -43,6 +43,7 @@ mod record;
 mod scratch;
 mod shm;
 mod stage;
+mod state;
 mod sysv;
 mod traced;
 mod unix;

@@ -39,6 +39,7 @@ mod features;
 mod flood;
 mod hooks;
 mod input;
+mod language;
 mod losses;
 mod machine;
 mod planner;

@@ -10,8 +10,9 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, brakes, conformance, content, daemon, features, flood, hooks, input, losses, machine, planner,
-    preemption, protocol::Message, quarantine, refusal, report, restart, swap, tracepoints, uring, without_bpf,
+    alerts, block, brakes, conformance, content, daemon, features, flood, hooks, input, language, losses, machine,
+    planner, preemption, protocol::Message, quarantine, refusal, report, restart, swap, tracepoints, uring,
+    without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -99,6 +100,7 @@ pub const TESTS: &[&[Test]] = &[
     hooks::TESTS,
     refusal::TESTS,
     input::TESTS,
+    language::TESTS,
     swap::TESTS,
     planner::TESTS,
     losses::TESTS,

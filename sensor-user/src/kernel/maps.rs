@@ -8,6 +8,7 @@ use aya::{
 use sensor_common::{
     brakes::{Budget, Demotion, FileKey, RuleKey, WindowKey},
     maps::{Counters, Generation, Mark, ObjectKey, Settings},
+    state::Tracked,
 };
 
 /// A map value of `sensor-common`, as aya wants it.
@@ -35,6 +36,8 @@ unsafe impl Pod for Value<WindowKey> {}
 unsafe impl Pod for Value<Budget> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<Demotion> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Tracked> {}
 
 /// Takes a map out of the loaded object.
 pub fn take<T>(ebpf: &mut Ebpf, name: &str) -> Result<T>
