@@ -8,7 +8,7 @@ use std::{
 use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use sensor_common::maps::Container;
-use sensor_content::store::{Rung, Store};
+use sensor_content::store::Rung;
 use sensor_rules::{Options, RuleSet, Source};
 
 use super::{engine::Engine, guard::Guard, journal::Journal, keeper::Keeper, memory::Memory, switch::Switch};
@@ -26,7 +26,7 @@ use crate::{
 /// See the [module](self).
 pub struct Core<E> {
     journal: Journal,
-    memory: Option<Memory>,
+    pub(super) memory: Option<Memory>,
     pub(super) mode: Mode,
     permits: Permits,
     started: Timestamp,
@@ -167,7 +167,7 @@ impl<E: Engine> Core<E> {
     }
 
     /// Notes which generation is in force, for the next daemon: only another version of the sensor needs it.
-    fn note_in_force(&self, generation: u64) {
+    pub(super) fn note_in_force(&self, generation: u64) {
         if let Some(Err(error)) = self.memory.as_ref().map(|memory| memory.in_force(generation)) {
             say(format_args!("{error:#}"));
         }
@@ -298,7 +298,7 @@ impl<E: Engine> Core<E> {
     /// the next daemon.
     pub fn stop(self, everything: bool) -> Journal {
         if let Some(keeper) = &mut self.lock().keeper {
-            keeper.said(Store::stopped);
+            keeper.ends(everything);
         }
         if everything {
             self.lock().engine.stop();
