@@ -4,7 +4,7 @@
 //! [`stage`], its facts in `GENERATIONS`. `ACTIVE` holds the number of the bank in force; a hook reads it once
 //! per event and stays with it. The number fits one byte, so the one write that changes it cannot be seen half done.
 
-use crate::{event::Event, verdict::Outcome};
+use crate::{brakes, event::Event, verdict::Outcome};
 
 /// One record per slot and CPU: per-CPU array of [`SLOTS`] [`Record`](crate::record::Record)s.
 pub const RECORDS: &str = "RECORDS";
@@ -20,6 +20,22 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const QUARANTINE: &str = "QUARANTINE";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
+
+/// All maps that outlive a daemon, besides the program arrays of the hooks.
+pub const SHARED: &[&str] = &[
+    RECORDS,
+    ACTIVE,
+    GENERATIONS,
+    SETTINGS,
+    COUNTERS,
+    QUARANTINE,
+    EVENTS,
+    brakes::HEARTBEAT,
+    brakes::LIFELINE,
+    brakes::BUDGETS,
+    brakes::WINDOWS,
+    brakes::DEMOTED,
+];
 
 /// How many events can be under way on one CPU, each preempted by the next, before one is lost (and counted).
 pub const SLOTS: u32 = 4;
@@ -53,12 +69,17 @@ pub const fn stage_of(bank: u32, stage: Stage, event: u32) -> u32 {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Generation {
-    /// Its number, stamped on each event that it judges.
+    /// Its number, stamped on each event that it judges; from 1.
     pub id: u64,
     /// Per event: the [`Groups`](crate::event::Groups) its rules read, with `JUDGED` where there are any rules.
     pub needs: [u32; Event::COUNT],
     /// Per event: those of them that its early program reads, with `JUDGED`; 0 where it has none.
     pub early: [u32; Event::COUNT],
+}
+
+impl Generation {
+    /// None: it judges nothing, and no generation has its number.
+    pub const NONE: Self = Self { id: u64::MAX, needs: [0; Event::COUNT], early: [0; Event::COUNT] };
 }
 
 /// What the daemon decides at run time, for hooks and finish.
@@ -69,7 +90,39 @@ pub struct Settings {
     pub enforce: u32,
     /// Process id of the daemon: its own events are not judged.
     pub sensor: u32,
+    /// How often one rule may report one process in a second; 0 for as often as it matches.
+    pub reports: u32,
+    /// Nothing.
+    pub padding: u32,
+    /// How old the [heartbeat](crate::brakes::HEARTBEAT) may be before every verdict becomes "allow", nanoseconds; 0 where it may be
+    /// of any age.
+    pub patience: u64,
 }
+
+/// Whose reports are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct RateKey {
+    /// The generation.
+    pub generation: u64,
+    /// The rule's number in it.
+    pub rule: u32,
+    /// The process.
+    pub pid: u32,
+}
+
+/// How many events of that kind there were in this second.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Rate {
+    /// Which second, since boot.
+    pub second: u64,
+    /// How many.
+    pub count: u64,
+}
+
+/// Of how many pairs of rule and process the reports are counted; those that matched longest ago are forgotten first.
+pub const RATES_MAX: u32 = 8192;
 
 /// What holds data on its way between processes, and can be put in quarantine: the later ones include the guards of the
 /// earlier, for what comes out of a socket can be spliced into a pipe.
@@ -202,12 +255,21 @@ pub enum Loss {
     PayloadUnread,
     /// Judged; more rules matched than a record names.
     RulesCut,
+    /// Judged; not reported, since all its rules had reported enough of this process.
+    RateLimited,
 }
 
 impl Loss {
     /// All reasons; `ALL[loss as usize] == loss`.
-    pub const ALL: &'static [Self] =
-        &[Self::NoRecord, Self::NoStage, Self::RingFull, Self::PathCut, Self::PayloadUnread, Self::RulesCut];
+    pub const ALL: &'static [Self] = &[
+        Self::NoRecord,
+        Self::NoStage,
+        Self::RingFull,
+        Self::PathCut,
+        Self::PayloadUnread,
+        Self::RulesCut,
+        Self::RateLimited,
+    ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
 
@@ -220,6 +282,7 @@ impl Loss {
             Self::PathCut => "path_cut",
             Self::PayloadUnread => "payload_unread",
             Self::RulesCut => "rules_cut",
+            Self::RateLimited => "rate_limited",
         }
     }
 
@@ -231,6 +294,9 @@ impl Loss {
             Self::RingFull => "judged and acted on, but the report did not fit into the ring buffer",
             Self::PathCut => "judged on a path that could not be followed up to the root",
             Self::PayloadUnread => "judged without its payload: the writer's memory could not be read",
+            Self::RateLimited => {
+                "judged and acted on, but not reported: its rules had used up what they may report of one process in a second"
+            }
             Self::RulesCut => "judged; more rules matched than one report names",
         }
     }

@@ -87,12 +87,24 @@ pub enum Outcome {
     Lifeline = 4,
     /// Nobody may read the pipe, FIFO or socket any more.
     Quarantined = 5,
+    /// A rule asked for more than a report, and has gone over its budget.
+    OverBudget = 6,
+    /// A rule asked for more than a report, and the daemon gives no sign of life.
+    Unattended = 7,
 }
 
 impl Outcome {
     /// All outcomes; `ALL[outcome as usize] == outcome`.
-    pub const ALL: &'static [Self] =
-        &[Self::Allowed, Self::Denied, Self::Killed, Self::NotEnforcing, Self::Lifeline, Self::Quarantined];
+    pub const ALL: &'static [Self] = &[
+        Self::Allowed,
+        Self::Denied,
+        Self::Killed,
+        Self::NotEnforcing,
+        Self::Lifeline,
+        Self::Quarantined,
+        Self::OverBudget,
+        Self::Unattended,
+    ];
 
     /// The name in events and status.
     pub const fn name(self) -> &'static str {
@@ -103,6 +115,8 @@ impl Outcome {
             Self::NotEnforcing => "not_enforcing",
             Self::Lifeline => "lifeline",
             Self::Quarantined => "quarantined",
+            Self::OverBudget => "over_budget",
+            Self::Unattended => "unattended",
         }
     }
 

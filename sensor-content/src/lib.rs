@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`bundle`] | the unit of release: rules, what is said of them, and a signature |
 //! | [`life`] | the states of a generation on a host |
+//! | [`policy`] | what the host's owner wants |
 //! | [`rollout`] | who gets a release when, and the judge that stops it |
 //! | [`store`] | what a host keeps, and with what it starts |
 //! | [`digest`], [`key`], [`printable`], [`selftest`] | what they are made of |
@@ -13,6 +14,7 @@ pub mod bundle;
 pub mod digest;
 pub mod key;
 pub mod life;
+pub mod policy;
 pub mod printable;
 pub mod rollout;
 pub mod selftest;

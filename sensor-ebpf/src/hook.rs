@@ -44,14 +44,16 @@ pub fn start<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, seen: S
     0
 }
 
-/// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`.
+/// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`. No closure is made of the answer: the compiler may
+/// make that a function of its own, and from a tail call inside one anything can come back, which newer verifiers (6.18) refuse as
+/// the answer of an LSM program.
 macro_rules! program {
-    ($symbol:ident, $name:expr, $section:expr, $context:ident, $answer:expr) => {
+    ($symbol:ident, $name:expr, $section:expr, $context:ident, |$ctx:ident| $answer:expr) => {
         #[unsafe(export_name = $name)]
         #[unsafe(link_section = $section)]
         pub fn $symbol(ctx: *mut core::ffi::c_void) -> i32 {
-            let answer: fn(&$context) -> i32 = $answer;
-            answer(&$context::new(ctx))
+            let $ctx = &$context::new(ctx);
+            $answer
         }
     };
 }

@@ -6,6 +6,8 @@
 //! | [`traced`] | the same, where only tracepoints of system calls are permitted |
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
+//! | [`limit`] | how many reports a rule may send |
+//! | [`brakes`] | lifeline, budgets, heartbeat: what holds blocking back |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`record`] | taking, finding and giving back the record of an event |
 //! | [`actor`], [`cgroup`], [`object`], [`path`], [`payload`] | filling one part of the record each |
@@ -22,10 +24,12 @@
 
 mod actor;
 mod asm;
+mod brakes;
 mod cgroup;
 mod fifo;
 mod hook;
 mod kernel;
+mod limit;
 mod maps;
 mod memory;
 mod mqueue;

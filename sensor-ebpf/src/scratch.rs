@@ -84,6 +84,8 @@ pub struct Scratch {
     pub skip: Hidden<u64>,
     /// How long the next piece is.
     pub length: Hidden<u64>,
+    /// 1 where the event is not to be reported.
+    pub over: Hidden<u32>,
     /// [`ROOM`], and behind it enough to let the verifier see that nothing ever ends outside.
     pub bytes: [u8; 2 * ROOM + TEXT_MAX],
 }

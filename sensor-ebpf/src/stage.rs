@@ -9,9 +9,9 @@ use sensor_common::{
 };
 
 use crate::{
-    actor,
+    actor, brakes,
     hook::Seen,
-    kernel::{Struct, TASK_TGID},
+    limit,
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
     record::{self, Held},
     scratch::Wanted,
@@ -142,7 +142,9 @@ fn needs(held: &Held) -> Groups {
 /// Carries out what the rules that matched ask for, and reports it.
 #[inline(always)]
 fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: &S) -> i32 {
-    let outcome = decide(held.record.verdict.action, answer);
+    // SAFETY: the helper takes nothing and always succeeds.
+    held.record.head.time = unsafe { generated::bpf_ktime_get_boot_ns() };
+    let outcome = decide(held, answer);
     count_matched(event, outcome);
     held.record.head.outcome = outcome as u32;
     report(held, event, subject);
@@ -162,31 +164,43 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
 
 /// What becomes of an event for which the rules asked for `action`: the sensor's decision, not the content's.
 #[inline(always)]
-fn decide(action: u32, answer: Answer) -> Outcome {
+fn decide(held: &Held, answer: Answer) -> Outcome {
+    let action = held.record.verdict.action;
     if action < Action::Block as u32 {
         return Outcome::Allowed;
     }
     let Some(settings) = SETTINGS.get(0) else { return Outcome::NotEnforcing };
     if settings.enforce == 0 || (action == Action::Block as u32 && answer == Answer::Observes) {
-        Outcome::NotEnforcing
-    } else if action == Action::Quarantine as u32 {
-        Outcome::Quarantined
-    } else if on_lifeline(settings.sensor) {
-        Outcome::Lifeline
-    } else if action == Action::Block as u32 {
-        Outcome::Denied
-    } else {
-        Outcome::Killed
+        return Outcome::NotEnforcing;
+    }
+    if brakes::is_unattended(settings) {
+        return Outcome::Unattended;
+    }
+    if action != Action::Quarantine as u32 && brakes::on_lifeline(settings.sensor) {
+        return Outcome::Lifeline;
+    }
+    match brakes::within_budget(held) {
+        left if left < Action::Block as u32 => Outcome::OverBudget,
+        left if left == Action::Block as u32 && answer == Answer::Observes => Outcome::OverBudget,
+        left if left == Action::Block as u32 => Outcome::Denied,
+        left if left == Action::Quarantine as u32 => Outcome::Quarantined,
+        _ => Outcome::Killed,
     }
 }
 
-/// Sends the record to the daemon, with everything in it that the event carries.
+/// Sends the record to the daemon, with everything in it that the event carries; or counts that its rules have reported enough.
 #[inline(always)]
 fn report<S: Subject>(held: &mut Held, event: Event, subject: &S) {
+    let over = limit::is_over(held);
+    held.scratch.over.set(u32::from(over));
     let missing = event.groups().without(Groups(held.record.head.filled));
-    fill(held, missing, subject);
-    // SAFETY: the helper takes nothing and always succeeds.
-    held.record.head.time = unsafe { generated::bpf_ktime_get_boot_ns() };
+    // What is put in quarantine is known by what is filled.
+    let unread = over && held.record.verdict.action != Action::Quarantine as u32;
+    fill(held, if unread { Groups::NONE } else { missing }, subject);
+    if held.scratch.over.get() != 0 {
+        count_loss(Loss::RateLimited);
+        return;
+    }
     if held.record.verdict.matched as usize > RULES_MAX {
         count_loss(Loss::RulesCut);
     }
@@ -206,17 +220,5 @@ fn fill<S: Subject>(held: &mut Held, groups: Groups, subject: &S) {
 /// The daemon's own work is not judged: it would watch itself reporting.
 #[inline(always)]
 fn is_sensor() -> bool {
-    SETTINGS.get(0).is_some_and(|settings| settings.sensor == tgid())
-}
-
-/// Processes that are never blocked or killed, whatever the rules say.
-#[inline(always)]
-pub fn on_lifeline(sensor: u32) -> bool {
-    let tgid = tgid();
-    tgid == 1 || tgid == sensor
-}
-
-#[inline(always)]
-fn tgid() -> u32 {
-    Struct::current_task().get(&TASK_TGID)
+    SETTINGS.get(0).is_some_and(|settings| settings.sensor == actor::tgid())
 }

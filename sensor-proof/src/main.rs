@@ -1,6 +1,9 @@
-//! `cargo xtask bench rules`.
+//! `cargo xtask bench rules` and `cargo xtask fuzz rules`.
 
 mod bench;
+mod fuzz;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -15,10 +18,12 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     Bench(bench::Bench),
+    Fuzz(fuzz::Fuzz),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
-        Task::Bench(bench) => bench.run(),
+        Task::Bench(bench) => bench.run().map(|()| ExitCode::SUCCESS),
+        Task::Fuzz(fuzz) => fuzz.run(),
     }
 }

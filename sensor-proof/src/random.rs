@@ -28,7 +28,8 @@ impl Random {
         usize::try_from(self.next() % limit as u64).unwrap_or(0)
     }
 
-    fn one_in(&mut self, chance: usize) -> bool {
+    /// True once in `chance` times.
+    pub fn one_in(&mut self, chance: usize) -> bool {
         self.below(chance) == 0
     }
 
@@ -135,6 +136,9 @@ fn leaf(random: &mut Random, event: Event, macros: usize) -> String {
             number => format!("m{number}"),
         };
     }
+    if random.one_in(20) {
+        return ancestors(random);
+    }
     let fields: Vec<_> = Field::of(event).collect();
     let field = *random.pick(&fields);
     match field.kind {
@@ -145,6 +149,23 @@ fn leaf(random: &mut Random, event: Event, macros: usize) -> String {
         Kind::Text(_) if random.one_in(30) => random.one_in(2).to_string(),
         Kind::Text(capacity) => text_test(random, event, field.name, capacity),
     }
+}
+
+/// What is asked of each ancestor.
+fn ancestors(random: &mut Random) -> String {
+    let one = |random: &mut Random| match random.below(4) {
+        0 => format!("a.pid == {}", random.pick(NUMBERS)),
+        1 => format!("a.exe.endsWith({})", literal(random, TEXT_MAX)),
+        2 => format!("a.comm == {}", literal(random, COMM_MAX)),
+        _ => format!("a.exe.startsWith({})", literal(random, TEXT_MAX)),
+    };
+    let (first, second) = (one(random), one(random));
+    let inner = match random.below(3) {
+        0 => format!("!({first})"),
+        1 => format!("{first} || {second}"),
+        _ => format!("{first} && !({second})"),
+    };
+    format!("ancestors.{}(a, {inner})", random.pick(&["exists", "all"]))
 }
 
 /// A field against one of its constants.
@@ -213,7 +234,10 @@ fn arithmetic(random: &mut Random, event: Event, depth: usize) -> String {
 
 fn text_test(random: &mut Random, event: Event, name: &str, capacity: usize) -> String {
     let others: Vec<_> = Field::of(event).filter(|field| matches!(field.kind, Kind::Text(_))).collect();
-    match random.below(11) {
+    // A pattern that is one literal must fit the field, as others must.
+    match random.below(if capacity < TEXT_MAX { 11 } else { 14 }) {
+        11 => format!("{name}.glob({})", quoted(&glob(random))),
+        12 | 13 => format!("{name}.matches({})", quoted(&regex(random))),
         9 => int_test(random, event, &format!("size({name})")),
         10 => format!("{name}.size() {} {}", random.pick(&["==", "<", ">="]), random.pick(LENGTHS)),
         0 => format!("{name} {} {}", random.pick(&["==", "!="]), random.pick(&others).name),
@@ -236,7 +260,42 @@ fn literal(random: &mut Random, capacity: usize) -> String {
     while text.len() > capacity {
         text.pop();
     }
+    quoted(&text)
+}
+
+/// `text` as a string literal of CEL.
+fn quoted(text: &str) -> String {
     format!("{text:?}").replace("\\u{7f}", "\\x7f")
+}
+
+/// A regular expression that is bounded: words, and what can be between and behind them.
+fn regex(random: &mut Random) -> String {
+    let mut text = String::from(*random.pick(&["", "", "^", "(?i)", "(?s)", "\\b"]));
+    for _ in 0..=random.below(3) {
+        let word: String =
+            random.pick(WORDS).chars().map(|c| if c == '.' { "\\.".to_owned() } else { c.to_string() }).collect();
+        let part = match random.below(9) {
+            0 => format!("({word}|{})", random.pick(WORDS)),
+            1 => format!("({word})*"),
+            2 => format!("(?:{word}){{0,3}}"),
+            3 => format!("{word}[a-c/]+"),
+            4 => format!("{word}.*"),
+            5 => format!("{word}[^/]"),
+            6 => format!("{word}\\xff?"),
+            _ => word,
+        };
+        text += &part;
+    }
+    text + *random.pick(&["", "", "$", "\\b", ".$", "a{2,}"])
+}
+
+fn glob(random: &mut Random) -> String {
+    let mut text = String::from(*random.pick(&["", "", "/tmp/", "*", "**/"]));
+    for _ in 0..random.below(3) {
+        text += *random.pick(WORDS);
+        text += *random.pick(&["", "*", "?", "[a-c]", "[!f]", "{f,g,é}", "/*"]);
+    }
+    text
 }
 
 fn word(random: &mut Random) -> String {

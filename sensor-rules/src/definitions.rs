@@ -167,6 +167,10 @@ pub fn visit<'e>(expr: &'e IdedExpr, each: &mut impl FnMut(&'e IdedExpr)) {
         Expr::Select(select) => visit(&select.operand, each),
         Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).for_each(|part| visit(part, each)),
         Expr::List(list) => list.elements.iter().for_each(|part| visit(part, each)),
+        Expr::Comprehension(all) => {
+            visit(&all.iter_range, each);
+            visit(&all.loop_step, each);
+        }
         _ => {}
     }
 }

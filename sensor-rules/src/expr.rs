@@ -8,7 +8,7 @@ use sensor_common::{
     record::{Record, TEXT_MAX, Text},
 };
 
-use crate::int::Made;
+use crate::{int::Made, pattern::Shared};
 
 /// A condition or a part of one.
 #[derive(Clone, Debug)]
@@ -48,6 +48,8 @@ pub enum CondKind {
     TextIn(&'static Field, Vec<Vec<u8>>),
     /// Two string fields are equal.
     TextSame(&'static Field, &'static Field),
+    /// A string field has a pattern.
+    Pattern(&'static Field, Shared),
 }
 
 /// How integers are compared.
@@ -204,7 +206,10 @@ impl Cond {
     pub fn groups(&self) -> Groups {
         match &self.kind {
             CondKind::Const(_) => Groups::NONE,
-            CondKind::Flag(field) | CondKind::Text(_, field, _) | CondKind::TextIn(field, _) => field.group,
+            CondKind::Flag(field)
+            | CondKind::Text(_, field, _)
+            | CondKind::TextIn(field, _)
+            | CondKind::Pattern(field, _) => field.group,
             CondKind::Not(inner) => inner.groups(),
             CondKind::And(left, right) | CondKind::Or(left, right) | CondKind::Same(left, right) => {
                 left.groups().with(right.groups())

@@ -1,5 +1,6 @@
 //! The shape of a rule file: which keys, which values.
 
+mod budget;
 mod judged;
 
 use std::ops::Range;
@@ -31,6 +32,7 @@ const KEYS: &[&str] = &[
     "condition",
     "exceptions",
     "action",
+    "budget",
     "tests",
 ];
 /// A key that only tests may use.
@@ -145,6 +147,7 @@ impl Reader<'_, '_> {
         let severity = self.required(node, find("severity"), "severity").and_then(|entry| self.severity(&entry.node));
         let events = self.required(node, find("on"), "on").and_then(|entry| self.events(&entry.node));
         let action = find("action").map_or(Some(Action::Alert), |entry| self.action(&entry.node, events.as_deref()));
+        let budget = self.budget(find("budget"), action);
         let description =
             find("description").map_or(Some(None), |entry| self.string(&entry.node, "the description").map(Some));
         let attack = find("attack").map_or(Some(Vec::new()), |entry| self.attack(&entry.node));
@@ -165,6 +168,7 @@ impl Reader<'_, '_> {
             references: references?,
             events,
             action: action?,
+            budget: budget?,
             condition: judged.condition,
             exceptions: judged.exceptions,
             place: self.text.place(node.range.start),

@@ -1,8 +1,10 @@
 //! The reference: conditions on the CEL interpreter.
 
-use std::collections::HashMap;
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
-use cel::{Context, Value, extractors::This};
+use cel::{Context, ExecutionError, Value, extractors::This};
+use globset::GlobBuilder;
+use regex::bytes::{Regex, RegexBuilder};
 use sensor_common::{
     event::Event,
     field::{Field, Kind},
@@ -10,7 +12,10 @@ use sensor_common::{
     verdict::Verdict,
 };
 
-use crate::rule::{Rule, RuleSet};
+use crate::{
+    ancestors,
+    rule::{Rule, RuleSet},
+};
 
 /// The interpreter could not evaluate a condition that was checked: a defect of ours.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +59,9 @@ fn context(event: Event, record: &Record) -> Context<'static, 'static> {
     let mut context = Context::default();
     // No such function is declared yet, so it is added.
     let _ = context.add_function("has", |This(number): This<i64>, bits: i64| number & bits == bits);
+    let _ =
+        context.add_function("matches", |This(text): This<Arc<String>>, regex: Arc<String>| has(false, &text, &regex));
+    let _ = context.add_function("glob", |This(text): This<Arc<String>>, glob: Arc<String>| has(true, &text, &glob));
     let mut groups: HashMap<&str, HashMap<String, Value>> = HashMap::new();
     for field in Field::of(event) {
         let value = value(field, record);
@@ -64,10 +72,40 @@ fn context(event: Event, record: &Record) -> Context<'static, 'static> {
             None => context.add_variable_from_value(field.name, value),
         }
     }
+    let above = ancestors::values(|name| Field::from_name(name).map(|field| value(field, record)));
+    context.add_variable_from_value(ancestors::LIST, above);
     for (group, members) in groups {
         context.add_variable_from_value(group, members);
     }
     context
+}
+
+/// Whether `text` has a pattern: a glob, or a regular expression. Both are bytes, each as the character of that number.
+fn has(is_glob: bool, text: &str, pattern: &str) -> Result<bool, ExecutionError> {
+    thread_local! {
+        /// Patterns in use: an interpreter that made them anew for each record would be unbearably slow.
+        static MADE: RefCell<HashMap<(bool, String), Regex>> = RefCell::new(HashMap::new());
+    }
+    let narrowed = |text: &str| text.chars().filter_map(|c| u8::try_from(c).ok()).collect::<Vec<_>>();
+    MADE.with_borrow_mut(|made| {
+        let key = (is_glob, pattern.to_owned());
+        if made.len() > 10_000 {
+            made.clear();
+        }
+        if !made.contains_key(&key) {
+            let source = String::from_utf8_lossy(&narrowed(pattern)).into_owned();
+            let failed = |reason: String| ExecutionError::function_error("matches", reason);
+            let source = if is_glob {
+                let glob = GlobBuilder::new(&source).literal_separator(true).backslash_escape(true).build();
+                glob.map_err(|error| failed(error.to_string()))?.regex().to_owned()
+            } else {
+                source
+            };
+            let regex = RegexBuilder::new(&source).unicode(false).dot_matches_new_line(is_glob).build();
+            made.insert(key.clone(), regex.map_err(|error| failed(error.to_string()))?);
+        }
+        Ok(made.get(&key).is_some_and(|regex| regex.is_match(&narrowed(text))))
+    })
 }
 
 /// The value of a field; a string's bytes each become the character of that number.

@@ -9,6 +9,8 @@
 //! [`check`] is the only road to a [`RuleSet`]; [`compile`] and [`interpret`] take nothing else.
 
 mod align;
+mod ancestors;
+mod budget;
 mod check;
 mod condition;
 mod definitions;
@@ -22,16 +24,21 @@ mod file;
 mod fold;
 mod int;
 mod interpret;
+mod pattern;
 mod plan;
+mod restrain;
 mod rule;
 mod scalar;
 mod source;
 mod text;
 mod yaml;
 
+pub use budget::BlockBudget;
 pub use check::check;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Other};
-pub use emit::{Object, Origin, Program, RECORD_MAP, Target, compile, compile_unplanned};
+pub use emit::{
+    Budget, Object, Origin, PARTS_MAP, Program, RECORD_MAP, Target, compile, compile_unplanned, compile_within,
+};
 pub use interpret::{InterpretError, interpret};
 pub use rule::{Example, Rule, RuleSet, Severity};
 pub use source::{Options, Place, Source};

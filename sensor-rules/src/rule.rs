@@ -9,7 +9,7 @@ use sensor_common::{
     verdict::Action,
 };
 
-use crate::{align::Alignment, condition::Checked, early, expr::Cond, source::Place, text::Text};
+use crate::{align::Alignment, budget::BlockBudget, condition::Checked, early, expr::Cond, source::Place, text::Text};
 
 /// How much a match matters to whoever reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -69,6 +69,8 @@ pub struct Rule {
     pub events: Vec<Event>,
     /// What it asks for on a match.
     pub action: Action,
+    /// How often that is carried out, where it is more than an alert, before the rule only alerts.
+    pub budget: BlockBudget,
     /// The condition, as CEL text.
     pub condition: String,
     /// The named conditions that silence the rule, as CEL text.
@@ -109,6 +111,11 @@ impl RuleSet {
     /// All rules; a rule's index is its number in verdicts.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The rules that ask for more than an alert, with their numbers.
+    pub fn braked(&self) -> impl Iterator<Item = (u32, &Rule)> {
+        (0..).zip(&self.rules).filter(|(_, rule)| rule.action > Action::Alert)
     }
 
     /// What rules may put in quarantine: the last of [`Container`] that one asks for; `None` where none does.

@@ -85,6 +85,17 @@ fn types_are_checked() {
         ("mode.has(1, 2)", "`has` is called on one integer, with one", "mode.has(1, 2)"),
         ("mode.has(S_IWOHT)", "no field `S_IWOHT` on fifo.open; did you mean `S_IWOTH`?", "S_IWOHT"),
         ("mode.has(SIGKILL)", "`SIGKILL` is no value of `mode`", "SIGKILL"),
+        ("path.matches(\"(\")", "this pattern cannot be used: unclosed group", "\"(\""),
+        ("path.glob(\"[\")", "this pattern cannot be used: unclosed character class; missing ']'", "\"[\""),
+        ("path.matches(path)", "`matches` of a field is not supported", "path"),
+        ("ancestors.exists(a, a.uid == 0)", "no field `uid` of an ancestor", "a.uid"),
+        ("ancestors.all(a, a == 0)", "`a` is a process, not a field", "a"),
+        (
+            "ancestors.exists(path, path.pid == 0)",
+            "the name `path` already means something in conditions",
+            "ancestors.exists",
+        ),
+        ("ancestors == 0", "no field `ancestors` on fifo.open; did you mean `ancestor1.pid`?", "ancestors"),
         ("mode in [S_IFIFO, SIGKILL]", "`SIGKILL` is no value of `mode`", "SIGKILL"),
         ("S_ISUID == process.uid", "`S_ISUID` is no value of `process.uid`", "S_ISUID"),
         ("path + 1 == 2", "`+` works on integers", "path"),
@@ -123,11 +134,12 @@ fn constants_and_arithmetic_are_explained() {
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
     for (condition, name) in [
-        ("path.matches(\"x\")", "`matches`"),
         ("has(process.exe)", "`has`"),
         ("5.has(1)", "`has` on anything but a field"),
         ("mode.has(process.pid)", "`has` of a field"),
         ("[1].exists(x, x == 1)", "`exists`"),
+        ("ancestors.exists_one(a, a.pid == 1)", "`exists_one`"),
+        ("ancestors.exists(a, ancestors.all(b, b.pid == 1))", "inside another"),
         ("process.pid == 1u", "unsigned"),
         ("process.pid == 1.5", "floating-point"),
         ("path == b\"x\"", "bytes literal"),
@@ -337,6 +349,25 @@ fn tests_of_rules_are_checked_too() {
         let message = problem(with_tests(tests)).message;
         assert!(message.contains(expected), "{tests}: {message}");
     }
+}
+
+#[test]
+fn a_budget_has_bounds_and_belongs_to_a_rule_that_does_more_than_alert() {
+    let with = |action: &str, budget: &str| {
+        let rule = with("fifo.open", "true");
+        format!("{rule}    action: {action}\n    budget: {budget}\n")
+    };
+    let rules = check(&[source(with("block", "{count: 7, seconds: 60}"))], Options::default()).unwrap();
+    assert_eq!(rules.rules()[0].budget, sensor_rules::BlockBudget { count: 7, seconds: 60 });
+    for budget in
+        ["7", "{count: 0, seconds: 1}", "{count: 7}", "{count: 7, seconds: x}", "[7, 60]", "{count: 7, seconds: 90000}"]
+    {
+        let problem = problem(with("block", budget));
+        assert!(problem.message.contains("budget"), "{budget}: {}", problem.message);
+        assert_eq!(problem.help.as_deref(), Some("write it like `budget: {count: 100, seconds: 10}`"), "{budget}");
+    }
+    assert!(problem(with("alert", "{count: 7, seconds: 60}")).message.contains("has no budget"));
+    assert!(problems(with("block", "{count: 7, secnds: 60}")).iter().any(|problem| problem.message.contains("secnds")));
 }
 
 #[test]

@@ -1,36 +1,37 @@
 //! Random well-typed rules on random records: the compiled program, run by this machine's kernel, says exactly what the
-//! CEL interpreter says. The seed is fixed; `CREANCE_SEED` and `CREANCE_PAIRS` try others.
+//! CEL interpreter says. The seed is fixed; `CREANCE_SEED` and `CREANCE_PAIRS` try others, and `cargo xtask fuzz rules` many more.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use sensor_rules::{Options, RuleSet, Source, check, interpret};
-use sensor_user::kernel::test_run::{TestRun, not_permitted};
+use std::path::Path;
 
-use sensor_proof::random::{Random, record, rule_file};
+use sensor_proof::{
+    case::Case,
+    compare::{self, compare},
+    largest::{self, Large},
+    random::{Random, record},
+};
+use sensor_rules::{Options, RuleSet, check, interpret};
+use sensor_user::kernel::test_run::TestRun;
 
-/// Records that each rule set judges.
-const RECORDS: u64 = 24;
+/// Where every difference that was ever found is kept.
+const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/regressions");
 
 fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
 fn checked(text: &str) -> RuleSet {
-    let source = Source { name: "random.yaml".into(), text: text.into() };
-    check(&[source], Options::default()).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+    sensor_proof::case::rules(text).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// Whether the kernel may be asked at all; where not, says so.
 fn may_load() -> bool {
-    let rules = checked("rules:\n- {id: x, title: x, severity: low, on: fifo.open, condition: reads}\n");
-    match TestRun::load(&rules) {
-        Ok(_) => true,
-        Err(error) if not_permitted(&error) => {
-            println!("SKIPPED: this process has no right to load eBPF programs: {error:#}");
-            false
-        }
-        Err(error) => panic!("{error:#}"),
+    let may = compare::may_load().unwrap_or_else(|error| panic!("{error:#}"));
+    if !may {
+        println!("SKIPPED: this process has no right to load eBPF programs");
     }
+    may
 }
 
 #[test]
@@ -39,25 +40,37 @@ fn the_kernel_agrees_with_the_interpreter() {
         return;
     }
     let seed = from_environment("CREANCE_SEED", 4);
-    let pairs = from_environment("CREANCE_PAIRS", 6_000);
-    let (mut compared, mut matched) = (0, 0);
-    for round in 0..pairs.div_ceil(RECORDS) {
-        let mut random = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(round));
-        let (event, text) = rule_file(&mut random);
-        let rules = checked(&text);
-        let mut kernel =
-            TestRun::load(&rules).unwrap_or_else(|error| panic!("seed {seed} round {round}: {error:#}\n{text}"));
-        for _ in 0..RECORDS {
-            let record = record(&mut random);
-            let expected = interpret(&rules, event, &record).unwrap_or_else(|error| panic!("{error}"));
-            let found = kernel.judge(event, &record).unwrap_or_else(|error| panic!("{error:#}"));
-            assert_eq!(found, expected, "seed {seed} round {round}: {} and\n{text}\non {record:#?}", event.name());
-            compared += 1;
-            matched += u64::from(expected.matched > 0);
+    let pairs = from_environment("CREANCE_PAIRS", 100_000);
+    let compared = compare(seed, pairs, 2).unwrap_or_else(|error| panic!("{error:#}"));
+    for (name, case) in &compared.differences {
+        case.write(Path::new(REGRESSIONS), name).unwrap();
+        println!("{name}: {:#?} on\n{}", case.difference(), case.rules);
+    }
+    let (pairs, matched) = (compared.pairs, compared.matched);
+    println!(
+        "{pairs} pairs of rule set and record, {matched} of them with a match, {:.1} s",
+        compared.time.as_secs_f64()
+    );
+    assert!(compared.differences.is_empty(), "{} differences, now in {REGRESSIONS}", compared.differences.len());
+    assert!(matched * 20 > pairs, "too few matches ({matched} of {pairs}) to prove anything");
+}
+
+#[test]
+fn differences_found_before_are_gone() {
+    if !may_load() {
+        return;
+    }
+    let mut cases = 0;
+    for entry in std::fs::read_dir(REGRESSIONS).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let case = Case::read(&path).unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
+            let difference = case.difference().unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
+            assert_eq!(difference, None, "{}", path.display());
+            cases += 1;
         }
     }
-    println!("{compared} pairs of rule set and record, {matched} of them with a match: no difference");
-    assert!(matched * 20 > compared, "too few matches ({matched} of {compared}) to prove anything");
+    assert!(cases > 0, "there is no case in {REGRESSIONS}");
 }
 
 #[test]
@@ -89,7 +102,8 @@ fn two_hundred_rules_fit_one_program() {
 }
 
 /// Both judges read conditions with the same parser, so a mistake in it would not show above: these answers are from CEL's
-/// specification. The record has `reads` true, `writes` false, `process.pid` 5, `mode` 0400 and `path` /tmp/f.
+/// specification. The record has `reads` true, `writes` false, `process.pid` 5, `mode` 0400 and `path` /tmp/f;
+/// its parent is /bin/sh (7), the parent of that /sbin/init (1), and there are no more.
 const GOLDEN: &[(&str, bool)] = &[
     ("reads || reads && writes", true),
     ("(reads || reads) && writes", false),
@@ -118,6 +132,18 @@ const GOLDEN: &[(&str, bool)] = &[
     ("process.pid.has(5) && process.pid.has(1) && !process.pid.has(7)", true),
     ("process.pid in [0x1, 5] && !process.pid.has(2)", true),
     ("mode.has(S_IRUSR) && !mode.has(S_IRWXU) && mode == S_IRUSR", true),
+    ("path.matches('t.p') && path.matches('^/tmp/[a-f]$') && !path.matches('^tmp') && !path.matches('/tmp$')", true),
+    ("path.matches('(a|mp/)f') && path.matches('(?i)TMP') && path.matches(r'\\bf') && !path.matches(r'\\Bf')", true),
+    ("path.glob('/tmp/*') && path.glob('/*/?') && !path.glob('/*') && path.glob('/**') && path.glob('**/[e-g]')", true),
+    ("path.glob('/tmp/{e,f}') && !path.glob('/tmp/[!f]') && !path.glob('tmp/f') && path.glob(r'/tmp/\\f')", true),
+    (
+        "ancestors.exists(a, a.exe == '/sbin/init') && !ancestors.exists(a, a.exe == '') && !ancestors.all(a, a.pid == 1)",
+        true,
+    ),
+    (
+        "ancestors.all(x, x.pid < 8 && x.exe.startsWith('/')) && ancestors.exists(x, x.pid == 7 && x.exe == '/bin/sh')",
+        true,
+    ),
     ("process.pid + 2 * 3 == 11 && (process.pid + 2) * 3 == 21", true),
     ("process.pid - 3 - 1 == 1 && process.pid - (3 - 1) == 3", true),
     ("process.pid * 7 / 2 % 4 == 1 && process.pid * (7 / 2 % 4) == 15", true),
@@ -134,6 +160,9 @@ fn precedence_and_literals_are_those_of_cel() {
     let mut record = sensor_common::record::Record::EMPTY;
     (record.object.reads, record.process.pid, record.object.mode) = (1, 5, 0o400);
     record.object.path.set(b"/tmp/f");
+    (record.parent.pid, record.ancestors.first.pid) = (7, 1);
+    record.parent.exe.set(b"/bin/sh");
+    record.ancestors.first.exe.set(b"/sbin/init");
     for (condition, expected) in GOLDEN {
         let rules = checked(&format!(
             "rules:\n- id: x\n  title: x\n  severity: low\n  on: fifo.open\n  condition: |-\n    {condition}\n"
@@ -142,6 +171,27 @@ fn precedence_and_literals_are_those_of_cel() {
         if may_load {
             let verdict = TestRun::load(&rules).unwrap().judge(event, &record).unwrap();
             assert_eq!(verdict.matched > 0, *expected, "the kernel on {condition}");
+        }
+    }
+}
+
+#[test]
+fn the_largest_rule_sets_are_judged_as_by_the_interpreter() {
+    if !may_load() {
+        return;
+    }
+    let mut random = Random::new(11);
+    for Large { name, sources } in largest::all() {
+        let rules = check(&sources, Options::default()).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        let event = rules.rules()[0].events[0];
+        let mut kernel = TestRun::load(&rules).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        for number in [0_u32, 1, 777, 2399] {
+            let mut record = record(&mut random);
+            record.process.pid = 7 * number;
+            record.object.path.set(format!("/tmp/fifo-{number}").as_bytes());
+            record.object.payload.set(format!("a needle {number} in hay").as_bytes());
+            let expected = interpret(&rules, event, &record).unwrap();
+            assert_eq!(kernel.judge(event, &record).unwrap(), expected, "{name}, {number}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    overhead,
+    accepted, overhead,
     protocol::Message,
     report, rules,
     sensor::{Launch, Sensor},
@@ -26,6 +26,11 @@ pub fn run() -> ExitCode {
             true
         }
         Some("session") => attempt(session::play()),
+        Some("accepted") => {
+            let number = |name| argument(&line, name).and_then(|value| value.parse().ok());
+            let (seed, sets) = (number("creance.seed").unwrap_or(4), number("creance.sets").unwrap_or(0));
+            attempt(accepted::long_run(seed, sets))
+        }
         Some("overhead") => attempt(overhead::measure().map(|()| true)),
         Some("crash") => attempt(fs::write("/proc/sysrq-trigger", "c").map(|()| false).map_err(Into::into)),
         Some("shell") => attempt(shell().map(|()| true)),

@@ -23,7 +23,7 @@ use crate::{
     rules::{self, Draft},
     sensor::{Sensor, field},
     shared,
-    suite::{Boot, Test},
+    suite::{Boot, NotHere, Test},
     wait, work,
 };
 
@@ -173,6 +173,16 @@ impl Sums {
     }
 }
 
+/// The kernel can be booted with `preempt=full`, and says so in its version.
+fn can_preempt() -> Result<()> {
+    let version = fs::read_to_string("/proc/version")?;
+    ensure!(
+        version.contains("PREEMPT"),
+        NotHere("this kernel cannot preempt itself (no PREEMPT_DYNAMIC): no task is ever preempted inside a hook")
+    );
+    Ok(())
+}
+
 /// Runs the tasks under a sensor; what they did, and what the kernel side counted meanwhile.
 fn hammered(sensor: &Sensor) -> Result<(BTreeMap<u32, Deeds>, Sums)> {
     let mut tasks = Tasks::start()?;
@@ -186,6 +196,7 @@ fn hammered(sensor: &Sensor) -> Result<(BTreeMap<u32, Deeds>, Sums)> {
 
 /// Only hammers write to pipes and FIFOs while this runs, so that the sums must be equal, not about equal.
 fn accounts() -> Result<()> {
+    can_preempt()?;
     let rule = Draft::alert("hammered", &["fifo.payload", "pipe.payload"], "payload.startsWith('never')");
     let sensor = shared::sensor(vec![rules::file("hammer.yaml", &[rule])])?;
     let (deeds, sums) = hammered(&sensor)?;
@@ -200,6 +211,7 @@ fn accounts() -> Result<()> {
 }
 
 fn no_mixture() -> Result<()> {
+    can_preempt()?;
     let rule = Draft::alert("hammered", EVENTS, "process.comm.startsWith('hammer-')");
     let sensor = shared::sensor(vec![rules::file("hammer.yaml", &[rule])])?;
     let (deeds, sums) = hammered(&sensor)?;

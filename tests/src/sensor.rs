@@ -98,12 +98,15 @@ impl Launch {
         Ok(sensor)
     }
 
-    /// The command that starts it.
+    /// The command that starts it. Where a test says nothing of a limit, every match is reported.
     pub fn command(&self, events: &Path) -> Command {
         let mut command = Command::new(CREANCE);
         command.arg("daemon").args(&self.arguments).arg("--events").arg(events);
         if let Some(mode) = suite::told_mode() {
             command.args(["--mode", mode.name()]);
+        }
+        if !self.arguments.iter().any(|argument| argument == "--report-limit") {
+            command.args(["--report-limit", "0"]);
         }
         command
     }
@@ -154,8 +157,9 @@ impl Sensor {
         let received = wait::until("every report to come out of the ring buffer", || {
             let status = self.status()?;
             let matched: u64 = status.events.values().map(|counted| counted.matched).sum();
-            let full = status.losses.get("ring_full").copied().unwrap_or_default();
-            Ok((status.reports.received + full == matched).then_some(status.reports.received))
+            let lost = |reason| status.losses.get(reason).copied().unwrap_or_default();
+            Ok((status.reports.received + lost("ring_full") + lost("rate_limited") == matched)
+                .then_some(status.reports.received))
         })?;
         wait::until("every report to be written", || {
             let text = fs::read_to_string(&self.events)?;
@@ -210,6 +214,11 @@ impl Sensor {
         let status = self.ended()?;
         ensure!(status.success(), "after SIGTERM the daemon ended with {status}: {}", self.words());
         Ok(())
+    }
+
+    /// The file that its events are written to.
+    pub fn events(&self) -> &Path {
+        &self.events
     }
 
     /// What the daemon has said so far.

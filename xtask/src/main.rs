@@ -7,6 +7,7 @@
 //! | `test` | [`testing`]: everything, here and in VMs |
 //! | `run` | [`run`]: the played session |
 //! | `bench` | [`bench`]: guest instructions per operation; [`bench_rules`]: what rules cost |
+//! | `fuzz` | [`fuzz`]: random rules, records and texts |
 //! | `simulate` | [`simulate`]: a release meets millions of virtual hosts |
 //! | `doctor` | what this host's kernel offers |
 
@@ -17,6 +18,7 @@ mod build;
 mod command;
 mod console;
 mod cpio;
+mod fuzz;
 mod initramfs;
 mod project;
 #[path = "../../tests/src/protocol.rs"]
@@ -74,6 +76,11 @@ enum Task {
         #[command(subcommand)]
         what: Measure,
     },
+    /// Look for what breaks, with random rules, records and texts
+    Fuzz {
+        #[command(subcommand)]
+        what: fuzz::Fuzz,
+    },
     /// Send a release, good or bad, to millions of virtual hosts, staged as ours are and otherwise
     Simulate(simulate::Arguments),
     /// Say what this host's kernel offers to the sensor
@@ -122,6 +129,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Run { kernel, shell: true } => run::shell(kernel),
         Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),
         Task::Bench { what: Measure::Rules { json } } => bench_rules::rules(json),
+        Task::Fuzz { what } => fuzz::run(&what),
         Task::Simulate(arguments) => simulate::run(&arguments),
         Task::Doctor => {
             setup::compiler()?;

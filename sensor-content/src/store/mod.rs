@@ -14,7 +14,7 @@ mod ladder;
 mod memory;
 mod sealed;
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use jiff::Timestamp;
 
@@ -24,9 +24,9 @@ pub use ladder::{Start, Switch, SwitchError};
 pub use memory::{Attempt, CRASHES, Charge, Denial, GOOD_KEPT, Memory, Phase, Rung, UNCLEAN};
 
 use crate::{
-    bundle::{BUNDLE_MAX, Bundle, Unverified},
+    bundle::{BUNDLE_MAX, Bundle, Number, Unverified},
     key::PublicKey,
-    life::{BootId, Entry, Id, Trial},
+    life::{BootId, Entry, Id, Stage, Trial},
 };
 
 const STATE: &str = "state";
@@ -65,6 +65,15 @@ impl<F: Fs> Store<F> {
             store.record(&entries)?;
         }
         Ok(store)
+    }
+
+    /// Opens the store to look at it: changes nothing.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn look(fs: F, boot: BootId) -> io::Result<Self> {
+        let memory = fs.read(STATE, SEALED_MAX)?.and_then(|bytes| sealed::unseal(&bytes)).unwrap_or_default();
+        Ok(Self { fs, boot, memory, damage: Vec::new() })
     }
 
     /// What is remembered.
@@ -202,6 +211,18 @@ impl<F: Fs> Store<F> {
     /// It cannot be read.
     pub fn history(&self) -> io::Result<Vec<Entry>> {
         journal::read(&self.fs)
+    }
+
+    /// The releases that a trusted key vouched for, and when each was first seen here, by number.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn known(&self) -> io::Result<BTreeMap<Number, Timestamp>> {
+        let mut known = BTreeMap::new();
+        for entry in self.history()?.into_iter().filter(|entry| entry.stage == Stage::Signed) {
+            known.entry(entry.generation.number).or_insert(entry.time);
+        }
+        Ok(known)
     }
 
     fn remember(&mut self) -> io::Result<()> {

@@ -3,11 +3,11 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use cel::common::ast::{CallExpr, Expr, IdedExpr, ListExpr, LiteralValue, SelectExpr};
+use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, ListExpr, LiteralValue, SelectExpr};
 use sensor_common::field::Field;
 
 use super::{
-    Fault,
+    Fault, is_taken,
     spans::{Constants, INSERTED, Inserted, Spans},
 };
 use crate::definitions::{Body, Definition, Definitions, Macro, visit};
@@ -119,11 +119,32 @@ impl<'d> Expander<'_, 'd> {
                 };
                 Expr::Select(SelectExpr { operand: Box::new(operand), field: select.field.clone(), test: select.test })
             }
+            Expr::Comprehension(all) => Expr::Comprehension(Box::new(self.quantifier(all, expr, scope, depth)?)),
             Expr::List(list) => Expr::List(ListExpr::new(self.exprs(&list.elements, scope, depth + 1)?)),
             // Literals, and what the type check refuses as a whole.
             other => other.clone(),
         };
         Ok(IdedExpr { id: self.id(expr.id, scope), expr: made })
+    }
+
+    /// What is asked of each ancestor. Its variable has a name of its own, so that nothing is put in for it.
+    fn quantifier(
+        &mut self,
+        all: &ComprehensionExpr,
+        expr: &IdedExpr,
+        scope: &Scope<'d>,
+        depth: usize,
+    ) -> Result<ComprehensionExpr, Noted> {
+        let name = all.iter_var.as_str();
+        if is_taken(name) || self.definitions.get(name).is_some() || scope.arguments.contains_key(name) {
+            let message = format!("the name `{name}` already means something in conditions");
+            let fault = Fault::new(self.range(expr, scope), message).help("choose another name for the variable");
+            return self.note(fault, scope, expr);
+        }
+        let Expr::Call(step) = &all.loop_step.expr else { return Ok(all.clone()) };
+        let args = self.exprs(&step.args, scope, depth + 1)?;
+        let step = Expr::Call(CallExpr { args, ..step.clone() });
+        Ok(ComprehensionExpr { loop_step: IdedExpr { id: all.loop_step.id, expr: step }, ..all.clone() })
     }
 
     /// All of them, so that the problems of all are noted.
@@ -231,6 +252,7 @@ fn height(expr: &IdedExpr) -> usize {
         Expr::Select(select) => 1 + height(&select.operand),
         Expr::Call(call) => 1 + call.target.as_deref().into_iter().chain(&call.args).map(height).max().unwrap_or(0),
         Expr::List(list) => 1 + list.elements.iter().map(height).max().unwrap_or(0),
+        Expr::Comprehension(all) => 1 + height(&all.loop_step),
         _ => 1,
     }
 }

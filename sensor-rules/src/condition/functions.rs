@@ -10,7 +10,10 @@ use super::{
     names::no_function,
     types::{Checked, Checker, Text, Typed},
 };
-use crate::expr::{CondKind, Int, IntField, TextTest};
+use crate::{
+    expr::{CondKind, Int, IntField, TextTest},
+    pattern::{Pattern, Syntax},
+};
 
 impl Checker<'_> {
     /// A call of the function `name`, on `target` where it is called as a method; all of it stands at `range`.
@@ -25,10 +28,48 @@ impl Checker<'_> {
             "startsWith" => TextTest::StartsWith,
             "endsWith" => TextTest::EndsWith,
             "contains" => TextTest::Contains,
+            "matches" => return self.pattern(Syntax::Regex, target, arguments, range),
+            "glob" => return self.pattern(Syntax::Glob, target, arguments, range),
             "size" => return self.size(target, arguments, range),
             "has" if target.is_some() => return self.bits(target, arguments, range),
             _ => return self.note(no_function(self.names, name, target.is_some(), range)),
         };
+        let (field, bytes, at) = self.field_and_literal(name, target, arguments, range)?;
+        Ok(Typed::Bool(self.text(test, field, bytes, at)?))
+    }
+
+    /// `text.matches(regex)` or `text.glob(glob)`
+    fn pattern(
+        &mut self,
+        syntax: Syntax,
+        target: Option<&IdedExpr>,
+        arguments: &[IdedExpr],
+        range: Range<usize>,
+    ) -> Checked<Typed> {
+        let (field, bytes, at) = self.field_and_literal(syntax.function(), target, arguments, range)?;
+        // A literal is UTF-8: the scan refused escapes above `\x7f`.
+        let text = String::from_utf8_lossy(&bytes);
+        let pattern = match Pattern::new(syntax, &text) {
+            Ok(pattern) => pattern,
+            Err((reason, help)) => {
+                let fault = Fault::new(at, format!("this pattern cannot be used: {reason}"));
+                return self.note(if help.is_empty() { fault } else { fault.help(help) });
+            }
+        };
+        if let (true, [(test, literal)]) = (pattern.is_implied, pattern.implied.as_slice()) {
+            return Ok(Typed::Bool(self.text(*test, field, literal.clone(), at)?));
+        }
+        Ok(Typed::Bool(CondKind::Pattern(field, pattern.into())))
+    }
+
+    /// The field on which the function `name` is called, and its argument, a literal, with its place.
+    fn field_and_literal(
+        &mut self,
+        name: &str,
+        target: Option<&IdedExpr>,
+        arguments: &[IdedExpr],
+        range: Range<usize>,
+    ) -> Checked<(&'static Field, Vec<u8>, Range<usize>)> {
         let (Some(target), [argument]) = (target, arguments) else {
             let fault = Fault::new(range, format!("`{name}` is called on one string, with one"));
             return self.note(fault.help(format!("write `path.{name}(\"…\")`")));
@@ -46,7 +87,7 @@ impl Checker<'_> {
             }
         };
         match argument? {
-            Typed::Text(Text::Literal(bytes)) => Ok(Typed::Bool(self.text(test, field, bytes, ranges.1)?)),
+            Typed::Text(Text::Literal(bytes)) => Ok((field, bytes, ranges.1)),
             Typed::Text(Text::Field(_)) => {
                 self.unsupported(ranges.1, &format!("`{name}` of a field is"), "the argument must be a string literal")
             }

@@ -1,5 +1,6 @@
 //! Conditions: CEL text to a typed condition and a program for the interpreter.
 
+mod ancestors;
 mod expand;
 mod functions;
 mod integers;

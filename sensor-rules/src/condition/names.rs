@@ -13,7 +13,10 @@ use super::{
     suggest::{nearest, quoted_list},
     types::{Text, Typed},
 };
-use crate::expr::{CondKind, Int, IntField};
+use crate::{
+    ancestors::LIST,
+    expr::{CondKind, Int, IntField},
+};
 
 impl Names<'_> {
     /// The field `name`, which stands at `range`.
@@ -95,7 +98,7 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// The functions that conditions have.
-const FUNCTIONS: [&str; 5] = ["startsWith", "endsWith", "contains", "size", "has"];
+const FUNCTIONS: [&str; 7] = ["startsWith", "endsWith", "contains", "matches", "glob", "size", "has"];
 
 /// Whether `name` already means something in conditions, so that no list, macro or parameter can have it.
 pub fn is_taken(name: &str) -> bool {
@@ -104,12 +107,12 @@ pub fn is_taken(name: &str) -> bool {
         || FUNCTIONS.contains(&name)
         || REFUSED.iter().any(|(refused, _)| *refused == name)
         || FIELDS.iter().any(is_field)
+        || name == LIST
         || Field::constants().any(|(constant, ..)| constant == name)
 }
 
 /// The functions and macros of CEL and its common extensions that conditions cannot use, and what to use.
 const REFUSED: &[(&str, &str)] = &[
-    ("matches", "use startsWith, endsWith and contains"),
     ("has", "every field of an event always has a value"),
     ("all", "use `in`, or && between conditions"),
     ("exists", "use `in`, or || between conditions"),
@@ -128,7 +131,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("timestamp", "times are integers, in nanoseconds"),
     ("lowerAscii", "strings are compared byte by byte"),
     ("upperAscii", "strings are compared byte by byte"),
-    ("glob", "use startsWith, endsWith and contains"),
 ];
 
 /// The fault of a call of `name`, which is none of ours.
@@ -142,6 +144,8 @@ pub(super) fn no_function(names: Names<'_>, name: &str, method: bool, range: Ran
     let slip = slip.or_else(|| FUNCTIONS.into_iter().find(|known| known.eq_ignore_ascii_case(name)));
     match slip {
         Some(near) => Fault { message: format!("{}; did you mean `{near}`?", fault.message), ..fault },
-        None => fault.help("the functions are startsWith, endsWith, contains and size on strings, and has on integers"),
+        None => fault.help(
+            "the functions are startsWith, endsWith, contains, matches, glob and size on strings, and has on integers",
+        ),
     }
 }

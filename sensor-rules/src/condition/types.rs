@@ -6,7 +6,7 @@ use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators as op};
 use sensor_common::field::Field;
 
 use super::{
-    Fault,
+    Fault, ancestors,
     names::{Names, no_list},
     spans::Spans,
 };
@@ -46,7 +46,7 @@ pub(super) type Checked<T> = Result<T, Noted>;
 
 /// Checks the whole condition, with macros and lists put in.
 pub fn check(expr: &IdedExpr, spans: Spans<'_>, names: Names<'_>) -> Result<Cond, Vec<Fault>> {
-    let mut checker = Checker { spans, names, inside: None, faults: Vec::new() };
+    let mut checker = Checker { spans, names, bound: None, inside: None, faults: Vec::new() };
     match checker.cond(expr) {
         Ok(cond) if checker.faults.is_empty() => Ok(cond),
         _ => Err(checker.faults),
@@ -56,6 +56,8 @@ pub fn check(expr: &IdedExpr, spans: Spans<'_>, names: Names<'_>) -> Result<Cond
 pub(super) struct Checker<'a> {
     pub(super) spans: Spans<'a>,
     pub(super) names: Names<'a>,
+    /// The variable for an ancestor, and the group of fields that it stands for at the moment.
+    pub(super) bound: Option<(String, &'static str)>,
     /// The place in a macro or list of what is being looked at, where it was put in.
     inside: Option<Box<Other>>,
     faults: Vec<Fault>,
@@ -111,11 +113,7 @@ impl Checker<'_> {
             Expr::List(_) => self.unsupported(range, "a list outside of `in` is", "write `field in [a, b]`"),
             Expr::Map(_) => self.unsupported(range, "a map literal is", ""),
             Expr::Struct(_) => self.unsupported(range, "a struct literal is", ""),
-            Expr::Comprehension(_) => self.unsupported(
-                range,
-                "the macros `all`, `exists`, `exists_one`, `map` and `filter` are",
-                "use `in`, or `||` between conditions",
-            ),
+            Expr::Comprehension(all) => self.quantifier(all, range),
             Expr::Unspecified => self.unsupported(range, "an empty expression is", ""),
         }
     }
@@ -159,6 +157,15 @@ impl Checker<'_> {
         };
         segments.push(root);
         segments.reverse();
+        if let Some((variable, group)) = &self.bound
+            && variable == root
+        {
+            let name = [&[*group], &segments[1..]].concat().join(".");
+            return match ancestors::field(&name, variable, range) {
+                Ok(typed) => Ok(typed),
+                Err(fault) => self.note(fault),
+            };
+        }
         match self.names.resolve(&segments.join("."), range) {
             Ok(typed) => Ok(typed),
             Err(fault) => self.note(fault),

@@ -1,6 +1,6 @@
 //! A small typed assembler for eBPF: labels, map references, and the origin of each instruction.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 /// A register. `R10` is the frame pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,10 +119,14 @@ pub enum Limit {
     Jump(usize),
     /// The program has more instructions than a kernel takes.
     Length,
+    /// It has more jumps after each other than the verifier keeps in mind.
+    Pending,
 }
 
-/// What a program calls the bytes that it carries, as if they were a map.
+/// What a program calls the bytes that it carries for its look-ups, as if they were a map.
 pub const MEMORY: &str = "MEMORY";
+/// Likewise the tables that its conditions read.
+pub const TABLES: &str = "TABLES";
 
 /// Most instructions of one program that kernels take from root.
 const LENGTH_MAX: usize = 1_000_000;
@@ -135,6 +139,8 @@ pub struct Asm<O> {
     jumps: Vec<(usize, Label)>,
     maps: Vec<(usize, &'static str)>,
     origins: Vec<(usize, O)>,
+    tables: Vec<u8>,
+    placed: HashMap<Vec<u8>, usize>,
 }
 
 /// Finished code.
@@ -145,12 +151,22 @@ pub struct Code<O> {
     pub maps: Vec<(usize, &'static str)>,
     /// From which instruction on which origin holds; ascending.
     pub origins: Vec<(usize, O)>,
+    /// The tables that it reads; may be empty.
+    pub tables: Vec<u8>,
 }
 
 impl<O> Asm<O> {
     /// No code yet.
-    pub const fn new() -> Self {
-        Self { code: Vec::new(), labels: Vec::new(), jumps: Vec::new(), maps: Vec::new(), origins: Vec::new() }
+    pub fn new() -> Self {
+        Self {
+            code: Vec::new(),
+            labels: Vec::new(),
+            jumps: Vec::new(),
+            maps: Vec::new(),
+            origins: Vec::new(),
+            tables: Vec::new(),
+            placed: HashMap::new(),
+        }
     }
 
     fn push(&mut self, opcode: u8, target: Reg, source: u8, offset: i16, imm: i32) {
@@ -211,7 +227,27 @@ impl<O> Asm<O> {
 
     /// `target =` the address of the byte at `offset` of what the program carries in [`MEMORY`].
     pub fn memory(&mut self, target: Reg, offset: usize) {
-        self.maps.push((self.code.len(), MEMORY));
+        self.carried(MEMORY, target, offset);
+    }
+
+    /// Puts `bytes` among the [`TABLES`] of the program, unless they are there; returns their offset, a multiple of 8.
+    pub fn table(&mut self, bytes: Vec<u8>) -> usize {
+        let tables = &mut self.tables;
+        *self.placed.entry(bytes).or_insert_with_key(|bytes| {
+            let start = tables.len().next_multiple_of(8);
+            tables.resize(start, 0);
+            tables.extend(bytes);
+            start
+        })
+    }
+
+    /// `target =` the address of the table at `offset`.
+    pub fn table_address(&mut self, target: Reg, offset: usize) {
+        self.carried(TABLES, target, offset);
+    }
+
+    fn carried(&mut self, name: &'static str, target: Reg, offset: usize) {
+        self.maps.push((self.code.len(), name));
         // The loader adds the offset to the address; memory is smaller than 2 GiB.
         self.push(0x18, target, 0, 0, i32::try_from(offset).unwrap_or(i32::MAX));
         self.push(0x00, Reg::R0, 0, 0, 0);
@@ -273,7 +309,7 @@ impl<O> Asm<O> {
                 instruction[2..4].copy_from_slice(&distance.to_le_bytes());
             }
         }
-        Ok(Code { bytes: self.code.concat(), maps: self.maps, origins: self.origins })
+        Ok(Code { bytes: self.code.concat(), maps: self.maps, origins: self.origins, tables: self.tables })
     }
 }
 

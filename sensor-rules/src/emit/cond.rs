@@ -2,7 +2,7 @@
 
 use super::{
     asm::{Alu, Asm, Label, Reg, Size, When},
-    int,
+    automaton, int,
     stack::{self, Answers},
     text::{self, RECORD, at},
 };
@@ -94,9 +94,7 @@ fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label, answer
         CondKind::Ints(relation, left, right) => int::compare(asm, *relation, left, right, sense, target),
         CondKind::IntIn(value, list) => one_of(asm, sense, target, |asm, hit| {
             int::load(asm, value);
-            for value in list {
-                int::jump_if(asm, When::Eq, *value, hit);
-            }
+            int::one_of(asm, list, hit);
         }),
         CondKind::TextIn(field, literals) => {
             one_of(asm, sense, target, |asm, hit| text::one_of(asm, field, literals, hit));
@@ -109,6 +107,9 @@ fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label, answer
         }
         CondKind::Text(test, field, literal) => {
             all_of(asm, sense, target, |asm, miss| text::test(asm, *test, field, literal, miss));
+        }
+        CondKind::Pattern(field, pattern) => {
+            all_of(asm, sense, target, |asm, miss| automaton::test(asm, field, &pattern.automaton, miss));
         }
         CondKind::TextSame(left, right) => all_of(asm, sense, target, |asm, miss| text::same(asm, left, right, miss)),
         // Folded, or handled by `branch`.

@@ -18,9 +18,10 @@ pub fn decode(code: &[[u8; 8]]) -> Vec<(usize, String)> {
 
 /// The opcode of a constant of 64 bits.
 pub const WIDE: u8 = 0x18;
-/// The opcodes of a helper's call and of the end.
-const CALL: u8 = 0x85;
-const EXIT: u8 = 0x95;
+/// The opcodes of a jump without condition, of a helper's call, and of the end.
+pub const GOTO: u8 = 0x05;
+pub const CALL: u8 = 0x85;
+pub const EXIT: u8 = 0x95;
 
 /// The parts of an instruction, as `struct bpf_insn` of the kernel names them.
 pub struct Raw {
@@ -76,7 +77,7 @@ fn text(raw: &Raw, upper: i32) -> String {
         3 => format!("*(u{bits} *)(r{target} {offset:+}) = r{source}"),
         5 if *opcode == CALL => format!("call {}", helper(*imm)),
         5 if *opcode == EXIT => "exit".to_owned(),
-        5 if opcode & 0xf0 == 0 => format!("goto pc{offset:+}"),
+        5 if *opcode == GOTO => format!("goto pc{offset:+}"),
         5 | 6 => format!(
             "if {} {} {} goto pc{offset:+}",
             register(*target, opcode & 7 == 6),

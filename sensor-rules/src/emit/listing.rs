@@ -22,17 +22,18 @@ pub fn listing(plan: &Plan<'_>, code: &Code<Mark>, shown: &dyn Fn(&str) -> bool)
     let instructions: Vec<[u8; 8]> = code.bytes.as_chunks().0.to_vec();
     let mut out = format!("{}: {} instructions\n", plan.name(), instructions.len());
     let mut origins = code.origins.iter().peekable();
-    let mut origin = None;
+    // The origin of what follows, and that of what was listed last.
+    let (mut origin, mut listed) = (None, None);
     for (index, text) in decode(&instructions) {
         while let Some((_, next)) = origins.next_if(|(first, _)| *first <= index) {
-            let behind = origins.peek().is_none_or(|(first, _)| *first > index);
-            if behind && origin != Some(*next) && is_shown(plan, *next, shown) {
-                out += &heading(plan, origin.flatten(), *next);
-            }
-            origin = Some(*next);
+            origin = *next;
         }
-        if !is_shown(plan, origin.flatten(), shown) {
+        if !is_shown(plan, origin, shown) {
             continue;
+        }
+        if listed != Some(origin) {
+            out += &heading(plan, listed.flatten(), origin);
+            listed = Some(origin);
         }
         let comment = comment(plan, code, index, &Raw::new(instructions[index]));
         let line = format!("{index:>6}: {text}");

@@ -1,6 +1,8 @@
 //! From plans to eBPF objects.
 
 mod asm;
+mod automaton;
+mod chain;
 mod cond;
 mod decode;
 mod int;
@@ -17,12 +19,14 @@ use sensor_common::{
     maps::Stage,
 };
 
-pub(crate) use self::listing::listing;
+pub use self::chain::{Budget, PARTS_MAP};
 use self::{
     asm::{Code, Limit},
+    chain::{PARTS_MAX, chain},
     cond::{SLOTS_MAX, nested_same},
-    program::{Mark, booleans, program},
+    program::{Mark, booleans},
 };
+pub(crate) use self::{chain::Part, listing::listing};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics},
     plan::{Judge, Plan},
@@ -54,6 +58,8 @@ pub struct Object {
     pub elf: Vec<u8>,
     /// What is in it; at least one.
     pub programs: Vec<Program>,
+    /// How many of them are called by others of them, through the array [`PARTS_MAP`].
+    pub chained: u32,
 }
 
 /// One program for one event: all rules, or what sorts out events that none of them matches.
@@ -66,6 +72,8 @@ pub struct Program {
     pub stage: Stage,
     /// Its symbol in the object, such as `rules_fifo_open`.
     pub name: String,
+    /// Where in the array [`PARTS_MAP`] the program before it finds it; `None` for the first of each event and stage.
+    pub chained: Option<u32>,
     /// Number of its instructions.
     pub instructions: usize,
     /// From which instruction on which origin holds; ascending.
@@ -95,9 +103,17 @@ impl Program {
 /// Compiles all rules: for each hook (in the order of [`Hook::ALL`]) that has rules, one object.
 ///
 /// # Errors
-/// A rule, or rules together, too large for one program.
+/// A rule too large for one program, or rules together for as many as can call each other.
 pub fn compile(rules: &RuleSet, target: Target) -> Result<Vec<Object>, Diagnostics> {
-    objects(rules, target, room)
+    compile_within(rules, target, Budget::default())
+}
+
+/// As [`compile`], with no more in one program than `budget` says.
+///
+/// # Errors
+/// As for [`compile`].
+pub fn compile_within(rules: &RuleSet, target: Target, budget: Budget) -> Result<Vec<Object>, Diagnostics> {
+    objects(rules, target, budget, room)
 }
 
 /// How many words of marks there is room for.
@@ -105,18 +121,34 @@ fn room(judges: &[Judge<'_>]) -> usize {
     stack::words(booleans(judges))
 }
 
-/// The plans for one event, as [`compile`] makes them.
-pub(crate) fn plans(rules: &RuleSet, event: Event) -> Vec<Plan<'_>> {
-    Plan::all(rules, event, &room)
+/// The programs for one event, as [`compile`] makes them.
+pub(crate) fn parts(rules: &RuleSet, event: Event, target: Target) -> Result<Vec<Part<'_>>, Diagnostics> {
+    chains(rules, event, target, Budget::default(), &room, 0).map_err(|problem| Diagnostics(vec![*problem]))
 }
 
-/// The code of one plan.
-pub(crate) fn code(plan: &Plan<'_>, target: Target) -> Result<Code<Mark>, Box<Diagnostic>> {
-    let nested = plan.judges.iter().find(|judge| nested_same(&judge.cond) > SLOTS_MAX);
-    if let Some(judge) = nested {
-        return Err(Box::new(too_large(judge.rule, "its comparisons of booleans are nested too deep")));
+/// The programs for one event. Those that others call are reached at `reached` and on.
+fn chains<'a>(
+    rules: &'a RuleSet,
+    event: Event,
+    target: Target,
+    budget: Budget,
+    words: &impl Fn(&[Judge<'_>]) -> usize,
+    mut reached: u32,
+) -> Result<Vec<Part<'a>>, Box<Diagnostic>> {
+    let mut all = Vec::new();
+    for plan in Plan::all(rules, event, words) {
+        if let Some(judge) = plan.judges.iter().find(|judge| nested_same(&judge.cond) > SLOTS_MAX) {
+            return Err(Box::new(too_large(judge.rule, "its comparisons of booleans are nested too deep")));
+        }
+        let parts =
+            chain(plan, target, budget, words, reached).map_err(|(plan, limit)| Box::new(over(&plan, limit)))?;
+        if parts.len() > PARTS_MAX {
+            return Err(Box::new(too_many(event, &parts)));
+        }
+        reached += u32::try_from(parts.len()).unwrap_or(u32::MAX) - 1;
+        all.extend(parts);
     }
-    program(plan, plan.event.hook(), target).map_err(|limit| Box::new(over(plan, limit)))
+    Ok(all)
 }
 
 /// How long the code of a rule is, instructions.
@@ -156,48 +188,64 @@ pub(crate) fn sizes(plan: &Plan<'_>, code: &Code<Mark>) -> Vec<Sizes> {
 /// # Errors
 /// As for [`compile`].
 pub fn compile_unplanned(rules: &RuleSet, target: Target) -> Result<Vec<Object>, Diagnostics> {
-    objects(rules, target, |_| 0)
+    objects(rules, target, Budget::default(), |_| 0)
 }
 
 /// All objects. `words` says how many words of marks there is room for.
-fn objects(rules: &RuleSet, target: Target, words: impl Fn(&[Judge<'_>]) -> usize) -> Result<Vec<Object>, Diagnostics> {
+fn objects(
+    rules: &RuleSet,
+    target: Target,
+    budget: Budget,
+    words: impl Fn(&[Judge<'_>]) -> usize,
+) -> Result<Vec<Object>, Diagnostics> {
     let mut objects = Vec::new();
     for hook in Hook::ALL {
-        let plans: Vec<_> = Event::of(*hook).flat_map(|event| Plan::all(rules, event, &words)).collect();
-        if !plans.is_empty() {
-            objects.push(object(*hook, &plans, target).map_err(|problem| Diagnostics(vec![*problem]))?);
+        let mut parts = Vec::new();
+        for event in Event::of(*hook) {
+            let reached = chained(&parts);
+            parts.extend(
+                chains(rules, event, target, budget, &words, reached).map_err(|problem| Diagnostics(vec![*problem]))?,
+            );
+        }
+        if !parts.is_empty() {
+            objects.push(object(*hook, &parts, target).map_err(|problem| Diagnostics(vec![*problem]))?);
         }
     }
     Ok(objects)
 }
 
+/// How many of the programs are called by others.
+fn chained(parts: &[Part<'_>]) -> u32 {
+    let chained = parts.iter().filter(|part| part.plan.link.reached.is_some()).count();
+    u32::try_from(chained).unwrap_or(u32::MAX)
+}
+
 /// All programs of one hook in one file.
-fn object(hook: Hook, plans: &[Plan<'_>], target: Target) -> Result<Object, Box<Diagnostic>> {
-    let mut codes = Vec::new();
-    for plan in plans {
-        codes.push(code(plan, target)?);
-    }
-    let names: Vec<_> = plans.iter().map(Plan::name).collect();
-    let parts: Vec<_> = names
+fn object(hook: Hook, parts: &[Part<'_>], target: Target) -> Result<Object, Box<Diagnostic>> {
+    let names: Vec<_> = parts.iter().map(|part| part.plan.name()).collect();
+    let written: Vec<_> = names
         .iter()
-        .zip(&codes)
-        .zip(plans)
-        .map(|((name, code), plan)| object::Part {
+        .zip(parts)
+        .map(|(name, Part { plan, code })| object::Part {
             name,
             bytes: &code.bytes,
             maps: &code.maps,
             memory: plan.index.as_ref().map_or(&[], |index| &index.memory),
+            tables: &code.tables,
         })
         .collect();
-    let elf = object::write(hook, target, &parts).map_err(|error| Box::new(unwritten(hook, &error.to_string())))?;
-    let programs = plans.iter().zip(names).zip(codes).map(|((plan, name), code)| Program {
+    let chained = chained(parts);
+    let elf = object::write(hook, target, &written, chained)
+        .map_err(|error| Box::new(unwritten(hook, &error.to_string())))?;
+    let programs = parts.iter().zip(names).map(|(Part { plan, code }, name)| Program {
         event: plan.event,
         stage: plan.stage,
         name,
+        chained: plan.link.reached,
         instructions: code.bytes.len() / 8,
-        origins: code.origins.into_iter().map(|(first, mark)| (first, origin(plan, mark))).collect(),
+        origins: code.origins.iter().map(|(first, mark)| (*first, origin(plan, *mark))).collect(),
     });
-    Ok(Object { hook, elf, programs: programs.collect() })
+    Ok(Object { hook, elf, programs: programs.collect(), chained })
 }
 
 /// The text behind a mark in a program's code.
@@ -211,16 +259,31 @@ fn origin(plan: &Plan<'_>, mark: Mark) -> Option<Origin> {
 /// The problem of a program over a limit.
 fn over(plan: &Plan<'_>, limit: Limit) -> Diagnostic {
     let name = plan.event.name();
-    match (limit, plan.judges.iter().max_by_key(|judge| judge.rule.condition.len())) {
-        (Limit::Jump(_), Some(judge)) => {
-            too_large(judge.rule, &format!("its code for {name} has a jump of more than 32,767 instructions"))
+    let Some(judge) = plan.judges.first() else {
+        return unwritten(plan.event.hook(), "a program without rules is too large");
+    };
+    let why = match limit {
+        Limit::Jump(_) => format!("its code for {name} has a jump of more than 32,767 instructions"),
+        Limit::Length => format!("its code for {name} has more than a million instructions"),
+        Limit::Pending => {
+            format!(
+                "its code for {name} has more conditions in a row than a kernel's verifier keeps in mind (some 7,500)"
+            )
         }
-        (Limit::Length, Some(judge)) => too_large(
-            judge.rule,
-            &format!("the rules for {name} together have more than a million instructions; this is the longest"),
-        ),
-        (_, None) => unwritten(plan.event.hook(), "a program without rules is too large"),
-    }
+    };
+    too_large(judge.rule, &why)
+}
+
+/// The problem of rules that need more programs than can call each other.
+fn too_many(event: Event, parts: &[Part<'_>]) -> Diagnostic {
+    let rules: usize = parts.iter().map(|part| part.plan.judges.len()).sum();
+    let why = format!(
+        "the {rules} rules for {} need {} programs one after the other, and kernels allow for {PARTS_MAX}",
+        event.name(),
+        parts.len()
+    );
+    let help = "take rules out, or put rules that differ only in a name into one with a list".to_owned();
+    Diagnostic { help: Some(help), ..unwritten(event.hook(), &why) }
 }
 
 fn too_large(rule: &Rule, why: &str) -> Diagnostic {

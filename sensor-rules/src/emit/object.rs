@@ -10,7 +10,10 @@ use sensor_common::{
     record::Record,
 };
 
-use super::{RECORD_MAP, Target, asm::MEMORY};
+use super::{
+    PARTS_MAP, RECORD_MAP, Target,
+    asm::{MEMORY, TABLES},
+};
 
 const LICENSE: &[u8] = b"Dual MIT/GPL\0";
 /// `BPF_MAP_TYPE_…`
@@ -32,9 +35,9 @@ struct Map {
 
 impl Map {
     /// The maps that programs of `hook` use.
-    fn all(hook: Hook, target: Target) -> Vec<Self> {
+    fn all(hook: Hook, target: Target, chained: u32) -> Vec<Self> {
         let record = size_of::<Record>();
-        match target {
+        let mut maps = match target {
             Target::Hook(_) => vec![
                 Self { name: RECORDS, kind: PERCPU_ARRAY, value: record, entries: SLOTS, pinned: true },
                 Self { name: hook.stages(), kind: PROG_ARRAY, value: 4, entries: STAGES, pinned: true },
@@ -42,7 +45,11 @@ impl Map {
             Target::SocketFilter => {
                 vec![Self { name: RECORD_MAP, kind: ARRAY, value: record, entries: 1, pinned: false }]
             }
+        };
+        if chained > 0 {
+            maps.push(Self { name: PARTS_MAP, kind: PROG_ARRAY, value: 4, entries: chained, pinned: false });
         }
+        maps
     }
 
     fn encoded(&self) -> Vec<u8> {
@@ -72,28 +79,37 @@ pub struct Part<'a> {
     pub maps: &'a [(usize, &'static str)],
     /// What it carries for its look-ups; may be empty.
     pub memory: &'a [u8],
+    /// The tables of its conditions; may be empty.
+    pub tables: &'a [u8],
 }
 
-/// Writes one file with `parts`.
-pub fn write(hook: Hook, target: Target, parts: &[Part<'_>]) -> Result<Vec<u8>, object::write::Error> {
+/// Writes one file with `parts`, of which `chained` are reached from others of them.
+pub fn write(hook: Hook, target: Target, parts: &[Part<'_>], chained: u32) -> Result<Vec<u8>, object::write::Error> {
     let mut elf = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
     let license = elf.add_section(Vec::new(), b"license".to_vec(), SectionKind::Data);
     elf.append_section_data(license, LICENSE, 1);
     let definitions = elf.add_section(Vec::new(), b"maps".to_vec(), SectionKind::Data);
     let mut symbols = Vec::new();
-    for map in Map::all(hook, target) {
+    for map in Map::all(hook, target, chained) {
         let data = map.encoded();
         let at = elf.append_section_data(definitions, &data, 4);
         symbols.push((map.name, symbol(&mut elf, map.name, definitions, at, data.len(), SymbolKind::Data)));
     }
     let code = elf.add_section(Vec::new(), section_name(hook, target).into_bytes(), SectionKind::Text);
-    for (number, Part { name, bytes, maps, memory }) in parts.iter().enumerate() {
+    for (number, Part { name, bytes, maps, memory, tables }) in parts.iter().enumerate() {
         let start = elf.append_section_data(code, bytes, 8);
-        let memory = (!memory.is_empty()).then(|| self::memory(&mut elf, number, memory));
+        let mut carried =
+            |kind, bytes: &[u8]| (!bytes.is_empty()).then(|| self::carried(&mut elf, kind, number, bytes));
+        let (memory, tables) = (carried("", memory), carried("t", tables));
         symbol(&mut elf, name, code, start, bytes.len(), SymbolKind::Text);
         for (instruction, map) in *maps {
             let declared = || symbols.iter().find(|(name, _)| name == map).map(|(_, symbol)| *symbol);
-            let Some(symbol) = (if *map == MEMORY { memory } else { declared() }) else { continue };
+            let symbol = match *map {
+                MEMORY => memory,
+                TABLES => tables,
+                _ => declared(),
+            };
+            let Some(symbol) = symbol else { continue };
             let flags = object::write::RelocationFlags::Elf { r_type: R_BPF_64_64 };
             let offset = start + 8 * *instruction as u64;
             elf.add_relocation(code, Relocation { offset, symbol, addend: 0, flags })?;
@@ -104,10 +120,10 @@ pub fn write(hook: Hook, target: Target, parts: &[Part<'_>]) -> Result<Vec<u8>, 
 
 /// What a program carries, in a section that loaders make a map of. Not among the read-only data: their content is known
 /// to the verifier, which would then follow one way through the look-ups, and later another, and another.
-fn memory(elf: &mut Object<'_>, number: usize, bytes: &[u8]) -> SymbolId {
-    let section = elf.add_section(Vec::new(), format!(".data.{number}").into_bytes(), SectionKind::Data);
+fn carried(elf: &mut Object<'_>, kind: &str, number: usize, bytes: &[u8]) -> SymbolId {
+    let section = elf.add_section(Vec::new(), format!(".data.{kind}{number}").into_bytes(), SectionKind::Data);
     let at = elf.append_section_data(section, bytes, 32);
-    symbol(elf, &format!("memory_{number}"), section, at, bytes.len(), SymbolKind::Data)
+    symbol(elf, &format!("carried_{kind}{number}"), section, at, bytes.len(), SymbolKind::Data)
 }
 
 fn symbol(elf: &mut Object<'_>, name: &str, section: SectionId, at: u64, size: usize, kind: SymbolKind) -> SymbolId {

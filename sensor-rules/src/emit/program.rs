@@ -10,7 +10,7 @@ use sensor_common::{
 };
 
 use super::{
-    RECORD_MAP, Target,
+    PARTS_MAP, RECORD_MAP, Target,
     asm::{Alu, Asm, Code, Helper, Label, Limit, Reg, Size, When},
     cond::{Ground, branch, nested_same},
     lookup,
@@ -46,14 +46,14 @@ pub fn program(plan: &Plan<'_>, hook: Hook, target: Target) -> Result<Code<Mark>
         Target::SocketFilter => only_record(&mut asm, found),
     }
     // No record: nothing to judge. The end stands here too, and below, so that no jump spans the rules.
-    end(&mut asm, hook, target);
+    finish(&mut asm, hook, target);
     asm.bind(found);
     asm.alu(Alu::Mov, RECORD, Reg::R0);
     let matched = |asm: &mut Asm<Mark>, judge: &Judge<'_>| match plan.stage {
         Stage::Rules => note(asm, judge),
         Stage::Early => {
             asm.store(Size::Word, RECORD, ACTION, Verdict::MORE.cast_signed());
-            end(asm, hook, target);
+            finish(asm, hook, target);
         }
     };
     match &plan.index {
@@ -64,7 +64,7 @@ pub fn program(plan: &Plan<'_>, hook: Hook, target: Target) -> Result<Code<Mark>
             lookup::all(&mut asm, index, &marks);
             asm.load(Size::Double, Reg::R1, Reg::R10, marks.word(0));
             asm.jump_if(When::Ne, Reg::R1, 0, marked);
-            end(&mut asm, hook, target);
+            end(&mut asm, plan, hook, target);
             asm.bind(marked);
             sweep(&mut asm, &index.blocks, &marks, |asm, block| {
                 rules(asm, plan, block.rules.clone(), &marks, &matched);
@@ -72,7 +72,7 @@ pub fn program(plan: &Plan<'_>, hook: Hook, target: Target) -> Result<Code<Mark>
         }
     }
     asm.origin(None);
-    end(&mut asm, hook, target);
+    end(&mut asm, plan, hook, target);
     asm.finish()
 }
 
@@ -105,14 +105,32 @@ fn look_up(asm: &mut Asm<Mark>, map: &'static str, index: i32) {
     asm.call(Helper::MapLookup);
 }
 
-/// Calls finish, which does not return. Should the call fail, the event passes; finish's own counters miss it.
-fn end(asm: &mut Asm<Mark>, hook: Hook, target: Target) {
-    if matches!(target, Target::Hook(_)) {
-        asm.alu(Alu::Mov, Reg::R1, CONTEXT);
-        asm.map(Reg::R2, hook.stages());
-        asm.alu(Alu::Mov, Reg::R3, FINISH.cast_signed());
-        asm.call(Helper::TailCall);
+/// Calls the next part of a chain, or finish.
+fn end(asm: &mut Asm<Mark>, plan: &Plan<'_>, hook: Hook, target: Target) {
+    match plan.link.next {
+        Some(next) => tail_call(asm, PARTS_MAP, next),
+        None => finish(asm, hook, target),
     }
+}
+
+/// Calls finish.
+fn finish(asm: &mut Asm<Mark>, hook: Hook, target: Target) {
+    match target {
+        Target::Hook(_) => tail_call(asm, hook.stages(), FINISH),
+        Target::SocketFilter => leave(asm),
+    }
+}
+
+/// Calls a program, which does not return. Should the call fail, the event passes; finish's own counters miss it.
+fn tail_call(asm: &mut Asm<Mark>, map: &'static str, index: u32) {
+    asm.alu(Alu::Mov, Reg::R1, CONTEXT);
+    asm.map(Reg::R2, map);
+    asm.alu(Alu::Mov, Reg::R3, index.cast_signed());
+    asm.call(Helper::TailCall);
+    leave(asm);
+}
+
+fn leave(asm: &mut Asm<Mark>) {
     asm.alu(Alu::Mov, Reg::R0, 0);
     asm.exit();
 }

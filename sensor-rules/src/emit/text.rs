@@ -16,12 +16,12 @@ use crate::expr::TextTest;
 pub const RECORD: Reg = Reg::R8;
 
 /// Where a field's bytes start in the record.
-fn bytes(field: &Field) -> i16 {
+pub fn bytes(field: &Field) -> i16 {
     at(field.offset + core::mem::offset_of!(Text<TEXT_MAX>, bytes))
 }
 
 /// Where a field's length is in the record.
-fn length(field: &Field) -> i16 {
+pub fn length(field: &Field) -> i16 {
     at(field.offset + core::mem::offset_of!(Text<TEXT_MAX>, len))
 }
 
@@ -36,7 +36,7 @@ pub fn imm(length: usize) -> i32 {
     i32::try_from(length).unwrap_or(i32::MAX)
 }
 
-fn capacity(field: &Field) -> usize {
+pub fn capacity(field: &Field) -> usize {
     match field.kind {
         Kind::Text(capacity) => capacity,
         Kind::U32 | Kind::U64 | Kind::Bool => COMM_MAX,

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sensor_common::{event::Event, maps::Stage};
 
-use super::names;
+use super::{TARGET, names};
 use crate::{
     diagnostic::Diagnostics,
-    emit::{self, Target},
+    emit::{self, Part},
     expr::{Cond, CondKind, TextTest},
     plan::{
         Entry, Plan, entries,
@@ -30,6 +30,8 @@ mod primitive {
     pub const LOOKUP: f64 = 3.0;
     /// One byte of a search.
     pub const SEARCHED: f64 = 0.8;
+    /// To go on to the next program of a chain.
+    pub const TAIL_CALL: f64 = 13.0;
     /// To look whether blocks are marked.
     pub const SWEEP: f64 = 2.0;
 }
@@ -40,6 +42,8 @@ const LENGTH: f64 = 40.0;
 const FIRST_WORD: f64 = 5.0;
 /// Instructions per byte of a `contains` on its own.
 const LOOP: f64 = 6.0;
+/// Instructions per byte of a pattern.
+const STEP: f64 = 15.0;
 /// How often a test holds of which nothing is known.
 const UNKNOWN: f64 = 0.5;
 /// On what part of all events a look-up finds anything, at most: the more literals it has, the rarer each of them is.
@@ -111,17 +115,21 @@ impl EventCost {
 /// As for [`compile`](crate::compile).
 pub fn costs(rules: &RuleSet) -> Result<Vec<EventCost>, Diagnostics> {
     let mut costs: Vec<EventCost> = Vec::new();
-    for plan in Event::ALL.iter().flat_map(|event| emit::plans(rules, *event)) {
-        if plan.stage == Stage::Rules {
-            costs.push(of_plan(&plan).map_err(|problem| Diagnostics(vec![*problem]))?);
-        }
+    for event in Event::ALL {
+        let parts = emit::parts(rules, *event, TARGET)?;
+        let parts = parts.iter().filter(|part| part.plan.stage == Stage::Rules).map(|part| of_part(part));
+        costs.extend(parts.reduce(|mut all, part| {
+            all.base += part.base + primitive::TAIL_CALL;
+            all.lookups.extend(part.lookups);
+            all.rules.extend(part.rules);
+            all
+        }));
     }
     Ok(costs)
 }
 
-fn of_plan(plan: &Plan<'_>) -> Result<EventCost, Box<crate::Diagnostic>> {
-    let code = emit::code(plan, Target::SocketFilter)?;
-    let sizes = emit::sizes(plan, &code);
+fn of_part(Part { plan, code }: &Part<'_>) -> EventCost {
+    let sizes = emit::sizes(plan, code);
     let entries = entries(&plan.judges);
     let lookups = plan.index.iter().flat_map(|index| &index.lookups).map(lookup).collect();
     let often = often(&entries);
@@ -133,7 +141,7 @@ fn of_plan(plan: &Plan<'_>) -> Result<EventCost, Box<crate::Diagnostic>> {
         RuleCost { id, place, tried, instructions: sizes.all, executed, why }
     });
     let base = primitive::ENTRY + if plan.index.is_some() { primitive::SWEEP } else { 0.0 };
-    Ok(EventCost { event: plan.event, base, lookups, rules: rules.collect() })
+    EventCost { event: plan.event, base, lookups, rules: rules.collect() }
 }
 
 fn lookup(lookup: &Lookup) -> LookupCost {
@@ -229,6 +237,7 @@ fn executed(cond: &Cond, size: usize) -> f64 {
         // Three instructions are an answer that a look-up has found already.
         CondKind::Text(TextTest::Contains, ..) if size > 3.0 => LOOP * LENGTH,
         CondKind::Text(..) | CondKind::TextSame(..) => size.min(FIRST_WORD),
+        CondKind::Pattern(..) => STEP * LENGTH,
         // A comparison of the length for each length, and of strings where one is right.
         CondKind::TextIn(_, literals) => {
             let lengths: BTreeSet<_> = literals.iter().map(Vec::len).collect();

@@ -14,7 +14,7 @@ pub use words::plan;
 
 use crate::{
     diagnostic::Diagnostics,
-    emit::{self, Target},
+    emit::{self, Part, Target},
     rule::RuleSet,
 };
 
@@ -25,11 +25,15 @@ use crate::{
 /// As for [`compile`](crate::compile).
 pub fn assembly(rules: &RuleSet, shown: &dyn Fn(&str) -> bool) -> Result<String, Diagnostics> {
     let mut listings = Vec::new();
-    for plan in Event::ALL.iter().flat_map(|event| emit::plans(rules, *event)) {
-        if plan.judges.iter().any(|judge| shown(&judge.rule.id)) {
-            let code = emit::code(&plan, Target::Hook(Mode::Lsm)).map_err(|problem| Diagnostics(vec![*problem]))?;
-            listings.push(emit::listing(&plan, &code, shown));
+    for event in Event::ALL {
+        for Part { plan, code } in emit::parts(rules, *event, TARGET)? {
+            if plan.judges.iter().any(|judge| shown(&judge.rule.id)) {
+                listings.push(emit::listing(&plan, &code, shown));
+            }
         }
     }
     Ok(listings.join("\n"))
 }
+
+/// What is explained is what hooks call.
+const TARGET: Target = Target::Hook(Mode::Lsm);

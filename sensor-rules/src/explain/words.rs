@@ -9,12 +9,12 @@ use sensor_common::{
 };
 
 use super::{
-    names,
+    TARGET, names,
     predicate::{self, some},
 };
 use crate::{
     diagnostic::Diagnostics,
-    emit::{self, Target},
+    emit::{self, Part},
     plan::{Entry, Index, KEYS_MIN, Plan, SEARCHES_MIN, entries, key::How},
     rule::RuleSet,
 };
@@ -26,18 +26,13 @@ use crate::{
 pub fn plan(rules: &RuleSet, shown: &dyn Fn(&str) -> bool) -> Result<String, Diagnostics> {
     let mut out = String::new();
     for event in Event::ALL {
-        let plans = emit::plans(rules, *event);
-        let chosen = plans.iter().flat_map(|plan| &plan.judges).any(|judge| shown(&judge.rule.id));
-        if chosen {
-            let sizes = plans.iter().map(|plan| {
-                emit::code(plan, Target::Hook(sensor_common::event::Mode::Lsm)).map(|code| code.bytes.len() / 8)
-            });
-            let sizes = sizes.collect::<Result<Vec<_>, _>>().map_err(|problem| Diagnostics(vec![*problem]))?;
+        let parts = emit::parts(rules, *event, TARGET)?;
+        if parts.iter().flat_map(|part| &part.plan.judges).any(|judge| shown(&judge.rule.id)) {
             if !out.is_empty() {
                 out.push('\n');
             }
             // Writing to a string does not fail.
-            let _ = Words { rules, event: *event, plans: &plans, sizes: &sizes }.write(&mut out, shown);
+            let _ = Words { rules, event: *event, parts: &parts }.write(&mut out, shown);
         }
     }
     Ok(out)
@@ -47,16 +42,15 @@ pub fn plan(rules: &RuleSet, shown: &dyn Fn(&str) -> bool) -> Result<String, Dia
 struct Words<'a> {
     rules: &'a RuleSet,
     event: Event,
-    plans: &'a [Plan<'a>],
-    /// Of each plan's program: how many instructions.
-    sizes: &'a [usize],
+    parts: &'a [Part<'a>],
 }
 
 impl Words<'_> {
     fn write(&self, out: &mut String, shown: &dyn Fn(&str) -> bool) -> fmt::Result {
         let hook = self.event.hook();
         let deny = if hook.can_deny() { "can deny" } else { "only observes" };
-        let count = self.plans.iter().filter(|plan| plan.stage == Stage::Rules).map(|plan| plan.judges.len()).sum();
+        let full = || self.parts.iter().map(|part| &part.plan).filter(|plan| plan.stage == Stage::Rules);
+        let count = full().map(|plan| plan.judges.len()).sum();
         writeln!(out, "{}: {}, on the hook {} ({deny})", self.event.name(), counted(count, "rule"), hook.name())?;
         let needs = self.rules.needs(self.event);
         let early = self.rules.early(self.event);
@@ -74,10 +68,10 @@ impl Words<'_> {
             }
             None => writeln!(out, "  no early program: no rule reads a field that costs much to fill")?,
         }
-        for (plan, size) in self.plans.iter().zip(self.sizes) {
-            program(out, plan, *size)?;
+        for Part { plan, code } in self.parts {
+            program(out, plan, code.bytes.len() / 8)?;
         }
-        for plan in self.plans.iter().filter(|plan| plan.stage == Stage::Rules) {
+        for plan in full() {
             for (number, entry) in entries(&plan.judges).iter().enumerate() {
                 if shown(&plan.judges[number].rule.id) {
                     rule(out, plan, number, entry)?;

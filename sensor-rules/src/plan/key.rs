@@ -90,6 +90,9 @@ pub fn cover(cond: &Cond, sense: bool) -> Option<Cover> {
         }
         (CondKind::Choose(_, one, other), _) => cover(one, sense)?.either(cover(other, sense)?),
         (CondKind::Text(test, field, literal), true) => text(*test, field, literal),
+        (CondKind::Pattern(field, pattern), true) => {
+            pattern.implied.iter().filter_map(|(test, literal)| text(*test, field, literal)).reduce(Cover::better)
+        }
         (CondKind::TextIn(field, literals), true) => {
             Cover::any(literals.iter().map(|literal| text(TextTest::Equals, field, literal)))
         }

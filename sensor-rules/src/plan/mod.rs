@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sensor_common::{event::Event, maps::Stage};
 
 use self::{
-    blocks::{BLOCKS_MAX, Block, blocks},
+    blocks::{BLOCKS_MAX, Block, Grain, blocks},
     key::{Cover, How, Key, Look, cover, search},
     rows::{Lookup, Memory},
     trie::Trie,
@@ -46,6 +46,7 @@ pub const SEARCHES_MIN: usize = 2;
 const STRAIGHT_MAX: usize = 200;
 
 /// A rule of one program.
+#[derive(Clone)]
 pub struct Judge<'a> {
     /// Its number in the rule set.
     pub number: u32,
@@ -65,6 +66,21 @@ pub struct Plan<'a> {
     pub judges: Vec<Judge<'a>>,
     /// The look-ups before them; `None` where trying every rule is cheaper.
     pub index: Option<Index>,
+    /// How many rules that are always tried stand together.
+    grain: Grain,
+    /// Where it stands in a chain of programs.
+    pub link: Link,
+}
+
+/// Where a program stands among those that judge one event after each other, each the rules that the one before had no room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Its number, from 0.
+    pub part: u32,
+    /// Where the program before reaches it: index in the object's array of parts. `None` for the first.
+    pub reached: Option<u32>,
+    /// Where it reaches the next; `None` for the last, which goes on to finish.
+    pub next: Option<u32>,
 }
 
 /// The look-ups of one program.
@@ -89,8 +105,7 @@ impl<'a> Plan<'a> {
             let numbered = (0..).zip(rules.rules()).filter(|(_, rule)| rule.events.contains(&event));
             let judges: Vec<_> =
                 numbered.map(|(number, rule)| Judge { number, rule, cond: condition(&rule.checked.cond) }).collect();
-            let index = Index::new(&judges, words(&judges));
-            Self { event, stage, judges, index }
+            Self::of(event, stage, judges, Grain::Coarse, words)
         };
         let rules_plan = plan(Stage::Rules, fold);
         if rules_plan.judges.is_empty() {
@@ -99,25 +114,53 @@ impl<'a> Plan<'a> {
         rules.early(event).map(|_| plan(Stage::Early, weakened)).into_iter().chain([rules_plan]).collect()
     }
 
+    fn of(
+        event: Event,
+        stage: Stage,
+        judges: Vec<Judge<'a>>,
+        grain: Grain,
+        words: &impl Fn(&[Judge<'_>]) -> usize,
+    ) -> Self {
+        let index = Index::new(&judges, words(&judges), grain);
+        Self { event, stage, judges, index, grain, link: Link::default() }
+    }
+
+    /// The same with smaller blocks; `None` where they are small already.
+    pub fn finer(&self, words: &impl Fn(&[Judge<'_>]) -> usize) -> Option<Self> {
+        let is_coarse = self.grain == Grain::Coarse && self.index.is_some();
+        is_coarse.then(|| Self::of(self.event, self.stage, self.judges.clone(), Grain::Fine, words))
+    }
+
+    /// Two plans with half of the rules each, in their order; the plan itself where it has no two rules.
+    pub fn halves(mut self, words: &impl Fn(&[Judge<'_>]) -> usize) -> Result<[Self; 2], Box<Self>> {
+        if self.judges.len() < 2 {
+            return Err(Box::new(self));
+        }
+        let behind = self.judges.split_off(self.judges.len() / 2);
+        let of = |judges| Self::of(self.event, self.stage, judges, Grain::Coarse, words);
+        Ok([of(self.judges), of(behind)])
+    }
+
     /// The program's symbol.
     pub fn name(&self) -> String {
         let kind = match self.stage {
             Stage::Early => "early",
             Stage::Rules => "rules",
         };
-        format!("{kind}_{}", self.event.name().replace('.', "_"))
+        let name = format!("{kind}_{}", self.event.name().replace('.', "_"));
+        if self.link.part == 0 { name } else { format!("{name}_{}", self.link.part + 1) }
     }
 }
 
 impl Index {
-    fn new(judges: &[Judge<'_>], words: usize) -> Option<Self> {
+    fn new(judges: &[Judge<'_>], words: usize, grain: Grain) -> Option<Self> {
         let keys: Vec<_> = entries(judges).into_iter().map(Entry::into_keys).collect();
         let looks: BTreeSet<Look> = keys.iter().flatten().flatten().map(|key| key.look).collect();
         if words < 3 || looks.is_empty() && judges.len() <= STRAIGHT_MAX {
             return None;
         }
         let always: Vec<_> = keys.iter().map(Option::is_none).collect();
-        let blocks = blocks(&always, BLOCKS_MAX.min(64 * (words / 2)));
+        let blocks = blocks(&always, BLOCKS_MAX.min(64 * (words / 2)), grain);
         let mut wakes: BTreeMap<Key, BTreeSet<usize>> = BTreeMap::new();
         for (block, rules) in blocks.iter().enumerate() {
             for key in keys[rules.rules.clone()].iter().flatten().flatten() {

@@ -153,6 +153,12 @@ const fn meaning(outcome: Outcome) -> &'static str {
         Outcome::Lifeline => {
             "A rule asked to block or kill, and the process is on the lifeline: never blocked, never killed."
         }
+        Outcome::OverBudget => {
+            "A rule asked for more than a report, and has gone over its budget: it only alerts until `creance brakes release`."
+        }
+        Outcome::Unattended => {
+            "A rule asked for more than a report, and the daemon has given no sign of life for too long."
+        }
     }
 }
 

@@ -6,14 +6,15 @@ use std::{
 };
 
 use anyhow::Context;
-use aya::Ebpf;
+use aya::{Ebpf, maps::Map};
 use sensor_common::{
     event::{Event, Groups, Hook},
     maps::{Container, Generation, Stage},
 };
-use sensor_rules::{Object, RuleSet, Target, compile};
+use sensor_rules::{Budget, Object, RuleSet, Target, compile_within};
 
 use super::{
+    chain,
     hooks::Hooks,
     refusal::{Refusal, refusal},
 };
@@ -41,18 +42,52 @@ pub struct Verified {
     pub compile_time: Duration,
     /// From objects to accepted programs.
     pub verify_time: Duration,
-    objects: Vec<(Hook, Ebpf)>,
+    objects: Vec<Loaded>,
     names: BTreeMap<(Event, Stage), String>,
 }
 
+/// The programs of one hook.
+struct Loaded {
+    hook: Hook,
+    ebpf: Ebpf,
+    /// While it lives, the chain of programs holds.
+    parts: Option<Map>,
+}
+
 impl Verified {
+    /// A generation that an earlier daemon put in force: its programs are where they were.
+    pub fn adopted(facts: Generation, quarantines: Option<Container>) -> Self {
+        Self {
+            facts,
+            quarantines,
+            programs: Vec::new(),
+            compile_time: Duration::ZERO,
+            verify_time: Duration::ZERO,
+            objects: Vec::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
     /// Compiles rules and loads them into the kernel, attached to nothing and reachable from nowhere.
+    ///
+    /// A verifier that gives up, for it may look at so many instructions only, is given smaller programs.
     pub fn load(id: u64, rules: &RuleSet, hooks: &mut Hooks) -> Result<Self, Refusal> {
+        let mut budget = Budget::default();
+        loop {
+            let refusal = match Self::load_within(id, rules, hooks, budget) {
+                Err(Refusal::Verifier(refusal)) if refusal.gave_up => refusal,
+                result => return result,
+            };
+            budget = budget.halved().ok_or(Refusal::Verifier(refusal))?;
+        }
+    }
+
+    fn load_within(id: u64, rules: &RuleSet, hooks: &mut Hooks, budget: Budget) -> Result<Self, Refusal> {
         let started = Instant::now();
-        let objects = compile(rules, Target::Hook(hooks.mode())).map_err(Refusal::Content)?;
+        let objects = compile_within(rules, Target::Hook(hooks.mode()), budget).map_err(Refusal::Content)?;
         let compile_time = started.elapsed();
         let mut verified = Self {
-            facts: Generation { id, needs: [0; Event::COUNT], early: [0; Event::COUNT] },
+            facts: Generation { id, ..Generation::NONE },
             quarantines: rules.quarantines(),
             programs: Vec::new(),
             compile_time,
@@ -88,17 +123,24 @@ impl Verified {
                 instructions: described.instructions,
                 verified_instructions: program.info().ok().and_then(|info| info.verified_instruction_count()),
             });
-            self.names.insert((described.event, described.stage), described.name.clone());
+            if described.chained.is_none() {
+                self.names.insert((described.event, described.stage), described.name.clone());
+            }
         }
-        self.objects.push((object.hook, ebpf));
+        let parts = chain::link(&mut ebpf, object)?;
+        self.objects.push(Loaded { hook: object.hook, ebpf, parts });
         Ok(())
     }
 
     /// The program for `event`, where this generation has one.
     pub fn program(&self, event: Event, stage: Stage) -> Option<&aya::programs::Program> {
         let name = self.names.get(&(event, stage))?;
-        let (_, ebpf) = self.objects.iter().find(|(hook, _)| *hook == event.hook())?;
-        ebpf.program(name)
+        self.objects.iter().find(|loaded| loaded.hook == event.hook())?.ebpf.program(name)
+    }
+
+    /// The arrays that hold the chains of its programs together, by the hook.
+    pub fn parts(&self) -> impl Iterator<Item = (Hook, &Map)> {
+        self.objects.iter().filter_map(|loaded| Some((loaded.hook, loaded.parts.as_ref()?)))
     }
 
     /// Whether this generation has rules for any event of `hook`.

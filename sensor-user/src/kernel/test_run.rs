@@ -1,15 +1,17 @@
 //! Runs compiled rules on records, without any hook: the same code as a socket filter, by `BPF_PROG_TEST_RUN`.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, io, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{Array, MapData},
+    maps::{Array, Map, MapData},
     programs::{ProgramError, SocketFilter, TestRun as _, TestRunOptions},
 };
 use sensor_common::{event::Event, maps::Stage, record::Record, verdict::Verdict};
-use sensor_rules::{Object, Program, RECORD_MAP, RuleSet, Target, compile};
+use sensor_rules::{Budget, Object, Program, RECORD_MAP, RuleSet, Target, compile, compile_within};
+
+use super::chain;
 
 use super::verifier_log;
 
@@ -18,6 +20,15 @@ const PACKET: [u8; 64] = [0; 64];
 
 /// How many lines of the verifier's log an error holds before the reason's end.
 const LOG_LINES: usize = 40;
+
+thread_local! {
+    /// A loader reads the kernel's type information when it is made, which takes longer than all the rest, and rules need none.
+    static LOADER: RefCell<EbpfLoader<'static>> = RefCell::new({
+        let mut loader = EbpfLoader::new();
+        loader.btf(None);
+        loader
+    });
+}
 
 /// All rules of a rule set, loaded as socket filters.
 pub struct TestRun {
@@ -30,6 +41,8 @@ pub struct TestRun {
 struct Loaded {
     ebpf: Ebpf,
     record: Array<MapData, Cell>,
+    /// Held for its life: without it the chain breaks.
+    _parts: Option<Map>,
 }
 
 /// A record as the value of a map.
@@ -50,6 +63,14 @@ impl TestRun {
         Self::load_objects(compile(rules, Target::SocketFilter)?)
     }
 
+    /// As [`load`](Self::load), with no more in one program than `budget` says.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn load_within(rules: &RuleSet, budget: Budget) -> Result<Self> {
+        Self::load_objects(compile_within(rules, Target::SocketFilter, budget)?)
+    }
+
     /// Loads what was compiled for [`Target::SocketFilter`].
     ///
     /// # Errors
@@ -59,9 +80,8 @@ impl TestRun {
         for object in objects {
             let index = run.loaded.len();
             run.loaded.push(Loaded::new(&object)?);
-            run.programs.extend(
-                object.programs.into_iter().map(|program| ((program.event, program.stage), (index, program.name))),
-            );
+            let first = object.programs.into_iter().filter(|program| program.chained.is_none());
+            run.programs.extend(first.map(|program| ((program.event, program.stage), (index, program.name))));
         }
         Ok(run)
     }
@@ -111,7 +131,8 @@ impl TestRun {
 
 impl Loaded {
     fn new(object: &Object) -> Result<Self> {
-        let mut ebpf = EbpfLoader::new().load(&object.elf).context("cannot load the object with the rules")?;
+        let loaded = LOADER.with_borrow_mut(|loader| loader.load(&object.elf));
+        let mut ebpf = loaded.context("cannot load the object with the rules")?;
         for described in &object.programs {
             let program: &mut SocketFilter = ebpf
                 .program_mut(&described.name)
@@ -119,8 +140,9 @@ impl Loaded {
                 .try_into()?;
             program.load().map_err(|error| refused(described, error))?;
         }
+        let parts = chain::link(&mut ebpf, object)?;
         let record = ebpf.take_map(RECORD_MAP).context("an object lacks its record")?.try_into()?;
-        Ok(Self { ebpf, record })
+        Ok(Self { ebpf, record, _parts: parts })
     }
 
     fn judge(&mut self, name: &str, record: &Record) -> Result<Verdict> {

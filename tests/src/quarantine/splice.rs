@@ -166,7 +166,9 @@ pub fn asleep() -> Result<()> {
         let taker = sleeping(way)?;
         source.write_all(CONTENT)?;
         let status = ended(taker)?;
-        ensure!(status.signal() == Some(libc::SIGKILL), "{way} ended with {status}");
+        // Some kernels ask once more before they write to a file: then it is refused.
+        let refused = way == "splice-to-file" && !status.success() && !taken()?;
+        ensure!(refused || status.signal() == Some(libc::SIGKILL), "{way} ended with {status}");
         released()?;
     }
     shared::park(sensor);

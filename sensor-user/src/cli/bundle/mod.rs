@@ -11,15 +11,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use sensor_content::{
     bundle::{self, Unverified},
-    key::{KEY_FILE_MAX, PublicKey},
+    key::PublicKey,
 };
 
 use super::Done;
-use crate::files;
+use crate::{content, files};
 
 /// Make, look at and verify bundles: signed files with rules and what is said of them
 #[derive(Debug, Subcommand)]
@@ -53,17 +53,8 @@ pub struct Trusted {
 
 impl Trusted {
     pub(super) fn read(&self) -> anyhow::Result<Vec<PublicKey>> {
-        self.keys.iter().map(|path| public_key(path)).collect()
+        self.keys.iter().map(|path| content::public_key(path)).collect()
     }
-}
-
-/// The public key in a file.
-///
-/// # Errors
-/// When there is none.
-pub fn public_key(path: &Path) -> anyhow::Result<PublicKey> {
-    let text = files::read_text(path, KEY_FILE_MAX, "key")?;
-    PublicKey::from_pem(&text).with_context(|| path.display().to_string())
 }
 
 /// The bundle in a file, of unknown origin.

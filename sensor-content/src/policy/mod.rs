@@ -1,0 +1,134 @@
+//! The owner's policy, `/etc/creance/content.toml`: when this host takes which content, and what that content may do.
+//! A publisher can stop content and never force it.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`read`](Policy::parse) | from text to a policy that makes sense, errors with line and column |
+//! | [`decide`](Policy::decide) | what it says of one release, and why |
+//! | [`window`](Window) | times of the week, in a time zone |
+//! | [`approval`] | releases that the owner has approved, signed |
+
+pub mod approval;
+mod decide;
+mod read;
+mod window;
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use sensor_common::{event::Event, verdict::Action};
+
+pub use decide::{Answer, Decision, Host, Offer, Reason};
+pub use read::PolicyError;
+pub use window::Window;
+
+use crate::{bundle::Number, rollout::Ring};
+
+/// Which release the owner wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pin {
+    /// The newest.
+    #[default]
+    Latest,
+    /// So many releases before the newest; urgent ones are taken all the same.
+    Behind(usize),
+    /// This one and no other.
+    Number(Number),
+}
+
+/// Nothing new is taken until then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// When it ends.
+    pub until: Timestamp,
+    /// Why, for people.
+    pub reason: Option<String>,
+}
+
+/// A generation that the owner wants to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rollback {
+    /// The generation to leave; it is not taken again while the wish stands.
+    pub from: Number,
+    /// Where to go; the last good generation before, if it is not said.
+    pub to: Option<Number>,
+}
+
+/// A policy that makes sense: there is no other road to one than [`Policy::parse`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    ring: Ring,
+    pin: Pin,
+    hold: Option<Hold>,
+    delay: SignedDuration,
+    urgent_delay: SignedDuration,
+    windows: Vec<Window>,
+    approval_key: Option<PathBuf>,
+    /// Events on which each of block, quarantine and kill may be carried out; all, where nothing is said.
+    limits: [Option<Vec<Event>>; 3],
+    lifeline: Vec<PathBuf>,
+    rollback: Option<Rollback>,
+    unsigned: bool,
+}
+
+impl Policy {
+    /// The ring of this host.
+    pub const fn ring(&self) -> Ring {
+        self.ring
+    }
+
+    /// The owner's public key, where each release must be approved with it.
+    pub const fn approval_key(&self) -> Option<&PathBuf> {
+        self.approval_key.as_ref()
+    }
+
+    /// Whether rules may be pushed that nobody has signed.
+    pub const fn allows_unsigned(&self) -> bool {
+        self.unsigned
+    }
+
+    /// Executables whose processes are never blocked or killed, beside those that the sensor protects by itself.
+    pub fn lifeline(&self) -> &[PathBuf] {
+        &self.lifeline
+    }
+
+    /// Whether `action` may be carried out on `event`.
+    pub fn permits(&self, event: Event, action: Action) -> bool {
+        let limit = match action {
+            Action::Alert => return true,
+            Action::Block => &self.limits[0],
+            Action::Quarantine => &self.limits[1],
+            Action::Kill => &self.limits[2],
+        };
+        limit.as_ref().is_none_or(|events| events.contains(&event))
+    }
+
+    /// Where the owner wants to go from the generation that runs; `None` where nothing is to be done, because the wish is
+    /// fulfilled or there is none. Of `good`, the newest first.
+    pub fn wants_back(&self, running: Number, good: &[Number]) -> Option<Number> {
+        let wish = self.rollback.filter(|wish| wish.from == running)?;
+        match wish.to {
+            Some(to) => good.contains(&to).then_some(to),
+            None => good.iter().copied().find(|number| *number < running),
+        }
+    }
+}
+
+impl Default for Policy {
+    /// Takes everything that is offered, as soon as it is.
+    fn default() -> Self {
+        Self {
+            ring: Ring::General,
+            pin: Pin::Latest,
+            hold: None,
+            delay: SignedDuration::ZERO,
+            urgent_delay: SignedDuration::ZERO,
+            windows: Vec::new(),
+            approval_key: None,
+            limits: [const { None }; 3],
+            lifeline: Vec::new(),
+            rollback: None,
+            unsigned: false,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Patterns as code: a walk through the table of an automaton, one step per byte.
+
+use sensor_common::field::Field;
+
+use super::{
+    asm::{Alu, Asm, Label, Reg, Size, When},
+    text::{RECORD, bytes, capacity, imm, length},
+};
+use crate::pattern::Automaton;
+
+/// The record, moved by as much as was read.
+const BASE: Reg = Reg::R1;
+/// How much was read.
+const PLACE: Reg = Reg::R2;
+/// The length of the string.
+const LENGTH: Reg = Reg::R3;
+/// The state.
+const STATE: Reg = Reg::R4;
+/// A byte, and its class.
+const BYTE: Reg = Reg::R5;
+/// For addresses.
+const ADDRESS: Reg = Reg::R7;
+
+/// Falls through where `field` has the pattern, and jumps to `miss` where it has not.
+///
+/// As in other loops, it goes on by jumps and ends by falling through. The states that are never left have the smallest numbers, and
+/// lead to themselves, so that the last step is the same wherever the walk ends.
+pub fn test<O>(asm: &mut Asm<O>, field: &Field, automaton: &Automaton, miss: Label) {
+    let mask = (automaton.cells.len().next_power_of_two() - 1).max(1);
+    // The verifier does not know that no cell leads further than the last.
+    let cells = automaton.cells.iter().copied().chain(std::iter::repeat(0)).take(mask + 1);
+    let cells = asm.table(cells.flat_map(u16::to_le_bytes).collect());
+    let classes = asm.table(automaton.classes.to_vec());
+    let found = i32::from(automaton.found());
+    let (again, next, end) = (asm.label(), asm.label(), asm.label());
+    asm.load(Size::Word, LENGTH, RECORD, length(field));
+    asm.jump_if(When::Gt, LENGTH, imm(capacity(field)), miss);
+    asm.constant(STATE, automaton.start.into());
+    asm.alu(Alu::Mov, BASE, RECORD);
+    asm.alu(Alu::Mov, PLACE, 0);
+    asm.jump_if(When::Eq, LENGTH, 0, end);
+    asm.bind(again);
+    asm.load(Size::Byte, BYTE, BASE, bytes(field));
+    asm.table_address(ADDRESS, classes);
+    asm.alu(Alu::Add, ADDRESS, BYTE);
+    asm.load(Size::Byte, BYTE, ADDRESS, 0);
+    asm.alu(Alu::Add, STATE, BYTE);
+    step(asm, cells, mask);
+    asm.jump_if(When::Gt, STATE, found, next);
+    asm.jump(end);
+    asm.bind(next);
+    asm.alu(Alu::Add, BASE, 1);
+    asm.alu(Alu::Add, PLACE, 1);
+    asm.jump_if(When::Gt, LENGTH, PLACE, again);
+    asm.bind(end);
+    asm.alu(Alu::Add, STATE, i32::from(automaton.end));
+    step(asm, cells, mask);
+    asm.jump_if(When::Ne, STATE, found, miss);
+}
+
+/// [`STATE`] = the content of the cell with that number.
+fn step<O>(asm: &mut Asm<O>, cells: usize, mask: usize) {
+    asm.alu(Alu::And, STATE, imm(mask));
+    asm.alu(Alu::Shl, STATE, 1);
+    asm.table_address(ADDRESS, cells);
+    asm.alu(Alu::Add, ADDRESS, STATE);
+    asm.load(Size::Half, STATE, ADDRESS, 0);
+}

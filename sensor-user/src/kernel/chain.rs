@@ -1,0 +1,28 @@
+//! Rules that did not fit one program: each program of a chain is made reachable for the one before.
+
+use anyhow::{Context, Result};
+use aya::{
+    Ebpf,
+    maps::{Map, MapData, ProgramArray},
+    programs::ProgramFd,
+};
+use sensor_rules::{Object, PARTS_MAP};
+
+/// Puts the programs of `object`, all loaded, where others of them call them. The chain holds while the array lives.
+///
+/// # Errors
+/// The kernel does not take a program, or the object lacks what it should have.
+pub fn link(ebpf: &mut Ebpf, object: &Object) -> Result<Option<Map>> {
+    if object.chained == 0 {
+        return Ok(None);
+    }
+    let mut map = ebpf.take_map(PARTS_MAP).context("an object lacks the array of its parts")?;
+    let mut parts: ProgramArray<&mut MapData> = (&mut map).try_into()?;
+    for program in &object.programs {
+        let Some(index) = program.chained else { continue };
+        let loaded = ebpf.program(&program.name).context("an object lacks a program that it should have")?;
+        let fd: &ProgramFd = loaded.fd()?;
+        parts.set(index, fd, 0).context("cannot make a part of the rules reachable")?;
+    }
+    Ok(Some(map))
+}

@@ -1,0 +1,120 @@
+//! A flood of matches: what is left out is counted exactly, and one noisy rule does not drown the others.
+
+use std::{
+    io::{Read as _, Write as _},
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use sensor_rules::Source;
+
+use crate::{
+    fifo,
+    protocol::Message,
+    report,
+    rules::{self, Draft},
+    sensor::{Launch, Sensor, names_rule},
+    suite::{Boot, Test},
+};
+
+/// See the [module](self).
+pub const TESTS: &[Test] = &[
+    Test { name: "flood::a_noisy_rule_leaves_room_for_the_others", boot: Boot::Plain, run: limited },
+    Test { name: "flood::a_noisy_rule_leaves_room_here_too", boot: Boot::Tracepoints, run: limited },
+    Test { name: "flood::what_the_ring_buffer_here_does_not_take_is_counted", boot: Boot::Tracepoints, run: full },
+    Test { name: "flood::what_the_ring_buffer_does_not_take_is_counted", boot: Boot::Plain, run: full },
+];
+
+/// How many threads write, and how often each.
+const WRITERS: u64 = 2;
+const WRITES: u64 = 20_000;
+/// How often the quiet rule matches meanwhile.
+const QUIET: u64 = 10;
+
+/// Two rules: one for the FIFOs of the flood, one for another FIFO.
+fn rules() -> Source {
+    rules::file(
+        "flood.yaml",
+        &[
+            Draft::alert("noisy", &["fifo.payload"], "path.startsWith('/tmp/flood-')"),
+            Draft::alert("quiet", &["fifo.payload"], "path == '/tmp/quiet'"),
+        ],
+    )
+}
+
+/// What became of the flood.
+struct Counts {
+    offered: u64,
+    delivered: u64,
+    limited: u64,
+    full: u64,
+    quiet: u64,
+}
+
+fn limited() -> Result<()> {
+    let counts = flood(&["--report-limit", "20"])?;
+    ensure!(counts.limited > counts.offered / 2, "only {} reports of {} were left out", counts.limited, counts.offered);
+    ensure!(counts.full == 0, "the ring buffer was full {} times", counts.full);
+    ensure!(counts.quiet == QUIET, "of {QUIET} matches of the quiet rule {} were reported", counts.quiet);
+    Ok(())
+}
+
+fn full() -> Result<()> {
+    let counts = flood(&["--report-limit", "0", "--ring-size", "65536"])?;
+    ensure!(counts.full > 0, "{} reports fit into 64 KiB", counts.offered);
+    ensure!(counts.limited == 0, "{} reports were left out without a limit", counts.limited);
+    Ok(())
+}
+
+/// Floods a daemon with these arguments. Whatever they are: each match is delivered, left out by the limit, or found no room.
+fn flood(arguments: &[&str]) -> Result<Counts> {
+    let sensor = Launch::rules(&[rules()])?.with(arguments).start()?;
+    let started = Instant::now();
+    let writers: Vec<_> =
+        (0..WRITERS).map(|number| thread::spawn(move || write(&format!("/tmp/flood-{number}"), WRITES))).collect();
+    write("/tmp/quiet", QUIET)?;
+    for writer in writers {
+        writer.join().map_err(|_| anyhow!("a writer panicked"))??;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let counts = counts(&sensor)?;
+    let Counts { offered, delivered, limited, full, .. } = counts;
+    ensure!(offered == WRITERS * WRITES + QUIET, "{offered} matches were counted of {}", WRITERS * WRITES + QUIET);
+    ensure!(
+        offered == delivered + limited + full,
+        "{offered} matches are not {delivered} delivered, {limited} limited and {full} without room"
+    );
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]
+    let rate = (offered as f64 / seconds) as u64;
+    let text = format!("{rate} matches/s: {offered} = {delivered} delivered + {limited} limited + {full} ring full");
+    report::send(&Message::Say { text });
+    sensor.stop()?;
+    Ok(counts)
+}
+
+/// Writes into a FIFO and reads it back, so many times.
+fn write(path: &str, times: u64) -> Result<()> {
+    fifo::remake(path)?;
+    let mut both = fifo::open(path)?;
+    for _ in 0..times {
+        both.write_all(b"x")?;
+        both.read_exact(&mut [0])?;
+    }
+    Ok(())
+}
+
+fn counts(sensor: &Sensor) -> Result<Counts> {
+    // Waits until each match is accounted for.
+    let reports = sensor.reports()?;
+    let status = sensor.status()?;
+    let lost =
+        |reason: &str| status.losses.get(reason).copied().with_context(|| format!("status does not say {reason}"));
+    Ok(Counts {
+        offered: status.events["fifo.payload"].matched,
+        delivered: reports.len() as u64,
+        limited: lost("rate_limited")?,
+        full: lost("ring_full")?,
+        quiet: reports.iter().filter(|report| names_rule(report, "quiet")).count() as u64,
+    })
+}

@@ -1,0 +1,97 @@
+//! The planner on real hooks: rules that are looked up, and that every rule set is accepted.
+
+use std::fs::File;
+
+use anyhow::{Context as _, Result, ensure};
+use sensor_common::event::Event;
+use sensor_proof::{largest, realistic};
+
+use crate::{
+    accepted, fifo,
+    protocol::Message,
+    report,
+    rules::{self, Draft},
+    sensor::{Launch, names_rule},
+    shared,
+    suite::{Boot, Test},
+};
+
+/// See the [module](self).
+pub const TESTS: &[Test] = &[
+    Test { name: "planner::a_rule_that_is_looked_up_finds_its_path_and_no_other", boot: Boot::Plain, run: looked_up },
+    Test { name: "planner::random_rule_sets_are_accepted", boot: Boot::Plain, run: random_sets },
+    Test { name: "planner::a_thousand_rules_fit_thirty_mebibytes", boot: Boot::Plain, run: memory },
+    Test { name: "planner::ten_thousand_rules_that_cannot_be_looked_up", boot: Boot::Plain, run: unindexable },
+];
+
+/// How many random rule sets each test run loads.
+const SETS: u64 = 200;
+
+/// Paths that tell rules apart by their last byte, in their middle, and by where they end.
+const PATHS: [&str; 6] =
+    ["/tmp/planned/a", "/tmp/planned/b", "/tmp/planned/ab", "/tmp/planned/other/a", "/tmp/planned", "/tmp/planned-a/a"];
+
+fn looked_up() -> Result<()> {
+    let ids: Vec<_> = (0..PATHS.len()).map(|number| format!("path-{number}")).collect();
+    let conditions: Vec<_> = PATHS.iter().map(|path| format!("path == '{path}/fifo'")).collect();
+    let events = ["fifo.open"];
+    let drafts: Vec<_> =
+        ids.iter().zip(&conditions).map(|(id, condition)| Draft::alert(id, &events, condition)).collect();
+    let sensor = shared::sensor(vec![rules::file("planned.yaml", &drafts)])?;
+    for path in PATHS {
+        // The path itself, one byte more, one byte less, another byte.
+        for name in ["fifo", "fifo1", "fif", "fifp"] {
+            let path = format!("{path}/{name}");
+            fifo::remake(&path)?;
+            drop::<File>(fifo::open(&path)?);
+        }
+    }
+    let reports = sensor.reports()?;
+    for (id, path) in ids.iter().zip(PATHS) {
+        let found: Vec<_> = reports.iter().filter(|report| names_rule(report, id)).collect();
+        ensure!(found.len() == 1, "{id} alerted {} times", found.len());
+        ensure!(found[0]["path"] == format!("{path}/fifo"), "{id} alerted on {}", found[0]["path"]);
+    }
+    ensure!(reports.len() == PATHS.len(), "{} reports", reports.len());
+    shared::park(sensor);
+    Ok(())
+}
+
+fn random_sets() -> Result<()> {
+    let verdicts = accepted::random_sets(&mut accepted::sensor()?, 4, SETS)?;
+    ensure!(verdicts.refused == 0 && verdicts.accepted > SETS / 2, "{verdicts:?}");
+    Ok(())
+}
+
+/// Most memory of a daemon with a thousand rules, KiB.
+const MEMORY_MAX: u64 = 30 * 1024;
+
+fn memory() -> Result<()> {
+    let sources = realistic::rules(Event::FifoOpen, 1000);
+    let sensor = Launch::rules(&[rules::file("none.yaml", &[rules::NONE])])?.start()?;
+    let pid = sensor.status()?.pid;
+    let before = resident(pid)?;
+    let pushed = sensor.push(sources)?;
+    let after = resident(pid)?;
+    let text = format!(
+        "{before:?} KiB with 1 rule, {after:?} KiB with {} (resident, most ever resident); compiled in {} us",
+        pushed.rules, pushed.compile_us
+    );
+    report::send(&Message::Say { text });
+    ensure!(after[0] <= MEMORY_MAX, "{} KiB are resident with {} rules", after[0], pushed.rules);
+    sensor.stop()
+}
+
+/// How much memory a process has, and the most it ever had, KiB: `VmRSS` and `VmHWM` of `/proc/PID/status`.
+fn resident(pid: u32) -> Result<[u64; 2]> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = |name: &str| -> Result<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    };
+    Ok([value("VmRSS:")?, value("VmHWM:")?])
+}
+
+fn unindexable() -> Result<()> {
+    accepted::large(&mut accepted::sensor()?, &largest::unindexable(10_000))
+}
