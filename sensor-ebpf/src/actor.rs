@@ -105,9 +105,21 @@ fn fill_arguments(text: &mut Text<TEXT_MAX>, task: Struct) {
     text.full = full.min(u64::from(u32::MAX)) as u32;
 }
 
+/// Process id of the current process.
+#[inline(always)]
+pub fn tgid() -> u32 {
+    Struct::current_task().get(&TASK_TGID)
+}
+
+/// The file that a process runs; `None` for a kernel thread, which has no `mm`.
+#[inline(always)]
+pub fn exe(task: Struct) -> Option<Struct> {
+    task.to(&TASK_MM).and_then(|mm| mm.to(&MM_EXE_FILE))
+}
+
 /// Never null, up to the first process, which is its own parent's child; and as programs run under RCU, all of them live.
 #[inline(always)]
-fn parent(task: Struct) -> Option<Struct> {
+pub fn parent(task: Struct) -> Option<Struct> {
     task.to(&TASK_REAL_PARENT)
 }
 
@@ -181,7 +193,7 @@ fn fill_comm(text: &mut Text<COMM_MAX>, task: Struct) {
 fn fill_exe(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, task: Struct) {
     text.len = 0;
     text.full = 0;
-    let Some(file) = task.to(&TASK_MM).and_then(|mm| mm.to(&MM_EXE_FILE)) else { return };
+    let Some(file) = exe(task) else { return };
     let (dentry, mnt) = (file.get::<u64>(&FILE_DENTRY) as Ptr, file.get::<u64>(&FILE_MNT) as Ptr);
     path::fill(text, scratch, dentry, mnt);
 }

@@ -10,8 +10,9 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, conformance, daemon, features, flood, hooks, input, losses, machine, planner, preemption,
-    protocol::Message, quarantine, refusal, report, swap, tracepoints, uring, without_bpf,
+    alerts, block, brakes, conformance, content, daemon, features, flood, hooks, input, language, losses, machine,
+    planner, preemption, protocol::Message, quarantine, refusal, report, restart, swap, tracepoints, uring,
+    without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -92,18 +93,22 @@ pub const TESTS: &[&[Test]] = &[
     // With the daemon that tests share.
     alerts::TESTS,
     block::TESTS,
+    brakes::TESTS,
     conformance::TESTS,
     quarantine::TESTS,
     uring::TESTS,
     hooks::TESTS,
     refusal::TESTS,
     input::TESTS,
+    language::TESTS,
     swap::TESTS,
     planner::TESTS,
     losses::TESTS,
     // With daemons of their own.
+    content::TESTS,
     flood::TESTS,
     daemon::TESTS,
+    restart::TESTS,
     preemption::TESTS,
     without_bpf::TESTS,
     tracepoints::TESTS,

@@ -23,7 +23,7 @@ pub mod trie;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sensor_common::{event::Event, maps::Stage};
+use sensor_common::{event::Event, field::Field, maps::Stage};
 
 use self::{
     blocks::{BLOCKS_MAX, Block, Grain, blocks},
@@ -36,6 +36,7 @@ use crate::{
     expr::{Cond, CondKind, TextTest},
     fold::fold,
     rule::{Rule, RuleSet},
+    state::Effect,
 };
 
 /// A look-up costs about as much as this many rules that are tried and do not match.
@@ -54,6 +55,10 @@ pub struct Judge<'a> {
     pub rule: &'a Rule,
     /// Its condition without constants, or a constant.
     pub cond: Cond,
+    /// The string fields of which it asks more than how they begin.
+    pub ends: Vec<&'static Field>,
+    /// What is done where it holds.
+    pub effect: Effect<'a>,
 }
 
 /// What one program judges, and how.
@@ -102,9 +107,13 @@ impl<'a> Plan<'a> {
     /// conditions.
     pub fn all(rules: &'a RuleSet, event: Event, words: &impl Fn(&[Judge<'_>]) -> usize) -> Vec<Self> {
         let plan = |stage, condition: fn(&Cond) -> Cond| {
-            let numbered = (0..).zip(rules.rules()).filter(|(_, rule)| rule.events.contains(&event));
-            let judges: Vec<_> =
-                numbered.map(|(number, rule)| Judge { number, rule, cond: condition(&rule.checked.cond) }).collect();
+            let judges: Vec<_> = rules
+                .judging(event)
+                .map(|(number, rule, checked, effect)| {
+                    let (cond, ends) = (condition(&checked.cond), checked.cond.ends());
+                    Judge { number, rule, cond, ends, effect }
+                })
+                .collect();
             Self::of(event, stage, judges, Grain::Coarse, words)
         };
         let rules_plan = plan(Stage::Rules, fold);
