@@ -58,6 +58,8 @@ impl Machine<'_> {
     /// # Errors
     /// Where QEMU cannot be started. That the guest failed is in the inner result.
     pub fn work(&self, mut hear: impl FnMut(Message)) -> Result<Result<(), Failure>> {
+        // What an earlier machine of this name said is none of this one's trouble.
+        fs::remove_file(self.log()).ok();
         let mut qemu = self.command();
         qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = qemu.spawn().context("cannot start qemu-system-x86_64: run `cargo xtask setup`")?;
