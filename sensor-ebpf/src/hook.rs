@@ -58,17 +58,6 @@ macro_rules! program {
     };
 }
 
-/// Ends an event: `finish!(ctx, stages, answer, seen)`. No function, to which what the hook sees would have to be a closure: see
-/// [`program`].
-macro_rules! finish {
-    ($ctx:expr, $stages:expr, $answer:expr, $seen:expr) => {
-        match $crate::stage::unfinished() {
-            Some(event) => event.finish($ctx, $stages, $answer, $seen),
-            None => $crate::stage::ALLOW,
-        }
-    };
-}
-
 /// Declares the program array of a hook: the kernel refuses a tail call between programs of different prototypes.
 /// Pinned: rules go on to finish through it.
 macro_rules! stages {
@@ -92,17 +81,17 @@ macro_rules! lsm_hook {
             use sensor_common::maps::STAGES as STAGE_COUNT;
             #[allow(unused_imports, reason = "what the hook sees is named as in the file around it")]
             use super::*;
-            use $crate::{hook::{self, program, stages}, stage::Answer};
+            use $crate::{hook::{self, program, stages}, stage::{self, Answer}};
 
             stages!($name);
             program!(start, stringify!($name), concat!("lsm/", stringify!($name)), LsmContext,
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("lsm/", stringify!($name)), LsmContext,
-                |ctx| hook::finish!(ctx, &STAGES, Answer::Counts, $seen(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Counts, #[inline(always)] || $seen(ctx)));
             program!(observe, concat!("observe_", stringify!($name)), "fentry/observe", FEntryContext,
                 |ctx| hook::start(ctx, &STAGES, $observed(ctx)));
             program!(finish_observe, concat!("finish_observe_", stringify!($name)), "fentry/observe", FEntryContext,
-                |ctx| hook::finish!(ctx, &STAGES, Answer::Observes, $observed(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Observes, #[inline(always)] || $observed(ctx)));
         }
     };
 }
@@ -116,15 +105,15 @@ macro_rules! fentry_hook {
             use sensor_common::maps::STAGES as STAGE_COUNT;
             #[allow(unused_imports, reason = "what the hook sees is named as in the file around it")]
             use super::*;
-            use $crate::{hook::{self, program, stages}, stage::Answer};
+            use $crate::{hook::{self, program, stages}, stage::{self, Answer}};
 
             stages!($name);
             program!(start, stringify!($name), concat!("fentry/", stringify!($name)), FEntryContext,
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("fentry/", stringify!($name)), FEntryContext,
-                |ctx| hook::finish!(ctx, &STAGES, Answer::Observes, $seen(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Observes, #[inline(always)] || $seen(ctx)));
         }
     };
 }
 
-pub(crate) use {fentry_hook, finish, lsm_hook, program, stages};
+pub(crate) use {fentry_hook, lsm_hook, program, stages};

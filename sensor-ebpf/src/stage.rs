@@ -99,57 +99,37 @@ pub enum Answer {
     Observes,
 }
 
-/// An event that is not over where its rules have been: one of them matched, or an early program asks for the rest.
-pub struct Unfinished {
-    held: Held,
-    event: Event,
-    /// Whether the rest of the record is asked for, and the rules are next.
-    more: bool,
-}
-
-/// The event that the current task is at the end of; `None` where no more is to be done. The subject is looked at again only
-/// where there is more to fill: of most events no rule wants to know more.
+/// Ends an event: what finish returns to the kernel. Where an early program asks for the rest of the record, the rules are
+/// next. The subject is looked at again only where there is more to fill: of most events no rule wants to know more.
 #[inline(always)]
-pub fn unfinished() -> Option<Unfinished> {
-    let held = record::find()?;
+pub fn finish<C: EbpfContext, S: Subject>(
+    ctx: &C,
+    stages: &ProgramArray,
+    answer: Answer,
+    seen: impl FnOnce() -> Seen<S>,
+) -> i32 {
+    let Some(mut held) = record::find() else { return ALLOW };
     let more = held.record.verdict.action == Verdict::MORE;
     let event = Event::from_index(held.record.head.event);
     if !more && let Some(event) = event {
         count_judged(event);
+        state::conclude(&mut held);
     }
-    match event {
-        Some(event) if more || held.record.verdict.matched != 0 => Some(Unfinished { held, event, more }),
-        _ => {
-            record::release(held);
-            None
+    let mut verdict = ALLOW;
+    if (more || held.record.verdict.matched != 0)
+        && let (Some(event), Some((_, subject))) = (event, seen())
+    {
+        if more {
+            held.record.verdict.action = 0;
+            let needs = needs(&held).without(Groups(held.record.head.filled));
+            fill(&mut held, needs, &subject);
+            go_on(ctx, stages, held, Stage::Rules);
+            return ALLOW;
         }
+        verdict = conclude(answer, &mut held, event, &subject);
     }
-}
-
-impl Unfinished {
-    /// Ends it: what finish returns to the kernel.
-    #[inline(always)]
-    pub fn finish<C: EbpfContext, S: Subject>(
-        mut self,
-        ctx: &C,
-        stages: &ProgramArray,
-        answer: Answer,
-        seen: Seen<S>,
-    ) -> i32 {
-        let mut verdict = ALLOW;
-        if let Some((_, subject)) = seen {
-            if self.more {
-                self.held.record.verdict.action = 0;
-                let needs = needs(&self.held).without(Groups(self.held.record.head.filled));
-                fill(&mut self.held, needs, &subject);
-                go_on(ctx, stages, self.held, Stage::Rules);
-                return ALLOW;
-            }
-            verdict = conclude(answer, &mut self.held, self.event, &subject);
-        }
-        record::release(self.held);
-        verdict
-    }
+    record::release(held);
+    verdict
 }
 
 /// The groups that the generation which judges the event reads.

@@ -107,7 +107,7 @@ macro_rules! traced_hook {
             use aya_ebpf::programs::TracePointContext;
             use $crate::{
                 hook::{self, program},
-                stage::Answer,
+                stage::{self, Answer},
                 traced::Call,
                 $family::$name::STAGES,
             };
@@ -120,7 +120,7 @@ macro_rules! traced_hook {
                 concat!("finish_trace_", stringify!($name)),
                 "tracepoint/syscalls",
                 TracePointContext,
-                |ctx| { hook::finish!(ctx, &STAGES, Answer::Observes, Call::returned(ctx).and_then($seen)) }
+                |ctx| { stage::finish(ctx, &STAGES, Answer::Observes, #[inline(always)] || Call::returned(ctx).and_then($seen)) }
             );
         }
     };

@@ -80,12 +80,11 @@ impl Facts {
         for kernel in KernelSeries::ALL {
             let mut next = 0;
             for (what, _) in self.rows(table, *kernel) {
-                match order.iter().position(|there| there == what) {
-                    Some(index) => next = index + 1,
-                    None => {
-                        order.insert(next, what);
-                        next += 1;
-                    }
+                if let Some(index) = order.iter().position(|there| there == what) {
+                    next = index + 1;
+                } else {
+                    order.insert(next, what);
+                    next += 1;
                 }
             }
         }
