@@ -99,7 +99,8 @@ impl<E: Engine> Core<E> {
     pub fn with_memory(mut self, memory: Memory) -> Self {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.next = state.next.max(memory.highest().map_or(1, |last| last + 1));
-        for generation in [state.engine.previous(), state.engine.active()].into_iter().flatten() {
+        // The last may be in force in another version of the sensor.
+        for generation in [memory.last(), state.engine.previous(), state.engine.active()].into_iter().flatten() {
             match memory.rules(generation) {
                 Ok(Some(rules)) => self.journal.remember(generation, Arc::new(rules)),
                 Ok(None) => {
