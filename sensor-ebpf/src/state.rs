@@ -31,11 +31,11 @@ pub fn conclude(held: &mut Held) {
     if noted == 0 {
         return;
     }
-    if noted as usize > NOTES_MAX {
+    if noted > NOTES_MAX as u64 {
         count_loss(Loss::NotesCut);
     }
     for index in 0..NOTES_MAX as u32 {
-        if index < noted {
+        if u64::from(index) < noted {
             follow(held.scratch.slot(), index);
         }
     }
