@@ -20,6 +20,10 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const QUARANTINE: &str = "QUARANTINE";
 /// Array of [`BANKS`] times [`STATES_MAX`](crate::state::STATES_MAX) [`Tracked`](crate::state::Tracked)s.
 pub const STATES: &str = "STATES";
+/// Hash from [`WindowKey`](crate::state::WindowKey) to [`Window`](crate::state::Window).
+pub const WINDOWS: &str = "WINDOWS";
+/// Hash from [`RateKey`] to [`Rate`].
+pub const RATES: &str = "RATES";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
 
@@ -31,11 +35,14 @@ pub const SHARED: &[&str] = &[
     SETTINGS,
     COUNTERS,
     QUARANTINE,
+    STATES,
+    WINDOWS,
+    RATES,
     EVENTS,
     brakes::HEARTBEAT,
     brakes::LIFELINE,
     brakes::BUDGETS,
-    brakes::WINDOWS,
+    brakes::FIRINGS,
     brakes::DEMOTED,
 ];
 

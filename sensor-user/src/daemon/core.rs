@@ -8,7 +8,7 @@ use std::{
 use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use sensor_common::maps::Container;
-use sensor_content::store::{Rung, Store};
+use sensor_content::store::Rung;
 use sensor_rules::{Options, RuleSet, Source};
 
 use super::{engine::Engine, guard::Guard, journal::Journal, keeper::Keeper, memory::Memory, switch::Switch};
@@ -26,7 +26,7 @@ use crate::{
 /// See the [module](self).
 pub struct Core<E> {
     journal: Journal,
-    memory: Option<Memory>,
+    pub(super) memory: Option<Memory>,
     pub(super) mode: Mode,
     permits: Permits,
     started: Timestamp,
@@ -91,7 +91,8 @@ impl<E: Engine> Core<E> {
     pub fn with_memory(mut self, memory: Memory) -> Self {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.next = state.next.max(memory.highest().map_or(1, |last| last + 1));
-        for generation in [state.engine.previous(), state.engine.active()].into_iter().flatten() {
+        // The last may be in force in another version of the sensor.
+        for generation in [memory.last(), state.engine.previous(), state.engine.active()].into_iter().flatten() {
             match memory.rules(generation) {
                 Ok(Some(rules)) => self.journal.remember(generation, Arc::new(rules)),
                 Ok(None) => {
@@ -166,7 +167,7 @@ impl<E: Engine> Core<E> {
     }
 
     /// Notes which generation is in force, for the next daemon: only another version of the sensor needs it.
-    fn note_in_force(&self, generation: u64) {
+    pub(super) fn note_in_force(&self, generation: u64) {
         if let Some(Err(error)) = self.memory.as_ref().map(|memory| memory.in_force(generation)) {
             say(format_args!("{error:#}"));
         }
@@ -297,7 +298,7 @@ impl<E: Engine> Core<E> {
     /// the next daemon.
     pub fn stop(self, everything: bool) -> Journal {
         if let Some(keeper) = &mut self.lock().keeper {
-            keeper.said(Store::stopped);
+            keeper.ends(everything);
         }
         if everything {
             self.lock().engine.stop();

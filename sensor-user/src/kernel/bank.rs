@@ -59,11 +59,11 @@ struct Loaded {
 
 impl Verified {
     /// A generation that an earlier daemon put in force: its programs are where they were.
-    pub fn adopted(facts: Generation, quarantines: Option<Container>) -> Self {
+    pub fn adopted(facts: &Generation, quarantines: Option<Container>) -> Self {
         Self {
             // In the kernel's maps already.
             states: Vec::new(),
-            facts,
+            facts: *facts,
             quarantines,
             programs: Vec::new(),
             compile_time: Duration::ZERO,

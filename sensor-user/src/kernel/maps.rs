@@ -6,7 +6,7 @@ use aya::{
     maps::{Map, MapData, PerCpuArray},
 };
 use sensor_common::{
-    brakes::{Budget, Demotion, FileKey, RuleKey, WindowKey},
+    brakes::{Budget, Demotion, FileKey, FiringsKey, RuleKey},
     maps::{Counters, Generation, Mark, ObjectKey, Settings},
     state::Tracked,
 };
@@ -31,7 +31,7 @@ unsafe impl Pod for Value<RuleKey> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<FileKey> {}
 // SAFETY: as above.
-unsafe impl Pod for Value<WindowKey> {}
+unsafe impl Pod for Value<FiringsKey> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<Budget> {}
 // SAFETY: as above.

@@ -159,7 +159,7 @@ impl Sensor {
         for (index, bank) in (0..).zip(&mut self.banks) {
             let Value(facts) = self.generations.get(&index, 0).context("cannot read the generations")?;
             if facts.id != Generation::NONE.id {
-                *bank = Some(Verified::adopted(facts, self.brakes.quarantines(&facts)?));
+                *bank = Some(Verified::adopted(&facts, self.brakes.quarantines(&facts)?));
             }
         }
         let known = self.known();

@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::Result;
 
+pub use facts::Document;
 use facts::Facts;
 
 use crate::{build, initramfs, project::KernelSeries, setup};
@@ -21,7 +22,7 @@ use crate::{build, initramfs, project::KernelSeries, setup};
 ///
 /// # Errors
 /// Where the tests could not be run at all. Failed tests are counted, not errors.
-pub fn everything(kernels: &[KernelSeries], filter: Option<&str>) -> Result<ExitCode> {
+pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Document) -> Result<ExitCode> {
     let all = kernels.is_empty() && filter.is_none();
     let kernels = if kernels.is_empty() { KernelSeries::USUAL } else { kernels };
     setup::compiler()?;
@@ -38,7 +39,7 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>) -> Result<Exit
     guest::all(kernels, filter, &initramfs, &shown)?;
     let guest::Shown { mut tally, facts } = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
     if filter.is_none() {
-        facts::document(kernels, &facts, &mut tally)?;
+        facts::document(kernels, facts, document, &mut tally)?;
     }
     println!("{tally}");
     Ok(tally.code())
