@@ -11,8 +11,9 @@ use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
     alerts, block, brakes, conformance, content, daemon, features, flood, hooks, input, language, losses, machine,
-    planner, preemption, protocol::Message, quarantine, refusal, report, restart, swap, tracepoints, uring,
-    without_bpf,
+    planner, preemption,
+    protocol::{Message, is_chosen},
+    quarantine, refusal, report, restart, swap, tracepoints, uring, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -122,7 +123,7 @@ pub fn list() {
     }
 }
 
-/// Runs the tests of one kind of machine, those whose name contains `only`, and reports each.
+/// Runs the tests of one kind of machine, those that `only` chooses, and reports each.
 pub fn run(boot: &str, only: Option<&str>) {
     if boot == TRACEPOINTS {
         MODE.get_or_init(|| Mode::Tracepoints);
@@ -131,7 +132,7 @@ pub fn run(boot: &str, only: Option<&str>) {
         .iter()
         .copied()
         .flatten()
-        .filter(|test| test.boot.name() == boot && only.is_none_or(|only| test.name.contains(only)));
+        .filter(|test| test.boot.name() == boot && only.is_none_or(|only| is_chosen(test.name, only)));
     for test in chosen {
         let name = test.name.to_owned();
         report::send(&Message::Started { test: name.clone() });

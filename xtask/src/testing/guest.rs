@@ -14,7 +14,7 @@ use super::{Tally, facts::Facts};
 use crate::{
     command, console,
     project::{self, KernelSeries},
-    protocol::{Message, Table},
+    protocol::{Message, Table, is_chosen},
     vm::{Clock, Failure, Machine},
 };
 
@@ -83,7 +83,7 @@ fn groups(filter: Option<&str>) -> Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
     for message in list.lines().filter_map(Message::parse) {
         let Message::Listed { test, boot, arguments } = message else { continue };
-        if filter.is_some_and(|filter| !test.contains(filter)) {
+        if filter.is_some_and(|filter| !is_chosen(&test, filter)) {
             continue;
         }
         match groups.iter_mut().find(|group| group.boot == boot) {
