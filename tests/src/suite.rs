@@ -10,8 +10,8 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, conformance, daemon, flood, hooks, input, losses, machine, planner, preemption, protocol::Message,
-    quarantine, refusal, report, swap, tracepoints, without_bpf,
+    alerts, block, conformance, daemon, endurance, flood, hooks, input, losses, machine, planner, preemption,
+    protocol::Message, quarantine, refusal, report, stress, swap, tracepoints, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -23,6 +23,8 @@ pub enum Boot {
     Preempt,
     /// Without BPF among the security modules.
     WithoutBpf,
+    /// As plain; what takes so long that it runs on all kernels together only, or where it is asked for by name.
+    Long,
     /// Any: the daemon is started in the mode that observes tracepoints of system calls.
     Tracepoints,
 }
@@ -46,6 +48,7 @@ impl Boot {
             Self::Plain => "plain",
             Self::Preempt => "preempt",
             Self::WithoutBpf => "without-bpf",
+            Self::Long => LONG,
             Self::Tracepoints => TRACEPOINTS,
         }
     }
@@ -53,13 +56,15 @@ impl Boot {
     /// Kernel arguments.
     const fn arguments(self) -> &'static str {
         match self {
-            Self::Plain => "lsm=landlock,lockdown,yama,bpf",
+            Self::Plain | Self::Long => "lsm=landlock,lockdown,yama,bpf",
             Self::Preempt => "lsm=landlock,lockdown,yama,bpf preempt=full",
             Self::WithoutBpf | Self::Tracepoints => "lsm=landlock,lockdown,yama",
         }
     }
 }
 
+/// The name of the machines for [`Boot::Long`], which `cargo xtask` knows too.
+const LONG: &str = "long";
 /// The name of the machines for [`Boot::Tracepoints`]; the same tests run in a [`room`](crate::room) of this machine.
 pub const TRACEPOINTS: &str = "tracepoints";
 
@@ -91,6 +96,8 @@ pub const TESTS: &[&[Test]] = &[
     flood::TESTS,
     daemon::TESTS,
     preemption::TESTS,
+    stress::TESTS,
+    endurance::TESTS,
     without_bpf::TESTS,
     tracepoints::TESTS,
 ];

@@ -4,7 +4,7 @@ use std::{ffi::CString, fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{conformance, preemption, quarantine};
+use crate::{conformance, endurance, preemption, quarantine};
 
 /// The program that plays the roles.
 pub const PROGRAM: &str = "/bin/vm-init";
@@ -19,6 +19,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         [role @ ("great-grandparent" | "grandparent" | "parent")] => conformance::above(role),
         ["actor"] => conformance::actor(),
         ["victim", way] => quarantine::victim(way),
+        ["pump", operations] => endurance::pump(operations.parse()?),
         ["take", way] => quarantine::take(way),
         _ => bail!("no such role: {arguments:?}"),
     }
