@@ -93,7 +93,7 @@ fields! {
     "process.euid": Kind::U32, process.euid, PROCESS, "Effective user id.";
     "process.start_time": Kind::U64, process.start_time, PROCESS, "Start of the process, nanoseconds since boot.";
     "process.cgroup": Kind::U64, process.cgroup, PROCESS, "Id of the cgroup in the unified hierarchy.";
-    "process.comm": Kind::Text(COMM_MAX), process.comm, COMM, "Name of the thread, at most 15 bytes; the process can change it.";
+    "process.comm": Kind::Text(COMM_MAX), process.comm, COMM, "Name of the thread, at most 15 bytes; the process can change it. For a thread of the kernel that works for the process (`io_uring`), that of the main thread.";
     "process.exe": Kind::Text(TEXT_MAX), process.exe, EXE, "Path of the executable; empty for a kernel thread.";
     "process.capabilities": Kind::U64, process.capabilities, IDENTITY, "Effective capabilities, one bit each, as in linux/capability.h.", CAPABILITIES;
     "process.login_uid": Kind::U32, process.login_uid, IDENTITY, "User id of the login that the process descends from; 4294967295 where there is none.";
@@ -128,7 +128,7 @@ fields! {
     "mode": Kind::U32, object.mode, MODE, "Its type and permission bits.", MODE;
     "reads": Kind::Bool, object.reads, OPEN, "Whether it is opened for reading.";
     "writes": Kind::Bool, object.writes, OPEN, "Whether it is opened for writing.";
-    "nonblock": Kind::Bool, object.nonblock, OPEN, "Whether it is opened with O_NONBLOCK.";
+    "nonblock": Kind::Bool, object.nonblock, OPEN, "Whether it is opened with O_NONBLOCK; `io_uring` sets it for its first try.";
     "creates": Kind::Bool, object.creates, OPEN, "Whether it is opened with O_CREAT.";
     "key": Kind::U32, object.key, KEY, "Key of the System V object; 0 where it is private.";
     "id": Kind::U32, object.id, KEY, "Identifier of the System V object, as `ipcs` shows it; 0 while it is being made.";

@@ -10,12 +10,15 @@
 //! | [`constant`] | names for values of integer fields |
 //! | [`field`] | the field table: name, type, place in the record, documentation |
 //! | [`verdict`] | what rules answer and what the sensor makes of it |
+//! | [`brakes`] | what holds blocking back: lifeline, budgets, heartbeat |
+//! | [`state`] | counts and sequences: what rules note, and what the sensor keeps |
 //! | [`maps`] | names and layouts of the maps shared by hooks, rules and daemon |
 //! | [`kernel`] | the members of kernel structs whose offsets come from BTF |
 //!
 //! Everything here is plain data in `repr(C)`: the same bytes in the kernel and in user space.
 #![no_std]
 
+pub mod brakes;
 pub mod constant;
 pub mod event;
 pub mod field;
@@ -24,5 +27,6 @@ pub mod hook;
 pub mod kernel;
 pub mod maps;
 pub mod record;
+pub mod state;
 pub mod syscall;
 pub mod verdict;

@@ -4,7 +4,7 @@
 //! [`stage`], its facts in `GENERATIONS`. `ACTIVE` holds the number of the bank in force; a hook reads it once
 //! per event and stays with it. The number fits one byte, so the one write that changes it cannot be seen half done.
 
-use crate::{event::Event, verdict::Outcome};
+use crate::{brakes, event::Event, verdict::Outcome};
 
 /// One record per slot and CPU: per-CPU array of [`SLOTS`] [`Record`](crate::record::Record)s.
 pub const RECORDS: &str = "RECORDS";
@@ -18,8 +18,33 @@ pub const SETTINGS: &str = "SETTINGS";
 pub const COUNTERS: &str = "COUNTERS";
 /// Hash from [`ObjectKey`] to [`Mark`]: pipes, FIFOs and unix sockets that nobody may read.
 pub const QUARANTINE: &str = "QUARANTINE";
+/// Array of [`BANKS`] times [`STATES_MAX`](crate::state::STATES_MAX) [`Tracked`](crate::state::Tracked)s.
+pub const STATES: &str = "STATES";
+/// Hash from [`WindowKey`](crate::state::WindowKey) to [`Window`](crate::state::Window).
+pub const WINDOWS: &str = "WINDOWS";
+/// Hash from [`RateKey`] to [`Rate`].
+pub const RATES: &str = "RATES";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
+
+/// All maps that outlive a daemon, besides the program arrays of the hooks.
+pub const SHARED: &[&str] = &[
+    RECORDS,
+    ACTIVE,
+    GENERATIONS,
+    SETTINGS,
+    COUNTERS,
+    QUARANTINE,
+    STATES,
+    WINDOWS,
+    RATES,
+    EVENTS,
+    brakes::HEARTBEAT,
+    brakes::LIFELINE,
+    brakes::BUDGETS,
+    brakes::FIRINGS,
+    brakes::DEMOTED,
+];
 
 /// How many events can be under way on one CPU, each preempted by the next, before one is lost (and counted).
 pub const SLOTS: u32 = 4;
@@ -53,12 +78,17 @@ pub const fn stage_of(bank: u32, stage: Stage, event: u32) -> u32 {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Generation {
-    /// Its number, stamped on each event that it judges.
+    /// Its number, stamped on each event that it judges; from 1.
     pub id: u64,
     /// Per event: the [`Groups`](crate::event::Groups) its rules read, with `JUDGED` where there are any rules.
     pub needs: [u32; Event::COUNT],
     /// Per event: those of them that its early program reads, with `JUDGED`; 0 where it has none.
     pub early: [u32; Event::COUNT],
+}
+
+impl Generation {
+    /// None: it judges nothing, and no generation has its number.
+    pub const NONE: Self = Self { id: u64::MAX, needs: [0; Event::COUNT], early: [0; Event::COUNT] };
 }
 
 /// What the daemon decides at run time, for hooks and finish.
@@ -71,6 +101,11 @@ pub struct Settings {
     pub sensor: u32,
     /// How often one rule may report one process in a second; 0 for as often as it matches.
     pub reports: u32,
+    /// Nothing.
+    pub padding: u32,
+    /// How old the [heartbeat](crate::brakes::HEARTBEAT) may be before every verdict becomes "allow", nanoseconds; 0 where it may be
+    /// of any age.
+    pub patience: u64,
 }
 
 /// Whose reports are counted together.
@@ -229,6 +264,10 @@ pub enum Loss {
     PayloadUnread,
     /// Judged; more rules matched than a record names.
     RulesCut,
+    /// Judged; it was a step for more counts and sequences than a verdict notes.
+    NotesCut,
+    /// Judged; a count or sequence could not be kept.
+    StateFull,
     /// Judged; not reported, since all its rules had reported enough of this process.
     RateLimited,
 }
@@ -242,6 +281,8 @@ impl Loss {
         Self::PathCut,
         Self::PayloadUnread,
         Self::RulesCut,
+        Self::NotesCut,
+        Self::StateFull,
         Self::RateLimited,
     ];
     /// How many reasons there are.
@@ -256,6 +297,8 @@ impl Loss {
             Self::PathCut => "path_cut",
             Self::PayloadUnread => "payload_unread",
             Self::RulesCut => "rules_cut",
+            Self::NotesCut => "notes_cut",
+            Self::StateFull => "state_full",
             Self::RateLimited => "rate_limited",
         }
     }
@@ -272,6 +315,8 @@ impl Loss {
                 "judged and acted on, but not reported: its rules had used up what they may report of one process in a second"
             }
             Self::RulesCut => "judged; more rules matched than one report names",
+            Self::NotesCut => "judged; a step for more counts and sequences than are noted of one event",
+            Self::StateFull => "judged; a count or sequence could not be kept in memory",
         }
     }
 }

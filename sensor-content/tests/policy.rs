@@ -52,6 +52,8 @@ fn errors_have_a_place_and_say_what_to_do() {
         ("ring = \"first\"", "1:8", "early"),
         ("rings = \"early\"", "1:1", "unknown field"),
         ("pin = \"N-3\"", "1:7", "\"N-2\""),
+        ("hold = true", "1:8", "a table with `until`"),
+        ("pin = -1", "1:7", "without quotes"),
         ("\npin = 0", "2:7", "counted from 1"),
         ("delay = \"-1h\"", "1:9", "from \"0s\""),
         ("delay = \"91d\"", "1:9", ""),

@@ -27,7 +27,7 @@ pub fn fill(held: &mut Held, wanted: Wanted) {
         fill_process(held.record, task);
     }
     if wanted.contains(Groups::COMM) {
-        fill_comm(&mut held.record.process.comm, task);
+        fill_own_comm(&mut held.record.process.comm, task);
     }
     if wanted.contains(Groups::IDENTITY) {
         fill_identity(held.record, task);
@@ -105,9 +105,21 @@ fn fill_arguments(text: &mut Text<TEXT_MAX>, task: Struct) {
     text.full = full.min(u64::from(u32::MAX)) as u32;
 }
 
+/// Process id of the current process.
+#[inline(always)]
+pub fn tgid() -> u32 {
+    Struct::current_task().get(&TASK_TGID)
+}
+
+/// The file that a process runs; `None` for a kernel thread, which has no `mm`.
+#[inline(always)]
+pub fn exe(task: Struct) -> Option<Struct> {
+    task.to(&TASK_MM).and_then(|mm| mm.to(&MM_EXE_FILE))
+}
+
 /// Never null, up to the first process, which is its own parent's child; and as programs run under RCU, all of them live.
 #[inline(always)]
-fn parent(task: Struct) -> Option<Struct> {
+pub fn parent(task: Struct) -> Option<Struct> {
     task.to(&TASK_REAL_PARENT)
 }
 
@@ -149,6 +161,22 @@ fn fill_ancestor(ancestor: &mut Ancestor, scratch: &mut Scratch, wanted: Wanted,
     }
 }
 
+/// What the kernel's own threads in a process are called: `iou-wrk-…` and `iou-sqp-…`, which carry out `io_uring` requests.
+const KERNELS: u32 = u32::from_ne_bytes(*b"iou-");
+
+/// The name of the current task; where it is one of the kernel's threads, that of the process's main thread. By its name, because
+/// the flag `PF_IO_WORKER` has another value on each kernel; a program that calls its thread so changes no more than that.
+#[inline(always)]
+fn fill_own_comm(text: &mut Text<COMM_MAX>, task: Struct) {
+    fill_comm(text, task);
+    // SAFETY: the bytes are at least four, and begin on a multiple of four.
+    if unsafe { core::ptr::read_volatile(text.bytes.as_ptr().cast::<u32>()) } == KERNELS {
+        if let Some(leader) = task.to(&TASK_GROUP_LEADER) {
+            fill_comm(text, leader);
+        }
+    }
+}
+
 #[inline(always)]
 fn fill_comm(text: &mut Text<COMM_MAX>, task: Struct) {
     // SAFETY: the destination has the size given; the helper cannot fault on the source and returns the length
@@ -165,7 +193,7 @@ fn fill_comm(text: &mut Text<COMM_MAX>, task: Struct) {
 fn fill_exe(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, task: Struct) {
     text.len = 0;
     text.full = 0;
-    let Some(file) = task.to(&TASK_MM).and_then(|mm| mm.to(&MM_EXE_FILE)) else { return };
+    let Some(file) = exe(task) else { return };
     let (dentry, mnt) = (file.get::<u64>(&FILE_DENTRY) as Ptr, file.get::<u64>(&FILE_MNT) as Ptr);
     path::fill(text, scratch, dentry, mnt);
 }

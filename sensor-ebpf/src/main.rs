@@ -7,6 +7,7 @@
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
 //! | [`limit`] | how many reports a rule may send |
+//! | [`brakes`] | lifeline, budgets, heartbeat: what holds blocking back |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`record`] | taking, finding and giving back the record of an event |
 //! | [`actor`], [`cgroup`], [`object`], [`path`], [`payload`] | filling one part of the record each |
@@ -23,6 +24,7 @@
 
 mod actor;
 mod asm;
+mod brakes;
 mod cgroup;
 mod fifo;
 mod hook;
@@ -41,6 +43,7 @@ mod record;
 mod scratch;
 mod shm;
 mod stage;
+mod state;
 mod sysv;
 mod traced;
 mod unix;

@@ -101,7 +101,7 @@ impl File {
     /// Which file it is, among all of this host.
     #[inline(always)]
     pub fn key(&self) -> ObjectKey {
-        ObjectKey::pipe(self.inode.get(&INODE_I_INO), self.device())
+        ObjectKey::pipe(self.number(), self.device())
     }
 
     /// Whether it is open for writing.
@@ -110,8 +110,15 @@ impl File {
         self.file.get::<u32>(&FILE_F_MODE) & FMODE_WRITE != 0
     }
 
+    /// Its inode number.
     #[inline(always)]
-    fn device(&self) -> u32 {
+    pub fn number(&self) -> u64 {
+        self.inode.get(&INODE_I_INO)
+    }
+
+    /// The device of its file system.
+    #[inline(always)]
+    pub fn device(&self) -> u32 {
         self.inode.follow(&INODE_I_SB).get(&SB_S_DEV)
     }
 

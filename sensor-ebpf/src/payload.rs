@@ -53,12 +53,15 @@ pub fn fill(held: &mut Held, iter: Struct) {
     keep_gathered(held, count);
 }
 
-/// Data that a process has written or sent, as it said where they lie.
+/// Data that a process has written or sent, as it said where they lie. Without an `Option`: kernels refuse the type information of
+/// one whose discriminant is not its first member.
 pub struct Sent {
     /// The data, or an array of `struct iovec`.
     pub from: Ptr,
-    /// How many of these, where it is such an array.
-    pub segments: Option<u64>,
+    /// Which of the two.
+    pub is_vector: bool,
+    /// How many segments, where it is such an array.
+    pub segments: u64,
     /// How many bytes went.
     pub length: u64,
 }
@@ -68,16 +71,19 @@ impl Sent {
     #[inline(always)]
     pub fn written(call: &Call) -> Self {
         let is_vector = call.number == Syscall::Writev as u32 || call.number == Syscall::Pwritev2 as u32;
-        Self { from: call.arg(1) as Ptr, segments: is_vector.then(|| call.arg(2)), length: call.result }
+        Self { from: call.arg(1) as Ptr, is_vector, segments: call.arg(2), length: call.result }
     }
 }
 
 /// Fills the payload from the memory of the process, which may have changed since: at most the first 256 bytes.
 #[inline(always)]
 pub fn fill_sent(held: &mut Held, sent: &Sent) {
-    let Some(count) = sent.segments else { return fill_from(held, sent.from, sent.length, Memory::User) };
+    if !sent.is_vector {
+        fill_from(held, sent.from, sent.length, Memory::User);
+        return;
+    }
     begin(held.scratch, 0, sent.length);
-    gather(held.scratch, &Segments { first: sent.from, count, memory: Memory::User }, Memory::User);
+    gather(held.scratch, &Segments { first: sent.from, count: sent.segments, memory: Memory::User }, Memory::User);
     keep_gathered(held, sent.length);
 }
 

@@ -9,13 +9,13 @@ use sensor_common::{
 };
 
 use crate::{
-    actor,
+    actor, brakes,
     hook::Seen,
-    kernel::{Struct, TASK_TGID},
     limit,
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
     record::{self, Held},
     scratch::Wanted,
+    state,
 };
 
 /// `-EPERM`.
@@ -62,6 +62,7 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
     head.filled = 0;
     held.record.verdict.action = 0;
     held.record.verdict.matched = 0;
+    held.record.verdict.noted = 0;
     let early = Groups(generation.early[event as usize]);
     let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
     fill(&mut held, groups, subject);
@@ -111,6 +112,7 @@ pub fn finish<C: EbpfContext, S: Subject>(
     let event = Event::from_index(held.record.head.event);
     if !more && let Some(event) = event {
         count_judged(event);
+        state::conclude(&mut held);
     }
     let mut verdict = ALLOW;
     if (more || held.record.verdict.matched != 0)
@@ -143,7 +145,9 @@ fn needs(held: &Held) -> Groups {
 /// Carries out what the rules that matched ask for, and reports it.
 #[inline(always)]
 fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: &S) -> i32 {
-    let outcome = decide(held.record.verdict.action, answer);
+    // SAFETY: the helper takes nothing and always succeeds.
+    held.record.head.time = unsafe { generated::bpf_ktime_get_boot_ns() };
+    let outcome = decide(held, answer);
     count_matched(event, outcome);
     held.record.head.outcome = outcome as u32;
     report(held, event, subject);
@@ -163,21 +167,27 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
 
 /// What becomes of an event for which the rules asked for `action`: the sensor's decision, not the content's.
 #[inline(always)]
-fn decide(action: u32, answer: Answer) -> Outcome {
+fn decide(held: &Held, answer: Answer) -> Outcome {
+    let action = held.record.verdict.action;
     if action < Action::Block as u32 {
         return Outcome::Allowed;
     }
     let Some(settings) = SETTINGS.get(0) else { return Outcome::NotEnforcing };
     if settings.enforce == 0 || (action == Action::Block as u32 && answer == Answer::Observes) {
-        Outcome::NotEnforcing
-    } else if action == Action::Quarantine as u32 {
-        Outcome::Quarantined
-    } else if on_lifeline(settings.sensor) {
-        Outcome::Lifeline
-    } else if action == Action::Block as u32 {
-        Outcome::Denied
-    } else {
-        Outcome::Killed
+        return Outcome::NotEnforcing;
+    }
+    if brakes::is_unattended(settings) {
+        return Outcome::Unattended;
+    }
+    if action != Action::Quarantine as u32 && brakes::on_lifeline(settings.sensor) {
+        return Outcome::Lifeline;
+    }
+    match brakes::within_budget(held) {
+        left if left < Action::Block as u32 => Outcome::OverBudget,
+        left if left == Action::Block as u32 && answer == Answer::Observes => Outcome::OverBudget,
+        left if left == Action::Block as u32 => Outcome::Denied,
+        left if left == Action::Quarantine as u32 => Outcome::Quarantined,
+        _ => Outcome::Killed,
     }
 }
 
@@ -194,8 +204,6 @@ fn report<S: Subject>(held: &mut Held, event: Event, subject: &S) {
         count_loss(Loss::RateLimited);
         return;
     }
-    // SAFETY: the helper takes nothing and always succeeds.
-    held.record.head.time = unsafe { generated::bpf_ktime_get_boot_ns() };
     if held.record.verdict.matched as usize > RULES_MAX {
         count_loss(Loss::RulesCut);
     }
@@ -215,17 +223,5 @@ fn fill<S: Subject>(held: &mut Held, groups: Groups, subject: &S) {
 /// The daemon's own work is not judged: it would watch itself reporting.
 #[inline(always)]
 fn is_sensor() -> bool {
-    SETTINGS.get(0).is_some_and(|settings| settings.sensor == tgid())
-}
-
-/// Processes that are never blocked or killed, whatever the rules say.
-#[inline(always)]
-pub fn on_lifeline(sensor: u32) -> bool {
-    let tgid = tgid();
-    tgid == 1 || tgid == sensor
-}
-
-#[inline(always)]
-fn tgid() -> u32 {
-    Struct::current_task().get(&TASK_TGID)
+    SETTINGS.get(0).is_some_and(|settings| settings.sensor == actor::tgid())
 }

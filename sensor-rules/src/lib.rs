@@ -10,6 +10,7 @@
 
 mod align;
 mod ancestors;
+mod budget;
 mod check;
 mod condition;
 mod definitions;
@@ -25,12 +26,15 @@ mod int;
 mod interpret;
 mod pattern;
 mod plan;
+mod restrain;
 mod rule;
 mod scalar;
 mod source;
+mod state;
 mod text;
 mod yaml;
 
+pub use budget::BlockBudget;
 pub use check::check;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Other};
 pub use emit::{
@@ -39,3 +43,4 @@ pub use emit::{
 pub use interpret::{InterpretError, interpret};
 pub use rule::{Example, Rule, RuleSet, Severity};
 pub use source::{Options, Place, Source};
+pub use state::Memory;

@@ -93,7 +93,7 @@ fn types_are_checked() {
         (
             "ancestors.exists(path, path.pid == 0)",
             "the name `path` already means something in conditions",
-            "ancestors.exists",
+            "ancestors.exists(path, path.pid == 0)",
         ),
         ("ancestors == 0", "no field `ancestors` on fifo.open; did you mean `ancestor1.pid`?", "ancestors"),
         ("mode in [S_IFIFO, SIGKILL]", "`SIGKILL` is no value of `mode`", "SIGKILL"),
@@ -349,6 +349,25 @@ fn tests_of_rules_are_checked_too() {
         let message = problem(with_tests(tests)).message;
         assert!(message.contains(expected), "{tests}: {message}");
     }
+}
+
+#[test]
+fn a_budget_has_bounds_and_belongs_to_a_rule_that_does_more_than_alert() {
+    let with = |action: &str, budget: &str| {
+        let rule = with("fifo.open", "true");
+        format!("{rule}    action: {action}\n    budget: {budget}\n")
+    };
+    let rules = check(&[source(with("block", "{count: 7, seconds: 60}"))], Options::default()).unwrap();
+    assert_eq!(rules.rules()[0].budget, sensor_rules::BlockBudget { count: 7, seconds: 60 });
+    for budget in
+        ["7", "{count: 0, seconds: 1}", "{count: 7}", "{count: 7, seconds: x}", "[7, 60]", "{count: 7, seconds: 90000}"]
+    {
+        let problem = problem(with("block", budget));
+        assert!(problem.message.contains("budget"), "{budget}: {}", problem.message);
+        assert_eq!(problem.help.as_deref(), Some("write it like `budget: {count: 100, seconds: 10}`"), "{budget}");
+    }
+    assert!(problem(with("alert", "{count: 7, seconds: 60}")).message.contains("has no budget"));
+    assert!(problems(with("block", "{count: 7, secnds: 60}")).iter().any(|problem| problem.message.contains("secnds")));
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use sensor_content::{
     key::{KEY_FILE_MAX, PublicKey},
     life::{BootId, Id},
@@ -16,18 +17,46 @@ use sensor_content::{
     store::Switch,
 };
 
-use crate::files;
+use crate::{daemon::keeper::Settings, files};
 
 /// Generations, attempts, journal.
 pub const STATE: &str = "/var/lib/creance";
+/// What the owner and the publishers of this host have put there.
+pub const CONFIGURATION: &str = "/etc/creance";
 /// The owner's policy.
 pub const POLICY: &str = "/etc/creance/content.toml";
-/// Public keys of trusted publishers, `*.pub`.
-pub const KEYS: &str = "/etc/creance/keys";
 /// Releases that the owner has approved.
 pub const APPROVALS: &str = "/etc/creance/approvals";
-/// By being there, the switch that works when nothing else does.
-pub const SAFE_MODE: &str = "/etc/creance/safe-mode";
+
+/// The places of a daemon that keeps its generations in `state` and is configured in the directory `config`; times in seconds.
+///
+/// # Errors
+/// When `/proc` is not there.
+pub fn settings(state: PathBuf, config: &Path, settle: u64, up: u64) -> anyhow::Result<Settings> {
+    Ok(Settings {
+        state,
+        policy: config.join("content.toml"),
+        keys: config.join("keys"),
+        approvals: config.join("approvals"),
+        safe_mode: config.join("safe-mode"),
+        boot: boot()?,
+        program: "/proc/self/exe".into(),
+        settle: Duration::from_secs(settle),
+        up: Duration::from_secs(up),
+    })
+}
+
+/// Longest policy, bytes.
+const POLICY_MAX: usize = 1 << 20;
+
+/// The policy in a file.
+///
+/// # Errors
+/// With file, line and column.
+pub fn policy(path: &Path) -> anyhow::Result<Policy> {
+    let text = files::read_text(path, POLICY_MAX, "policy")?;
+    Policy::parse(&text).map_err(|error| anyhow!("{}:{error}", path.display()))
+}
 
 /// The trusted keys in a directory; none, where there is none.
 ///
@@ -67,10 +96,7 @@ pub fn is_approved(policy: &Policy, approvals: &Path, id: Id) -> anyhow::Result<
 }
 
 /// This start of the kernel.
-///
-/// # Errors
-/// When `/proc` is not there.
-pub fn boot() -> anyhow::Result<BootId> {
+fn boot() -> anyhow::Result<BootId> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("this start of the kernel has no name")?;
     Ok(BootId(text.trim().to_owned()))
 }

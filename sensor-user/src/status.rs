@@ -30,6 +30,8 @@ pub struct Status {
     pub mode: String,
     /// Whether verdicts to block and kill are carried out.
     pub enforcing: bool,
+    /// The file that turns blocking off, where it is there.
+    pub off_file: Option<String>,
     /// The generation in force.
     pub generation: Option<u64>,
     /// The generation to which `rollback` returns.
@@ -50,14 +52,53 @@ pub struct Status {
     pub losses: BTreeMap<String, u64>,
     /// What the quarantine did.
     pub quarantine: BTreeMap<String, u64>,
+    /// What holds blocking back.
+    pub brakes: Brakes,
     /// Events that found the first record of their CPU in use and took another.
     pub preempted: u64,
     /// What became of the events that matched.
     pub reports: Reports,
     /// What became of pushes and rollbacks.
     pub changes: Changes,
+    /// The generations that are kept, where any are.
+    #[serde(default)]
+    pub content: Option<Content>,
     /// The last push or rollback that was refused.
     pub last_refusal: Option<LastRefusal>,
+}
+
+/// What holds blocking back: `creance brakes`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brakes {
+    /// How long the daemon may be silent before every verdict is "allow", seconds; 0: for ever.
+    pub heartbeat_limit_s: u64,
+    /// How many executables are on the lifeline.
+    pub lifeline: usize,
+    /// What cannot be on the lifeline, and why.
+    pub complaints: Vec<String>,
+    /// Rules that went over their budgets.
+    pub demoted: Vec<Demoted>,
+}
+
+/// A rule that only alerts because it went over its budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demoted {
+    /// Its id.
+    pub rule: String,
+    /// Its generation.
+    pub generation: u64,
+    /// When the event happened that exceeded the budget.
+    pub since: Timestamp,
+    /// When the daemon reported it.
+    pub reported: Option<Timestamp>,
+    /// Its budget: so many times …
+    pub count: u32,
+    /// … in so many seconds.
+    pub seconds: u64,
+    /// How often it asked to be carried out.
+    pub fired: u64,
+    /// How often of these it only alerted.
+    pub held: u64,
 }
 
 /// Counts of one event.
@@ -93,6 +134,25 @@ pub struct Changes {
     pub rolled_back: u64,
     /// Pushes and rollbacks refused; what ran went on.
     pub refused: u64,
+}
+
+/// The generations that the daemon keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Where the generation in force stands, in words.
+    pub stage: String,
+    /// The last good ones, newest first.
+    pub good: Vec<u64>,
+    /// The one on probation.
+    pub trial: Option<u64>,
+    /// Those that this host takes no more, and why.
+    pub denied: Vec<(u64, String)>,
+    /// The switch that holds content back.
+    pub switch: Option<String>,
+    /// Rules that alert only, because the owner does not permit what they ask for.
+    pub restrained: Vec<String>,
+    /// What is wrong with the policy or the store.
+    pub trouble: Vec<String>,
 }
 
 /// A push or rollback that was refused.
@@ -143,6 +203,9 @@ impl fmt::Display for Status {
             writeln!(out, "WARNING: {warning}")?;
         }
         self.fmt_generation(out)?;
+        if let Some(content) = &self.content {
+            content.fmt_lines(out)?;
+        }
         self.fmt_hooks(out)?;
         self.fmt_events(out)?;
         self.fmt_losses(out)?;
@@ -151,6 +214,61 @@ impl fmt::Display for Status {
             writeln!(out, "\nlast refusal {time}\n  {reason}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Brakes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} executables on the lifeline; ", self.lifeline)?;
+        match self.heartbeat_limit_s {
+            0 => writeln!(out, "verdicts stand however long the daemon is silent")?,
+            limit => writeln!(out, "every verdict is \"allow\" when the daemon was silent for {limit} s")?,
+        }
+        for complaint in &self.complaints {
+            writeln!(out, "  lifeline: {complaint}")?;
+        }
+        for demoted in &self.demoted {
+            let since = demoted.since.round(Unit::Millisecond).unwrap_or(demoted.since);
+            let Demoted { rule, generation, count, seconds, fired, held, .. } = demoted;
+            writeln!(
+                out,
+                "  BRAKE: {rule} (generation {generation}) only alerts since {since}: over its budget of {count} in {seconds} s; fired \
+                 {fired}, held {held}; `creance brakes release {rule}` lets it block again"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Content {
+    fn fmt_lines(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stage, good, trial, denied, switch, restrained, trouble } = self;
+        let numbers = |numbers: &[u64]| numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        writeln!(out, "{:<12} {stage}", "content")?;
+        writeln!(
+            out,
+            "{:<12} {}",
+            "kept",
+            if good.is_empty() { "no good generation yet".into() } else { numbers(good) }
+        )?;
+        if let Some(trial) = trial {
+            writeln!(out, "{:<12} {trial}", "on probation")?;
+        }
+        for (number, reason) in denied {
+            writeln!(out, "{:<12} {number}: {reason}", "denied here")?;
+        }
+        if let Some(switch) = switch {
+            writeln!(out, "WARNING: content is held back by a switch: {switch}")?;
+        }
+        if !restrained.is_empty() {
+            writeln!(
+                out,
+                "{:<12} the owner's policy lets these rules only alert: {}",
+                "restrained",
+                restrained.join(", ")
+            )?;
+        }
+        trouble.iter().try_for_each(|trouble| writeln!(out, "WARNING: {trouble}"))
     }
 }
 
@@ -176,6 +294,7 @@ impl Status {
             write!(out, " (`creance rollback` returns to {previous})")?;
         }
         let enforcing = match (Mode::from_name(&self.mode), self.enforcing) {
+            (Some(Mode::Lsm), false) if self.off_file.is_some() => "alerts only: a file turns blocking off (see below)",
             (Some(Mode::Lsm), true) => "block and kill are carried out",
             (Some(Mode::Lsm), false) => {
                 "alerts only: block and kill are reported, not carried out; `creance enforce on` changes that"
@@ -186,7 +305,11 @@ impl Status {
             _ => "observing only: this kernel lets nothing be blocked",
         };
         writeln!(out, "\n{:<12} {enforcing}", "mode")?;
-        self.unseen.iter().try_for_each(|unseen| writeln!(out, "{:<12} {unseen}", "not seen"))
+        if let Some(file) = &self.off_file {
+            writeln!(out, "{:<12} {file} is there: nothing is blocked until it is removed", "")?;
+        }
+        self.unseen.iter().try_for_each(|unseen| writeln!(out, "{:<12} {unseen}", "not seen"))?;
+        write!(out, "{:<12} {}", "brakes", self.brakes)
     }
 
     /// The hooks that are attached, or were and have missed something; the others are one number.

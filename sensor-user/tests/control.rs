@@ -9,6 +9,7 @@ use std::{
     os::unix::{fs::MetadataExt, net::UnixStream},
 };
 
+use sensor_common::brakes::{RuleKey, UNNAMED};
 use sensor_common::event::Hook;
 use sensor_rules::Source;
 use sensor_user::{
@@ -127,6 +128,44 @@ fn enforcing_is_switched_and_impossible_without_the_lsm() {
     let status = client.status().unwrap();
     assert_eq!(status.mode, "observe");
     assert!(status.warnings[0].contains("BPF LSM") && status.to_string().contains("WARNING"), "{status}");
+}
+
+#[test]
+fn a_file_has_the_last_word_on_enforcing() {
+    let daemon = Daemon::start();
+    let mut client = daemon.client();
+    assert!(client.enforce(true).unwrap());
+    assert!(daemon.core.off_file(Some("/etc/creance/enforce-off".into())).unwrap());
+    assert!(!*daemon.brakes.enforce.lock().unwrap());
+    let status = client.status().unwrap();
+    assert!(!status.enforcing && status.to_string().contains("/etc/creance/enforce-off is there"), "{status}");
+    assert!(client.enforce(true).unwrap_err().to_string().contains("remove it first"));
+    assert!(!daemon.core.off_file(Some("/etc/creance/enforce-off".into())).unwrap());
+    assert!(daemon.core.off_file(None).unwrap());
+    assert!(*daemon.brakes.enforce.lock().unwrap(), "what was asked for does not hold again");
+}
+
+#[test]
+fn a_rule_over_its_budget_is_reported_once_shown_and_released() {
+    let daemon = Daemon::start();
+    let mut client = daemon.client();
+    client.push(vec![rule_file("one")], false).unwrap();
+    assert_eq!(client.brakes().unwrap().demoted, []);
+    daemon.brakes.demoted.lock().unwrap().extend([RuleKey::new(1, 0), RuleKey::new(1, UNNAMED), RuleKey::new(9, 3)]);
+    daemon.core.guard().report(daemon.core.journal()).unwrap();
+    let brakes = client.brakes().unwrap();
+    let names: Vec<_> = brakes.demoted.iter().map(|demoted| demoted.rule.as_str()).collect();
+    assert_eq!(names, ["one", "(rules beyond those that an event names)", "3"]);
+    let reported: Vec<_> = brakes.demoted.iter().map(|demoted| demoted.reported).collect();
+    assert!(reported.iter().all(Option::is_some));
+    daemon.core.guard().report(daemon.core.journal()).unwrap();
+    assert_eq!(client.brakes().unwrap().demoted.iter().map(|demoted| demoted.reported).collect::<Vec<_>>(), reported);
+    assert!(brakes.to_string().contains("over its budget of 100 in 10 s; fired 105, held 5"), "{brakes}");
+    assert!(client.status().unwrap().to_string().contains("BRAKE: one"));
+    assert_eq!(client.release_brake(Some("two".into())).unwrap(), 0);
+    assert_eq!(client.release_brake(Some("one".into())).unwrap(), 1);
+    assert_eq!(client.release_brake(None).unwrap(), 2);
+    assert_eq!(client.brakes().unwrap().demoted, []);
 }
 
 #[test]

@@ -8,9 +8,9 @@ use sensor_proof::{
     random::{Random, rule_file},
 };
 use sensor_rules::{Options, RuleSet, Source, check};
-use sensor_user::kernel::{self, Refusal, Sensor, probe};
+use sensor_user::kernel::{self, Refusal, Sensor};
 
-use crate::{protocol::Message, report};
+use crate::{protocol::Message, report, suite};
 
 /// How often the progress is told, in rule sets.
 const TOLD: u64 = 500;
@@ -32,7 +32,14 @@ pub struct Verdicts {
 /// Where it does not start.
 pub fn sensor() -> Result<Sensor> {
     let pin_dir = PathBuf::from("/sys/fs/bpf/accepted");
-    Sensor::start(&kernel::Options { mode: probe::mode(), pin_dir, ring_bytes: 4096, enforce: false, reports: 0 })
+    Sensor::start(&kernel::Options {
+        mode: suite::mode(),
+        pin_dir,
+        ring_bytes: 4096,
+        patience: std::time::Duration::ZERO,
+        when_gone: kernel::WhenGone::Detach,
+        reports: 0,
+    })
 }
 
 /// Lets the verifier judge so many random rule sets. Refusals are told as they come, with the rules.

@@ -9,6 +9,8 @@ use anyhow::{Result, ensure};
 
 use crate::{
     fifo,
+    protocol::Table,
+    report,
     rules::{self, Draft},
     sensor::{Sensor, names_rule},
     shared, shell,
@@ -64,6 +66,7 @@ fn every_hook() -> Result<()> {
         let guard = |condition| vec![rules::file("block.yaml", &[Draft::block("guard", &[event], condition)])];
         sensor.push(guard(condition(event)))?;
         named("blocked", || refused(&sensor, event, operation))?;
+        report::fact(Table::Stops, &format!("block `{event}`"), "denied");
         sensor.push(guard("false"))?;
         operation().map_err(|error| anyhow::anyhow!("{event} fails when no rule blocks it any more: {error}"))?;
     }
@@ -101,6 +104,7 @@ fn kill() -> Result<()> {
     ensure!(!std::path::Path::new("/tmp/deadly").exists(), "the FIFO was made all the same");
     let reports = sensor.reports()?;
     ensure!(reports.len() == 1 && reports[0]["outcome"] == "killed", "{reports:#?}");
+    report::fact(Table::Stops, "kill", "killed");
     shared::park(sensor);
     Ok(())
 }

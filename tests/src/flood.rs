@@ -21,6 +21,8 @@ use crate::{
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
     Test { name: "flood::a_noisy_rule_leaves_room_for_the_others", boot: Boot::Plain, run: limited },
+    Test { name: "flood::a_noisy_rule_leaves_room_here_too", boot: Boot::Tracepoints, run: limited },
+    Test { name: "flood::what_the_ring_buffer_here_does_not_take_is_counted", boot: Boot::Tracepoints, run: full },
     Test { name: "flood::what_the_ring_buffer_does_not_take_is_counted", boot: Boot::Plain, run: full },
 ];
 

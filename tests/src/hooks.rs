@@ -1,10 +1,10 @@
 //! Each hook: accepted by this kernel, attached while a rule needs it, and only then.
 
 use anyhow::{Result, ensure};
-use sensor_common::event::{Event, Hook};
+use sensor_common::event::{Attach, Event, Hook};
 
 use crate::{
-    protocol::Message,
+    protocol::{Message, Table},
     report,
     rules::{self, Draft},
     sensor::Sensor,
@@ -39,5 +39,10 @@ fn alone(sensor: &Sensor, hook: Hook) -> Result<u32> {
     let hooks = sensor.status()?.hooks;
     let attached: Vec<_> = hooks.iter().filter(|state| state.attached).collect();
     ensure!(attached.len() == 1 && attached[0].hook == hook.name(), "attached is not it alone: {attached:?}");
+    let way = match hook.attach() {
+        Attach::Lsm => "LSM".to_owned(),
+        Attach::Fentry(_) => format!("fentry `{}`", attached[0].function),
+    };
+    report::fact(Table::Hooks, hook.name(), &way);
     Ok(attached[0].verified_instructions.unwrap_or(0))
 }

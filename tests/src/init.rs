@@ -27,6 +27,27 @@ pub const MOUNTS: &[(&str, &str)] = &[
     ("cgroup2", "/sys/fs/cgroup"),
 ];
 
+/// The FIFO through which process 1 is spoken to, as that of a System V init: it opens it anew for each message.
+pub const CONTROL: &str = "/run/initctl";
+/// Where it writes how many messages it has read.
+const ANSWERS: &str = "/run/initctl.read";
+
+/// How many messages process 1 has read.
+pub fn answers() -> usize {
+    fs::read_to_string(ANSWERS).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Reads one message after the other, for ever.
+fn listen() -> Result<()> {
+    crate::fifo::make(CONTROL)?;
+    for number in 1.. {
+        let message = fs::read(CONTROL).context("process 1 cannot open its FIFO")?;
+        anyhow::ensure!(!message.is_empty(), "an empty message");
+        fs::write(ANSWERS, number.to_string())?;
+    }
+    Ok(())
+}
+
 /// Runs the machine's life; the only way out is to power off.
 pub fn run() -> ! {
     if let Err(error) = live() {
@@ -49,6 +70,11 @@ fn live() -> Result<()> {
     report::raw();
     let loopback = Command::new("/bin/ip").args(["link", "set", "lo", "up"]).status()?;
     anyhow::ensure!(loopback.success(), "cannot bring up the loopback network");
+    thread::spawn(|| {
+        if let Err(error) = listen() {
+            report::send(&Message::Say { text: format!("vm-init: {error:#}") });
+        }
+    });
     let job = Command::new("/proc/self/exe").arg("job").stdin(Stdio::null()).spawn().context("cannot start the job")?;
     reap_until(job.id())?;
     Ok(())

@@ -2,13 +2,16 @@
 
 use std::fs::File;
 
-use anyhow::{Result, ensure};
-use sensor_proof::largest;
+use anyhow::{Context as _, Result, ensure};
+use sensor_common::event::Event;
+use sensor_proof::{largest, realistic};
 
 use crate::{
     accepted, fifo,
+    protocol::Message,
+    report,
     rules::{self, Draft},
-    sensor::names_rule,
+    sensor::{Launch, names_rule},
     shared,
     suite::{Boot, Test},
 };
@@ -17,6 +20,7 @@ use crate::{
 pub const TESTS: &[Test] = &[
     Test { name: "planner::a_rule_that_is_looked_up_finds_its_path_and_no_other", boot: Boot::Plain, run: looked_up },
     Test { name: "planner::random_rule_sets_are_accepted", boot: Boot::Plain, run: random_sets },
+    Test { name: "planner::a_thousand_rules_fit_thirty_mebibytes", boot: Boot::Plain, run: memory },
     Test { name: "planner::ten_thousand_rules_that_cannot_be_looked_up", boot: Boot::Plain, run: unindexable },
 ];
 
@@ -57,6 +61,35 @@ fn random_sets() -> Result<()> {
     let verdicts = accepted::random_sets(&mut accepted::sensor()?, 4, SETS)?;
     ensure!(verdicts.refused == 0 && verdicts.accepted > SETS / 2, "{verdicts:?}");
     Ok(())
+}
+
+/// Most memory of a daemon with a thousand rules, KiB.
+const MEMORY_MAX: u64 = 30 * 1024;
+
+fn memory() -> Result<()> {
+    let sources = realistic::rules(Event::FifoOpen, 1000);
+    let sensor = Launch::rules(&[rules::file("none.yaml", &[rules::NONE])])?.start()?;
+    let pid = sensor.status()?.pid;
+    let before = resident(pid)?;
+    let pushed = sensor.push(sources)?;
+    let after = resident(pid)?;
+    let text = format!(
+        "{before:?} KiB with 1 rule, {after:?} KiB with {} (resident, most ever resident); compiled in {} us",
+        pushed.rules, pushed.compile_us
+    );
+    report::send(&Message::Say { text });
+    ensure!(after[0] <= MEMORY_MAX, "{} KiB are resident with {} rules", after[0], pushed.rules);
+    sensor.stop()
+}
+
+/// How much memory a process has, and the most it ever had, KiB: `VmRSS` and `VmHWM` of `/proc/PID/status`.
+fn resident(pid: u32) -> Result<[u64; 2]> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = |name: &str| -> Result<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    };
+    Ok([value("VmRSS:")?, value("VmHWM:")?])
 }
 
 fn unindexable() -> Result<()> {

@@ -23,7 +23,7 @@ use crate::{
     rules::{self, Draft},
     sensor::{Sensor, field},
     shared,
-    suite::{Boot, Test},
+    suite::{Boot, NotHere, Test},
     wait, work,
 };
 
@@ -31,12 +31,16 @@ use crate::{
 pub const TESTS: &[Test] = &[
     Test { name: "preemption::each_write_is_judged_or_counted_as_lost", boot: Boot::Preempt, run: accounts },
     Test { name: "preemption::no_record_is_another_tasks", boot: Boot::Preempt, run: no_mixture },
+    Test { name: "preemption::tracepoints_see_each_call_once", boot: Boot::Tracepoints, run: traced },
 ];
 
 const DIRECTORY: &str = "/tmp/hammer";
 /// Tasks at once, on two processors; every second one preempts the others whenever it wakes up.
 const TASKS: u32 = 8;
 const ROUNDS: u32 = 400;
+
+/// What is seen of that.
+const EVENTS: &[&str] = &["fifo.read", "fifo.write", "fifo.payload", "pipe.read", "pipe.write", "pipe.payload"];
 
 /// What one task did.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -169,6 +173,16 @@ impl Sums {
     }
 }
 
+/// The kernel can be booted with `preempt=full`, and says so in its version.
+fn can_preempt() -> Result<()> {
+    let version = fs::read_to_string("/proc/version")?;
+    ensure!(
+        version.contains("PREEMPT"),
+        NotHere("this kernel cannot preempt itself (no PREEMPT_DYNAMIC): no task is ever preempted inside a hook")
+    );
+    Ok(())
+}
+
 /// Runs the tasks under a sensor; what they did, and what the kernel side counted meanwhile.
 fn hammered(sensor: &Sensor) -> Result<(BTreeMap<u32, Deeds>, Sums)> {
     let mut tasks = Tasks::start()?;
@@ -182,6 +196,7 @@ fn hammered(sensor: &Sensor) -> Result<(BTreeMap<u32, Deeds>, Sums)> {
 
 /// Only hammers write to pipes and FIFOs while this runs, so that the sums must be equal, not about equal.
 fn accounts() -> Result<()> {
+    can_preempt()?;
     let rule = Draft::alert("hammered", &["fifo.payload", "pipe.payload"], "payload.startsWith('never')");
     let sensor = shared::sensor(vec![rules::file("hammer.yaml", &[rule])])?;
     let (deeds, sums) = hammered(&sensor)?;
@@ -196,8 +211,8 @@ fn accounts() -> Result<()> {
 }
 
 fn no_mixture() -> Result<()> {
-    let events = ["fifo.read", "fifo.write", "fifo.payload", "pipe.read", "pipe.write", "pipe.payload"];
-    let rule = Draft::alert("hammered", &events, "process.comm.startsWith('hammer-')");
+    can_preempt()?;
+    let rule = Draft::alert("hammered", EVENTS, "process.comm.startsWith('hammer-')");
     let sensor = shared::sensor(vec![rules::file("hammer.yaml", &[rule])])?;
     let (deeds, sums) = hammered(&sensor)?;
     let operations: u64 = deeds.values().map(|deeds| 2 * (deeds.fifo_writes + deeds.pipe_writes) + deeds.reads).sum();
@@ -212,6 +227,25 @@ fn no_mixture() -> Result<()> {
     ensure!(
         sums.preempted + sums.lost + sums.misses > 0,
         "no task was ever preempted inside a hook: nothing is proved"
+    );
+    shared::park(sensor);
+    Ok(())
+}
+
+/// On a machine where others use pipes too: what they do matches nothing.
+fn traced() -> Result<()> {
+    let rule = Draft::alert("hammered", EVENTS, "process.comm.startsWith('hammer-')");
+    let sensor = shared::sensor(vec![rules::file("hammer.yaml", &[rule])])?;
+    let (deeds, sums) = hammered(&sensor)?;
+    let operations: u64 = deeds.values().map(|deeds| 2 * (deeds.fifo_writes + deeds.pipe_writes) + deeds.reads).sum();
+    let reports = sensor.reports()?;
+    for report in &reports {
+        consistent(report, &deeds).with_context(|| format!("{report:#}"))?;
+    }
+    let seen = reports.len() as u64;
+    ensure!(
+        seen <= operations && seen + sums.lost + sums.misses >= operations,
+        "{operations} operations, {seen} reports, {sums:?}"
     );
     shared::park(sensor);
     Ok(())

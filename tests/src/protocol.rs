@@ -6,6 +6,22 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The tables of `docs/kernels.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Table {
+    /// What the kernel offers.
+    Kernel,
+    /// How each hook is attached.
+    Hooks,
+    /// What can be stopped.
+    Stops,
+    /// Which operations are seen.
+    Operations,
+    /// Tests that do not apply.
+    NotHere,
+}
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -39,6 +55,22 @@ pub enum Message {
         millis: u64,
         /// Why.
         why: String,
+    },
+    /// A test does not apply on this kernel.
+    NotHere {
+        /// `subject::test`.
+        test: String,
+        /// What the kernel lacks.
+        why: String,
+    },
+    /// Something that a test found out about this kernel: a cell of `docs/kernels.md`.
+    Fact {
+        /// Where it belongs.
+        table: Table,
+        /// What was tried.
+        what: String,
+        /// What it is like here.
+        value: String,
     },
     /// Words for whoever watches.
     Say {

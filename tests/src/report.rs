@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::protocol::Message;
+use crate::protocol::{Message, Table};
 
 /// The port that `cargo xtask` listens to.
 pub const PORT: &str = "/dev/ttyS1";
@@ -32,6 +32,11 @@ pub fn send(message: &Message) {
     if let Err(error) = sent {
         eprintln!("vm-init: cannot report {message:?}: {error}");
     }
+}
+
+/// Tells something that was found out about this kernel.
+pub fn fact(table: Table, what: &str, value: &str) {
+    send(&Message::Fact { table, what: what.to_owned(), value: value.to_owned() });
 }
 
 /// Takes the port's line discipline out of the way: bytes go through as they are.

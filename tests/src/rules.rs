@@ -45,12 +45,14 @@ pub struct Draft<'a> {
     pub condition: &'a str,
     /// Fields promised by a newer definition than this sensor's: past our own checks only.
     pub unchecked: &'a [&'a str],
+    /// How often it is carried out in so many seconds.
+    pub budget: Option<(u32, u32)>,
 }
 
 impl<'a> Draft<'a> {
     /// A rule that alerts.
     pub const fn alert(id: &'a str, events: &'a [&'a str], condition: &'a str) -> Self {
-        Self { id, events, action: "alert", condition, unchecked: &[] }
+        Self { id, events, action: "alert", condition, unchecked: &[], budget: None }
     }
 
     /// A rule that blocks.
@@ -60,14 +62,16 @@ impl<'a> Draft<'a> {
 
     /// The rule as an entry of a rule file's list.
     fn yaml(&self) -> String {
-        let Self { id, events, action, condition, unchecked } = self;
+        let Self { id, events, action, condition, unchecked, budget } = self;
+        let budget = budget
+            .map_or_else(String::new, |(count, seconds)| format!("  budget: {{count: {count}, seconds: {seconds}}}\n"));
         let unchecked = if unchecked.is_empty() {
             String::new()
         } else {
             format!("  unchecked_fields: [{}]\n", unchecked.join(", "))
         };
         format!(
-            "- id: {id}\n  title: A rule of the tests\n  severity: low\n  on: [{}]\n  action: {action}\n{unchecked}  \
+            "- id: {id}\n  title: A rule of the tests\n  severity: low\n  on: [{}]\n  action: {action}\n{unchecked}{budget}  \
              condition: |\n    {condition}\n",
             events.join(", ")
         )

@@ -216,6 +216,11 @@ impl Sensor {
         Ok(())
     }
 
+    /// The file that its events are written to.
+    pub fn events(&self) -> &Path {
+        &self.events
+    }
+
     /// What the daemon has said so far.
     pub fn words(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default().trim().to_owned()

@@ -10,8 +10,9 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, conformance, daemon, endurance, flood, hooks, input, losses, machine, planner, preemption,
-    protocol::Message, quarantine, refusal, report, stress, swap, tracepoints, without_bpf,
+    alerts, block, brakes, conformance, content, daemon, endurance, features, flood, hooks, input, language, losses,
+    machine, planner, preemption, protocol::Message, quarantine, refusal, report, restart, stress, swap, tracepoints,
+    uring, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -63,6 +64,18 @@ impl Boot {
     }
 }
 
+/// A test does not apply on this kernel: this is why. Returned as an error, it is told apart from a failure, and shown.
+#[derive(Debug)]
+pub struct NotHere(pub &'static str);
+
+impl std::fmt::Display for NotHere {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.0)
+    }
+}
+
+impl std::error::Error for NotHere {}
+
 /// The name of the machines for [`Boot::Long`], which `cargo xtask` knows too.
 const LONG: &str = "long";
 /// The name of the machines for [`Boot::Tracepoints`]; the same tests run in a [`room`](crate::room) of this machine.
@@ -81,20 +94,26 @@ pub struct Test {
 /// All tests, in the order in which they run.
 pub const TESTS: &[&[Test]] = &[
     machine::TESTS,
+    features::TESTS,
     // With the daemon that tests share.
     alerts::TESTS,
     block::TESTS,
+    brakes::TESTS,
     conformance::TESTS,
     quarantine::TESTS,
+    uring::TESTS,
     hooks::TESTS,
     refusal::TESTS,
     input::TESTS,
+    language::TESTS,
     swap::TESTS,
     planner::TESTS,
     losses::TESTS,
     // With daemons of their own.
+    content::TESTS,
     flood::TESTS,
     daemon::TESTS,
+    restart::TESTS,
     preemption::TESTS,
     stress::TESTS,
     endurance::TESTS,
@@ -129,6 +148,7 @@ pub fn run(boot: &str, only: Option<&str>) {
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         report::send(&match result {
             Ok(()) => Message::Passed { test: name, millis },
+            Err(error) if error.is::<NotHere>() => Message::NotHere { test: name, why: format!("{error:#}") },
             Err(error) => Message::Failed { test: name, millis, why: format!("{error:#}") },
         });
     }

@@ -1,6 +1,15 @@
 //! The mode that observes tracepoints of system calls: what it says of itself, and what becomes of rules that ask for more.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    os::fd::AsRawFd as _,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    thread,
+};
 
 use anyhow::{Context, Result, ensure};
 use sensor_common::event::{Event, Mode};
@@ -11,6 +20,7 @@ use crate::{
     sensor::{CREANCE, Launch},
     shared,
     suite::{Boot, Test},
+    work,
 };
 
 /// See the [module](self).
@@ -19,6 +29,8 @@ pub const TESTS: &[Test] = &[
     Test { name: "tracepoints::rules_for_unseen_events_are_accepted_and_told", boot: Boot::Tracepoints, run: unseen },
     Test { name: "tracepoints::the_daemon_says_what_it_cannot_see", boot: Boot::Tracepoints, run: words },
     Test { name: "tracepoints::failed_calls_are_no_events", boot: Boot::Tracepoints, run: failed },
+    Test { name: "tracepoints::the_daemons_own_work_is_none", boot: Boot::Tracepoints, run: own_work },
+    Test { name: "tracepoints::what_a_call_pointed_to_may_have_changed", boot: Boot::Tracepoints, run: changed },
 ];
 
 const ALL_ACTIONS: &[(&str, &str)] = &[("block", "fifo.create"), ("kill", "fifo.open"), ("quarantine", "fifo.payload")];
@@ -114,6 +126,62 @@ fn failed() -> Result<()> {
     let came: Vec<_> = reports.iter().map(|report| report["event"].as_str()).collect();
     ensure!(came == [Some("fifo.create")], "{came:?}");
     fs::remove_file(path)?;
+    shared::park(sensor);
+    Ok(())
+}
+
+/// A client of the daemon is the same program, and is seen.
+fn own_work() -> Result<()> {
+    let events: Vec<_> = Event::ALL.iter().map(|event| event.name()).filter(|name| name.starts_with("unix.")).collect();
+    let watch = Draft::alert("watch", &events, "process.exe == '/bin/creance'");
+    let sensor = shared::sensor(vec![rules::file("watch.yaml", &[watch])])?;
+    let client = Command::new(CREANCE).arg("status").stdout(Stdio::piped()).spawn()?;
+    let pid = client.id();
+    ensure!(client.wait_with_output()?.status.success(), "creance status fails");
+    let reports = sensor.reports()?;
+    let connects = reports.iter().filter(|report| report["event"] == "unix.connect").count();
+    ensure!(connects == 1, "the client connects once, and {connects} times was seen");
+    // The daemon accepted it, read the question and answered.
+    let others = reports.iter().find(|report| report["process"]["pid"] != pid);
+    ensure!(others.is_none(), "the daemon watches itself: {others:#?}");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// A write that waits in a full pipe while another thread changes what is still to be written: the kernel has taken the bytes as
+/// they were, and what is judged are those of the end.
+fn changed() -> Result<()> {
+    const SIZE: usize = 4096;
+    let watch = Draft::alert("watch", &["pipe.payload"], "process.comm == 'changes'");
+    let sensor = shared::sensor(vec![rules::file("watch.yaml", &[watch])])?;
+    let (mut reader, writer) = fifo::pipe()?;
+    let data = Arc::new([const { AtomicU8::new(b'a') }; 2 * SIZE]);
+    let fd = writer.as_raw_fd();
+    // SAFETY: a number, and an open descriptor.
+    let room = unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, SIZE) };
+    ensure!(room >= 0, "F_SETPIPE_SZ: {}", std::io::Error::last_os_error());
+    let shared_data = Arc::clone(&data);
+    let thread = thread::spawn(move || {
+        work::name_thread("changes")?;
+        // SAFETY: atomics are as many bytes, and others may change them while the kernel reads.
+        let written = unsafe { libc::write(fd, shared_data.as_ptr().cast(), 2 * SIZE) };
+        ensure!(usize::try_from(written) == Ok(2 * SIZE), "{written} bytes were written");
+        Ok(())
+    });
+    // The first half has been taken, and the pipe is full: the writer waits.
+    let mut read = vec![0; SIZE];
+    std::io::Read::read_exact(&mut reader, &mut read[..1])?;
+    data[0].store(b'b', Ordering::Relaxed);
+    std::io::Read::read_exact(&mut reader, &mut read[1..])?;
+    std::io::Read::read_exact(&mut reader, &mut read)?;
+    thread.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
+    let reports = sensor.reports()?;
+    ensure!(reports.len() == 1 && reports[0]["size"] == 2 * SIZE, "{reports:#?}");
+    let payload = reports[0]["payload"].as_str().context("no payload")?;
+    ensure!(
+        payload.starts_with("ba"),
+        "what came into the pipe was judged, and docs/gaps.md says otherwise: {payload}"
+    );
     shared::park(sensor);
     Ok(())
 }

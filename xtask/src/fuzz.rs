@@ -1,15 +1,17 @@
 //! `cargo xtask fuzz`: random rules, records and texts, for as long as one likes.
 
 use std::{
+    fs,
+    path::Path,
     process::{Command, ExitCode},
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 
 use crate::{
-    build, console, initramfs,
+    build, command, console, initramfs,
     project::{self, KernelSeries},
     protocol::Message,
     setup,
@@ -30,6 +32,15 @@ pub enum Fuzz {
         /// The same seed makes the same pairs
         #[arg(long, default_value_t = 4)]
         seed: u64,
+    },
+    /// Bytes that libFuzzer finds by coverage: rule files, conditions, the whole compiler, what is said on the control socket
+    Parsers {
+        /// Minutes for each of them
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+        /// Only this one of them
+        #[arg(long)]
+        target: Option<String>,
     },
     /// Random rule sets, and the largest: the verifier of a kernel, in a VM, must accept all that our checks let pass
     Accepted {
@@ -52,6 +63,7 @@ pub enum Fuzz {
 pub fn run(what: &Fuzz) -> Result<ExitCode> {
     match what {
         Fuzz::Rules { pairs, seed } => rules(*pairs, *seed),
+        Fuzz::Parsers { minutes, target } => parsers(*minutes, target.as_deref()),
         Fuzz::Accepted { kernel, sets, seed } => accepted(*kernel, *sets, *seed),
     }
 }
@@ -84,4 +96,68 @@ fn accepted(kernel: KernelSeries, sets: u64, seed: u64) -> Result<ExitCode> {
     }
     println!("{kernel} everything was accepted");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The targets, as the programs of `fuzz/`.
+const TARGETS: [&str; 4] = ["rule_file", "condition", "compiler", "protocol"];
+/// What tells libFuzzer where a run has been: compiler options that need no nightly.
+const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
+/// A run that takes longer hangs, one that takes more fails.
+const LIMITS: [&str; 3] = ["-timeout=10", "-rss_limit_mb=512", "-malloc_limit_mb=256"];
+
+/// Each target for some minutes: what was found before, and what is shipped, to begin with.
+fn parsers(minutes: u64, only: Option<&str>) -> Result<ExitCode> {
+    let targets: Vec<_> = TARGETS.into_iter().filter(|target| only.is_none_or(|only| only == *target)).collect();
+    if targets.is_empty() {
+        bail!("no such target; there are {}", TARGETS.join(", "));
+    }
+    setup::compiler()?;
+    build::ebpf()?;
+    let (directory, built) = (project::root().join("fuzz"), project::target("fuzz"));
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--release"]).current_dir(&directory);
+    cargo.env("CARGO_TARGET_DIR", &built).env("RUSTFLAGS", COVERAGE);
+    command::run(&mut cargo).context("the fuzzed programs do not build")?;
+    let mut failed = Vec::new();
+    for target in targets {
+        let (corpus, crashes) = (built.join("corpus").join(target), built.join("crashes").join(target));
+        fs::create_dir_all(&corpus)?;
+        fs::create_dir_all(&crashes)?;
+        seed(target, &corpus)?;
+        println!("==> {target}: {minutes} minutes");
+        let mut run = Command::new(built.join(project::TARGET).join("release").join(target));
+        run.arg(&corpus).args(LIMITS).arg(format!("-max_total_time={}", 60 * minutes)).arg("-print_final_stats=1");
+        run.arg(format!("-artifact_prefix={}/", crashes.display())).arg("-verbosity=0").arg("-max_len=16384");
+        if !run.status()?.success() {
+            failed.push(format!("{target}: see {}", crashes.display()));
+        }
+    }
+    println!(
+        "{}",
+        if failed.is_empty() { "no crash, no hang, no run over 512 MiB".to_owned() } else { failed.join("\n") }
+    );
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Puts what a target starts from into its corpus.
+fn seed(target: &str, corpus: &Path) -> Result<()> {
+    let rules = fs::read_dir(project::root().join("rules"))?.collect::<Result<Vec<_>, _>>()?;
+    for file in rules.iter().map(fs::DirEntry::path).filter(|path| path.extension().is_some_and(|end| end == "yaml")) {
+        let text = fs::read_to_string(&file)?;
+        let conditions: Vec<_> = text.lines().filter_map(|line| line.trim().strip_prefix("condition: ")).collect();
+        let name = file.file_stem().unwrap_or_default();
+        match target {
+            "rule_file" => fs::write(corpus.join(name), &text)?,
+            "compiler" => fs::write(corpus.join(name), conditions.join("\n"))?,
+            "condition" => {
+                for (number, condition) in conditions.iter().enumerate() {
+                    fs::write(corpus.join(format!("{}-{number}", name.to_string_lossy())), condition)?;
+                }
+            }
+            _ => fs::write(corpus.join("status"), r#"{"command":"push","sources":[],"skip_checks":false}"#)?,
+        }
+    }
+    Ok(())
 }

@@ -35,7 +35,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::project::KernelSeries;
+use crate::{project::KernelSeries, testing::Document};
 
 /// Sets up, builds, tests in VMs, demonstrates and measures Creance.
 #[derive(Parser)]
@@ -59,6 +59,9 @@ enum Task {
         /// Only in VMs, with each of these kernels
         #[arg(long, conflicts_with = "kernel")]
         all_kernels: bool,
+        /// Write what is found out about these kernels into docs/kernels.md; without this, it is compared
+        #[arg(long, conflicts_with = "filter")]
+        document: bool,
         /// Only VM tests whose name contains this
         filter: Option<String>,
     },
@@ -123,8 +126,11 @@ fn perform(task: Task) -> Result<ExitCode> {
             setup::compiler()?;
             build::everything().map(|()| ExitCode::SUCCESS)
         }
-        Task::Test { all_kernels: true, filter, .. } => testing::everything(KernelSeries::ALL, filter.as_deref()),
-        Task::Test { kernel, filter, .. } => testing::everything(&kernel, filter.as_deref()),
+        Task::Test { kernel, all_kernels, document, filter } => {
+            let kernels = if all_kernels { KernelSeries::ALL } else { &kernel };
+            let document = if document || all_kernels { Document::Write } else { Document::Compare };
+            testing::everything(kernels, filter.as_deref(), document)
+        }
         Task::Run { kernel, shell: false } => run::session(kernel),
         Task::Run { kernel, shell: true } => run::shell(kernel),
         Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The target that user space is built for: `.cargo/config.toml` names the same.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The root of the checkout.
 pub fn root() -> &'static Path {

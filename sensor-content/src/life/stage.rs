@@ -28,6 +28,11 @@ macro_rules! stages {
                 match self { $(Self::$state => $name,)+ }
             }
 
+            /// What it means.
+            pub const fn doc(self) -> &'static str {
+                match self { $(Self::$state => $doc,)+ }
+            }
+
             /// Where it can lead.
             pub const fn next(self) -> &'static [Self] {
                 match self { $(Self::$state => &[$(Self::$next,)*],)+ }

@@ -1,5 +1,7 @@
 //! A release that the owner has approved: a file with one line, signed with the owner's key.
 
+use base64ct::{Base64, Encoding};
+
 use crate::{
     key::{PrivateKey, PublicKey, SIGNATURE_SIZE},
     life::Id,
@@ -11,26 +13,16 @@ pub const APPROVAL_MAX: usize = 1024;
 /// The approval of the generation: `creance approval 1 NUMBER DIGEST SIGNATURE`.
 pub fn approve(id: Id, key: &PrivateKey) -> String {
     let said = said(id);
-    let signature: String = key.sign(said.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{said} {signature}\n")
+    format!("{said} {}\n", Base64::encode_string(&key.sign(said.as_bytes())))
 }
 
 /// Whether `text` approves the generation with this key. It has one spelling.
 pub fn is_approved(text: &str, id: Id, key: &PublicKey) -> bool {
     let signature = || {
-        let hex = text.strip_prefix(&said(id))?.strip_prefix(' ')?.strip_suffix('\n')?;
+        let base64 = text.strip_prefix(&said(id))?.strip_prefix(' ')?.strip_suffix('\n')?;
         let mut bytes = [0; SIGNATURE_SIZE];
-        let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
-        if pairs.len() != SIGNATURE_SIZE
-            || !rest.is_empty()
-            || hex.bytes().any(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(pairs) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(bytes)
+        Base64::decode(base64, &mut bytes).ok()?;
+        (Base64::encode_string(&bytes) == base64).then_some(bytes)
     };
     signature().is_some_and(|signature| key.verifies(said(id).as_bytes(), &signature))
 }

@@ -47,27 +47,27 @@ struct Draft {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a pin is \"latest\", \"N-1\", \"N-2\", or a number without quotes")]
 enum PinDraft {
     Number(Number),
     Word(String),
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with `until`")]
 struct HoldDraft {
     until: Spanned<Datetime>,
     reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with `delay`")]
 struct UrgentDraft {
     delay: Spanned<SignedDuration>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with `from`, `to` and `zone`")]
 struct WindowDraft {
     days: Option<Vec<Day>>,
     from: Spanned<String>,
@@ -76,13 +76,13 @@ struct WindowDraft {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with `key`")]
 struct ApprovalDraft {
     key: Spanned<PathBuf>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with `block`, `quarantine` or `kill`")]
 struct ActionsDraft {
     block: Option<Vec<Spanned<String>>>,
     quarantine: Option<Vec<Spanned<String>>>,
@@ -90,13 +90,13 @@ struct ActionsDraft {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with `executables`")]
 struct LifelineDraft {
     executables: Vec<Spanned<PathBuf>>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with `from`")]
 struct RollbackDraft {
     from: Number,
     to: Option<Number>,

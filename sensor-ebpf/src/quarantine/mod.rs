@@ -18,9 +18,10 @@ use aya_ebpf::{helpers::generated::bpf_send_signal, macros::map, maps::HashMap};
 use sensor_common::maps::{Kept, Mark, ObjectKey, QUARANTINE_MAX};
 
 use crate::{
+    brakes,
     maps::{SETTINGS, count_kept},
     record::Held,
-    stage::{SIGKILL, on_lifeline},
+    stage::SIGKILL,
 };
 
 pub use socket::mark_receiver;
@@ -61,10 +62,10 @@ fn keep(key: &ObjectKey, mark: &Mark) {
 fn is_kept(key: &ObjectKey, how: Kept) -> bool {
     // SAFETY: only that there is an entry is asked.
     let Some(settings) = unsafe { QUARANTINE.get(key) }.and_then(|_| SETTINGS.get(0)) else { return false };
-    if settings.enforce == 0 {
+    if settings.enforce == 0 || brakes::is_unattended(settings) {
         return false;
     }
-    let spared = on_lifeline(settings.sensor);
+    let spared = brakes::on_lifeline(settings.sensor);
     count_kept(if spared { Kept::Lifeline } else { how });
     !spared
 }

@@ -59,8 +59,8 @@ traced_hook! { unix::socket_socketpair, paired }
 struct Message {
     socket: Socket,
     data: Sent,
-    /// The address that it was sent to, where one was given.
-    to: Option<Address>,
+    /// The address that it was sent to, at 0 where none was given.
+    to: Address,
 }
 
 impl Message {
@@ -75,29 +75,30 @@ impl Message {
             let first = call.arg(1) as Ptr;
             Self::of_header(first, u64::from(Memory::User.read::<u32>(first.wrapping_add(MESSAGE_LENGTH))?))?
         } else {
-            (Sent::written(&call), None)
+            (Sent::written(&call), Self::address(core::ptr::null(), 0))
         };
         Some((event, Self { socket, data, to }))
     }
 
     /// `length` bytes of the message that a `struct user_msghdr` describes.
     #[inline(always)]
-    fn of_header(header: Ptr, length: u64) -> Option<(Sent, Option<Address>)> {
+    fn of_header(header: Ptr, length: u64) -> Option<(Sent, Address)> {
         let word = |at: usize| Memory::User.read::<u64>(header.wrapping_add(at));
-        let data = Sent { from: word(HEADER_SEGMENTS)? as Ptr, segments: Some(word(HEADER_COUNT)?), length };
+        let data = Sent { from: word(HEADER_SEGMENTS)? as Ptr, is_vector: true, segments: word(HEADER_COUNT)?, length };
         Some((data, Self::address(word(HEADER_NAME)? as Ptr, word(HEADER_NAME_LENGTH)? as u32)))
     }
 
     #[inline(always)]
-    fn address(name: Ptr, length: u32) -> Option<Address> {
-        (!name.is_null()).then_some(Address { base: name, length, memory: Memory::User })
+    const fn address(name: Ptr, length: u32) -> Address {
+        Address { base: name, length, memory: Memory::User }
     }
 }
 
 impl Subject for Message {
     #[inline(always)]
     fn fill(&self, held: &mut Held, wanted: Wanted) {
-        self.socket.fill(held, wanted, self.to.or_else(|| self.socket.address()));
+        let given = (!self.to.base.is_null()).then_some(self.to);
+        self.socket.fill(held, wanted, given.or_else(|| self.socket.address()));
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill_sent(held, &self.data);
         }

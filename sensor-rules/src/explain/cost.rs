@@ -42,6 +42,8 @@ const LENGTH: f64 = 40.0;
 const FIRST_WORD: f64 = 5.0;
 /// Instructions per byte of a `contains` on its own.
 const LOOP: f64 = 6.0;
+/// Instructions per byte of a pattern.
+const STEP: f64 = 15.0;
 /// How often a test holds of which nothing is known.
 const UNKNOWN: f64 = 0.5;
 /// On what part of all events a look-up finds anything, at most: the more literals it has, the rarer each of them is.
@@ -234,6 +236,7 @@ fn executed(cond: &Cond, size: usize) -> f64 {
     match &cond.kind {
         // Three instructions are an answer that a look-up has found already.
         CondKind::Text(TextTest::Contains, ..) if size > 3.0 => LOOP * LENGTH,
+        CondKind::Pattern(..) => STEP * LENGTH,
         CondKind::Text(..) | CondKind::TextSame(..) => size.min(FIRST_WORD),
         // A comparison of the length for each length, and of strings where one is right.
         CondKind::TextIn(_, literals) => {

@@ -1,26 +1,38 @@
 //! `creance daemon`: run the sensor.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
 use super::Done;
 use crate::{
-    control,
-    daemon::{self, core::Permits},
+    content, control,
+    daemon::{self, core::Permits, switch::OFF_FILE},
     kernel::{
-        self,
+        self, WhenGone,
         probe::{self, Mode},
     },
     metrics,
 };
 
-/// Run the sensor until SIGTERM or SIGINT
+/// Run the sensor until SIGTERM or SIGINT; SIGUSR2 leaves everything in force to the next daemon
 #[derive(Args, Debug)]
 pub struct Daemon {
     /// Directory of the first rules; without it nothing is judged until the first push
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
+    /// Keep generations in this directory, take signed bundles, and start with the last good generation
+    #[arg(long, value_name = "DIR", conflicts_with = "rules")]
+    state: Option<PathBuf>,
+    /// Directory with what belongs to content: content.toml, keys/, approvals/, safe-mode
+    #[arg(long, value_name = "DIR", default_value = content::CONFIGURATION)]
+    config: PathBuf,
+    /// So long in force, a generation has settled, seconds
+    #[arg(long, value_name = "SECONDS", default_value = "600")]
+    settle: u64,
+    /// So long after its start the host counts as up, and the generation on probation is tried again, seconds
+    #[arg(long, value_name = "SECONDS", default_value = "120")]
+    up: u64,
     /// Carry verdicts to block and kill out; without it they are only reported
     #[arg(long)]
     enforce: bool,
@@ -52,6 +64,18 @@ pub struct Daemon {
     /// reported. 0: as often as it matches
     #[arg(long, value_name = "N", default_value = "100")]
     report_limit: u32,
+    /// File with executables, an absolute path on each line, that are never blocked or killed, besides the login path
+    #[arg(long, value_name = "FILE")]
+    lifeline: Option<PathBuf>,
+    /// How long the daemon may give no sign of life before nothing is blocked any more, seconds; 0: for ever
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    heartbeat_limit: u64,
+    /// What becomes of rules in force when the daemon is gone and none comes back: keep them, held back by the heartbeat limit, or detach them
+    #[arg(long, value_name = "WHAT", default_value = "keep")]
+    when_gone: WhenGone,
+    /// While this file exists nothing is blocked
+    #[arg(long, value_name = "PATH", default_value = OFF_FILE)]
+    off_file: PathBuf,
     /// For tests: let `creance push --skip-checks` push rules past the checks of their fields
     #[arg(long)]
     allow_skip_checks: bool,
@@ -60,6 +84,10 @@ pub struct Daemon {
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<Done> {
         daemon::run(&daemon::Options {
+            content: self
+                .state
+                .map(|state| content::settings(state, &self.config, self.settle, self.up))
+                .transpose()?,
             rules: self.rules,
             group: self.group,
             metrics: self.metrics.unwrap_or_else(|| self.socket.with_file_name("metrics.sock")),
@@ -67,11 +95,15 @@ impl Daemon {
             socket: self.socket,
             events: self.events,
             permits: Permits { skip_checks: self.allow_skip_checks },
+            enforce: self.enforce,
+            lifeline: self.lifeline,
+            off_file: self.off_file,
             kernel: kernel::Options {
                 mode: self.mode.unwrap_or_else(probe::mode),
                 pin_dir: self.pin_dir,
                 ring_bytes: self.ring_size,
-                enforce: self.enforce,
+                patience: Duration::from_secs(self.heartbeat_limit),
+                when_gone: self.when_gone,
                 reports: self.report_limit,
             },
         })?;

@@ -33,6 +33,9 @@ fn report(out: &mut impl Write, host: &Host) -> std::io::Result<()> {
         ("tracepoints", &host.tracepoints),
         ("ring buffer", &host.ring_buffer),
         ("BPF file system", &host.bpffs),
+        ("typed current task", &host.typed_task),
+        ("task storage", &host.task_storage),
+        ("recursion misses", &host.recursion_misses),
     ];
     for (name, finding) in general {
         line(out, name, finding)?;
@@ -68,7 +71,7 @@ fn line(out: &mut impl Write, name: &str, finding: &Finding) -> std::io::Result<
         Finding::No(text) => ("NO", text),
         Finding::Unknown(text) => ("?", text),
     };
-    writeln!(out, "{name:<16} {mark:<4} {text}")
+    writeln!(out, "{name:<18} {mark:<4} {text}")
 }
 
 #[cfg(test)]
@@ -91,6 +94,9 @@ mod tests {
             mode,
             ring_buffer: yes(),
             bpffs: yes(),
+            typed_task: yes(),
+            task_storage: yes(),
+            recursion_misses: yes(),
             hooks,
         }
     }

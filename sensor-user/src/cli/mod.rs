@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod brakes;
 mod bundle;
 mod check;
 mod daemon;
@@ -8,9 +9,11 @@ mod enforce;
 mod events;
 mod explain;
 mod fields;
+mod history;
 mod policy;
 mod push;
 mod quarantine;
+mod recover;
 mod rollback;
 mod status;
 mod test;
@@ -25,6 +28,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     control::{self, Client, client},
+    daemon::trial,
     log::say,
 };
 
@@ -55,9 +59,14 @@ enum Command {
     Policy(policy::Policy),
     Push(push::Push),
     Status(status::Status),
+    History(history::History),
+    Recover(recover::Recover),
+    #[command(name = trial::COMMAND, hide = true)]
+    SelfTest,
     Events(events::Events),
     Rollback(rollback::Rollback),
     Enforce(enforce::Enforce),
+    Brakes(brakes::Brakes),
     Quarantine(quarantine::Quarantine),
     Fields(fields::Fields),
     Doctor(doctor::Doctor),
@@ -114,9 +123,17 @@ impl Command {
             Self::Policy(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
+            Self::History(command) => command.run(out),
+            Self::Recover(command) => command.run(out),
+            Self::SelfTest => {
+                let (said, well) = trial::child();
+                writeln!(out, "{said}")?;
+                Ok(if well { Done::Well } else { Done::Badly })
+            }
             Self::Events(command) => command.run(out),
             Self::Rollback(command) => command.run(out),
             Self::Enforce(command) => command.run(out),
+            Self::Brakes(command) => command.run(out),
             Self::Quarantine(command) => command.run(out),
             Self::Fields(command) => command.run(out),
             Self::Doctor(command) => command.run(out),

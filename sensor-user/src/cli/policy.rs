@@ -1,18 +1,14 @@
 //! `creance policy`: what the host's owner wants of content.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, io::Write, path::PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use sensor_content::{
     key::{KEY_FILE_MAX, PrivateKey},
     life::{BootId, Id},
-    policy::{self, Host, Offer, approval},
+    policy::{Host, Offer, approval},
     store::{Directory, Store},
 };
 
@@ -21,9 +17,6 @@ use crate::{
     content,
     files::{self, Existing},
 };
-
-/// Longest policy, bytes.
-const POLICY_MAX: usize = 1 << 20;
 
 /// The policy of this host's owner: when which content is taken, and what it may do
 #[derive(Debug, Subcommand)]
@@ -76,7 +69,7 @@ impl Policy {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         match self {
             Self::Check(Check { file }) => {
-                read(&file)?;
+                content::policy(&file)?;
                 writeln!(out, "{}: no problem found", file.display())?;
             }
             Self::Explain(explain) => explain.run(out)?,
@@ -86,18 +79,9 @@ impl Policy {
     }
 }
 
-/// The policy in a file.
-///
-/// # Errors
-/// With file, line and column.
-pub fn read(path: &Path) -> anyhow::Result<policy::Policy> {
-    let text = files::read_text(path, POLICY_MAX, "policy")?;
-    policy::Policy::parse(&text).map_err(|error| anyhow!("{}:{error}", path.display()))
-}
-
 impl Explain {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
-        let policy = read(&self.policy)?;
+        let policy = content::policy(&self.policy)?;
         let bundle = bundle::read(&self.bundle)?;
         let (number, category) = (bundle.claims().generation, bundle.claims().category);
         let now = Timestamp::now();

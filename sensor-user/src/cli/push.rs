@@ -2,14 +2,18 @@
 
 use std::{io::Write, path::PathBuf};
 
+use anyhow::{Context, ensure};
 use clap::Args;
+use sensor_content::bundle::{BUNDLE_MAX, Unverified};
 
 use super::{Connection, Done, check, check::plural};
 use crate::{
+    content,
     control::{
         client,
         protocol::{Pushed, Refused, Refuser},
     },
+    files,
     log::say,
     sources,
 };
@@ -17,20 +21,31 @@ use crate::{
 /// Put rules in force in the running daemon; a refused push changes nothing
 #[derive(Args, Debug)]
 pub struct Push {
-    /// Directories with rule files (*.yaml), or rule files: together they replace all that is in force
+    /// A bundle, or directories with rule files (*.yaml), or rule files: together they replace all that is in force
     #[arg(required = true, value_name = "DIR")]
     paths: Vec<PathBuf>,
     /// For tests: leave the judgement of fields to the kernel's verifier (the daemon must have been started with --allow-skip-checks)
     #[arg(long)]
     skip_checks: bool,
+    /// With a bundle: verify it here first, with this public key (PEM); the daemon verifies it with the keys that it trusts
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// With a bundle: set the owner's policy aside, this once
+    #[arg(long)]
+    policy_aside: bool,
     #[command(flatten)]
     daemon: Connection,
 }
 
 impl Push {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let sources = sources::read(&self.paths)?;
-        match self.daemon.open()?.push(sources, self.skip_checks) {
+        let pushed = if let Some(bundle) = self.bundle()? {
+            self.daemon.open()?.push_bundle(&bundle, self.policy_aside)
+        } else {
+            let sources = sources::read(&self.paths)?;
+            self.daemon.open()?.push(sources, self.skip_checks)
+        };
+        match pushed {
             Ok(pushed) => {
                 report(out, &pushed)?;
                 Ok(Done::Well)
@@ -41,6 +56,30 @@ impl Push {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+impl Push {
+    /// The bundle, where it is one.
+    fn bundle(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        let [path] = self.paths.as_slice() else { return self.no_bundle() };
+        if path.is_dir() || path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
+            return self.no_bundle();
+        }
+        let bytes = files::read(path, BUNDLE_MAX, "bundle")?;
+        if let Some(key) = &self.key {
+            let bundle = Unverified::read(bytes.clone()).with_context(|| path.display().to_string())?;
+            bundle.signed_by(&[content::public_key(key)?])?;
+        }
+        Ok(Some(bytes))
+    }
+
+    fn no_bundle(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        ensure!(
+            self.key.is_none() && !self.policy_aside,
+            "--key and --policy-aside belong to a bundle, and this is none"
+        );
+        Ok(None)
     }
 }
 
@@ -73,6 +112,8 @@ fn report(out: &mut impl Write, pushed: &Pushed) -> std::io::Result<()> {
 /// Says who refused and why, and that nothing changed.
 pub(super) fn explain(refused: &Refused) {
     let by = match refused.by {
+        Refuser::Bundle => "the checks of the bundle",
+        Refuser::Policy => "the policy of this host's owner",
         Refuser::Checks => "the checks of the rules",
         Refuser::Verifier => "the kernel's verifier",
         Refuser::Kernel => "the kernel",

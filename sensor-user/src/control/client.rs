@@ -6,10 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64ct::{Base64, Encoding};
+use sensor_content::life::Entry;
 use sensor_rules::Source;
 
 use super::protocol::{Pushed, Quarantined, REQUEST_MAX, Refused, Reply, Request};
-use crate::status::Status;
+use crate::status::{Brakes, Status};
 
 /// A connection to the daemon.
 #[derive(Debug)]
@@ -103,6 +105,28 @@ impl Client {
         }
     }
 
+    /// Puts a bundle in force, on probation.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is not accepted; what ran still runs.
+    pub fn push_bundle(&mut self, bundle: &[u8], policy_aside: bool) -> Result<Pushed, Error> {
+        match self.ask(&Request::PushBundle { bundle: Base64::encode_string(bundle), policy_aside })? {
+            Reply::Pushed(pushed) => Ok(pushed),
+            other => Err(unwanted(other)),
+        }
+    }
+
+    /// What became of generations, oldest first.
+    ///
+    /// # Errors
+    /// When the daemon keeps none.
+    pub fn history(&mut self) -> Result<Vec<Entry>, Error> {
+        match self.ask(&Request::History)? {
+            Reply::History(entries) => Ok(entries),
+            other => Err(unwanted(other)),
+        }
+    }
+
     /// What runs.
     ///
     /// # Errors
@@ -132,6 +156,28 @@ impl Client {
     pub fn enforce(&mut self, on: bool) -> Result<bool, Error> {
         match self.ask(&Request::Enforce { on })? {
             Reply::Enforcing { on } => Ok(on),
+            other => Err(unwanted(other)),
+        }
+    }
+
+    /// What holds blocking back.
+    ///
+    /// # Errors
+    /// When the daemon cannot tell.
+    pub fn brakes(&mut self) -> Result<Brakes, Error> {
+        match self.ask(&Request::Brakes)? {
+            Reply::Brakes(brakes) => Ok(brakes),
+            other => Err(unwanted(other)),
+        }
+    }
+
+    /// Lets the rule with this id that went over its budget, or all such rules, be carried out again; how many there were.
+    ///
+    /// # Errors
+    /// When the daemon cannot.
+    pub fn release_brake(&mut self, rule: Option<String>) -> Result<usize, Error> {
+        match self.ask(&Request::ReleaseBrake { rule })? {
+            Reply::Released { count } => Ok(count),
             other => Err(unwanted(other)),
         }
     }

@@ -1,13 +1,14 @@
 //! What is said on the control socket.
 
 use jiff::Timestamp;
+use sensor_content::life::Entry;
 use sensor_rules::{Diagnostics, RuleSet, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
     kernel::{Activation, LoadedProgram, Unseen, VerifierRefusal, probe::Mode},
-    status::Status,
+    status::{Brakes, Status},
 };
 
 /// Longest request, bytes: room for thousands of rules.
@@ -26,6 +27,16 @@ pub enum Request {
         #[serde(default)]
         skip_checks: bool,
     },
+    /// Take this bundle in. Answered by [`Reply::Pushed`] or [`Reply::Refused`].
+    PushBundle {
+        /// The file, in base64.
+        bundle: String,
+        /// Set the owner's policy aside, this once.
+        #[serde(default)]
+        policy_aside: bool,
+    },
+    /// What became of generations. Answered by [`Reply::History`].
+    History,
     /// What runs. Answered by [`Reply::Status`].
     Status,
     /// Recent events. Answered by [`Reply::Listening`], a [`Reply::Event`] each, and [`Reply::End`].
@@ -41,6 +52,13 @@ pub enum Request {
         /// Carry them out.
         on: bool,
     },
+    /// What holds blocking back. Answered by [`Reply::Brakes`].
+    Brakes,
+    /// Let a rule that went over its budget be carried out again. Answered by [`Reply::Released`].
+    ReleaseBrake {
+        /// Its id; all such rules, where none is given.
+        rule: Option<String>,
+    },
     /// What is in quarantine. Answered by [`Reply::Quarantine`].
     Quarantine,
     /// Let it be read again. Answered by [`Reply::Released`].
@@ -53,7 +71,7 @@ pub enum Request {
 impl Request {
     /// Whether it asks for what runs, and changes nothing.
     pub const fn is_status(&self) -> bool {
-        matches!(self, Self::Status)
+        matches!(self, Self::Status | Self::History)
     }
 }
 
@@ -88,11 +106,15 @@ pub enum Reply {
         /// They are.
         on: bool,
     },
+    /// The journal of generations, oldest first.
+    History(Vec<Entry>),
     /// What is in quarantine, oldest first.
     Quarantine(Vec<Quarantined>),
-    /// It can be read again.
+    /// What holds blocking back.
+    Brakes(Brakes),
+    /// It can be read again, or be carried out again.
     Released {
-        /// How many pipes and FIFOs.
+        /// How many pipes and FIFOs, or rules.
         count: usize,
     },
     /// The request could not be answered: no such request, too long, an error in the daemon.
@@ -217,6 +239,10 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refuser {
+    /// What was said of the bundle: whom it is for, who signed it, what is in it.
+    Bundle,
+    /// The policy of the host's owner.
+    Policy,
     /// Our own checks of the rules.
     Checks,
     /// The kernel's verifier.

@@ -1,12 +1,25 @@
 //! The daemon without its loop: generations are pushed and rolled back, questions answered.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
+use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use sensor_common::maps::Container;
+use sensor_content::store::Rung;
 use sensor_rules::{Options, RuleSet, Source};
 
-use super::{engine::Engine, journal::Journal};
+use super::{
+    cause::{Cause, refused},
+    engine::Engine,
+    guard::Guard,
+    journal::Journal,
+    keeper::Keeper,
+    memory::Memory,
+    switch::Switch,
+};
 use crate::{
     control::{
         protocol::{Pushed, Quarantined, Refused, Refuser, Reply, Request},
@@ -14,16 +27,20 @@ use crate::{
     },
     event::Clock,
     kernel::{self, Refusal, Unseen, probe::Mode},
+    log::say,
     status::{self, Changes, LastRefusal, Status},
 };
 
 /// See the [module](self).
 pub struct Core<E> {
     journal: Journal,
-    mode: Mode,
+    pub(super) memory: Option<Memory>,
+    pub(super) mode: Mode,
     permits: Permits,
     started: Timestamp,
     kernel: String,
+    guard: Guard,
+    switch: Mutex<Switch>,
     state: Mutex<State<E>>,
 }
 
@@ -45,11 +62,13 @@ impl Permits {
     }
 }
 
-struct State<E> {
-    engine: E,
-    /// The number that the next generation gets if it is accepted.
+pub(super) struct State<E> {
+    pub(super) engine: E,
+    /// The number that the next generation gets that is pushed without one.
     next: u64,
-    changes: Changes,
+    pub(super) changes: Changes,
+    /// Where the daemon keeps generations, if it does.
+    pub(super) keeper: Option<Keeper>,
     last_refusal: Option<LastRefusal>,
 }
 
@@ -57,9 +76,54 @@ impl<E: Engine> Core<E> {
     /// A daemon that judges nothing yet, on a kernel of this mode.
     pub fn new(engine: E, journal: Journal, mode: Mode, permits: Permits) -> Self {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
-        let next = engine.active().map_or(1, |active| active + 1);
-        let state = Mutex::new(State { engine, next, changes: Changes::default(), last_refusal: None });
-        Self { journal, mode, permits, started: Timestamp::now(), kernel, state }
+        let next = engine.active().max(engine.previous()).map_or(1, |last| last + 1);
+        let brakes = engine.brakes();
+        let switch = Mutex::new(Switch::new(Arc::clone(&brakes), mode));
+        let state = Mutex::new(State { engine, next, changes: Changes::default(), keeper: None, last_refusal: None });
+        Self {
+            journal,
+            memory: None,
+            mode,
+            permits,
+            started: Timestamp::now(),
+            kernel,
+            guard: Guard::new(brakes),
+            switch,
+            state,
+        }
+    }
+
+    /// The same, with the rules of each generation on disk for the daemon that comes next, and with those that the one before left
+    /// there.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Memory) -> Self {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.next = state.next.max(memory.highest().map_or(1, |last| last + 1));
+        // The last may be in force in another version of the sensor.
+        for generation in [memory.last(), state.engine.previous(), state.engine.active()].into_iter().flatten() {
+            match memory.rules(generation) {
+                Ok(Some(rules)) => self.journal.remember(generation, Arc::new(rules)),
+                Ok(None) => {
+                    say(format_args!(
+                        "the rules of generation {generation} were not kept: its events name them by number"
+                    ));
+                }
+                // It judges all the same: only names are lost.
+                Err(error) => say(format_args!("the rules of generation {generation} cannot be named: {error:#}")),
+            }
+        }
+        self.memory = Some(memory);
+        self
+    }
+
+    /// The same, with a place where generations are kept. Those that are pushed without a number get one that no release has.
+    #[must_use]
+    pub fn keeping(self, keeper: Keeper) -> Self {
+        let mut state = self.lock();
+        state.keeper = Some(keeper);
+        state.next = state.next.max(UNNUMBERED);
+        drop(state);
+        self
     }
 
     /// Checks `sources`, compiles them, and puts them in force as the next generation; or changes nothing.
@@ -69,7 +133,18 @@ impl<E: Engine> Core<E> {
     pub fn push(&self, sources: &[Source], skip_checks: bool) -> Result<Pushed, Box<Refused>> {
         let checked = self.check(sources, skip_checks);
         let mut state = self.lock();
-        let result = checked.and_then(|rules| self.activate(&mut state, &rules));
+        let result = checked.and_then(|rules| {
+            if state.keeper.as_ref().is_some_and(|keeper| !keeper.policy().allows_unsigned()) {
+                return Err(Cause::Said(Refuser::Policy, UNSIGNED.to_owned()));
+            }
+            if let Some(memory) = &self.memory {
+                memory.remember(state.next, sources, skip_checks).map_err(Refusal::from)?;
+            }
+            let pushed = self.activate(&mut state, &rules)?;
+            // Nothing of it is left after a restart, so that nobody is charged with it.
+            state.keeper.iter_mut().for_each(|keeper| keeper.runs(Rung::Nothing));
+            Ok(pushed)
+        });
         state.note(result)
     }
 
@@ -94,8 +169,21 @@ impl<E: Engine> Core<E> {
         self.journal.remember(state.next, Arc::clone(rules));
         let activation = state.engine.activate(state.next, rules)?;
         state.next += 1;
+        self.note_in_force(activation.generation);
         state.changes.pushed += 1;
         Ok(Pushed::new(&activation, rules, self.mode))
+    }
+
+    /// Notes which generation is in force, for the next daemon: only another version of the sensor needs it.
+    pub(super) fn note_in_force(&self, generation: u64) {
+        if let Some(Err(error)) = self.memory.as_ref().map(|memory| memory.in_force(generation)) {
+            say(format_args!("{error:#}"));
+        }
+    }
+
+    /// Does something with the engine, apart from requests.
+    pub fn with_engine<T>(&self, work: impl FnOnce(&mut E) -> T) -> T {
+        work(&mut self.lock().engine)
     }
 
     /// Puts the generation before in force again; its number.
@@ -104,9 +192,14 @@ impl<E: Engine> Core<E> {
     /// When there is none.
     pub fn rollback(&self) -> Result<u64, Box<Refused>> {
         let mut state = self.lock();
+        if let Some(left) = self.leave(&mut state) {
+            state.changes.rolled_back += u64::from(left.is_ok());
+            return state.note(left);
+        }
         let result = state.engine.rollback().map_err(Cause::from);
         if let Ok(generation) = result {
             state.changes.rolled_back += 1;
+            self.note_in_force(generation);
             if let Some(rules) = self.journal.rules(generation) {
                 // It is in use again: it must not be the next to be forgotten.
                 self.journal.remember(generation, rules);
@@ -115,17 +208,33 @@ impl<E: Engine> Core<E> {
         state.note(result)
     }
 
-    /// Carries verdicts out from now on, or only reports them.
+    /// Carries verdicts out from now on, or only reports them. Waits for no push.
     ///
     /// # Errors
-    /// When the kernel does not take it, or lets nothing be blocked.
+    /// When the kernel does not take it, or lets nothing be blocked, or a file says no.
     pub fn enforce(&self, on: bool) -> anyhow::Result<bool> {
-        let mut state = self.lock();
-        if let Some(why) = observing(self.mode).filter(|_| on) {
-            anyhow::bail!("nothing can be enforced: {why}");
-        }
-        state.engine.set_enforce(on)?;
-        Ok(state.engine.enforcing())
+        self.switch().ask(on)
+    }
+
+    /// What the daemon was started with.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn start_enforcing(&self, on: bool) -> anyhow::Result<bool> {
+        self.switch().start(on)
+    }
+
+    /// Notes whether the file that turns blocking off is there; whether that changed anything.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn off_file(&self, path: Option<PathBuf>) -> anyhow::Result<bool> {
+        self.switch().file(path)
+    }
+
+    /// The brakes, and what they did.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// What nobody may read, oldest first.
@@ -157,6 +266,7 @@ impl<E: Engine> Core<E> {
     /// When the kernel does not tell its counts.
     pub fn status(&self) -> anyhow::Result<Status> {
         let state = self.lock();
+        let switch = self.switch();
         let counters = state.engine.counters()?;
         let generation = state.engine.active();
         let rules = generation.and_then(|generation| self.journal.rules(generation));
@@ -166,7 +276,9 @@ impl<E: Engine> Core<E> {
             started: self.started,
             kernel: self.kernel.clone(),
             mode: self.mode.name().into(),
-            enforcing: state.engine.enforcing(),
+            enforcing: switch.is_on(),
+            off_file: switch.off().map(|path| path.display().to_string()),
+            brakes: self.guard.status(&self.journal)?,
             generation,
             previous: state.engine.previous(),
             rules: rules.as_ref().map_or(0, |rules| rules.rules().len()),
@@ -180,6 +292,7 @@ impl<E: Engine> Core<E> {
             preempted: counters.preempted,
             reports: self.journal.tally().into(),
             changes: state.changes,
+            content: state.keeper.as_ref().map(Keeper::status),
             last_refusal: state.last_refusal.clone(),
         })
     }
@@ -189,19 +302,33 @@ impl<E: Engine> Core<E> {
         self.lock().engine.counters().is_ok()
     }
 
-    /// Detaches everything and leaves no trace in the kernel; what is left are the events.
-    pub fn stop(self) -> Journal {
+    /// Ends; what is left are the events. With `everything`, no trace is left in the kernel; else all that is in force stays, for
+    /// the next daemon.
+    pub fn stop(self, everything: bool) -> Journal {
+        if let Some(keeper) = &mut self.lock().keeper {
+            keeper.ends(everything);
+        }
+        if everything {
+            self.lock().engine.stop();
+            if let Some(memory) = &self.memory {
+                memory.clear();
+            }
+        }
         self.journal
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<E>> {
+    fn switch(&self) -> MutexGuard<'_, Switch> {
+        self.switch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<E>> {
         // A panic in the middle of a push leaves the engine with what ran: it switches last.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What is to be said of a mode in which nothing can be blocked.
-fn observing(mode: Mode) -> Option<String> {
+pub(super) fn observing(mode: Mode) -> Option<String> {
     match mode {
         Mode::Lsm => None,
         Mode::Observe => Some(OBSERVING.to_owned()),
@@ -213,21 +340,15 @@ fn observing(mode: Mode) -> Option<String> {
 const OBSERVING: &str = "this kernel has no active BPF LSM: Creance observes every event and reports matches, and cannot block or kill. \
      Boot with `bpf` added to the list in the kernel parameter lsm= (`creance doctor` shows the list).";
 
-/// Why nothing changed.
-enum Cause {
-    Refusal(Refusal),
-    Daemon(&'static str),
-}
+/// Generations that are pushed without a number count from here: no release comes so far.
+const UNNUMBERED: u64 = 1 << 40;
 
-impl From<Refusal> for Cause {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refusal(refusal)
-    }
-}
+/// What to say of rules that nobody has signed.
+const UNSIGNED: &str = "these rules are not signed, and the owner's policy takes signed bundles only: push a bundle, or set `unsigned = true`";
 
 impl<E: Engine> State<E> {
     /// Writes a refusal down, and says it in the words of the protocol.
-    fn note<T>(&mut self, result: Result<T, Cause>) -> Result<T, Box<Refused>> {
+    pub(super) fn note<T>(&mut self, result: Result<T, Cause>) -> Result<T, Box<Refused>> {
         result.map_err(|cause| {
             let refused = refused(cause, self.engine.active());
             let reason = refused.message.lines().next().unwrap_or_default().to_owned();
@@ -238,22 +359,6 @@ impl<E: Engine> State<E> {
     }
 }
 
-fn refused(cause: Cause, active: Option<u64>) -> Refused {
-    let refusal = match cause {
-        Cause::Refusal(refusal) => refusal,
-        Cause::Daemon(message) => {
-            return Refused { by: Refuser::Daemon, message: message.into(), diagnostics: None, verifier: None, active };
-        }
-    };
-    let message = refusal.to_string();
-    let (by, diagnostics, verifier) = match refusal {
-        Refusal::Content(diagnostics) => (Refuser::Checks, Some(diagnostics), None),
-        Refusal::Verifier(refusal) => (Refuser::Verifier, None, Some(*refusal)),
-        Refusal::Kernel(_) => (Refuser::Kernel, None, None),
-    };
-    Refused { by, message, diagnostics, verifier, active }
-}
-
 impl<E: Engine> Service for Core<E> {
     fn answer(&self, request: Request) -> Answer {
         Answer::Reply(Box::new(match request {
@@ -262,6 +367,11 @@ impl<E: Engine> Service for Core<E> {
                 let sources: Vec<Source> = sources.into_iter().map(Into::into).collect();
                 self.push(&sources, skip_checks).map_or_else(Reply::Refused, Reply::Pushed)
             }
+            Request::PushBundle { bundle, policy_aside } => match Base64::decode_vec(&bundle) {
+                Ok(bytes) => self.push_bundle(bytes, policy_aside).map_or_else(Reply::Refused, Reply::Pushed),
+                Err(error) => Reply::Error { message: format!("the bundle is not in base64: {error}") },
+            },
+            Request::History => self.history().map_or_else(failed, Reply::History),
             Request::Rollback => {
                 self.rollback().map_or_else(Reply::Refused, |generation| Reply::RolledBack { generation })
             }
@@ -270,6 +380,11 @@ impl<E: Engine> Service for Core<E> {
             Request::Release { inode } => {
                 self.lock().engine.release(inode).map_or_else(failed, |count| Reply::Released { count })
             }
+            Request::Brakes => self.guard.status(&self.journal).map_or_else(failed, Reply::Brakes),
+            Request::ReleaseBrake { rule } => self
+                .guard
+                .release(&self.journal, rule.as_deref())
+                .map_or_else(failed, |count| Reply::Released { count }),
             Request::Status => self.status().map_or_else(failed, |status| Reply::Status(Box::new(status))),
         }))
     }

@@ -1,12 +1,16 @@
 //! What the daemon needs of the kernel side, so that everything above it is tested without a kernel.
 
-use sensor_common::maps::{Counters, Mark, ObjectKey};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use sensor_common::{
+    brakes::{Budget, Demotion, FileKey, Reach, RuleKey},
+    maps::{Counters, Mark, ObjectKey},
+};
 use sensor_rules::RuleSet;
 
-use crate::kernel::{Activation, HookState, Refusal, Sensor};
+use crate::kernel::{self, Activation, HookState, Refusal, Sensor};
 
-/// Generations of rules, and what is known of the hooks that use them. Dropping it detaches everything and leaves no trace in
-/// the kernel.
+/// Generations of rules, and what is known of the hooks that use them.
 pub trait Engine: Send + 'static {
     /// Puts `rules` in force as `generation`, or changes nothing.
     ///
@@ -22,13 +26,10 @@ pub trait Engine: Send + 'static {
     fn active(&self) -> Option<u64>;
     /// The generation that [`rollback`](Self::rollback) would put in force.
     fn previous(&self) -> Option<u64>;
-    /// Carries verdicts out from now on, or only reports them.
-    ///
-    /// # Errors
-    /// When the kernel does not take it.
-    fn set_enforce(&mut self, on: bool) -> anyhow::Result<()>;
-    /// Whether verdicts are carried out.
-    fn enforcing(&self) -> bool;
+    /// Leaves nothing in the kernel when it is dropped.
+    fn stop(&self);
+    /// What holds blocking back.
+    fn brakes(&self) -> Arc<dyn Brakes>;
     /// What is in quarantine, oldest first.
     ///
     /// # Errors
@@ -64,11 +65,11 @@ impl Engine for Sensor {
     fn previous(&self) -> Option<u64> {
         self.previous()
     }
-    fn set_enforce(&mut self, on: bool) -> anyhow::Result<()> {
-        self.set_enforce(on)
+    fn stop(&self) {
+        self.stop();
     }
-    fn enforcing(&self) -> bool {
-        self.enforcing()
+    fn brakes(&self) -> Arc<dyn Brakes> {
+        self.brakes()
     }
     fn quarantine(&mut self) -> anyhow::Result<Vec<(ObjectKey, Mark)>> {
         self.quarantine()
@@ -81,5 +82,55 @@ impl Engine for Sensor {
     }
     fn hooks(&self) -> anyhow::Result<Vec<HookState>> {
         self.hooks()
+    }
+}
+
+/// What holds blocking back. Apart from the engine, so that nothing waits for a push to turn blocking off.
+///
+/// Every answer can be an error: that the kernel does not tell, or does not take it.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+pub trait Brakes: Send + Sync + 'static {
+    /// Carries verdicts out from now on, or only reports them.
+    fn set_enforce(&self, on: bool) -> anyhow::Result<()>;
+    /// How long the daemon may be silent before every verdict is "allow"; zero: for ever.
+    fn patience(&self) -> Duration;
+    /// Tells the kernel side that the daemon is alive.
+    fn beat(&self) -> anyhow::Result<()>;
+    /// Makes these executables the lifeline.
+    fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()>;
+    /// What each rule that asks for more than an alert is allowed, and what it did.
+    fn budgets(&self) -> anyhow::Result<BTreeMap<RuleKey, Budget>>;
+    /// The rules that went over their budgets.
+    fn demoted(&self) -> anyhow::Result<BTreeMap<RuleKey, Demotion>>;
+    /// Lets one be carried out again; false where it was not demoted.
+    fn release(&self, rule: RuleKey) -> anyhow::Result<bool>;
+    /// Drops counts that are no longer needed.
+    fn sweep(&self) -> anyhow::Result<()>;
+}
+
+impl Brakes for kernel::Brakes {
+    fn set_enforce(&self, on: bool) -> anyhow::Result<()> {
+        self.set_enforce(on)
+    }
+    fn patience(&self) -> Duration {
+        self.patience()
+    }
+    fn beat(&self) -> anyhow::Result<()> {
+        self.beat()
+    }
+    fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()> {
+        self.set_lifeline(listed)
+    }
+    fn budgets(&self) -> anyhow::Result<BTreeMap<RuleKey, Budget>> {
+        self.budgets()
+    }
+    fn demoted(&self) -> anyhow::Result<BTreeMap<RuleKey, Demotion>> {
+        self.demoted()
+    }
+    fn release(&self, rule: RuleKey) -> anyhow::Result<bool> {
+        self.release(rule)
+    }
+    fn sweep(&self) -> anyhow::Result<()> {
+        self.sweep()
     }
 }

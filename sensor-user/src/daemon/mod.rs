@@ -5,17 +5,31 @@
 //! | [`engine`] | what is needed of the kernel side |
 //! | [`core`] | generations and questions, without the loop |
 //! | [`journal`] | events: history, followers, [`sink`]s |
+//! | [`keeper`], `generations` | generations on disk, and their life |
+//! | [`trial`] | a bundle's own tests, in a child |
 //! | [`ring`] | from the ring buffer to the journal |
+//! | [`guard`], [`pulse`], [`switch`], [`lifeline`], [`off_file`] | the brakes: what is reported, done again and again, asked for, kept alive, watched |
 //! | [`manager`] | what systemd is told |
+//! | [`memory`] | the rules in force, for the daemon that comes next |
 //! | [`lock`] | one daemon at a time |
 
+mod cause;
 pub mod core;
 pub mod engine;
+mod generations;
+pub mod guard;
 pub mod journal;
+pub mod keeper;
+pub mod lifeline;
 pub mod lock;
 pub mod manager;
+pub mod memory;
+mod off_file;
+mod pulse;
 pub mod ring;
 pub mod sink;
+pub mod switch;
+pub mod trial;
 
 use std::{
     fs, io,
@@ -32,12 +46,17 @@ use sensor_rules::Source;
 use tokio::{
     net::{TcpListener, UnixListener},
     signal::unix::{SignalKind, signal},
+    time::MissedTickBehavior,
 };
 
 use self::{
     core::{Core, Permits},
+    engine::Engine,
     journal::Journal,
+    keeper::{Keeper, Settings},
+    lifeline::Lifeline,
     lock::Lock,
+    memory::Memory,
     ring::Ring,
     sink::Sink,
 };
@@ -46,6 +65,7 @@ use crate::{
         admission::Admitted,
         server::{self, Service},
     },
+    event::Clock,
     kernel::{self, Sensor},
     log::say,
     metrics, sources,
@@ -59,6 +79,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Directory of the first rules; without it nothing is judged until the first push.
     pub rules: Option<PathBuf>,
+    /// Where generations are kept, if they are.
+    pub content: Option<Settings>,
     /// Where to listen.
     pub socket: PathBuf,
     /// The group whose members may read status and metrics.
@@ -71,11 +93,17 @@ pub struct Options {
     pub events: Vec<PathBuf>,
     /// What is permitted.
     pub permits: Permits,
+    /// Whether verdicts to block and kill are carried out.
+    pub enforce: bool,
+    /// A file with executables to be on the lifeline.
+    pub lifeline: Option<PathBuf>,
+    /// While this file exists nothing is blocked.
+    pub off_file: PathBuf,
     /// For the kernel side.
     pub kernel: kernel::Options,
 }
 
-/// Runs the daemon until SIGTERM or SIGINT.
+/// Runs the daemon until SIGTERM or SIGINT, which leave nothing in force, or SIGUSR2, which leaves everything to the next daemon.
 ///
 /// # Errors
 /// When it cannot start: another one runs, the first rules are refused, the kernel lacks something.
@@ -95,27 +123,52 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let _lock = Lock::take(&options.socket.with_extension("lock"))?;
     // Bad rules are refused before the kernel is touched.
     let first = options.rules.as_deref().map(first_rules).transpose()?;
+    // What is wrong with the policy is said by those that keep generations.
+    let policy = options.content.as_ref().and_then(|settings| settings.policy().ok()).unwrap_or_default();
+    let lifeline = Lifeline::new(options.lifeline.as_deref())?.with(policy.lifeline());
     let sinks = options.events.iter().map(|path| Sink::open(path)).collect::<anyhow::Result<_>>()?;
     let mode = options.kernel.mode;
     for warning in options.permits.warnings(mode) {
         say(format_args!("WARNING: {warning}"));
     }
-    // Never enforce in words only.
-    let enforce = options.kernel.enforce && mode.can_enforce();
-    let mut sensor = Sensor::start(&kernel::Options { enforce, ..options.kernel.clone() })
+    let mut sensor = Sensor::start(&options.kernel)
         .context("the sensor could not be loaded; `creance doctor` shows what this kernel offers")?;
     let ring_buffer = sensor.take_events()?;
-    let core = Arc::new(Core::new(sensor, Journal::new(sinks), mode, options.permits));
+    let memory = Memory::open(options.socket.with_file_name("generations"))?;
+    let first = match (first, &options.content) {
+        (None, None) => inherited(&sensor, &memory)?,
+        (first, _) => first,
+    };
+    let core = Core::new(sensor, Journal::new(sinks), mode, options.permits).with_memory(memory);
+    let core = Arc::new(match &options.content {
+        Some(settings) => core.keeping(Keeper::open(settings.clone())?),
+        None => core,
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    let result = runtime.block_on(watch(options, ring_buffer, &core, first));
+    let result = runtime.block_on(watch(options, ring_buffer, &core, first, lifeline));
     // Ends all conversations, so that the core is ours again.
     runtime.shutdown_timeout(PATIENCE);
-    let mut ring_buffer = result?;
+    let (mut ring_buffer, end) = result?;
     let core = Arc::into_inner(core).context("a request did not end within 5 s; stopped without waiting for it")?;
-    let journal = core.stop();
+    let journal = core.stop(end == End::Stop);
     ring::drain(&mut ring_buffer, &journal);
     journal.close();
     Ok(())
+}
+
+/// How often the generations are looked after.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Looks after the generations.
+async fn tend<E: Engine>(core: Arc<Core<E>>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let core = Arc::clone(&core);
+        // One that panicked has said so; the next may do better.
+        let _ = tokio::task::spawn_blocking(move || core.tick()).await;
+    }
 }
 
 /// Lets a group through a directory that only root could enter; one that others may enter is left alone.
@@ -127,6 +180,25 @@ fn let_pass(directory: &Path, group: u32) -> io::Result<()> {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o710))
 }
 
+/// How the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With nothing in force.
+    Stop,
+    /// With everything in force, for the next daemon.
+    HandOver,
+}
+
+/// The rules that another version of the sensor has in force, to go on with.
+fn inherited(sensor: &Sensor, memory: &Memory) -> anyhow::Result<Option<Vec<Source>>> {
+    if sensor.adopted() || !sensor.has_others() {
+        return Ok(None);
+    }
+    let Some(last) = memory.last() else { return Ok(None) };
+    say(format_args!("another version of the sensor is in force: its generation {last} goes on in this one"));
+    Ok(memory.sources(last)?.map(|(sources, _)| sources))
+}
+
 /// The first rules, checked.
 fn first_rules(directory: &Path) -> anyhow::Result<Vec<Source>> {
     let sources = sources::read(&[directory])?;
@@ -136,19 +208,28 @@ fn first_rules(directory: &Path) -> anyhow::Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// Serves until a signal comes; gives the ring buffer back.
+/// Serves until a signal comes; gives the ring buffer back, and says how to end.
 async fn watch(
     options: &Options,
     ring_buffer: RingBuf<MapData>,
     core: &Arc<Core<Sensor>>,
     first: Option<Vec<Source>>,
-) -> anyhow::Result<RingBuf<MapData>> {
+    mut lifeline: Lifeline,
+) -> anyhow::Result<(RingBuf<MapData>, End)> {
     // Before anything can happen that a signal must undo.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hand_over = signal(SignalKind::user_defined2())?;
     let mut ring = Ring::new(ring_buffer)?;
+    // Before the first rule can block.
+    let off_file = pulse::read_file(core, &options.off_file)?;
+    core.guard().set_lifeline(lifeline.find())?;
+    core.start_enforcing(options.enforce)?;
+    let mut pulse = tokio::spawn(pulse::beat(Arc::clone(core), lifeline));
+    let mut switch = tokio::spawn(pulse::obey_file(Arc::clone(core), off_file));
     if let Some(sources) = first {
-        match core.push(&sources, false) {
+        let pushing = Arc::clone(core);
+        match tokio::task::spawn_blocking(move || pushing.push(&sources, false)).await? {
             Ok(pushed) => {
                 say(format_args!("generation {} is in force: {} rules", pushed.generation, pushed.rules));
                 pushed.unseen.iter().for_each(|unseen| say(format_args!("WARNING: not seen here: {unseen}")));
@@ -156,6 +237,12 @@ async fn watch(
             Err(refused) => bail!("the first rules are refused:\n{}", refused.message),
         }
     }
+    if options.content.is_some() {
+        let starting = Arc::clone(core);
+        tokio::task::spawn_blocking(move || starting.start_content()).await?;
+        tokio::spawn(tend(Arc::clone(core)));
+    }
+    core.with_engine(|sensor| sensor.replace_others(|record| core.journal().accept(record, Clock::now())))?;
     let Socket { listener, path: _unlinked_at_the_end } = Socket::bind(&options.socket, options.group)?;
     let admitted = Admitted::users([0, effective_user()]).readers(options.group);
     let _server = tokio::spawn(server::serve(listener, Arc::clone(core), admitted));
@@ -163,13 +250,25 @@ async fn watch(
     let _watchdog = tokio::spawn(manager::watchdog(Arc::clone(core)));
     manager::ready();
     say(format_args!("ready, listening on {}", options.socket.display()));
-    tokio::select! {
-        result = ring.pump(core.journal()) => result?,
-        _ = terminate.recv() => say("SIGTERM: stopping"),
-        _ = interrupt.recv() => say("SIGINT: stopping"),
-    }
+    let end = tokio::select! {
+        result = ring.pump(core.journal()) => {
+            result?;
+            End::HandOver
+        }
+        result = &mut pulse => {
+            result?.context("the heartbeat stopped")?;
+            End::HandOver
+        }
+        result = &mut switch => {
+            result?.context("the file that turns blocking off cannot be watched")?;
+            End::HandOver
+        }
+        _ = terminate.recv() => said(End::Stop, "SIGTERM: stopping, nothing stays in force"),
+        _ = interrupt.recv() => said(End::Stop, "SIGINT: stopping, nothing stays in force"),
+        _ = hand_over.recv() => said(End::HandOver, "SIGUSR2: leaving everything in force to the next daemon"),
+    };
     manager::stopping();
-    Ok(ring.into_inner())
+    Ok((ring.into_inner(), end))
 }
 
 /// Serves the figures; the socket's file goes with what is returned.
@@ -183,6 +282,11 @@ async fn serve_metrics(options: &Options, core: &Arc<Core<Sensor>>) -> anyhow::R
         tokio::spawn(metrics::server::serve(listener, text));
     }
     Ok(path)
+}
+
+fn said(end: End, words: &str) -> End {
+    say(words);
+    end
 }
 
 /// A unix socket for root, and for a group; the file goes with it.

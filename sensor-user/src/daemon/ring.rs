@@ -64,11 +64,17 @@ pub fn drain(buffer: &mut RingBuf<MapData>, journal: &Journal) {
 
 fn take(buffer: &mut RingBuf<MapData>, journal: &Journal, limit: usize) -> usize {
     let clock = Clock::now();
+    let mut bytes = Vec::new();
     for count in 0..limit {
         match buffer.next() {
-            Some(record) => journal.accept(&record, clock),
+            Some(record) => {
+                bytes.clear();
+                bytes.extend_from_slice(&record);
+            }
             None => return count,
         }
+        // Out of the buffer first: if the daemon is killed here, the next one does not report the event again.
+        journal.accept(&bytes, clock);
     }
     limit
 }

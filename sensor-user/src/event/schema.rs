@@ -32,6 +32,11 @@ pub const MEMBERS: &[Member] = &[
     ("matched", "integer", "How many rules matched."),
     ("rules", "array", "The matched rules in their order, see [Rules](#rules)."),
     ("truncated", "array", "Names of the fields of which only the beginning was kept."),
+    (
+        "undecided",
+        "array",
+        "Those of them of which a rule that matched asks more than how they begin: of the whole it might not hold.",
+    ),
 ];
 
 /// The members of an entry of `rules`.
@@ -152,6 +157,12 @@ const fn meaning(outcome: Outcome) -> &'static str {
         }
         Outcome::Lifeline => {
             "A rule asked to block or kill, and the process is on the lifeline: never blocked, never killed."
+        }
+        Outcome::OverBudget => {
+            "A rule asked for more than a report, and has gone over its budget: it only alerts until `creance brakes release`."
+        }
+        Outcome::Unattended => {
+            "A rule asked for more than a report, and the daemon has given no sign of life for too long."
         }
     }
 }

@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use aya::{
     Btf, Ebpf,
     programs::{
-        FEntry, FExit, Lsm, Program, ProgramError, TracePoint, fentry::FEntryLinkId, fexit::FExitLinkId,
-        lsm::LsmLinkId, trace_point::TracePointLinkId,
+        FEntry, FExit, Lsm, Program, ProgramError, TracePoint,
+        links::{FdLink, PinnedLink},
+        trace_point::TracePointLinkId,
     },
     sys::SyscallError,
 };
@@ -16,10 +17,17 @@ use super::place::{self, Place};
 
 /// The program is attached while nobody gives this to [`detach`].
 pub enum Link {
-    Lsm(LsmLinkId),
-    Fentry(FEntryLinkId),
-    Fexit(FExitLinkId),
+    /// By this process only.
+    Held(FdLink),
+    /// By its pin, see [`Pins`](super::pins::Pins).
+    Pinned(PinnedLink),
     Tracepoints(Vec<TracePointLinkId>),
+}
+
+impl From<FdLink> for Link {
+    fn from(link: FdLink) -> Self {
+        Self::Held(link)
+    }
 }
 
 /// Why a program could not be loaded or attached.
@@ -81,9 +89,18 @@ pub fn attach(program: &mut Program, place: &Place, kernel: &Btf) -> Result<Link
 
 fn attach_loaded(program: &mut Program, place: &Place) -> Result<Link, LoadError> {
     Ok(match (program, place) {
-        (Program::Lsm(program), _) => Link::Lsm(program.attach()?),
-        (Program::FEntry(program), _) => Link::Fentry(program.attach()?),
-        (Program::FExit(program), _) => Link::Fexit(program.attach()?),
+        (Program::Lsm(program), _) => {
+            let id = program.attach()?;
+            FdLink::from(program.take_link(id)?).into()
+        }
+        (Program::FEntry(program), _) => {
+            let id = program.attach()?;
+            FdLink::from(program.take_link(id)?).into()
+        }
+        (Program::FExit(program), _) => {
+            let id = program.attach()?;
+            FdLink::from(program.take_link(id)?).into()
+        }
         (Program::TracePoint(program), Place::Syscalls(calls)) => {
             let links = calls.iter().map(|call| program.attach(place::CATEGORY, call.tracepoint()));
             Link::Tracepoints(links.collect::<Result<_, _>>()?)
@@ -108,9 +125,7 @@ fn unload(program: &mut Program) -> Result<(), LoadError> {
 /// The kernel refused, or the link is another program's.
 pub fn detach(program: &mut Program, link: Link) -> Result<(), LoadError> {
     match (program, link) {
-        (Program::Lsm(program), Link::Lsm(link)) => program.detach(link)?,
-        (Program::FEntry(program), Link::Fentry(link)) => program.detach(link)?,
-        (Program::FExit(program), Link::Fexit(link)) => program.detach(link)?,
+        (_, Link::Held(_) | Link::Pinned(_)) => {}
         (Program::TracePoint(program), Link::Tracepoints(links)) => {
             links.into_iter().try_for_each(|link| program.detach(link))?;
         }

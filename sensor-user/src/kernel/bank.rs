@@ -6,13 +6,11 @@ use std::{
 };
 
 use anyhow::Context;
-use aya::{
-    Ebpf,
-    maps::{MapData, ProgramArray},
-};
+use aya::{Ebpf, maps::Map};
 use sensor_common::{
     event::{Event, Groups, Hook},
     maps::{Container, Generation, Stage},
+    state::Tracked,
 };
 use sensor_rules::{Budget, Object, RuleSet, Target, compile_within};
 
@@ -37,6 +35,8 @@ pub struct LoadedProgram {
 pub struct Verified {
     /// Facts that hooks read.
     pub facts: Generation,
+    /// What the sensor knows of rules with state.
+    pub states: Vec<Tracked>,
     /// What its rules may put in quarantine, see [`RuleSet::quarantines`].
     pub quarantines: Option<Container>,
     /// Description of the programs.
@@ -53,11 +53,26 @@ pub struct Verified {
 struct Loaded {
     hook: Hook,
     ebpf: Ebpf,
-    /// Held for its life: without it the chain of programs breaks.
-    _parts: Option<ProgramArray<MapData>>,
+    /// While it lives, the chain of programs holds.
+    parts: Option<Map>,
 }
 
 impl Verified {
+    /// A generation that an earlier daemon put in force: its programs are where they were.
+    pub fn adopted(facts: &Generation, quarantines: Option<Container>) -> Self {
+        Self {
+            // In the kernel's maps already.
+            states: Vec::new(),
+            facts: *facts,
+            quarantines,
+            programs: Vec::new(),
+            compile_time: Duration::ZERO,
+            verify_time: Duration::ZERO,
+            objects: Vec::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
     /// Compiles rules and loads them into the kernel, attached to nothing and reachable from nowhere.
     ///
     /// A verifier that gives up, for it may look at so many instructions only, is given smaller programs.
@@ -77,7 +92,8 @@ impl Verified {
         let objects = compile_within(rules, Target::Hook(hooks.mode()), budget).map_err(Refusal::Content)?;
         let compile_time = started.elapsed();
         let mut verified = Self {
-            facts: Generation { id, needs: [0; Event::COUNT], early: [0; Event::COUNT] },
+            facts: Generation { id, ..Generation::NONE },
+            states: rules.tracked(),
             quarantines: rules.quarantines(),
             programs: Vec::new(),
             compile_time,
@@ -118,7 +134,7 @@ impl Verified {
             }
         }
         let parts = chain::link(&mut ebpf, object)?;
-        self.objects.push(Loaded { hook: object.hook, ebpf, _parts: parts });
+        self.objects.push(Loaded { hook: object.hook, ebpf, parts });
         Ok(())
     }
 
@@ -126,6 +142,11 @@ impl Verified {
     pub fn program(&self, event: Event, stage: Stage) -> Option<&aya::programs::Program> {
         let name = self.names.get(&(event, stage))?;
         self.objects.iter().find(|loaded| loaded.hook == event.hook())?.ebpf.program(name)
+    }
+
+    /// The arrays that hold the chains of its programs together, by the hook.
+    pub fn parts(&self) -> impl Iterator<Item = (Hook, &Map)> {
+        self.objects.iter().filter_map(|loaded| Some((loaded.hook, loaded.parts.as_ref()?)))
     }
 
     /// Whether this generation has rules for any event of `hook`.

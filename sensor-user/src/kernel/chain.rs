@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use aya::{
     Ebpf,
-    maps::{MapData, ProgramArray},
+    maps::{Map, MapData, ProgramArray},
     programs::ProgramFd,
 };
 use sensor_rules::{Object, PARTS_MAP};
@@ -12,17 +12,17 @@ use sensor_rules::{Object, PARTS_MAP};
 ///
 /// # Errors
 /// The kernel does not take a program, or the object lacks what it should have.
-pub fn link(ebpf: &mut Ebpf, object: &Object) -> Result<Option<ProgramArray<MapData>>> {
+pub fn link(ebpf: &mut Ebpf, object: &Object) -> Result<Option<Map>> {
     if object.chained == 0 {
         return Ok(None);
     }
-    let map = ebpf.take_map(PARTS_MAP).context("an object lacks the array of its parts")?;
-    let mut parts: ProgramArray<MapData> = map.try_into()?;
+    let mut map = ebpf.take_map(PARTS_MAP).context("an object lacks the array of its parts")?;
+    let mut parts: ProgramArray<&mut MapData> = (&mut map).try_into()?;
     for program in &object.programs {
         let Some(index) = program.chained else { continue };
         let loaded = ebpf.program(&program.name).context("an object lacks a program that it should have")?;
         let fd: &ProgramFd = loaded.fd()?;
         parts.set(index, fd, 0).context("cannot make a part of the rules reachable")?;
     }
-    Ok(Some(parts))
+    Ok(Some(map))
 }

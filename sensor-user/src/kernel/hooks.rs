@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     os::fd::{AsFd, AsRawFd},
-    path::Path,
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
@@ -23,12 +23,13 @@ use super::{
     btf::Btf,
     maps::take,
     offsets,
+    pins::Pins,
     place::{self, Place},
     quarantine::Quarantine,
 };
 
 /// The object with all hooks, built from `sensor-ebpf`.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("CREANCE_EBPF"));
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("CREANCE_EBPF"));
 
 /// State of one hook, for `creance status`.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -54,6 +55,8 @@ struct Loaded {
     stages: ProgramArray<MapData>,
     verified_instructions: Option<u32>,
     link: Option<Link>,
+    /// The program that an earlier daemon loaded; `None` where it is ours.
+    adopted: Option<ProgramFd>,
 }
 
 /// All hooks: those that some generation needed are in the kernel.
@@ -68,19 +71,23 @@ pub struct Hooks {
     rules: EbpfLoader<'static>,
     loaded: BTreeMap<Hook, Loaded>,
     quarantine: Quarantine,
+    pins: Arc<Pins>,
 }
 
 impl Hooks {
-    /// Makes the maps; loads and attaches nothing. Maps that rules share are pinned below `pin_dir`.
+    /// Makes the maps, or takes those that are pinned; loads and attaches nothing.
     ///
     /// # Errors
     /// The kernel lacks something, or refuses a map: with its own words.
-    pub fn new(mode: Mode, btf: &Btf, pin_dir: &Path, ring_bytes: u32) -> Result<Self> {
+    pub fn new(mode: Mode, btf: &Btf, pins: Arc<Pins>, ring_bytes: u32) -> Result<Self> {
         let globals = offsets::resolve(btf)?;
         let mut rules = EbpfLoader::new();
-        rules.btf(None).default_map_pin_directory(pin_dir);
+        rules.btf(None).default_map_pin_directory(pins.directory());
         let mut loader = EbpfLoader::new();
-        loader.btf(None).default_map_pin_directory(pin_dir).map_max_entries(maps::EVENTS, ring_bytes);
+        loader.btf(None).default_map_pin_directory(pins.directory()).map_max_entries(maps::EVENTS, ring_bytes);
+        for name in maps::SHARED {
+            loader.map_pin_path(name, pins.map(name));
+        }
         for (name, value) in &globals {
             // Not every member is used on every build; one that the compiler dropped has no global.
             loader.override_global(name, value, false);
@@ -89,7 +96,36 @@ impl Hooks {
         let kernel = aya::Btf::from_sys_fs().context("cannot read the kernel's type information")?;
         let places = Hook::ALL.iter().map(|hook| (*hook, place::of(*hook, mode, btf))).collect();
         let quarantine = Quarantine::new(&mut ebpf, btf)?;
-        Ok(Self { ebpf, mode, kernel, places, rules, loaded: BTreeMap::new(), quarantine })
+        Ok(Self { ebpf, mode, kernel, places, rules, loaded: BTreeMap::new(), quarantine, pins })
+    }
+
+    /// Takes over what an earlier daemon of this version left attached.
+    ///
+    /// # Errors
+    /// What is pinned cannot be opened.
+    pub fn adopt(&mut self) -> Result<()> {
+        for hook in Hook::ALL {
+            let program = program_name(*hook, self.mode);
+            let Some((link, fd)) = self.pins.find(&program)? else { continue };
+            let place = self.place(*hook)?;
+            let stages = take(&mut self.ebpf, hook.stages())?;
+            let (link, adopted) = (Some(link), Some(fd));
+            self.loaded.insert(*hook, Loaded { place, program, stages, verified_instructions: None, link, adopted });
+        }
+        self.quarantine.adopt(&self.pins)
+    }
+
+    /// The hooks that are attached.
+    pub fn attached(&self) -> Vec<Hook> {
+        self.loaded.iter().filter(|(_, loaded)| loaded.link.is_some()).map(|(hook, _)| *hook).collect()
+    }
+
+    fn place(&self, hook: Hook) -> Result<Place> {
+        match self.places.get(&hook) {
+            Some(Ok(place)) => Ok(place.clone()),
+            Some(Err(why)) => bail!("{why}"),
+            None => bail!("this hook is not known"),
+        }
     }
 
     /// How the hooks are attached.
@@ -107,14 +143,11 @@ impl Hooks {
     /// # Errors
     /// The kernel has no such hook, or refuses a program: with its own words.
     pub fn load(&mut self, hook: Hook) -> Result<()> {
-        if self.loaded.contains_key(&hook) {
+        // What an earlier daemon loaded is of use as long as it is attached.
+        if self.loaded.get(&hook).is_some_and(|loaded| loaded.adopted.is_none() || loaded.link.is_some()) {
             return Ok(());
         }
-        let place = match self.places.get(&hook) {
-            Some(Ok(place)) => place.clone(),
-            Some(Err(why)) => bail!("{why}"),
-            None => bail!("this hook is not known"),
-        };
+        let place = self.place(hook)?;
         let program = program_name(hook, self.mode);
         let finish = format!("finish_{program}");
         let mut verified_instructions = None;
@@ -125,11 +158,14 @@ impl Hooks {
             let count = loaded.info().ok().and_then(|info| info.verified_instruction_count());
             verified_instructions = count.map(|count| count + verified_instructions.unwrap_or(0));
         }
-        let mut stages: ProgramArray<MapData> = take(&mut self.ebpf, hook.stages())?;
+        let mut stages: ProgramArray<MapData> = match self.loaded.remove(&hook) {
+            Some(adopted) => adopted.stages,
+            None => take(&mut self.ebpf, hook.stages())?,
+        };
         stages
             .set(maps::FINISH, attach::program(&mut self.ebpf, &finish)?.fd()?, 0)
             .context("cannot make finish reachable")?;
-        self.loaded.insert(hook, Loaded { place, program, stages, verified_instructions, link: None });
+        self.loaded.insert(hook, Loaded { place, program, stages, verified_instructions, link: None, adopted: None });
         Ok(())
     }
 
@@ -154,10 +190,13 @@ impl Hooks {
 
     /// Attaches a hook; nothing happens where it is attached.
     pub fn attach(&mut self, hook: Hook) -> Result<()> {
+        self.load(hook)?;
         let loaded = self.loaded.get_mut(&hook).context("this hook is not loaded")?;
         if loaded.link.is_none() {
-            let link = attach::attach(program(&mut self.ebpf, &loaded.program)?, &loaded.place, &self.kernel);
-            loaded.link = Some(link.with_context(|| format!("cannot attach to {}", loaded.place))?);
+            let program = program(&mut self.ebpf, &loaded.program)?;
+            let link = attach::attach(program, &loaded.place, &self.kernel);
+            let link = link.with_context(|| format!("cannot attach to {}", loaded.place))?;
+            loaded.link = Some(self.pins.pin(&loaded.program, program, link)?);
         }
         Ok(())
     }
@@ -166,6 +205,7 @@ impl Hooks {
     pub fn detach(&mut self, hook: Hook) -> Result<()> {
         let Some(loaded) = self.loaded.get_mut(&hook) else { return Ok(()) };
         if let Some(link) = loaded.link.take() {
+            let link = self.pins.unpin(&loaded.program, link)?;
             attach::detach(program(&mut self.ebpf, &loaded.program)?, link)?;
         }
         Ok(())
@@ -179,18 +219,22 @@ impl Hooks {
     /// Keeps readers away from what is in quarantine, where that is needed and this mode can do it.
     pub fn guard_quarantine(&mut self, needed: Option<Container>) -> Result<()> {
         let needed = needed.filter(|_| self.mode.can_enforce());
-        self.quarantine.guard(needed, &mut self.ebpf, &self.kernel)
+        self.quarantine.guard(needed, &mut self.ebpf, &self.kernel, &self.pins)
     }
 
     /// The state of every hook that was ever needed, and of every guard of the quarantine.
     pub fn states(&self) -> Result<Vec<HookState>> {
         let hooks = self.loaded.iter().map(|(hook, loaded)| {
-            let program = self.ebpf.program(&loaded.program).context("this hook is not loaded")?;
+            let own = self.ebpf.program(&loaded.program).context("this hook is not loaded")?;
+            let program = match &loaded.adopted {
+                Some(adopted) => adopted,
+                None => own.fd()?,
+            };
             Ok(HookState {
                 hook: hook.name().to_owned(),
                 function: loaded.place.to_string(),
                 attached: loaded.link.is_some(),
-                recursion_misses: recursion_misses(program.fd()?)?,
+                recursion_misses: recursion_misses(program)?,
                 verified_instructions: loaded.verified_instructions,
             })
         });

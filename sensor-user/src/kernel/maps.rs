@@ -5,7 +5,11 @@ use aya::{
     Ebpf, Pod,
     maps::{Map, MapData, PerCpuArray},
 };
-use sensor_common::maps::{Counters, Generation, Mark, ObjectKey, Settings};
+use sensor_common::{
+    brakes::{Budget, Demotion, FileKey, FiringsKey, RuleKey},
+    maps::{Counters, Generation, Mark, ObjectKey, Settings},
+    state::Tracked,
+};
 
 /// A map value of `sensor-common`, as aya wants it.
 #[derive(Clone, Copy)]
@@ -22,6 +26,18 @@ unsafe impl Pod for Value<Counters> {}
 unsafe impl Pod for Value<ObjectKey> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<Mark> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<RuleKey> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<FileKey> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<FiringsKey> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Budget> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Demotion> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Tracked> {}
 
 /// Takes a map out of the loaded object.
 pub fn take<T>(ebpf: &mut Ebpf, name: &str) -> Result<T>

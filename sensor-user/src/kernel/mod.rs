@@ -8,20 +8,24 @@
 //! | [`unseen`] | what a mode cannot see |
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
 //! | [`bank`], [`refusal`], [`verifier_log`] | a generation that the verifier accepted, or why it did not |
+//! | [`brakes`] | what holds blocking back: switch, heartbeat, lifeline, budgets |
 //! | [`chain`] | rules that did not fit one program |
 //! | [`grace`] | waiting for programs that are still running |
 //! | [`quarantine`] | what nobody may read |
+//! | [`pins`] | what outlives the daemon |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
 
 mod attach;
 mod bank;
+mod brakes;
 pub mod btf;
 mod chain;
 mod grace;
 mod hooks;
 mod maps;
 mod offsets;
+mod pins;
 mod place;
 pub mod probe;
 mod quarantine;
@@ -31,24 +35,27 @@ mod unseen;
 mod verifier_log;
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
 use sensor_common::{
     event::{Event, Hook, Mode},
     maps::{
-        ACTIVE, BANKS, COUNTERS, Container, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, SETTINGS,
-        Settings, Stage, stage_of,
+        ACTIVE, BANKS, COUNTERS, Container, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, STATES, Stage,
+        stage_of,
     },
+    state::{STATES_MAX, Tracked},
 };
 use sensor_rules::RuleSet;
 
 pub use bank::LoadedProgram;
+pub use brakes::Brakes;
 pub use hooks::HookState;
+pub use pins::WhenGone;
 pub use refusal::{Refusal, VerifierRefusal};
 pub use unseen::{Unseen, tracepoints_see};
 
@@ -57,18 +64,21 @@ use btf::Btf;
 use grace::GracePeriod;
 use hooks::Hooks;
 use maps::{Value, sum, take};
+use pins::Pins;
 
 /// How the sensor is started.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How hooks are attached.
     pub mode: Mode,
-    /// Directory below a BPF file system; made at start, removed with all pins in it at the end.
+    /// Directory below a BPF file system; made at start, removed with all pins in it at a clean end.
     pub pin_dir: PathBuf,
     /// Size of the ring buffer, bytes; rounded up to a power of two of at least a page.
     pub ring_bytes: u32,
-    /// Whether verdicts to block and kill are carried out.
-    pub enforce: bool,
+    /// How long the daemon may give no sign of life before every verdict is "allow"; zero: for ever.
+    pub patience: Duration,
+    /// What becomes of the hooks when the daemon is gone and none comes back.
+    pub when_gone: WhenGone,
     /// How often one rule may report one process in a second; 0 for as often as it matches.
     pub reports: u32,
 }
@@ -90,49 +100,124 @@ pub struct Activation {
     pub switch_time: Duration,
 }
 
-/// The sensor in the kernel. Dropping it detaches and unloads everything.
+/// The sensor in the kernel. What it put in force stays when it is dropped, unless the owner wants it otherwise or
+/// [`stop`](Self::stop) was called.
 pub struct Sensor {
     hooks: Hooks,
     active: Array<MapData, u32>,
     generations: Array<MapData, Value<Generation>>,
-    settings: Array<MapData, Value<Settings>>,
+    brakes: Arc<Brakes>,
+    states: Array<MapData, Value<Tracked>>,
     counters: PerCpuArray<MapData, Value<Counters>>,
     events: Option<RingBuf<MapData>>,
     grace: GracePeriod,
     banks: [Option<Verified>; BANKS as usize],
     bank: usize,
-    enforce: bool,
-    reports: u32,
-    /// Held for its `Drop`.
-    _pins: Pins,
+    pins: Arc<Pins>,
 }
 
 impl Sensor {
-    /// Makes the maps; no hook is loaded until a generation needs it.
+    /// Makes the maps, or adopts all that a daemon of this version left in force; no hook is loaded until a generation needs it.
     ///
     /// # Errors
     /// The kernel lacks something the sensor needs, or refuses it; the error says what.
     pub fn start(options: &Options) -> Result<Self> {
         let btf = Btf::of_this_kernel()?;
-        let pins = Pins::create(&options.pin_dir)?;
-        let mut hooks = Hooks::new(options.mode, &btf, &options.pin_dir, ring_size(options.ring_bytes))?;
+        let ring_bytes = ring_size(options.ring_bytes);
+        let pins = Arc::new(Pins::open(&options.pin_dir, hooks::OBJECT, ring_bytes, options.mode, options.when_gone)?);
+        let mut hooks = Hooks::new(options.mode, &btf, Arc::clone(&pins), ring_bytes)?;
         let ebpf = hooks.ebpf();
         let mut sensor = Self {
             active: take(ebpf, ACTIVE)?,
             generations: take(ebpf, GENERATIONS)?,
-            settings: take(ebpf, SETTINGS)?,
+            brakes: Arc::new(Brakes::new(ebpf, options.patience, options.reports)?),
+            states: take(ebpf, STATES)?,
             counters: take(ebpf, COUNTERS)?,
             events: Some(take(ebpf, EVENTS)?),
             grace: GracePeriod::new()?,
             banks: [None, None],
             bank: 0,
-            enforce: options.enforce,
-            reports: options.reports,
             hooks,
-            _pins: pins,
+            pins,
         };
-        sensor.set_enforce(options.enforce)?;
+        sensor.brakes.beat()?;
+        if sensor.pins.adopted() {
+            sensor.adopt().context("cannot adopt what an earlier daemon left in force")?;
+        } else {
+            sensor.brakes.set_enforce(false)?;
+            (0..sensor.banks.len()).try_for_each(|bank| sensor.empty(bank))?;
+        }
         Ok(sensor)
+    }
+
+    /// Takes over what an earlier daemon left in force, wherever it was interrupted: the bank that `ACTIVE` names is in force with
+    /// every hook that it needs, because these are attached before and detached after that is written.
+    fn adopt(&mut self) -> Result<()> {
+        self.hooks.adopt()?;
+        self.bank = self.active.get(&0, 0).context("cannot read which generation is in force")? as usize;
+        ensure!(self.bank < self.banks.len(), "bank {} is in force, and there is no such bank", self.bank);
+        for (index, bank) in (0..).zip(&mut self.banks) {
+            let Value(facts) = self.generations.get(&index, 0).context("cannot read the generations")?;
+            if facts.id != Generation::NONE.id {
+                *bank = Some(Verified::adopted(&facts, self.brakes.quarantines(&facts)?));
+            }
+        }
+        let known = self.known();
+        self.brakes.keep_only(&known)?;
+        for bank in (0..self.banks.len()).filter(|bank| self.banks[*bank].is_none()) {
+            self.pins.unpin_parts(bank);
+        }
+        let bank = self.banks[self.bank].as_ref();
+        for hook in self.hooks.attached() {
+            if !bank.is_some_and(|bank| bank.needs(hook)) {
+                drop(self.hooks.detach(hook));
+            }
+        }
+        self.guard_quarantine()
+    }
+
+    /// The generations in the kernel.
+    fn known(&self) -> Vec<u64> {
+        self.banks.iter().flatten().map(|bank| bank.facts.id).collect()
+    }
+
+    /// Whether what runs was put in force by an earlier daemon.
+    pub fn adopted(&self) -> bool {
+        self.pins.adopted()
+    }
+
+    /// Whether another version of the sensor is in force, to be taken away by [`replace_others`](Self::replace_others).
+    pub fn has_others(&self) -> bool {
+        !self.pins.others().is_empty()
+    }
+
+    /// Takes away every other version of the sensor, now that this one judges: `record` gets the reports that nobody has read yet.
+    ///
+    /// # Errors
+    /// One cannot be removed.
+    pub fn replace_others(&mut self, mut record: impl FnMut(&[u8])) -> Result<()> {
+        for other in self.pins.others() {
+            self.hooks.quarantine().inherit(&other);
+            self.guard_quarantine()?;
+            pins::detach_all(&other);
+            // What is under way in its programs goes on to its end, and into its ring buffer.
+            self.grace.wait()?;
+            if Pins::is_readable(&other)
+                && let Ok(map) = MapData::from_pin(other.join(EVENTS))
+                && let Ok(mut events) = RingBuf::try_from(Map::RingBuf(map))
+            {
+                while let Some(item) = events.next() {
+                    record(&item);
+                }
+            }
+            pins::remove(&other).with_context(|| format!("cannot remove old pins at {}", other.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Takes everything out of the kernel when this is dropped.
+    pub fn stop(&self) {
+        self.pins.clear();
     }
 
     /// Compiles `rules`, lets the verifier judge them, and puts them in force as `generation` on all hooks at once.
@@ -147,7 +232,18 @@ impl Sensor {
         let idle = 1 - self.bank;
         let previous = self.active();
         // From here on the idle bank is no longer the generation that it was.
-        self.banks[idle] = None;
+        // (One that was put in force twice is in both.)
+        if let Some(old) = self.banks[idle].take()
+            && previous != Some(old.facts.id)
+        {
+            self.brakes.forget(old.facts.id)?;
+        }
+        self.empty(idle)?;
+        self.pins.unpin_parts(idle);
+        for (hook, parts) in verified.parts() {
+            self.pins.pin_parts(idle, hook, parts)?;
+        }
+        self.brakes.allow(generation, rules)?;
         self.fill(idle, &verified)?;
         let (programs, compile_time, verify_time) =
             (verified.programs.clone(), verified.compile_time, verified.verify_time);
@@ -188,22 +284,9 @@ impl Sensor {
         self.banks[1 - self.bank].as_ref().map(|verified| verified.facts.id)
     }
 
-    /// Lets verdicts to block and kill be carried out, or only reported. Where the [`Mode`] cannot carry them out they are only
-    /// reported, whatever is asked for.
-    ///
-    /// # Errors
-    /// The map cannot be written.
-    pub fn set_enforce(&mut self, on: bool) -> Result<()> {
-        let on = on && self.hooks.mode().can_enforce();
-        let settings = Settings { enforce: u32::from(on), sensor: std::process::id(), reports: self.reports };
-        self.settings.set(0, Value(settings), 0).context("cannot write the settings")?;
-        self.enforce = on;
-        Ok(())
-    }
-
-    /// Whether verdicts to block and kill are carried out.
-    pub fn enforcing(&self) -> bool {
-        self.enforce
+    /// What holds blocking back. Usable while a push is under way.
+    pub fn brakes(&self) -> Arc<Brakes> {
+        Arc::clone(&self.brakes)
     }
 
     /// What is in quarantine, oldest first.
@@ -248,6 +331,12 @@ impl Sensor {
         self.events.take().context("the ring buffer has been taken already")
     }
 
+    /// Notes that there is no generation in a bank, before it is filled: a daemon may be killed in the middle.
+    fn empty(&mut self, bank: usize) -> Result<()> {
+        let nothing = Value(Generation::NONE);
+        self.generations.set(u32::try_from(bank)?, nothing, 0).context("cannot empty a bank")
+    }
+
     /// Puts the programs of a generation into a bank that is not in force.
     fn fill(&mut self, bank: usize, verified: &Verified) -> Result<()> {
         for (event, stage) in Event::ALL.iter().flat_map(|event| [(*event, Stage::Early), (*event, Stage::Rules)]) {
@@ -260,6 +349,9 @@ impl Sensor {
                 // An empty place cannot be emptied: the kernel answers ENOENT. A hook that was never needed has no places.
                 None => drop(self.hooks.stages(event.hook()).map(|stages| stages.clear_index(&index))),
             }
+        }
+        for (index, tracked) in (u32::try_from(bank)? * STATES_MAX..).zip(&verified.states) {
+            self.states.set(index, Value(*tracked), 0).context("cannot describe the rules with state")?;
         }
         self.generations.set(u32::try_from(bank)?, Value(verified.facts), 0).context("cannot describe the generation")
     }
@@ -283,6 +375,7 @@ impl Sensor {
             return Err(error);
         }
         self.bank = bank;
+        self.pins.settle();
         for hook in unneeded {
             // A hook that stays attached without need costs a few instructions and finds no rules: no reason to fail.
             drop(self.hooks.detach(hook));
@@ -306,34 +399,6 @@ impl Sensor {
 /// What the kernel demands of a ring buffer's size: a power of two, and whole pages.
 fn ring_size(bytes: u32) -> u32 {
     bytes.clamp(4096, 1 << 30).next_power_of_two()
-}
-
-/// The directory of pins, removed when dropped.
-struct Pins(PathBuf);
-
-impl Pins {
-    fn create(directory: &Path) -> Result<Self> {
-        if directory.exists() {
-            // Left behind by a daemon that was killed; the caller holds the lock that makes us the only one.
-            fs::remove_dir_all(directory)
-                .with_context(|| format!("cannot remove old pins in {}", directory.display()))?;
-        }
-        fs::create_dir_all(directory).with_context(|| {
-            format!(
-                "cannot make {}: is a BPF file system mounted there? (mount -t bpf bpf /sys/fs/bpf)",
-                directory.display()
-            )
-        })?;
-        ensure!(directory.is_dir(), "{} is no directory", directory.display());
-        Ok(Self(directory.to_owned()))
-    }
-}
-
-impl Drop for Pins {
-    fn drop(&mut self) {
-        // Nothing can be done about an error here, and the next start removes what is left.
-        drop(fs::remove_dir_all(&self.0));
-    }
 }
 
 #[cfg(test)]

@@ -66,6 +66,12 @@ pub struct Host {
     pub ring_buffer: Finding,
     /// Whether a BPF file system is mounted where pins go.
     pub bpffs: Finding,
+    /// Whether the verifier knows the type of the current task.
+    pub typed_task: Finding,
+    /// Whether programs can keep something with each task.
+    pub task_storage: Finding,
+    /// Whether events that the kernel skipped are counted.
+    pub recursion_misses: Finding,
     /// Every hook.
     pub hooks: Vec<(Hook, Finding)>,
 }
@@ -94,6 +100,9 @@ impl Host {
             mode,
             ring_buffer: ring_buffer(),
             bpffs: bpffs(),
+            typed_task: typed_task(btf.as_ref().ok()),
+            task_storage: task_storage(btf.as_ref().ok()),
+            recursion_misses: recursion_misses(btf.as_ref().ok()),
             hooks,
         }
     }
@@ -186,6 +195,30 @@ fn bpffs() -> Finding {
     match mounted {
         Some(directory) => Finding::Yes(format!("mounted on {directory}")),
         None => Finding::No("not mounted: mount -t bpf bpf /sys/fs/bpf".into()),
+    }
+}
+
+fn typed_task(btf: Option<&Btf>) -> Finding {
+    let there = |btf: &Btf| btf.enumerator("bpf_func_id", "BPF_FUNC_get_current_task_btf").ok().flatten();
+    match btf.and_then(there) {
+        Some(_) => Finding::Yes("the verifier checks what is read of it".into()),
+        None => Finding::No("since 5.11; what is read of it is copied instead, which costs more".into()),
+    }
+}
+
+fn task_storage(btf: Option<&Btf>) -> Finding {
+    let there = |btf: &Btf| btf.enumerator("bpf_map_type", "BPF_MAP_TYPE_TASK_STORAGE").ok().flatten();
+    match btf.and_then(there) {
+        Some(_) => Finding::Yes("there".into()),
+        None => Finding::No("since 5.11; the sensor does without".into()),
+    }
+}
+
+fn recursion_misses(btf: Option<&Btf>) -> Finding {
+    let counter = |btf: &Btf| btf.offset("bpf_prog_stats", "misses").ok().flatten();
+    match btf.and_then(counter) {
+        Some(_) => Finding::Yes("counted".into()),
+        None => Finding::No("since 5.12; before, the kernel skips no event and counts none".into()),
     }
 }
 

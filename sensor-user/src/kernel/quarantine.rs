@@ -1,9 +1,12 @@
 //! Pipes, FIFOs and unix sockets that nobody may read: what is marked, and the programs that keep readers away.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData, MapError},
+    maps::{HashMap, Map, MapData, MapError},
+    programs::ProgramFd,
 };
 use sensor_common::maps::{Container, Mark, ObjectKey, QUARANTINE};
 
@@ -14,6 +17,7 @@ use super::{
     btf::Btf,
     hooks::{HookState, recursion_misses},
     maps::{Value, take},
+    pins::Pins,
     place::Place,
 };
 
@@ -52,6 +56,8 @@ struct Guard {
     place: Place,
     loaded: bool,
     link: Option<Link>,
+    /// The program that an earlier daemon loaded; `None` where it is ours.
+    adopted: Option<ProgramFd>,
 }
 
 impl Quarantine {
@@ -61,9 +67,30 @@ impl Quarantine {
             let there = functions.iter().find(|name| btf.has_function(name));
             // Where there is none, or it is the name of an LSM hook, the kernel is asked for the last one.
             let place = Place::Function((*there.or(functions.last()).unwrap_or(&"")).to_owned());
-            Guard { program, container: *container, place, loaded: false, link: None }
+            Guard { program, container: *container, place, loaded: false, link: None, adopted: None }
         });
         Ok(Self { marks: take(ebpf, QUARANTINE)?, guards: guards.collect() })
+    }
+
+    /// Takes over what an earlier daemon left attached.
+    pub fn adopt(&mut self, pins: &Pins) -> Result<()> {
+        for guard in &mut self.guards {
+            if let Some((link, program)) = pins.find(guard.program)? {
+                (guard.link, guard.adopted) = (Some(link), Some(program));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over what another version of the sensor marked, where it wrote it down in the same way; how many there were.
+    pub fn inherit(&mut self, other: &Path) -> usize {
+        let map = MapData::from_pin(other.join(QUARANTINE)).map(Map::HashMap);
+        let Some(marks) = map.ok().and_then(|map| HashMap::<_, Value<ObjectKey>, Value<Mark>>::try_from(map).ok())
+        else {
+            return 0;
+        };
+        let taken = marks.iter().flatten().filter(|(key, mark)| self.marks.insert(key, mark, 0).is_ok());
+        taken.count()
     }
 
     /// All that is marked.
@@ -104,22 +131,22 @@ impl Quarantine {
     }
 
     /// Keeps readers away from every container up to `last`, and from none behind it.
-    pub fn guard(&mut self, last: Option<Container>, ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<()> {
+    pub fn guard(&mut self, last: Option<Container>, ebpf: &mut Ebpf, kernel: &aya::Btf, pins: &Pins) -> Result<()> {
         for guard in &mut self.guards {
-            if last >= Some(guard.container) { guard.attach(ebpf, kernel)? } else { guard.detach(ebpf)? }
+            if last >= Some(guard.container) { guard.attach(ebpf, kernel, pins)? } else { guard.detach(ebpf, pins)? }
         }
         Ok(())
     }
 
     /// The state of each program that was ever needed.
     pub fn states(&self, ebpf: &Ebpf) -> Result<Vec<HookState>> {
-        let loaded = self.guards.iter().filter(|guard| guard.loaded);
+        let loaded = self.guards.iter().filter(|guard| guard.loaded || guard.adopted.is_some());
         loaded.map(|guard| guard.state(ebpf)).collect()
     }
 }
 
 impl Guard {
-    fn attach(&mut self, ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<()> {
+    fn attach(&mut self, ebpf: &mut Ebpf, kernel: &aya::Btf, pins: &Pins) -> Result<()> {
         if self.link.is_some() {
             return Ok(());
         }
@@ -129,25 +156,32 @@ impl Guard {
             attach::load(program, &self.place, kernel).with_context(context)?;
             self.loaded = true;
         }
-        self.link = Some(attach::attach(program, &self.place, kernel).with_context(context)?);
+        let link = attach::attach(program, &self.place, kernel).with_context(context)?;
+        self.link = Some(pins.pin(self.program, program, link)?);
+        self.adopted = None;
         Ok(())
     }
 
-    fn detach(&mut self, ebpf: &mut Ebpf) -> Result<()> {
+    fn detach(&mut self, ebpf: &mut Ebpf, pins: &Pins) -> Result<()> {
         if let Some(link) = self.link.take() {
+            let link = pins.unpin(self.program, link)?;
             attach::detach(program(ebpf, self.program)?, link)?;
         }
         Ok(())
     }
 
     fn state(&self, ebpf: &Ebpf) -> Result<HookState> {
-        let program = ebpf.program(self.program).context("the sensor's object lacks a program")?;
+        let own = ebpf.program(self.program).context("the sensor's object lacks a program")?;
+        let program = match &self.adopted {
+            Some(adopted) => adopted,
+            None => own.fd()?,
+        };
         Ok(HookState {
             hook: self.program.to_owned(),
             function: self.place.to_string(),
             attached: self.link.is_some(),
-            recursion_misses: recursion_misses(program.fd()?)?,
-            verified_instructions: program.info().ok().and_then(|info| info.verified_instruction_count()),
+            recursion_misses: recursion_misses(program)?,
+            verified_instructions: own.info().ok().and_then(|info| info.verified_instruction_count()),
         })
     }
 }

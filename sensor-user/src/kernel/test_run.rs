@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, io, time::Duration};
 use anyhow::{Context, Result, bail};
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{Array, MapData, ProgramArray},
+    maps::{Array, Map, MapData},
     programs::{ProgramError, SocketFilter, TestRun as _, TestRunOptions},
 };
 use sensor_common::{event::Event, maps::Stage, record::Record, verdict::Verdict};
@@ -42,7 +42,7 @@ struct Loaded {
     ebpf: Ebpf,
     record: Array<MapData, Cell>,
     /// Held for its life: without it the chain breaks.
-    _parts: Option<ProgramArray<MapData>>,
+    _parts: Option<Map>,
 }
 
 /// A record as the value of a map.
@@ -94,7 +94,7 @@ impl TestRun {
     pub fn judge(&mut self, event: Event, record: &Record) -> Result<Verdict> {
         let early = self.run(event, Stage::Early, record)?;
         let verdict = self.run(event, Stage::Rules, record)?.unwrap_or(Verdict::NONE);
-        if verdict.matched > 0 && early.is_some_and(|early| early.action != Verdict::MORE) {
+        if (verdict.matched > 0 || verdict.noted > 0) && early.is_some_and(|early| early.action != Verdict::MORE) {
             bail!("the early program for {} sorts out what the rules match: {verdict:?}", event.name());
         }
         Ok(verdict)

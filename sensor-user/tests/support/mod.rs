@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use sensor_common::{
+    brakes::{Budget, Demotion, FileKey, Reach, RuleKey},
     event::{Event, Hook},
     maps::{Counters, Loss, Mark, ObjectKey},
     record::Record,
@@ -24,8 +26,9 @@ use sensor_user::{
     },
     daemon::{
         core::{Core, Permits},
-        engine::Engine,
+        engine::{Brakes, Engine},
         journal::Journal,
+        keeper,
     },
     event::Clock,
     kernel::{Activation, HookState, LoadedProgram, Refusal, VerifierRefusal, probe::Mode},
@@ -36,13 +39,61 @@ use sensor_user::{
 pub struct Fake {
     active: Option<u64>,
     previous: Option<u64>,
-    enforce: bool,
+    pub brakes: Arc<FakeBrakes>,
     pub marks: Vec<(ObjectKey, Mark)>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
+    /// The next activation ends in a panic, as if the daemon died.
+    pub die_next: Arc<Mutex<bool>>,
+}
+
+/// Brakes that do nothing but remember.
+#[derive(Default)]
+pub struct FakeBrakes {
+    pub enforce: Mutex<bool>,
+    pub demoted: Mutex<BTreeSet<RuleKey>>,
+    pub lifeline: Mutex<BTreeMap<FileKey, Reach>>,
+}
+
+impl Brakes for FakeBrakes {
+    fn set_enforce(&self, on: bool) -> anyhow::Result<()> {
+        *self.enforce.lock().unwrap() = on;
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    fn beat(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()> {
+        self.lifeline.lock().unwrap().clone_from(listed);
+        Ok(())
+    }
+
+    fn budgets(&self) -> anyhow::Result<BTreeMap<RuleKey, Budget>> {
+        let budget = Budget { action: Action::Block as u32, count: 100, window: 10_000_000_000, fired: 105, held: 5 };
+        Ok(self.demoted.lock().unwrap().iter().map(|key| (*key, budget)).collect())
+    }
+
+    fn demoted(&self) -> anyhow::Result<BTreeMap<RuleKey, Demotion>> {
+        Ok(self.demoted.lock().unwrap().iter().map(|key| (*key, Demotion { time: 1 })).collect())
+    }
+
+    fn release(&self, rule: RuleKey) -> anyhow::Result<bool> {
+        Ok(self.demoted.lock().unwrap().remove(&rule))
+    }
+
+    fn sweep(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 impl Engine for Fake {
     fn activate(&mut self, generation: u64, rules: &RuleSet) -> Result<Activation, Refusal> {
+        assert!(!std::mem::take(&mut *self.die_next.lock().unwrap()), "dies, as it was told");
         if let Some(refusal) = self.refuse_next.lock().unwrap().take() {
             return Err(refusal);
         }
@@ -83,13 +134,10 @@ impl Engine for Fake {
         self.previous
     }
 
-    fn set_enforce(&mut self, on: bool) -> anyhow::Result<()> {
-        self.enforce = on;
-        Ok(())
-    }
+    fn stop(&self) {}
 
-    fn enforcing(&self) -> bool {
-        self.enforce
+    fn brakes(&self) -> Arc<dyn Brakes> {
+        Arc::<FakeBrakes>::clone(&self.brakes)
     }
 
     fn quarantine(&mut self) -> anyhow::Result<Vec<(ObjectKey, Mark)>> {
@@ -174,6 +222,8 @@ pub fn record(generation: u64, path: &[u8]) -> Record {
 pub struct Daemon {
     pub core: Arc<Core<Fake>>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
+    pub brakes: Arc<FakeBrakes>,
+    pub die_next: Arc<Mutex<bool>>,
     pub socket: PathBuf,
     stop: Option<(tokio::sync::oneshot::Sender<()>, thread::JoinHandle<()>)>,
     _directory: tempfile::TempDir,
@@ -185,11 +235,30 @@ impl Daemon {
     }
 
     pub fn with(mode: Mode, permits: Permits, admitted: Admitted) -> Self {
+        Self::serving(mode, permits, admitted, |core| core)
+    }
+
+    /// One that keeps generations.
+    pub fn keeping(settings: &keeper::Settings) -> Self {
+        let keeper = keeper::Keeper::open(settings.clone()).unwrap();
+        let daemon =
+            Self::serving(Mode::Lsm, Permits::default(), Admitted::users([user()]), |core| core.keeping(keeper));
+        daemon.core.start_content();
+        daemon
+    }
+
+    fn serving(
+        mode: Mode,
+        permits: Permits,
+        admitted: Admitted,
+        change: impl FnOnce(Core<Fake>) -> Core<Fake>,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("control.sock");
         let engine = Fake::default();
-        let refuse_next = Arc::clone(&engine.refuse_next);
-        let core = Arc::new(Core::new(engine, Journal::default(), mode, permits));
+        let (refuse_next, die_next) = (Arc::clone(&engine.refuse_next), Arc::clone(&engine.die_next));
+        let brakes = Arc::clone(&engine.brakes);
+        let core = Arc::new(change(Core::new(engine, Journal::default(), mode, permits)));
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         listener.set_nonblocking(true).unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -202,7 +271,7 @@ impl Daemon {
                 let _ = stopped.await;
             });
         });
-        Self { core, refuse_next, socket, stop: Some((stop, thread)), _directory: directory }
+        Self { core, refuse_next, die_next, brakes, socket, stop: Some((stop, thread)), _directory: directory }
     }
 
     pub fn client(&self) -> Client {
@@ -215,12 +284,26 @@ impl Daemon {
     }
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
+impl Daemon {
+    /// Ends it as SIGTERM does; dropping it is a crash.
+    pub fn stop(mut self) {
+        self.end();
+        let core = Arc::clone(&self.core);
+        drop(self);
+        Arc::into_inner(core).expect("nobody else has it").stop(true);
+    }
+
+    fn end(&mut self) {
         if let Some((stop, thread)) = self.stop.take() {
             drop(stop);
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -8,12 +8,15 @@
 //! | Module | Holds |
 //! |---|---|
 //! | `fifo`, `pipe`, `unix`, `sysv`, `mqueue`, `shm`, `process` | the steps of one family each, by every system call |
+//! | `uring` | the same by `io_uring` |
+//! | `compat` | the same by system calls of 32-bit programs |
 //! | `gaps` | what no hook sees |
 //! | `known` | what is known without the sensor, from `/proc` and `stat` |
 //! | `child`, `call` | processes and system calls of the actor |
 
 pub(crate) mod call;
 mod child;
+mod compat;
 mod fifo;
 mod gaps;
 mod judge;
@@ -25,8 +28,10 @@ mod process;
 mod shm;
 mod sysv;
 mod unix;
+mod uring;
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
@@ -40,7 +45,7 @@ use sensor_user::kernel::probe::{Finding, Host};
 
 use crate::{
     fifo as call_fifo,
-    protocol::Message,
+    protocol::{Message, Table},
     report, rules,
     sensor::names_rule,
     shared,
@@ -49,19 +54,26 @@ use crate::{
 };
 use call::{call, syscall};
 use judge::Rules;
-use plan::{Plan, Script};
+use plan::{Plan, Script, Seen};
 
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
-    Test { name: "conformance::every_event_has_every_known_value", boot: Boot::Plain, run: conforms },
-    Test { name: "conformance::the_same_where_nothing_can_be_blocked", boot: Boot::WithoutBpf, run: conforms },
-    Test { name: "conformance::what_tracepoints_see_has_every_known_value", boot: Boot::Tracepoints, run: conforms },
+    Test { name: "conformance::every_event_has_every_known_value", boot: Boot::Plain, run: by_lsm },
+    Test { name: "conformance::the_same_where_nothing_can_be_blocked", boot: Boot::WithoutBpf, run: by_fentry },
+    Test {
+        name: "conformance::what_tracepoints_see_has_every_known_value",
+        boot: Boot::Tracepoints,
+        run: by_tracepoints,
+    },
 ];
 
 const DIRECTORY: &str = "/tmp/conformance";
 const CGROUP: &str = "/sys/fs/cgroup/conformance/actors";
 /// What is written and sent.
 const PAYLOAD: &[u8] = b"a known payload";
+/// Its length, as calls with 32 bits take it.
+#[expect(clippy::cast_possible_truncation, reason = "15")]
+const PAYLOAD_LENGTH: u32 = PAYLOAD.len() as u32;
 const PARENT_USER: u32 = 1001;
 const USER: u32 = 1002;
 const EFFECTIVE_USER: u32 = 1003;
@@ -72,6 +84,11 @@ const CAPABILITIES: u64 = 1 << 5 | 1 << 19 | 1 << 21;
 
 fn at(name: &str) -> PathBuf {
     Path::new(DIRECTORY).join(name)
+}
+
+/// Whether the kernel has the system calls of 32-bit programs.
+pub fn has_compat() -> Result<bool> {
+    compat::is_there()
 }
 
 /// The role of those above the actor: executable and name of their own each.
@@ -110,6 +127,8 @@ fn act() -> Result<()> {
     mqueue::plan(&mut plan)?;
     shm::plan(&mut plan)?;
     process::plan(&mut plan)?;
+    uring::plan(&mut plan)?;
+    compat::plan(&mut plan)?;
     let (script, acts) = plan.finish();
     work::announce(&at("script.json"), &serde_json::to_string(&script)?)?;
     work::wait_for(&at("go"));
@@ -133,9 +152,45 @@ fn become_user() -> Result<()> {
     call!(prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0)).map(drop)
 }
 
-fn conforms() -> Result<()> {
-    prepare()?;
+/// Notes for each operation whether it is seen.
+fn by_lsm() -> Result<()> {
     let hooks = hooks();
+    let script = conforms(&hooks)?;
+    let mut noted = BTreeSet::new();
+    for line in &script.lines {
+        let events = line.seen.iter().map(Seen::event).collect::<Result<Vec<_>>>()?;
+        let value = if line.gap {
+            "gap"
+        } else if events.iter().all(|event| hooks.contains(&event.hook())) {
+            "seen"
+        } else {
+            "no hook"
+        };
+        if noted.insert(&line.what) {
+            report::fact(Table::Operations, &line.what, value);
+        }
+    }
+    script.absent.iter().for_each(|what| report::fact(Table::Operations, what, "no such call"));
+    Ok(())
+}
+
+/// Notes whether as much is seen.
+fn by_fentry() -> Result<()> {
+    let hooks = hooks();
+    conforms(&hooks)?;
+    let missing: Vec<_> = Hook::ALL.iter().filter(|hook| !hooks.contains(hook)).map(|hook| hook.name()).collect();
+    let value = if missing.is_empty() { "all".to_owned() } else { format!("all but those of {}", missing.join(", ")) };
+    report::fact(Table::Kernel, "events seen by fentry, without BPF LSM", &value);
+    Ok(())
+}
+
+fn by_tracepoints() -> Result<()> {
+    conforms(&hooks()).map(drop)
+}
+
+/// Lets the actor act, and compares; what it did.
+fn conforms(hooks: &[Hook]) -> Result<Script> {
+    prepare()?;
     let sensor = shared::sensor(vec![rules::file("none.yaml", &[rules::NONE])])?;
     let mut eldest = Command::new(work::PROGRAM);
     eldest.args(["work", "great-grandparent"]).stdin(Stdio::null()).stderr(fs::File::create(at("words"))?);
@@ -147,7 +202,7 @@ fn conforms() -> Result<()> {
         Ok(fs::read_to_string(at("script.json")).ok())
     })?;
     let script: Script = serde_json::from_str(&script)?;
-    let expected = judge::expected(&script, &hooks, suite::mode())?;
+    let expected = judge::expected(&script, hooks, suite::mode())?;
     let rules = Rules::new(&script, &expected)?;
     sensor.push(vec![rules.file()])?;
     work::announce(&at("go"), "")?;
@@ -157,7 +212,7 @@ fn conforms() -> Result<()> {
     let reports: Vec<_> = sensor.reports()?.into_iter().filter(|report| names_rule(report, judge::SEEN)).collect();
     judge::compare(&script, &expected, &rules, &reports)?;
     shared::park(sensor);
-    Ok(())
+    Ok(script)
 }
 
 /// What the actor and those above it complained of.

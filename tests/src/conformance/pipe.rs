@@ -48,6 +48,9 @@ impl Pipe {
     }
 }
 
+/// How many bytes are sent from a file.
+pub const SENT: usize = 4;
+
 /// See the [module](self).
 pub fn plan(plan: &mut Plan) -> Result<()> {
     let made = seen(PipeCreate, &Values::new());
@@ -123,11 +126,23 @@ fn memory(plan: &mut Plan) -> Result<()> {
 fn files(plan: &mut Plan) -> Result<()> {
     let pipe = Pipe::new()?;
     let file = known::leak(&at("file"), libc::O_RDONLY)?;
-    // Since 5.11 the kernel puts the file's pages into the pipe, and asks nobody whether it may be written to.
-    plan.step("sendfile", vec![seen(PipeSendfile, &pipe.known)], move || {
-        syscall!(SYS_sendfile, pipe.writer, file, std::ptr::null::<i64>(), 4).map(drop)
+    let seen = sent(plan, &pipe);
+    plan.step("sendfile", seen, move || {
+        syscall!(SYS_sendfile, pipe.writer, file, std::ptr::null::<i64>(), SENT).map(drop)
     });
     Ok(())
+}
+
+/// What is seen of [`SENT`] bytes of [`PAYLOAD`] that are sent from a file. Since 5.11 the kernel puts the file's pages into the
+/// pipe, and asks nobody whether it may be written to; before, it wrote, after asking twice.
+pub fn sent(plan: &Plan, pipe: &Pipe) -> Vec<Seen> {
+    let mut all = vec![seen(PipeSendfile, &pipe.known)];
+    if plan.kernel < (5, 11) {
+        let write = seen(PipeWrite, &pipe.known);
+        let data = known::all([&pipe.known, &known::payload(&PAYLOAD[..SENT])]);
+        all.extend([write.clone(), write, seen(PipePayload, &data)]);
+    }
+    all
 }
 
 fn taken(plan: &mut Plan) -> Result<()> {

@@ -31,8 +31,10 @@ pub struct Line {
     pub what: String,
     /// The events, in their order; none where the step is a gap.
     pub seen: Vec<Seen>,
-    /// Name of the gap that this step shows.
-    pub gap: Option<String>,
+    /// Whether it is known that less is seen than happens.
+    pub gap: bool,
+    /// Whether it is a system call of a 64-bit program: the only ones whose tracepoints the sensor knows.
+    pub plain: bool,
 }
 
 /// What the actor hands to the test before it acts.
@@ -44,6 +46,8 @@ pub struct Script {
     pub actors: Vec<Values>,
     /// The steps, in their order.
     pub lines: Vec<Line>,
+    /// Steps that this kernel cannot do.
+    pub absent: Vec<String>,
 }
 
 type Act = Box<dyn FnOnce() -> Result<()>>;
@@ -52,6 +56,8 @@ type Act = Box<dyn FnOnce() -> Result<()>>;
 pub struct Plan {
     /// Version of the running kernel: major, minor.
     pub kernel: (u32, u32),
+    /// See [`Line::plain`]: of the steps that are added from now on.
+    pub plain: bool,
     script: Script,
     acts: Vec<Act>,
 }
@@ -62,20 +68,25 @@ impl Plan {
         let pid = std::process::id();
         // SAFETY: takes nothing.
         let thread = u32::try_from(unsafe { libc::gettid() })?;
-        let script = Script { pid, actors: vec![known::actor(pid, thread)?], lines: Vec::new() };
-        Ok(Self { kernel: known::kernel()?, script, acts: Vec::new() })
+        let script = Script { pid, actors: vec![known::actor(pid, thread)?], lines: Vec::new(), absent: Vec::new() };
+        Ok(Self { kernel: known::kernel()?, plain: true, script, acts: Vec::new() })
     }
 
     /// Adds a step: what it is, what is seen of it, and how it is done.
     pub fn step(&mut self, what: &str, seen: Vec<Seen>, act: impl FnOnce() -> Result<()> + 'static) {
-        self.script.lines.push(Line { what: what.to_owned(), seen, gap: None });
+        self.script.lines.push(Line { what: what.to_owned(), seen, gap: false, plain: self.plain });
         self.acts.push(Box::new(act));
     }
 
     /// Adds a step of which less is seen than happens; what is seen nevertheless is told.
     pub fn gap(&mut self, gap: &'static Gap, seen: Vec<Seen>, act: impl FnOnce() -> Result<()> + 'static) {
-        self.script.lines.push(Line { what: gap.what.to_owned(), seen, gap: Some(gap.what.to_owned()) });
+        self.script.lines.push(Line { what: gap.what.to_owned(), seen, gap: true, plain: self.plain });
         self.acts.push(Box::new(act));
+    }
+
+    /// Notes that this kernel has no such call.
+    pub fn absent(&mut self, what: &str) {
+        self.script.absent.push(what.to_owned());
     }
 
     /// Forks a process that waits until a step lets it act. It is an actor of its own.

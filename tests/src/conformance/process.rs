@@ -55,12 +55,12 @@ pub fn plan(plan: &mut Plan) -> Result<()> {
 }
 
 /// The end of an actor, with its wait status.
-fn exit(actor: usize, status: i32) -> Seen {
+pub fn exit(actor: usize, status: i32) -> Seen {
     by(actor, ProcessExit, &values([("exit_status", json!(status))]))
 }
 
 /// What is known of a file that is executed.
-fn program(path: &Path, interpreter: &str) -> Result<Values> {
+pub fn program(path: &Path, interpreter: &str) -> Result<Values> {
     Ok(known::all([&known::named(path)?, &values([("interpreter", json!(interpreter))])]))
 }
 
@@ -99,7 +99,7 @@ const NO_ENVIRONMENT: [*const libc::c_char; 1] = [ptr::null()];
 
 /// A child that becomes another program, which ends at once; `files` are those that are looked at on the way. Without a known name
 /// `comm`: a process started from a descriptor is called by its number, or in newer stable releases by the file's name.
-fn exec(
+pub fn exec(
     plan: &mut Plan,
     what: &str,
     arguments: &[&CStr],

@@ -18,8 +18,8 @@ use super::{
 /// Keys: of objects that are there, and of those that the plan makes.
 const OLD: i32 = 0x0c0f_0001;
 const NEW: i32 = 0x0c0f_0002;
-const MODE: i32 = 0o640;
-const SEGMENT: usize = 12288;
+pub const MODE: i32 = 0o640;
+pub const SEGMENT: usize = 12288;
 
 /// A message as the kernel wants it.
 #[repr(C)]
@@ -29,13 +29,13 @@ struct Message {
 }
 
 /// What is known of an object that is being made.
-fn new(key: i32) -> Values {
+pub fn new(key: i32) -> Values {
     values([("key", json!(key)), ("id", json!(0)), ("mode", json!(MODE))])
 }
 
 /// What is known of one that is there.
-fn old(id: i32) -> Values {
-    known::all([&new(OLD), &values([("id", json!(id)), ("owner", json!(EFFECTIVE_USER))])])
+pub fn old(key: i32, id: i32) -> Values {
+    known::all([&new(key), &values([("id", json!(id)), ("owner", json!(EFFECTIVE_USER))])])
 }
 
 /// See the [module](self).
@@ -52,8 +52,8 @@ fn queues(plan: &mut Plan) -> Result<()> {
             call!(msgget(key, libc::IPC_CREAT | MODE)).map(drop)
         });
     }
-    plan.step("msgget with a known key", vec![seen(SysvMsgOpen, &old(id))], || call!(msgget(OLD, 0)).map(drop));
-    let message = known::all([&old(id), &values([("message_type", json!(77))]), &known::payload(PAYLOAD)]);
+    plan.step("msgget with a known key", vec![seen(SysvMsgOpen, &old(OLD, id))], || call!(msgget(OLD, 0)).map(drop));
+    let message = known::all([&old(OLD, id), &values([("message_type", json!(77))]), &known::payload(PAYLOAD)]);
     plan.step("msgsnd", vec![seen(SysvMsgSend, &message)], move || {
         let mut message = Message { kind: 77, text: [0; PAYLOAD.len()] };
         message.text.copy_from_slice(PAYLOAD);
@@ -73,7 +73,7 @@ fn memory(plan: &mut Plan) -> Result<()> {
             call!(shmget(key, SEGMENT, libc::IPC_CREAT | MODE)).map(drop)
         });
     }
-    let sized = known::all([&old(id), &values([("segment_size", json!(SEGMENT))])]);
+    let sized = known::all([&old(OLD, id), &values([("segment_size", json!(SEGMENT))])]);
     plan.step("shmget with a known key", vec![seen(SysvShmOpen, &sized)], || call!(shmget(OLD, 0, 0)).map(drop));
     for (what, flags) in [("shmat", 0), ("shmat(SHM_RDONLY)", libc::SHM_RDONLY)] {
         let mapped = attached(id, flags)?;
@@ -86,7 +86,7 @@ fn memory(plan: &mut Plan) -> Result<()> {
 }
 
 /// The segment as the memory that is mapped when it is attached: what `/proc` says of such a map.
-fn attached(id: i32, flags: i32) -> Result<Values> {
+pub fn attached(id: i32, flags: i32) -> Result<Values> {
     let address = syscall!(SYS_shmat, id, 0, flags)?;
     let map = known::mapped(address)?;
     syscall!(SYS_shmdt, address)?;
@@ -106,12 +106,12 @@ fn semaphores(plan: &mut Plan) -> Result<()> {
             call!(semget(key, 2, libc::IPC_CREAT | MODE)).map(drop)
         });
     }
-    plan.step("semget with a known key", vec![seen(SysvSemOpen, &old(id))], || call!(semget(OLD, 0, 0)).map(drop));
+    plan.step("semget with a known key", vec![seen(SysvSemOpen, &old(OLD, id))], || call!(semget(OLD, 0, 0)).map(drop));
     let raise = [libc::sembuf { sem_num: 1, sem_op: 1, sem_flg: 0 }];
-    plan.step("semop", vec![seen(SysvSemOperate, &old(id))], move || {
+    plan.step("semop", vec![seen(SysvSemOperate, &old(OLD, id))], move || {
         syscall!(SYS_semop, id, raise.as_ptr(), raise.len()).map(drop)
     });
-    plan.step("semtimedop", vec![seen(SysvSemOperate, &old(id))], move || {
+    plan.step("semtimedop", vec![seen(SysvSemOperate, &old(OLD, id))], move || {
         let time = libc::timespec { tv_sec: 1, tv_nsec: 0 };
         syscall!(SYS_semtimedop, id, raise.as_ptr(), raise.len(), &raw const time).map(drop)
     });

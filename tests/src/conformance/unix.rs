@@ -19,7 +19,7 @@ use super::{
 
 /// An address, and how long it is.
 #[derive(Clone, Copy)]
-struct Address(libc::sockaddr_un, u32);
+pub struct Address(libc::sockaddr_un, pub u32);
 
 impl Address {
     /// A path with its NUL, or an abstract name where it begins with one.
@@ -35,31 +35,41 @@ impl Address {
         Self(address, u32::try_from(length).unwrap_or(0))
     }
 
-    fn path(path: &Path) -> Self {
+    /// A path.
+    pub fn path(path: &Path) -> Self {
         Self::new(path.as_os_str().as_encoded_bytes())
     }
 
-    fn start(&self) -> *const libc::sockaddr {
+    /// As it lies in memory.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: a number and an array of numbers without padding, of which the first `self.1` bytes are within the struct.
+        unsafe { std::slice::from_raw_parts((&raw const self.0).cast(), self.1 as usize) }
+    }
+
+    /// Where it begins.
+    pub fn start(&self) -> *const libc::sockaddr {
         (&raw const self.0).cast()
     }
 }
 
 /// What is known of a socket by its address: as the sensor shows it.
-fn addressed(kind: i32, path: &str) -> Values {
+pub fn addressed(kind: i32, path: &str) -> Values {
     values([("socket_type", json!(kind)), ("path", json!(path)), ("abstract", json!(path.starts_with('@')))])
 }
 
 /// The same, connected to a process.
-fn connected(kind: i32, path: &str, pid: u32) -> Values {
+pub fn connected(kind: i32, path: &str, pid: u32) -> Values {
     let user = if pid == 0 { 0 } else { EFFECTIVE_USER };
     known::all([&addressed(kind, path), &values([("peer.pid", json!(pid)), ("peer.uid", json!(user))])])
 }
 
-fn socket(kind: i32) -> Result<RawFd> {
+/// A socket without an address.
+pub fn socket(kind: i32) -> Result<RawFd> {
     Ok(i32::try_from(call!(socket(libc::AF_UNIX, kind, 0))?)?)
 }
 
-fn pair(kind: i32) -> Result<[RawFd; 2]> {
+/// Two connected sockets.
+pub fn pair(kind: i32) -> Result<[RawFd; 2]> {
     let mut ends = [0; 2];
     call!(socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()))?;
     Ok(ends)
@@ -72,7 +82,7 @@ fn bound(kind: i32, address: &Address) -> Result<RawFd> {
 }
 
 /// What is seen of [`PAYLOAD`] when it is sent.
-fn sent(socket: &Values) -> Seen {
+pub fn sent(socket: &Values) -> Seen {
     seen(UnixSend, &known::all([socket, &known::payload(PAYLOAD)]))
 }
 
@@ -172,7 +182,7 @@ fn datagrams(plan: &mut Plan) -> Result<()> {
 }
 
 /// A message of these segments.
-fn header(parts: &[std::io::IoSlice<'_>]) -> libc::msghdr {
+pub fn header(parts: &[std::io::IoSlice<'_>]) -> libc::msghdr {
     // SAFETY: numbers and pointers, for which all bits at zero are a value.
     let mut header: libc::msghdr = unsafe { mem::zeroed() };
     header.msg_iov = parts.as_ptr().cast_mut().cast();
@@ -253,20 +263,22 @@ fn descriptors(plan: &mut Plan) -> Result<()> {
 
 /// The control message that hands one descriptor over, as it lies in memory.
 #[repr(C)]
-struct Rights {
+pub struct Rights {
     header: libc::cmsghdr,
     fd: RawFd,
     end: u32,
 }
 
 impl Rights {
-    fn new(fd: RawFd) -> Self {
+    /// For this descriptor.
+    pub fn new(fd: RawFd) -> Self {
         let cmsg_len = mem::offset_of!(Self, fd) + size_of::<RawFd>();
         let header = libc::cmsghdr { cmsg_len, cmsg_level: libc::SOL_SOCKET, cmsg_type: libc::SCM_RIGHTS };
         Self { header, fd, end: 0 }
     }
 
-    fn attach(&mut self, mut header: libc::msghdr) -> libc::msghdr {
+    /// The header, with this behind it.
+    pub fn attach(&mut self, mut header: libc::msghdr) -> libc::msghdr {
         header.msg_control = (&raw mut *self).cast();
         header.msg_controllen = size_of::<Self>();
         header

@@ -19,6 +19,8 @@ use sensor_common::maps::Kept;
 
 use crate::{
     fifo,
+    protocol::Table,
+    report,
     rules::{self, Draft},
     sensor::{CREANCE, Sensor, names_rule},
     shared, shell,
@@ -91,6 +93,7 @@ fn later_readers() -> Result<()> {
     released()?;
     reader.read_exact(&mut content)?;
     ensure!(sensor.client()?.quarantine()?.is_empty(), "something is left");
+    report::fact(Table::Stops, "quarantine: every later read", "denied");
     shared::park(sensor);
     Ok(())
 }
@@ -109,6 +112,7 @@ fn sleeping_reader() -> Result<()> {
     ensure!(!std::path::Path::new("/tmp/owned").exists(), "the victim did what it read");
     ensure!(kept(&sensor, Kept::Killed)? == killed + 1, "it is not counted");
     released()?;
+    report::fact(Table::Stops, "quarantine: a reader that slept", "killed");
     shared::park(sensor);
     Ok(())
 }

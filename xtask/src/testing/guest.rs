@@ -10,11 +10,11 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::Tally;
+use super::{Tally, facts::Facts};
 use crate::{
     command, console,
     project::{self, KernelSeries},
-    protocol::Message,
+    protocol::{Message, Table},
     vm::{Clock, Failure, Machine},
 };
 
@@ -31,20 +31,28 @@ struct Group {
 /// How many machines run at once: most of a test keeps one processor busy, and a machine has two.
 const AT_ONCE: usize = 2;
 
+/// What all machines together have shown.
+pub struct Shown {
+    /// The tests, counted.
+    pub tally: Tally,
+    /// What they found out.
+    pub facts: Facts,
+}
+
 /// Boots and tests each kernel, and first of all proves that a machine which goes down does not go unnoticed.
-pub fn all(kernels: &[KernelSeries], filter: Option<&str>, initramfs: &Path, tally: &Mutex<Tally>) -> Result<()> {
+pub fn all(kernels: &[KernelSeries], filter: Option<&str>, initramfs: &Path, shown: &Mutex<Shown>) -> Result<()> {
     let groups = groups(filter, kernels == KernelSeries::ALL)?;
     if groups.is_empty() && filter.is_some() {
         bail!("no VM test has {:?} in its name", filter.unwrap_or_default());
     }
     if filter.is_none() {
-        kernels.first().map_or(Ok(()), |kernel| crash(*kernel, initramfs, tally))?;
+        kernels.first().map_or(Ok(()), |kernel| crash(*kernel, initramfs, shown))?;
     }
     let waiting = Mutex::new(kernels.iter().copied());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = || {
         while let Some(kernel) = next() {
-            groups.iter().try_for_each(|group| boot(kernel, group, filter, initramfs, tally))?;
+            groups.iter().try_for_each(|group| boot(kernel, group, filter, initramfs, shown))?;
         }
         Ok(())
     };
@@ -55,7 +63,7 @@ pub fn all(kernels: &[KernelSeries], filter: Option<&str>, initramfs: &Path, tal
 }
 
 /// Lets a kernel panic, on purpose: the harness must say so.
-fn crash(kernel: KernelSeries, initramfs: &Path, tally: &Mutex<Tally>) -> Result<()> {
+fn crash(kernel: KernelSeries, initramfs: &Path, shown: &Mutex<Shown>) -> Result<()> {
     let started = Instant::now();
     let arguments = "creance.job=crash".to_owned();
     let machine =
@@ -66,7 +74,7 @@ fn crash(kernel: KernelSeries, initramfs: &Path, tally: &Mutex<Tally>) -> Result
         Err(Failure { why, .. }) => Some(format!("a kernel that panics is taken for: {why}")),
         Ok(()) => Some("a kernel that panics went unnoticed".to_owned()),
     };
-    lock(tally).add(&format!("{kernel} harness::a_panic_is_noticed"), started.elapsed(), failure.as_deref());
+    lock(shown).tally.add(&format!("{kernel} harness::a_panic_is_noticed"), started.elapsed(), failure.as_deref());
     Ok(())
 }
 
@@ -96,9 +104,9 @@ fn boot(
     group: &Group,
     filter: Option<&str>,
     initramfs: &Path,
-    tally: &Mutex<Tally>,
+    shown: &Mutex<Shown>,
 ) -> Result<()> {
-    let add = |name: &str, time, failure: Option<&str>| lock(tally).add(name, time, failure);
+    let add = |name: &str, time, failure: Option<&str>| lock(shown).tally.add(name, time, failure);
     let only = filter.map(|filter| format!(" creance.only={filter}")).unwrap_or_default();
     let machine = Machine {
         kernel,
@@ -118,6 +126,13 @@ fn boot(
             waiting.retain(|name| *name != test);
             add(&format!("{kernel} {test}"), Duration::from_millis(millis), Some(&why));
         }
+        Message::NotHere { test, why } => {
+            waiting.retain(|name| *name != test);
+            let mut shown = lock(shown);
+            shown.tally.not_here(&format!("{kernel} {test}"), &why);
+            shown.facts.add(kernel, Table::NotHere, &test, &why);
+        }
+        Message::Fact { table, what, value } => lock(shown).facts.add(kernel, table, &what, &value),
         Message::Say { text } => println!("      {text}"),
         _ => {}
     })?;
@@ -131,7 +146,7 @@ fn boot(
     Ok(())
 }
 
-/// The tally is a sum of whole numbers: a thread that panicked left it whole.
-fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
-    tally.lock().unwrap_or_else(PoisonError::into_inner)
+/// Sums of whole numbers, and a list: a thread that panicked left them whole.
+fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
+    shown.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -66,6 +66,9 @@ impl Report {
             self.program = program_name(program);
             self.block.clear();
         }
+        if let Some(why) = trimmed.strip_prefix("not run: ") {
+            return Some(format!("here {} ... NOT RUN: {why}", self.program));
+        }
         let Some(result) = trimmed.strip_prefix("test result: ") else {
             self.block.push(line.to_owned());
             return None;
@@ -107,6 +110,8 @@ mod tests {
         assert_eq!(report.read("test field::tests::names_are_unique ... ok"), None);
         let line = report.read("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; finished in 0.00s");
         assert_eq!(line.unwrap(), "here sensor_common ... 12 passed, 0 failed");
+        let line = report.read("not run: the kernel forbids it").unwrap();
+        assert_eq!(line, "here sensor_common ... NOT RUN: the kernel forbids it");
         report.read("     Running tests/golden.rs (target/release/deps/golden-77)");
         report.read("test golden ... FAILED");
         let line = report.read("test result: FAILED. 3 passed; 2 failed; 0 ignored").unwrap();

@@ -1,9 +1,11 @@
 //! `cargo xtask test`: everything that can fail, here and in VMs. The last line counts it.
 
+mod facts;
 mod guest;
 mod here;
 
 use std::{
+    fmt,
     process::ExitCode,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -11,13 +13,16 @@ use std::{
 
 use anyhow::Result;
 
+pub use facts::Document;
+use facts::Facts;
+
 use crate::{build, initramfs, project::KernelSeries, setup};
 
 /// Every test, on the usual kernels; with kernels or a filter, only VM tests that fit.
 ///
 /// # Errors
 /// Where the tests could not be run at all. Failed tests are counted, not errors.
-pub fn everything(kernels: &[KernelSeries], filter: Option<&str>) -> Result<ExitCode> {
+pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Document) -> Result<ExitCode> {
     let all = kernels.is_empty() && filter.is_none();
     let kernels = if kernels.is_empty() { KernelSeries::USUAL } else { kernels };
     setup::compiler()?;
@@ -30,10 +35,13 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>) -> Result<Exit
     }
     build::user_space()?;
     let initramfs = initramfs::build()?;
-    let tally = Mutex::new(tally);
-    guest::all(kernels, filter, &initramfs, &tally)?;
-    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
-    println!("{} passed, {} failed", tally.passed, tally.failed);
+    let shown = Mutex::new(guest::Shown { tally, facts: Facts::default() });
+    guest::all(kernels, filter, &initramfs, &shown)?;
+    let guest::Shown { mut tally, facts } = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if filter.is_none() {
+        facts::document(kernels, facts, document, &mut tally)?;
+    }
+    println!("{tally}");
     Ok(tally.code())
 }
 
@@ -42,6 +50,15 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>) -> Result<Exit
 struct Tally {
     passed: usize,
     failed: usize,
+    /// Tests that do not apply on a kernel.
+    not_here: usize,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} passed, {} failed", self.passed, self.failed)?;
+        if self.not_here > 0 { write!(out, ", {} not applicable", self.not_here) } else { Ok(()) }
+    }
 }
 
 impl Tally {
@@ -56,6 +73,12 @@ impl Tally {
             self.passed += 1;
             println!("{name} ... ok ({seconds:.1} s)");
         }
+    }
+
+    /// Counts one test that does not apply, and prints its line.
+    fn not_here(&mut self, name: &str, why: &str) {
+        self.not_here += 1;
+        println!("{name} ... does not apply on this kernel: {why}");
     }
 
     fn code(&self) -> ExitCode {

@@ -1,0 +1,20 @@
+//! Rules that may do less than they ask for.
+
+use sensor_common::{event::Event, verdict::Action};
+
+use crate::rule::RuleSet;
+
+impl RuleSet {
+    /// The same rules; one that asks for what `permits` denies on any of its events only alerts. With the ids of those.
+    #[must_use]
+    pub fn restrained(mut self, permits: impl Fn(Event, Action) -> bool) -> (Self, Vec<String>) {
+        let mut restrained = Vec::new();
+        for rule in &mut self.rules {
+            if rule.action != Action::Alert && !rule.events.iter().all(|event| permits(*event, rule.action)) {
+                rule.action = Action::Alert;
+                restrained.push(rule.id.clone());
+            }
+        }
+        (self, restrained)
+    }
+}

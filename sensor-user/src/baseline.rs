@@ -1,0 +1,39 @@
+//! The rules in the program itself: what a host observes when none of its generations can be started. They only alert.
+
+use sensor_rules::{Diagnostics, Options, RuleSet, Source};
+
+/// The shipped rules.
+const FILES: [(&str, &str); 4] = [
+    ("fifo.yaml", include_str!("../../rules/fifo.yaml")),
+    ("pipe.yaml", include_str!("../../rules/pipe.yaml")),
+    ("process.yaml", include_str!("../../rules/process.yaml")),
+    ("unix.yaml", include_str!("../../rules/unix.yaml")),
+];
+
+/// The files of the baseline.
+pub fn sources() -> Vec<Source> {
+    FILES.map(|(name, text)| Source { name: format!("baseline/{name}"), text: text.into() }).to_vec()
+}
+
+/// The rules of the baseline.
+///
+/// # Errors
+/// When they are not sound, which a test excludes.
+pub fn rules() -> Result<RuleSet, Diagnostics> {
+    let rules = sensor_rules::check(&sources(), Options::default())?;
+    Ok(rules.restrained(|_, _| false).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use sensor_common::verdict::Action;
+
+    use super::*;
+
+    #[test]
+    fn the_baseline_is_sound_right_and_only_alerts() {
+        let rules = rules().unwrap();
+        assert!(sensor_content::selftest::run(&rules).unwrap() > 0);
+        assert!(rules.rules().iter().all(|rule| rule.action == Action::Alert));
+    }
+}

@@ -1,0 +1,353 @@
+//! The life of bundles in the daemon: taken in step by step, put in force, tried again, taken back.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sensor_content::{
+    bundle::{Bundle, Engine as Here, Untrue, Unverified},
+    life::{
+        Checked, Compiled, Denied, Downloaded, Entry, Generation, Id, Probation, Rejected, Shadow, Signed,
+        State as LifeState, Trial, Verified,
+    },
+    store::Rung,
+};
+use sensor_rules::{RuleSet, Source};
+
+use super::{
+    cause::Cause,
+    core::{Core, State},
+    engine::Engine,
+    keeper::{Keeper, Unwanted},
+    trial,
+};
+use crate::{
+    baseline,
+    control::{
+        protocol::{Pushed, Refused, Refuser},
+        server::Service,
+    },
+    kernel::{Activation, Refusal},
+    log::say,
+};
+
+/// The steps of a bundle that is being taken in, for the journal.
+#[derive(Default)]
+struct Log(Vec<Entry>);
+
+impl Log {
+    fn took<S>(&mut self, (generation, entry): (Generation<S>, Entry)) -> Generation<S> {
+        self.0.push(entry);
+        generation
+    }
+
+    /// The last step: refused.
+    fn reject<S: LifeState + sensor_content::life::Next<Rejected>>(&mut self, generation: Generation<S>, reason: &str) {
+        self.took(generation.step::<Rejected>(Timestamp::now(), first_line(reason)));
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+impl<E: Engine> Core<E> {
+    /// Takes a bundle in and puts it in force, on probation; or changes nothing. `aside` sets the owner's policy aside.
+    ///
+    /// # Errors
+    /// Who refused, and why.
+    pub fn push_bundle(&self, bytes: Vec<u8>, aside: bool) -> Result<Pushed, Box<Refused>> {
+        let mut log = Log::default();
+        let result = self.take_in(bytes, aside, &mut log);
+        let mut state = self.lock();
+        if let Some(keeper) = &mut state.keeper {
+            keeper.said(|store| store.record(&log.0));
+        }
+        state.note(result)
+    }
+
+    fn take_in(&self, bytes: Vec<u8>, aside: bool, log: &mut Log) -> Result<Pushed, Cause> {
+        let Some(settings) = self.lock().keeper.as_ref().map(|keeper| keeper.settings().clone()) else {
+            return Err(Cause::Daemon("bundles need a place to be kept: start the daemon with --state DIR"));
+        };
+        let refused = |message: String| Cause::Said(Refuser::Bundle, message);
+        let bundle = Unverified::read(bytes).map_err(|error| refused(error.to_string()))?;
+        let id = Id { number: bundle.claims().generation, digest: bundle.digest() };
+        let arrived: Generation<Downloaded> = log.took(Generation::arrived(id, Timestamp::now(), "pushed"));
+        // Before anything else: rules for another field table must not even be read.
+        if let Err(misfit) = bundle.fits(&Here::here()) {
+            log.reject(arrived, &misfit.to_string());
+            return Err(refused(misfit.to_string()));
+        }
+        let keys = settings.keys().map_err(|error| refused(format!("{error:#}")))?;
+        let bundle = match bundle.signed_by(&keys) {
+            Ok(bundle) => bundle,
+            Err(distrust) => {
+                log.reject(arrived, &distrust.to_string());
+                return Err(refused(distrust.to_string()));
+            }
+        };
+        let signed = log.took(arrived.step::<Signed>(Timestamp::now(), format!("by the key {}", bundle.key().short())));
+        if let Some(cause) = self.unwanted(&bundle, aside) {
+            log.took(signed.step::<Denied>(Timestamp::now(), first_line(&cause.1)));
+            return Err(Cause::Said(cause.0, cause.1));
+        }
+        // In a child with limits, and without the lock: whatever the rules do to the checks, the daemon goes on.
+        let tests = match trial::run(&settings.program, bundle.bytes()) {
+            Ok(tests) => tests,
+            Err(error) => {
+                log.reject(signed, &error.to_string());
+                return Err(refused(format!("its own tests fail here: {error:#}")));
+            }
+        };
+        let rules = match bundle.rules() {
+            Ok(rules) => rules,
+            Err(Untrue::Content(diagnostics)) => {
+                log.reject(signed, "its rules are not sound");
+                return Err(Cause::Refusal(Refusal::Content(diagnostics)));
+            }
+            Err(error @ Untrue::Rules(_)) => {
+                log.reject(signed, &error.to_string());
+                return Err(refused(error.to_string()));
+            }
+        };
+        let checked = log.took(signed.step::<Checked>(Timestamp::now(), format!("{tests} test events right")));
+        self.put_in_force(&bundle, rules, checked, log)
+    }
+
+    /// Why the bundle is not wanted, if so. The policy is read anew: its owner may just have changed it.
+    fn unwanted(&self, bundle: &Bundle, aside: bool) -> Option<(Refuser, String)> {
+        let mut state = self.lock();
+        let keeper = state.keeper.as_mut()?;
+        keeper.read_policy();
+        keeper.refusal(bundle, aside).map(|unwanted| match unwanted {
+            Unwanted::Denied(message) | Unwanted::Old(message) => (Refuser::Daemon, message),
+            Unwanted::Policy(message) => (Refuser::Policy, message),
+        })
+    }
+
+    fn put_in_force(
+        &self,
+        bundle: &Bundle,
+        rules: RuleSet,
+        checked: Generation<Checked>,
+        log: &mut Log,
+    ) -> Result<Pushed, Cause> {
+        let state = &mut *self.lock();
+        let Some(keeper) = &mut state.keeper else { return Err(Cause::Daemon("the daemon keeps no generations")) };
+        let id = checked.id();
+        if bundle.number() <= keeper.number() && keeper.refusal(bundle, false).is_some() {
+            let message =
+                format!("generation {id} is not newer than {}, which has come into force meanwhile", keeper.number());
+            log.reject(checked, &message);
+            return Err(Cause::Said(Refuser::Daemon, message));
+        }
+        let rules = keeper.restrain(rules);
+        let rung = Rung::Generation(id);
+        // On disk before anything is loaded: should the host go down now, the next start knows whom to charge.
+        if let Err(error) = keeper.store.keep(bundle).and_then(|_| keeper.attempt(rung)) {
+            let message =
+                format!("the attempt cannot be written down, and without that nothing new is loaded: {error}");
+            log.reject(checked, &message);
+            keeper.still_runs();
+            return Err(Cause::Said(Refuser::Daemon, message));
+        }
+        let rules = Arc::new(rules);
+        let activation = match self.load(state, id.number, bundle.sources(), &rules) {
+            Ok(activation) => activation,
+            Err(refusal) => {
+                log.reject(checked, &refusal.to_string());
+                if let Some(keeper) = &mut state.keeper {
+                    keeper.still_runs();
+                }
+                return Err(refusal.into());
+            }
+        };
+        let now = Timestamp::now();
+        let programs = &activation.programs;
+        let compiled = log.took(checked.step::<Compiled>(now, format!("{} programs", programs.len())));
+        let instructions: usize = programs.iter().map(|program| program.instructions).sum();
+        let verified = log.took(compiled.step::<Verified>(now, format!("{instructions} instructions")));
+        let shadow = log.took(verified.step::<Shadow>(now, "passed over: this daemon runs no shadows"));
+        let _ = log.took(shadow.step::<Probation>(now, "in force"));
+        if let Some(keeper) = &mut state.keeper {
+            let trial = Trial { id, since: now, boot: keeper.store.boot().clone(), soak: bundle.manifest().soak };
+            let entries = std::mem::take(&mut log.0);
+            if let Err(error) = keeper.begins(trial, &entries) {
+                say(format_args!("WARNING: generation {id} is in force and will not be after a restart: {error}"));
+                keeper.runs(rung);
+            }
+        }
+        state.changes.pushed += 1;
+        Ok(Pushed::new(&activation, &rules, self.mode))
+    }
+
+    /// Rules into the kernel.
+    fn load(
+        &self,
+        state: &mut State<E>,
+        number: u64,
+        sources: &[Source],
+        rules: &Arc<RuleSet>,
+    ) -> Result<Activation, Refusal> {
+        if let Some(memory) = &self.memory
+            && let Err(error) = memory.remember(number, sources, false)
+        {
+            say(format_args!("WARNING: the next daemon will not know the names of these rules: {error:#}"));
+        }
+        // First the names, then the switch: the first event of a generation may come at once.
+        self.journal().remember(number, Arc::clone(rules));
+        let activation = state.engine.activate(number, rules)?;
+        self.note_in_force(number);
+        Ok(activation)
+    }
+
+    /// Goes on with what the daemon before left in force, if it may stay; what to say of it.
+    fn inherit(&self, state: &mut State<E>) -> Option<String> {
+        let number = state.engine.active()?;
+        let keeper = state.keeper.as_mut()?;
+        let rung = keeper.inherits(number)?;
+        if let Rung::Generation(id) = rung {
+            let keys = keeper.settings().keys().ok()?;
+            let rules = keeper.store.bundle(id, &keys).ok()?.rules().ok()?;
+            self.journal().remember(number, Arc::new(keeper.restrain(rules)));
+        }
+        keeper.runs(rung);
+        Some(format!("{} is in force, as it was", name(rung)))
+    }
+
+    /// Starts with the best that comes into force: last good, the good one before, baseline, nothing.
+    pub fn start_content(&self) {
+        let state = &mut *self.lock();
+        let Some(start) = state.keeper.as_mut().map(Keeper::start) else { return };
+        if let Some(words) = self.inherit(state) {
+            return say(words);
+        }
+        for rung in start.rungs {
+            match self.start_with(state, rung) {
+                Ok(words) => {
+                    say(words);
+                    return;
+                }
+                Err(reason) => say(format_args!("WARNING: {} cannot be started: {reason}", name(rung))),
+            }
+        }
+    }
+
+    /// Loads a rung; what to say of it.
+    fn start_with(&self, state: &mut State<E>, rung: Rung) -> Result<String, String> {
+        let Some(keeper) = &mut state.keeper else { return Err("the daemon keeps no generations".into()) };
+        let rules = match rung {
+            Rung::Nothing => None,
+            Rung::Baseline => Some((0, baseline::sources(), baseline::rules().map_err(|error| error.to_string())?)),
+            Rung::Generation(id) => {
+                let keys = keeper.settings().keys().map_err(|error| format!("{error:#}"))?;
+                let bundle = keeper.store.bundle(id, &keys)?;
+                let rules = bundle.rules().map_err(|error| error.to_string())?;
+                Some((id.number, bundle.sources().to_vec(), keeper.restrain(rules)))
+            }
+        };
+        // A good generation is worth more than the record of its attempt; one on probation is not.
+        if let Err(error) = keeper.attempt(rung) {
+            let trial = matches!(rung, Rung::Generation(id) if !keeper.store.memory().good.contains(&id));
+            if trial {
+                return Err(format!("the attempt cannot be written down: {error}"));
+            }
+            say(format_args!("WARNING: the attempt cannot be written down: {error}"));
+        }
+        let count = rules.as_ref().map_or(0, |(_, _, rules)| rules.rules().len());
+        if let Some((number, sources, rules)) = rules
+            && let Err(refusal) = self.load(state, number, &sources, &Arc::new(rules))
+        {
+            if let Some(keeper) = &mut state.keeper {
+                keeper.still_runs();
+            }
+            return Err(refusal.to_string());
+        }
+        if let Some(keeper) = &mut state.keeper {
+            keeper.runs(rung);
+        }
+        Ok(match rung {
+            Rung::Nothing => "no rules are in force: nothing is observed".into(),
+            Rung::Baseline | Rung::Generation(_) => format!("{} is in force: {count} rules", name(rung)),
+        })
+    }
+
+    /// To be called now and then: what has settled has settled, what is on probation is tried again once the host is up,
+    /// and what the owner wants to leave is left.
+    pub fn tick(&self) {
+        let state = &mut *self.lock();
+        let Some(keeper) = &mut state.keeper else { return };
+        keeper.read_policy();
+        keeper.matures();
+        let (wish, running) = (keeper.wants_back(), keeper.running());
+        if let (Some(to), Rung::Generation(from)) = (wish, running) {
+            match self.start_with(state, Rung::Generation(to)) {
+                Ok(words) => {
+                    say(format_args!("{words}, as the owner's policy wants"));
+                    if let Some(keeper) = &mut state.keeper {
+                        keeper.takes_back(from, "the owner's policy wants it (rollback)");
+                    }
+                }
+                Err(reason) => say(format_args!("WARNING: generation {to} cannot be returned to: {reason}")),
+            }
+            return;
+        }
+        if let Some(trial) = keeper.retries() {
+            match self.start_with(state, Rung::Generation(trial.id)) {
+                Ok(words) => say(format_args!("{words}, on probation")),
+                Err(reason) => {
+                    say(format_args!("WARNING: generation {} is taken back: {reason}", trial.id));
+                    if let Some(keeper) = &mut state.keeper {
+                        keeper.takes_back(trial.id, first_line(&reason));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leaves what is in force for the last good generation before it, or the baseline; its number. `None` where no generations
+    /// are kept.
+    pub(super) fn leave(&self, state: &mut State<E>) -> Option<Result<u64, Cause>> {
+        let keeper = state.keeper.as_mut()?;
+        let running = keeper.running();
+        if running == Rung::Baseline {
+            return Some(Err(Cause::Daemon("the baseline is in force, and there is nothing behind it: push a bundle")));
+        }
+        let good = keeper.store.memory().good.iter().copied().filter(|id| Rung::Generation(*id) != running);
+        let rungs: Vec<_> = good.map(Rung::Generation).chain([Rung::Baseline]).collect();
+        let mut reasons = Vec::new();
+        for rung in rungs {
+            match self.start_with(state, rung) {
+                Ok(_) => {
+                    let keeper = state.keeper.as_mut()?;
+                    if let Rung::Generation(from) = running {
+                        keeper.takes_back(from, "by order");
+                    }
+                    return Some(Ok(keeper.number()));
+                }
+                Err(reason) => reasons.push(format!("{}: {reason}", name(rung))),
+            }
+        }
+        Some(Err(Cause::Said(Refuser::Daemon, format!("there is nothing to go back to: {}", reasons.join("; ")))))
+    }
+
+    /// The journal of generations, oldest first.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn history(&self) -> anyhow::Result<Vec<Entry>> {
+        let state = self.lock();
+        let keeper = state.keeper.as_ref();
+        let keeper =
+            keeper.ok_or_else(|| anyhow::anyhow!("the daemon keeps no generations: start it with --state DIR"))?;
+        Ok(keeper.store.history()?)
+    }
+}
+
+fn name(rung: Rung) -> String {
+    match rung {
+        Rung::Generation(id) => format!("generation {id}"),
+        Rung::Baseline => "the baseline".into(),
+        Rung::Nothing => "observing nothing".into(),
+    }
+}

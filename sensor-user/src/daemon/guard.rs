@@ -1,0 +1,148 @@
+//! The brakes as the daemon sees them: what is reported, shown and released.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use anyhow::Result;
+use jiff::Timestamp;
+use sensor_common::brakes::{RuleKey, UNNAMED};
+
+use super::{engine::Brakes, journal::Journal, lifeline::Found};
+use crate::{
+    event::Clock,
+    log::say,
+    status::{self, Demoted},
+};
+
+/// What is shown for the rules that an event's verdict has no room to name.
+const UNNAMED_RULES: &str = "(rules beyond those that an event names)";
+
+/// See the [module](self).
+pub struct Guard {
+    brakes: Arc<dyn Brakes>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// When each demotion was reported.
+    demoted: BTreeMap<RuleKey, Timestamp>,
+    lifeline: Found,
+}
+
+impl Guard {
+    /// These brakes; nothing has been reported.
+    pub fn new(brakes: Arc<dyn Brakes>) -> Self {
+        Self { brakes, seen: Mutex::default() }
+    }
+
+    /// The daemon is alive: to be called several times within the patience of the kernel side.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn beat(&self) -> Result<()> {
+        self.brakes.beat()
+    }
+
+    /// Says which rules went over their budgets since the last call.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn report(&self, journal: &Journal) -> Result<()> {
+        let demoted = self.brakes.demoted()?;
+        let mut seen = self.seen();
+        seen.demoted.retain(|key, _| demoted.contains_key(key));
+        for key in demoted.keys() {
+            if !seen.demoted.contains_key(key) {
+                seen.demoted.insert(*key, Timestamp::now());
+                say(format_args!(
+                    "BRAKE: rule {} of generation {} went over its budget and only alerts now; `creance brakes` shows more",
+                    name(journal, *key),
+                    key.generation
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops counts that are no longer needed.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn sweep(&self) -> Result<()> {
+        self.brakes.sweep()
+    }
+
+    /// Makes what was found the lifeline, and says what is wrong with it, once.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn set_lifeline(&self, found: Found) -> Result<()> {
+        let mut seen = self.seen();
+        if seen.lifeline != found {
+            self.brakes.set_lifeline(&found.listed)?;
+            for complaint in found.complaints.difference(&seen.lifeline.complaints) {
+                say(format_args!("lifeline: {complaint}"));
+            }
+            seen.lifeline = found;
+        }
+        Ok(())
+    }
+
+    /// What the brakes are set to, and what they did.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn status(&self, journal: &Journal) -> Result<status::Brakes> {
+        let (demoted, budgets) = (self.brakes.demoted()?, self.brakes.budgets()?);
+        let (clock, seen) = (Clock::now(), self.seen());
+        let demoted = demoted.iter().map(|(key, demotion)| {
+            let budget = budgets.get(key);
+            Demoted {
+                rule: name(journal, *key),
+                generation: key.generation,
+                since: clock.at(demotion.time),
+                reported: seen.demoted.get(key).copied(),
+                count: budget.map_or(0, |budget| budget.count),
+                seconds: budget.map_or(0, |budget| budget.window / 1_000_000_000),
+                fired: budget.map_or(0, |budget| budget.fired),
+                held: budget.map_or(0, |budget| budget.held),
+            }
+        });
+        Ok(status::Brakes {
+            heartbeat_limit_s: self.brakes.patience().as_secs(),
+            lifeline: seen.lifeline.listed.len(),
+            complaints: seen.lifeline.complaints.iter().cloned().collect(),
+            demoted: demoted.collect(),
+        })
+    }
+
+    /// Lets the demoted rule with this id, or all, be carried out again; how many there were.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn release(&self, journal: &Journal, rule: Option<&str>) -> Result<usize> {
+        let keys: BTreeSet<_> = self.brakes.demoted()?.into_keys().collect();
+        let mut released = 0;
+        for key in keys.into_iter().filter(|key| rule.is_none_or(|rule| name(journal, *key) == rule)) {
+            released += usize::from(self.brakes.release(key)?);
+        }
+        Ok(released)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The id of a rule; its number, where the daemon has forgotten its generation.
+fn name(journal: &Journal, key: RuleKey) -> String {
+    if key.rule == UNNAMED {
+        return UNNAMED_RULES.to_owned();
+    }
+    let rules = journal.rules(key.generation);
+    let rule = rules.as_ref().and_then(|rules| rules.rules().get(key.rule as usize));
+    rule.map_or_else(|| key.rule.to_string(), |rule| rule.id.clone())
+}

@@ -1,0 +1,350 @@
+//! What the daemon keeps of generations: the store, the owner's policy, trusted keys; and how far the present one got.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use sensor_content::{
+    bundle::Bundle,
+    key::PublicKey,
+    life::{BootId, Entry, Id, Judgement, Trial},
+    policy::{Host, Offer, Policy},
+    store::{Directory, Phase, Rung, Start, Store, Switch},
+};
+use sensor_rules::RuleSet;
+
+use crate::{content, log::say, status};
+
+/// Where a daemon finds what belongs to content, and how patient it is with it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Directory of generations, attempts, journal.
+    pub state: PathBuf,
+    /// The owner's policy; where there is no such file, everything is taken.
+    pub policy: PathBuf,
+    /// Directory of the trusted keys.
+    pub keys: PathBuf,
+    /// Directory of approvals.
+    pub approvals: PathBuf,
+    /// The file that is a switch.
+    pub safe_mode: PathBuf,
+    /// This start of the kernel.
+    pub boot: BootId,
+    /// The program that runs a bundle's own tests: this one.
+    pub program: PathBuf,
+    /// So long in force, a generation has settled.
+    pub settle: Duration,
+    /// So long after its start, the host counts as up, and the generation on probation is tried again.
+    pub up: Duration,
+}
+
+impl Settings {
+    /// The owner's policy.
+    ///
+    /// # Errors
+    /// When there is one that cannot be read.
+    pub fn policy(&self) -> anyhow::Result<Policy> {
+        if self.policy.symlink_metadata().is_ok() { content::policy(&self.policy) } else { Ok(Policy::default()) }
+    }
+
+    /// The trusted keys.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn keys(&self) -> anyhow::Result<Vec<PublicKey>> {
+        content::trusted_keys(&self.keys)
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Keeper {
+    /// What is on disk.
+    pub store: Store<Directory>,
+    settings: Settings,
+    running: Rung,
+    since: Instant,
+    settled: bool,
+    /// On probation, and to be tried again.
+    retry: Option<Trial>,
+    switch: Option<Switch>,
+    started: Instant,
+    /// Rules that alert only, because the owner's policy does not permit what they ask for.
+    restrained: Vec<String>,
+    /// The policy as it is now, and what is wrong with the file if it cannot be read.
+    policy: Policy,
+    trouble: Option<String>,
+}
+
+impl Keeper {
+    /// Opens the store and reads the switches. A policy that cannot be read holds everything back that is new.
+    ///
+    /// # Errors
+    /// When the store cannot be opened.
+    pub fn open(settings: Settings) -> anyhow::Result<Self> {
+        let directory = Directory::open(settings.state.clone());
+        let store = directory
+            .and_then(|directory| Store::open(directory, settings.boot.clone(), Timestamp::now()))
+            .with_context(|| format!("the generations in {} cannot be read", settings.state.display()))?;
+        for damage in store.damage() {
+            say(format_args!("WARNING: {damage}"));
+        }
+        let switch = content::switch(&settings.safe_mode);
+        let mut keeper = Self {
+            store,
+            settings,
+            running: Rung::Nothing,
+            since: Instant::now(),
+            settled: false,
+            retry: None,
+            switch,
+            started: Instant::now(),
+            restrained: Vec::new(),
+            policy: Policy::default(),
+            trouble: None,
+        };
+        keeper.read_policy();
+        Ok(keeper)
+    }
+
+    /// Where things are.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What is in force.
+    pub const fn running(&self) -> Rung {
+        self.running
+    }
+
+    /// Number of the generation in force; 0 where it is none from the store.
+    pub const fn number(&self) -> u64 {
+        match self.running {
+            Rung::Generation(id) => id.number,
+            Rung::Baseline | Rung::Nothing => 0,
+        }
+    }
+
+    /// What to start with; the generation on probation is remembered for later.
+    pub fn start(&mut self) -> Start {
+        let start = self.store.start(self.switch);
+        self.retry.clone_from(&start.retry);
+        start
+    }
+
+    /// Reads the policy anew; what cannot be read changes nothing that runs.
+    pub fn read_policy(&mut self) {
+        let trouble = match self.settings.policy() {
+            Ok(policy) => {
+                self.policy = policy;
+                None
+            }
+            Err(error) => Some(format!("{error:#}")),
+        };
+        if let Some(trouble) = &trouble
+            && self.trouble.as_ref() != Some(trouble)
+        {
+            say(format_args!("WARNING: the policy cannot be read, and nothing new is taken: {trouble}"));
+        }
+        self.trouble = trouble;
+    }
+
+    /// The owner's policy.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What is about to be loaded is on disk when this returns.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn attempt(&mut self, rung: Rung) -> std::io::Result<()> {
+        self.store.attempt(rung, Phase::Loading)
+    }
+
+    /// The rung has come into force.
+    pub fn runs(&mut self, rung: Rung) {
+        self.retry.take_if(|trial| rung == Rung::Generation(trial.id));
+        self.is_in_force(rung);
+        self.said(|store| store.attempt(rung, Phase::Running));
+    }
+
+    /// The generation has come into force, on probation, for the first time.
+    ///
+    /// # Errors
+    /// When that cannot be remembered.
+    pub fn begins(&mut self, trial: Trial, entries: &[Entry]) -> std::io::Result<()> {
+        let rung = Rung::Generation(trial.id);
+        // It takes the place of one that was to be tried again.
+        self.retry = None;
+        self.store.begin(trial, Timestamp::now())?;
+        self.is_in_force(rung);
+        self.said(|store| store.record(entries));
+        Ok(())
+    }
+
+    fn is_in_force(&mut self, rung: Rung) {
+        (self.running, self.since, self.settled) = (rung, Instant::now(), false);
+    }
+
+    /// The daemon ends by order: with nothing in force, or with everything, for the next one.
+    pub fn ends(&mut self, everything: bool) {
+        let running = self.running;
+        self.said(|store| if everything { store.stopped() } else { store.attempt(running, Phase::Left) });
+    }
+
+    /// What a daemon before this one has left in force as generation `number`, if it may stay so.
+    pub fn inherits(&self, number: u64) -> Option<Rung> {
+        let memory = self.store.memory();
+        let kept = memory.trial.iter().map(|trial| &trial.id).chain(&memory.good);
+        let id = kept.copied().find(|id| id.number == number);
+        match (self.switch, id) {
+            (None, Some(id)) => Some(Rung::Generation(id)),
+            (None | Some(Switch::Baseline), None) if number == 0 => Some(Rung::Baseline),
+            _ => None,
+        }
+    }
+
+    /// Loading has failed: what ran is what would be charged again.
+    pub fn still_runs(&mut self) {
+        let (running, phase) = (self.running, if self.settled { Phase::Settled } else { Phase::Running });
+        self.said(|store| store.attempt(running, phase));
+    }
+
+    /// The generation must not run here any more.
+    pub fn takes_back(&mut self, id: Id, reason: &str) {
+        self.retry.take_if(|trial| trial.id == id);
+        self.said(|store| store.roll_back(id, reason, Timestamp::now()));
+    }
+
+    /// Writes to the store what is said anyway: a disk that fails must not stop the sensor.
+    pub fn said(&mut self, write: impl FnOnce(&mut Store<Directory>) -> std::io::Result<()>) {
+        if let Err(error) = write(&mut self.store) {
+            say(format_args!("WARNING: {} cannot be written: {error}", self.settings.state.display()));
+        }
+    }
+
+    /// Why the generation is not taken now, if so.
+    pub fn refusal(&self, bundle: &Bundle, aside: bool) -> Option<Unwanted> {
+        let id = Id { number: bundle.number(), digest: bundle.digest() };
+        if let Some(denial) = self.store.memory().denial(id) {
+            return Some(Unwanted::Denied(format!(
+                "generation {id} is denied here since {:.0}: {}",
+                denial.time, denial.reason
+            )));
+        }
+        if let Some(trouble) = &self.trouble {
+            return Some(Unwanted::Policy(format!(
+                "the owner's policy cannot be read, and nothing new is taken until it can: {trouble}"
+            )));
+        }
+        if bundle.number() <= self.number() && aside {
+            return Some(Unwanted::Old(format!(
+                "generation {id} is not newer than {}, which is in force",
+                self.number()
+            )));
+        }
+        (!aside).then(|| self.policy_refusal(bundle, id)).flatten()
+    }
+
+    fn policy_refusal(&self, bundle: &Bundle, id: Id) -> Option<Unwanted> {
+        let now = Timestamp::now();
+        let known = self.store.known().unwrap_or_default();
+        let numbers: Vec<_> = known.keys().copied().collect();
+        let approved = content::is_approved(&self.policy, &self.settings.approvals, id);
+        let approved = match approved {
+            Ok(approved) => approved,
+            Err(error) => {
+                return Some(Unwanted::Policy(format!(
+                    "whether the owner has approved it cannot be found out: {error:#}"
+                )));
+            }
+        };
+        let first_seen = known.get(&id.number).copied().unwrap_or(now);
+        let offer = Offer { number: id.number, category: bundle.manifest().category, first_seen };
+        let answer = self.policy.decide(&offer, &Host { running: self.number(), known: &numbers, approved }, now);
+        match answer.decision {
+            sensor_content::policy::Decision::Take => None,
+            _ => Some(Unwanted::Policy(answer.to_string())),
+        }
+    }
+
+    /// The rules as the owner permits them.
+    pub fn restrain(&mut self, rules: RuleSet) -> RuleSet {
+        let (rules, restrained) = rules.restrained(|event, action| self.policy.permits(event, action));
+        self.restrained = restrained;
+        rules
+    }
+
+    /// What there is to do now, apart from loading: what has been in force long enough has settled, what is good is good.
+    pub fn matures(&mut self) {
+        let rung = self.running;
+        if !self.settled && self.since.elapsed() >= self.settings.settle {
+            self.settled = true;
+            self.said(|store| store.settle(rung));
+        }
+        let memory = self.store.memory();
+        let good = self.settled
+            && memory.trial.as_ref().is_some_and(|trial| {
+                rung == Rung::Generation(trial.id)
+                    && trial.judge(Timestamp::now(), self.store.boot()) == Judgement::Good
+            });
+        if good {
+            self.said(|store| store.promote(Timestamp::now()));
+            say(format_args!("generation {} is good", self.number()));
+        }
+    }
+
+    /// The generation on probation, once the host is up; given once.
+    pub fn retries(&mut self) -> Option<Trial> {
+        if self.started.elapsed() >= self.settings.up { self.retry.take() } else { None }
+    }
+
+    /// Where the owner's policy wants to go back to.
+    pub fn wants_back(&self) -> Option<Id> {
+        let good = &self.store.memory().good;
+        let numbers: Vec<_> = good.iter().map(|id| id.number).collect();
+        let number = self.policy.wants_back(self.number(), &numbers)?;
+        good.iter().copied().find(|id| id.number == number)
+    }
+
+    /// For `creance status`.
+    pub fn status(&self) -> status::Content {
+        let memory = self.store.memory();
+        let stage = match self.running {
+            Rung::Nothing => "no generation from the store".to_owned(),
+            Rung::Baseline => "baseline".to_owned(),
+            Rung::Generation(id) => match memory.trial.as_ref().filter(|trial| trial.id == id) {
+                None => "good".to_owned(),
+                Some(trial) => match trial.judge(Timestamp::now(), self.store.boot()) {
+                    Judgement::Until(time) => format!("on probation until {time:.0} and a reboot"),
+                    Judgement::Reboot => "on probation until the host has been rebooted".to_owned(),
+                    Judgement::Good => "on probation until it has settled".to_owned(),
+                },
+            },
+        };
+        status::Content {
+            stage,
+            good: memory.good.iter().map(|id| id.number).collect(),
+            trial: memory.trial.as_ref().map(|trial| trial.id.number),
+            denied: memory.denied.iter().map(|denial| (denial.id.number, denial.reason.clone())).collect(),
+            switch: self.switch.map(|switch| switch.to_string()),
+            restrained: self.restrained.clone(),
+            trouble: self.trouble.iter().chain(self.store.damage()).cloned().collect(),
+        }
+    }
+}
+
+/// Why a bundle that is sound is not taken.
+#[derive(Debug)]
+pub enum Unwanted {
+    /// This host has rolled it back.
+    Denied(String),
+    /// A newer one is in force.
+    Old(String),
+    /// The owner does not want it, or not now.
+    Policy(String),
+}

@@ -1,0 +1,249 @@
+//! The executables on the lifeline: those that a host's users come in by, the sensor, and what the owner adds.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use sensor_common::brakes::{
+    FileKey,
+    Reach::{self, Children, Itself},
+};
+
+/// Where the programs of the login path lie.
+const DIRECTORIES: &[&str] = &[
+    "/bin",
+    "/sbin",
+    "/usr/bin",
+    "/usr/sbin",
+    "/lib/systemd",
+    "/usr/lib/systemd",
+    "/usr/lib/openssh",
+    "/usr/libexec/openssh",
+];
+/// The login path. What starts a login shell keeps it alive too; what opens the way (`sudo`) only itself.
+const PROGRAMS: &[(&str, Reach)] = &[
+    ("sshd", Children),
+    ("sshd-session", Children),
+    ("dropbear", Children),
+    ("login", Children),
+    ("sulogin", Children),
+    ("sshd-auth", Itself),
+    ("agetty", Itself),
+    ("getty", Itself),
+    ("systemd-logind", Itself),
+    ("systemd-sulogin-shell", Itself),
+    ("elogind", Itself),
+    ("dbus-daemon", Itself),
+    ("dbus-broker", Itself),
+    ("dbus-broker-launch", Itself),
+    ("unix_chkpwd", Itself),
+    ("su", Itself),
+    ("sudo", Itself),
+    ("doas", Itself),
+];
+
+/// What is to be on the lifeline, and what of it was found.
+#[derive(Debug)]
+pub struct Lifeline {
+    added: Vec<PathBuf>,
+    /// What was on it before, for processes that still run a program that was replaced since.
+    old: BTreeMap<FileKey, Reach>,
+}
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The executables.
+    pub listed: BTreeMap<FileKey, Reach>,
+    /// What is wrong, for the operator.
+    pub complaints: BTreeSet<String>,
+}
+
+impl Lifeline {
+    /// The same, and these executables.
+    #[must_use]
+    pub fn with(mut self, executables: &[PathBuf]) -> Self {
+        self.added.extend_from_slice(executables);
+        self
+    }
+
+    /// The login path, the sensor, and the executables named in the file `additions`: a path on each line; `#` begins a remark.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a line is no absolute path.
+    pub fn new(additions: Option<&Path>) -> Result<Self> {
+        let mut added = Vec::new();
+        if let Some(file) = additions {
+            let text = fs::read_to_string(file)
+                .with_context(|| format!("the lifeline file {} cannot be read", file.display()))?;
+            added = paths(&text).with_context(|| format!("in the lifeline file {}", file.display()))?;
+        }
+        Ok(Self { added, old: BTreeMap::new() })
+    }
+
+    /// Looks the executables up: an update replaces them while the daemon runs. What a running process still uses stays.
+    pub fn find(&mut self) -> Found {
+        let mut found = Found::default();
+        if let Ok(file) = fs::File::open("/proc/self/exe")
+            && let Ok(key) = key(&file)
+        {
+            found.listed.insert(key, Itself);
+        }
+        for (name, reach) in PROGRAMS {
+            for directory in DIRECTORIES {
+                found.add(&Path::new(directory).join(name), *reach, false);
+            }
+        }
+        for path in &self.added {
+            found.add(path, Itself, true);
+        }
+        self.old.retain(|key, _| !found.listed.contains_key(key));
+        if !self.old.is_empty() {
+            let running = running();
+            self.old.retain(|key, _| running.contains(key));
+        }
+        found.listed.extend(&self.old);
+        self.old.clone_from(&found.listed);
+        found
+    }
+}
+
+impl Found {
+    fn add(&mut self, path: &Path, reach: Reach, wanted: bool) {
+        match identify(path) {
+            Ok(Some(key)) => {
+                let known = self.listed.entry(key).or_insert(reach);
+                *known = reach.max(*known);
+            }
+            Ok(None) if wanted => {
+                self.complaints
+                    .insert(format!("{} is to be on the lifeline, and there is no such file", path.display()));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.complaints.insert(format!("{} cannot be on the lifeline: {error:#}", path.display()));
+            }
+        }
+    }
+}
+
+/// The paths in a list of additions.
+fn paths(text: &str) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        if !line.starts_with('/') {
+            bail!("line {}: `{line}` is no absolute path: name each executable from / on", number + 1);
+        }
+        paths.push(line.into());
+    }
+    Ok(paths)
+}
+
+/// The executable at `path`; `None` where there is none.
+fn identify(path: &Path) -> Result<Option<FileKey>> {
+    let Ok(real) = path.canonicalize() else { return Ok(None) };
+    // Before it is opened: to open a FIFO is to wait for its writer.
+    let metadata = real.metadata()?;
+    if !metadata.is_file() {
+        bail!("it is no file");
+    }
+    // To the kernel all names of one file are one program: with busybox's login, its shell would be on the lifeline.
+    if metadata.nlink() > 1 || real.file_name() != path.file_name() {
+        bail!("it is one program under several names ({}), of which others are no way in", real.display());
+    }
+    key(&fs::File::open(&real)?).map(Some)
+}
+
+/// A file as the kernel side knows it: by the device of its file system, which is not what `stat` says on btrfs.
+fn key(file: &fs::File) -> Result<FileKey> {
+    let metadata = file.metadata()?;
+    let descriptor = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
+    let mount = descriptor.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim).unwrap_or_default();
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let device = device_of(&mounts, mount)
+        .or_else(|| device(u64::from(libc::major(metadata.dev())), u64::from(libc::minor(metadata.dev()))));
+    let device = device.context("the device of its file system is not known")?;
+    Ok(FileKey { inode: metadata.ino(), device, padding: 0 })
+}
+
+/// The device of a mount, from the text of `/proc/self/mountinfo`.
+fn device_of(mounts: &str, id: &str) -> Option<u32> {
+    let line = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
+    let (major, minor) = line.split(' ').nth(2)?.split_once(':')?;
+    device(major.parse().ok()?, minor.parse().ok()?)
+}
+
+/// The kernel's `dev_t`.
+fn device(major: u64, minor: u64) -> Option<u32> {
+    u32::try_from(major << 20 | minor).ok()
+}
+
+/// What the processes of this host run.
+fn running() -> BTreeSet<FileKey> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter(|entry| entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))
+        .filter_map(|entry| key(&fs::File::open(entry.path().join("exe")).ok()?).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn additions_are_absolute_paths() {
+        assert_eq!(
+            paths("# rescue\n/opt/rescue # by ssh\n\n  /sbin/x\n").unwrap(),
+            [PathBuf::from("/opt/rescue"), PathBuf::from("/sbin/x")]
+        );
+        assert!(paths("/a\nb").unwrap_err().to_string().contains("line 2: `b`"));
+    }
+
+    #[test]
+    fn the_device_is_that_of_the_mount() {
+        let mounts = "21 1 0:19 / /sys rw - sysfs sysfs rw\n28 1 259:2 /sub / rw,relatime - btrfs /dev/x rw\n";
+        assert_eq!(device_of(mounts, "28"), Some(259 << 20 | 2));
+        assert_eq!(device_of(mounts, "2"), None);
+    }
+
+    #[test]
+    fn a_program_with_several_names_is_not_listed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("alone"), "").unwrap();
+        fs::write(path("one"), "").unwrap();
+        fs::hard_link(path("one"), path("two")).unwrap();
+        std::os::unix::fs::symlink(path("alone"), path("other")).unwrap();
+        assert!(identify(&path("alone")).unwrap().is_some());
+        assert!(identify(&path("one")).is_err() && identify(&path("other")).is_err());
+        assert_eq!(identify(&path("absent")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_replaced_program_stays_while_it_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sleep");
+        fs::copy("/bin/sleep", &path).unwrap();
+        let mut lifeline = Lifeline { added: vec![path.clone()], old: BTreeMap::new() };
+        let old = identify(&path).unwrap().unwrap();
+        assert!(lifeline.find().listed.contains_key(&old));
+        let mut child = std::process::Command::new(&path).arg("1000").spawn().unwrap();
+        let new = directory.path().join("new");
+        fs::copy("/bin/sleep", &new).unwrap();
+        fs::rename(&new, &path).unwrap();
+        let found = lifeline.find().listed;
+        assert!(found.contains_key(&old) && found.contains_key(&identify(&path).unwrap().unwrap()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!lifeline.find().listed.contains_key(&old));
+    }
+}

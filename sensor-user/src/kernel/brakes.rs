@@ -1,0 +1,234 @@
+//! The maps behind the brakes: the switch, the heartbeat, the lifeline and the budgets of rules.
+//!
+//! Apart from the rest of the kernel side, so that nothing ever waits for a push to turn blocking off.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, MapData, MapError},
+};
+use sensor_common::{
+    brakes::{
+        BUDGETS, BUDGETS_MAX, Budget, DEMOTED, Demotion, FIRINGS, FileKey, FiringsKey, HEARTBEAT, LIFELINE,
+        LIFELINE_MAX, Reach, RuleKey, UNNAMED,
+    },
+    event::Event,
+    maps::{Container, Generation, SETTINGS, Settings},
+    verdict::Action,
+};
+use sensor_rules::{BlockBudget, RuleSet};
+
+use super::maps::{Value, take};
+
+/// See the [module](self).
+pub struct Brakes {
+    patience: Duration,
+    reports: u32,
+    maps: Mutex<Maps>,
+}
+
+struct Maps {
+    settings: Array<MapData, Value<Settings>>,
+    heartbeat: Array<MapData, u64>,
+    lifeline: HashMap<MapData, Value<FileKey>, u32>,
+    budgets: HashMap<MapData, Value<RuleKey>, Value<Budget>>,
+    windows: HashMap<MapData, Value<FiringsKey>, u64>,
+    demoted: HashMap<MapData, Value<RuleKey>, Value<Demotion>>,
+}
+
+/// Every answer can be an error: that the kernel does not tell, or does not take it.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+impl Brakes {
+    /// The brakes of a loaded object. The daemon may be silent for `patience` (zero: for ever) before every verdict is "allow"; one rule
+    /// may report one process so often in a second.
+    pub fn new(ebpf: &mut Ebpf, patience: Duration, reports: u32) -> Result<Self> {
+        let maps = Maps {
+            settings: take(ebpf, SETTINGS)?,
+            heartbeat: take(ebpf, HEARTBEAT)?,
+            lifeline: take(ebpf, LIFELINE)?,
+            budgets: take(ebpf, BUDGETS)?,
+            windows: take(ebpf, FIRINGS)?,
+            demoted: take(ebpf, DEMOTED)?,
+        };
+        Ok(Self { patience, reports, maps: Mutex::new(maps) })
+    }
+
+    /// Lets verdicts be carried out, or only reported.
+    pub fn set_enforce(&self, on: bool) -> Result<()> {
+        let patience = u64::try_from(self.patience.as_nanos()).unwrap_or(u64::MAX);
+        let settings = Settings {
+            enforce: u32::from(on),
+            sensor: std::process::id(),
+            reports: self.reports,
+            padding: 0,
+            patience,
+        };
+        self.lock().settings.set(0, Value(settings), 0).context("cannot write the settings")
+    }
+
+    /// How long the daemon may be silent before every verdict is "allow"; zero: for ever.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Tells the kernel side that the daemon is alive.
+    pub fn beat(&self) -> Result<()> {
+        self.lock().heartbeat.set(0, now(libc::CLOCK_MONOTONIC), 0).context("cannot write the heartbeat")
+    }
+
+    /// Makes these executables the lifeline.
+    pub fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> Result<()> {
+        let max = LIFELINE_MAX as usize;
+        ensure!(listed.len() <= max, "{} executables are on the lifeline, and there is room for {max}", listed.len());
+        let lifeline = &mut self.lock().lifeline;
+        let present: Vec<_> = lifeline.keys().filter_map(Result::ok).collect();
+        for key in present.into_iter().filter(|key| !listed.contains_key(&key.0)) {
+            absent_is_fine(lifeline.remove(&key)).context("cannot take an executable from the lifeline")?;
+        }
+        for (key, reach) in listed {
+            lifeline.insert(Value(*key), *reach as u32, 0).context("cannot put an executable on the lifeline")?;
+        }
+        Ok(())
+    }
+
+    /// Gives each rule of a generation that asks for more than an alert its budget. Before the generation is put in force.
+    pub fn allow(&self, generation: u64, rules: &RuleSet) -> Result<()> {
+        let budgets = &mut self.lock().budgets;
+        let room = (BUDGETS_MAX as usize).saturating_sub(budgets.keys().count());
+        let wanted = rules.braked().count() + 1;
+        ensure!(
+            wanted <= room,
+            "{wanted} rules ask for more than an alert, and there is room for {room} more in the kernel"
+        );
+        let default = BlockBudget::DEFAULT;
+        let unnamed = (UNNAMED, Action::Kill, default);
+        for (number, action, budget) in
+            rules.braked().map(|(number, rule)| (number, rule.action, rule.budget)).chain([unnamed])
+        {
+            let window = Duration::from_secs(budget.seconds.into()).as_nanos();
+            let budget = Budget {
+                action: action as u32,
+                count: budget.count,
+                window: u64::try_from(window).unwrap_or(u64::MAX),
+                fired: 0,
+                held: 0,
+            };
+            let key = Value(RuleKey::new(generation, number));
+            budgets.insert(key, Value(budget), 0).context("cannot write a rule's budget")?;
+        }
+        Ok(())
+    }
+
+    /// Drops all that is noted of a generation.
+    pub fn forget(&self, generation: u64) -> Result<()> {
+        let maps = &mut *self.lock();
+        remove(&mut maps.budgets, |key| key.generation == generation)?;
+        remove(&mut maps.windows, |key| key.generation == generation)?;
+        remove(&mut maps.demoted, |key| key.generation == generation)?;
+        Ok(())
+    }
+
+    /// Drops all that is noted of other generations than these: a daemon that was killed in a push leaves it behind.
+    pub fn keep_only(&self, generations: &[u64]) -> Result<()> {
+        let others: BTreeSet<_> =
+            self.budgets()?.keys().map(|key| key.generation).filter(|one| !generations.contains(one)).collect();
+        others.into_iter().try_for_each(|generation| self.forget(generation))
+    }
+
+    /// What the rules of a generation may put in quarantine: at most what its events lead to.
+    pub fn quarantines(&self, generation: &Generation) -> Result<Option<Container>> {
+        let asks = |(key, budget): (&RuleKey, &Budget)| {
+            key.generation == generation.id && budget.action == Action::Quarantine as u32
+        };
+        let judged = Event::ALL.iter().filter(|event| generation.needs[**event as usize] != 0);
+        let possible = judged.filter_map(|event| event.container()).max();
+        Ok(if self.budgets()?.iter().any(asks) { possible } else { None })
+    }
+
+    /// What each rule is allowed and did.
+    pub fn budgets(&self) -> Result<BTreeMap<RuleKey, Budget>> {
+        entries(&self.lock().budgets)
+    }
+
+    /// The rules that only alert any more.
+    pub fn demoted(&self) -> Result<BTreeMap<RuleKey, Demotion>> {
+        entries(&self.lock().demoted)
+    }
+
+    /// Lets a demoted rule be carried out again, with a new budget; false where it was not demoted.
+    pub fn release(&self, rule: RuleKey) -> Result<bool> {
+        let maps = &mut *self.lock();
+        remove(&mut maps.windows, |key| (key.generation, key.rule) == (rule.generation, rule.rule))?;
+        Ok(remove(&mut maps.demoted, |key| *key == rule)? > 0)
+    }
+
+    /// Drops the counts of windows that are over: a window later, so that no program still counts in them.
+    pub fn sweep(&self) -> Result<()> {
+        let now = now(libc::CLOCK_BOOTTIME);
+        let maps = &mut *self.lock();
+        let budgets = entries(&maps.budgets)?;
+        remove(&mut maps.windows, |key| {
+            let budget = budgets.get(&RuleKey::new(key.generation, key.rule));
+            budget.is_none_or(|budget| u64::from(key.window) + 2 <= now / budget.window.max(1))
+        })?;
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Maps> {
+        // No step leaves a map half changed.
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All entries of a hash.
+fn entries<K: Copy + Ord, V: Copy>(map: &HashMap<MapData, Value<K>, Value<V>>) -> Result<BTreeMap<K, V>>
+where
+    Value<K>: aya::Pod,
+    Value<V>: aya::Pod,
+{
+    let mut all = BTreeMap::new();
+    for entry in map {
+        match entry {
+            Ok((Value(key), Value(value))) => drop(all.insert(key, value)),
+            // Taken out while we looked.
+            Err(MapError::KeyNotFound) => {}
+            Err(error) => return Err(error).context("cannot read the brakes"),
+        }
+    }
+    Ok(all)
+}
+
+/// Removes the entries whose key is meant; how many there were.
+fn remove<K: Copy, V: aya::Pod>(map: &mut HashMap<MapData, Value<K>, V>, meant: impl Fn(&K) -> bool) -> Result<usize>
+where
+    Value<K>: aya::Pod,
+{
+    let keys: Vec<_> = map.keys().filter_map(Result::ok).filter(|key| meant(&key.0)).collect();
+    for key in &keys {
+        absent_is_fine(map.remove(key)).context("cannot change the brakes")?;
+    }
+    Ok(keys.len())
+}
+
+fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// The time of a clock, nanoseconds.
+fn now(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for the write; both clocks exist since Linux 2.6.39.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
+    seconds * 1_000_000_000 + nanos
+}

@@ -1,0 +1,278 @@
+//! What holds blocking back, whatever rules say: lifeline, budget, heartbeat, and the file that says no.
+
+use std::{
+    fs, io,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    fifo, init,
+    rules::{self, Draft},
+    sensor::{CREANCE, Launch, Sensor, names_rule},
+    shared, shell,
+    suite::{Boot, Test},
+    wait,
+};
+
+/// See the [module](self).
+pub const TESTS: &[Test] = &[
+    Test { name: "brakes::a_rule_over_its_budget_only_alerts", boot: Boot::Plain, run: budget },
+    Test { name: "brakes::no_race_gets_more_than_the_budget", boot: Boot::Plain, run: race },
+    Test { name: "brakes::a_rule_that_no_event_names_has_a_budget_too", boot: Boot::Plain, run: unnamed },
+    Test { name: "brakes::a_rule_that_blocks_every_fifo_leaves_the_host_usable", boot: Boot::Plain, run: usable },
+    Test { name: "brakes::the_owner_adds_to_the_lifeline", boot: Boot::Plain, run: added },
+    Test { name: "brakes::a_stopped_daemon_blocks_nothing", boot: Boot::Plain, run: stopped },
+    Test { name: "brakes::the_documented_commands_do_what_is_shown", boot: Boot::Plain, run: documented },
+    Test { name: "brakes::a_file_turns_blocking_off", boot: Boot::Plain, run: off_file },
+];
+
+const GUARDED: &str = "/tmp/braked";
+/// A window that no test outlives.
+const HOUR: u32 = 3600;
+
+fn guard(budget: Option<(u32, u32)>) -> Draft<'static> {
+    Draft { budget, ..Draft::block("guard", &["fifo.open"], "path == '/tmp/braked'") }
+}
+
+fn is_blocked() -> bool {
+    fifo::is_refused(&fifo::open(GUARDED))
+}
+
+fn blocked_of(attempts: usize) -> Vec<bool> {
+    (0..attempts).map(|_| is_blocked()).collect()
+}
+
+fn budget() -> Result<()> {
+    fifo::remake(GUARDED)?;
+    let rules = || vec![rules::file("guard.yaml", &[guard(Some((5, HOUR)))])];
+    let sensor = shared::enforcing(rules())?;
+    ensure!(blocked_of(8) == [true, true, true, true, true, false, false, false], "not the first 5 of 8 are blocked");
+    let reports = sensor.reports()?;
+    let outcomes: Vec<_> = reports.iter().filter_map(|report| report["outcome"].as_str()).collect();
+    ensure!(outcomes == [&["denied"; 5][..], &["over_budget"; 3]].concat(), "{outcomes:?}");
+    let demoted = wait::until("the brake to be reported", || {
+        Ok(sensor.status()?.brakes.demoted.into_iter().find(|demoted| demoted.reported.is_some()))
+    })?;
+    ensure!((demoted.rule.as_str(), demoted.fired, demoted.held) == ("guard", 8, 3), "{demoted:?}");
+    ensure!(sensor.words().contains("BRAKE: rule guard"), "the daemon does not say it: {}", sensor.words());
+    let shown = creance(&["brakes"])?;
+    ensure!(shown.contains("guard") && shown.contains("over its budget of 5 in 3600 s"), "{shown}");
+
+    creance(&["brakes", "release", "guard"])?;
+    ensure!(blocked_of(6) == [true, true, true, true, true, false], "released, it has no new budget");
+    sensor.push(rules())?;
+    ensure!(is_blocked(), "a new generation is held to the brake of the one before");
+    let status = sensor.status()?;
+    let braked = status.brakes.demoted.iter().any(|demoted| Some(demoted.generation) == status.generation);
+    ensure!(!braked, "the new generation is shown as braked: {status}");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// Several threads on two processors: whatever they meet in, the budget holds.
+fn race() -> Result<()> {
+    const BUDGET: u64 = 1000;
+    const THREADS: u64 = 4;
+    fifo::remake(GUARDED)?;
+    let before = |sensor: &Sensor| -> Result<u64> { Ok(sensor.status()?.outcomes["denied"]) };
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard(Some((1000, HOUR)))])])?;
+    let denied = before(&sensor)?;
+    let blocked = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..BUDGET {
+                    blocked.fetch_add(u64::from(is_blocked()), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let (blocked, denied) = (blocked.into_inner(), before(&sensor)? - denied);
+    ensure!(blocked == denied, "{blocked} were blocked and {denied} counted");
+    // Threads that meet at the last may both give way.
+    ensure!((BUDGET - THREADS..=BUDGET).contains(&blocked), "{blocked} of a budget of {BUDGET} were blocked");
+    let demoted = &sensor.status()?.brakes.demoted;
+    ensure!(demoted.len() == 1 && demoted[0].fired == THREADS * BUDGET, "{demoted:?}");
+    ensure!(demoted[0].fired - demoted[0].held == blocked, "{demoted:?}");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// An event names 16 rules at most; the one that blocks comes behind.
+fn unnamed() -> Result<()> {
+    fifo::remake(GUARDED)?;
+    let ids: Vec<_> = (0..20).map(|number| format!("alert-{number:02}")).collect();
+    let mut drafts: Vec<_> = ids.iter().map(|id| Draft::alert(id, &["fifo.open"], "path == '/tmp/braked'")).collect();
+    drafts.push(guard(None));
+    let sensor = shared::enforcing(vec![rules::file("many.yaml", &drafts)])?;
+    ensure!(is_blocked(), "the rule that is not named does not block");
+    let blocked = blocked_of(150).into_iter().filter(|blocked| *blocked).count();
+    ensure!(blocked < 150, "the rules that are not named have no budget");
+    ensure!(creance(&["brakes"])?.contains("beyond those that an event names"), "it is not shown");
+    shared::park(sensor);
+    Ok(())
+}
+
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// A login program: any executable at a place of the login path. What it starts is the login shell.
+fn login(script: &str) -> Result<std::process::Output> {
+    fs::write("/tmp/login-script", script)?;
+    Command::new(SSHD)
+        .args(["-c", "/bin/bash /tmp/login-script; exit $?"])
+        .env("PATH", "/bin")
+        .output()
+        .context("cannot log in")
+}
+
+fn usable() -> Result<()> {
+    fs::copy("/bin/bash", SSHD)?;
+    fifo::remake("/tmp/mine")?;
+    let rule = Draft { action: "kill", ..Draft::alert("all", &["fifo.open"], "true") };
+    let mut sensor = shared::enforcing(vec![rules::file("all.yaml", &[rule])])?;
+    wait::until("the login program to be found", || Ok((sensor.status()?.brakes.lifeline == 2).then_some(())))?;
+    let said = init::answers();
+    for round in 0..3 {
+        // The login shell opens the FIFO of process 1, which opens it too.
+        let output = login(&format!("echo round-{round} > {} && echo 1 <> /tmp/mine && echo ok", init::CONTROL))?;
+        ensure!(output.stdout == b"ok\n", "round {round}, the login shell: {output:?}");
+        wait::until("process 1 to answer", || Ok((init::answers() > said + round).then_some(())))?;
+    }
+    let reports = sensor.reports()?;
+    let of = |pid: u64| reports.iter().filter(|report| report["process"]["pid"] == pid).collect::<Vec<_>>();
+    ensure!(!of(1).is_empty() && of(1).iter().all(|report| report["outcome"] == "lifeline"), "{:#?}", of(1));
+    ensure!(reports.iter().all(|report| report["outcome"] == "lifeline"), "{reports:#?}");
+
+    // What the login shell starts is not on the lifeline: it is killed, until the rule has spent its budget.
+    let script = "for n in $(seq 150); do (echo 1 <> /tmp/mine) 2>/dev/null; done; echo done";
+    let output = login(script)?;
+    ensure!(output.stdout == b"done\n", "the login shell: {output:?}");
+    sensor.forget()?;
+    let output = login("(echo 1 <> /tmp/mine) && /bin/cat /dev/null && echo usable")?;
+    ensure!(output.stdout == b"usable\n", "{output:?}");
+    let reports = sensor.reports()?;
+    ensure!(
+        reports.len() == 1 && reports[0]["outcome"] == "over_budget" && names_rule(&reports[0], "all"),
+        "{reports:#?}"
+    );
+    let demoted = wait::until("the brake to be reported", || {
+        Ok(sensor.status()?.brakes.demoted.into_iter().find(|demoted| demoted.reported.is_some()))
+    })?;
+    println!("brake reported {:?} after the event", demoted.reported.map(|at| at.duration_since(demoted.since)));
+    fs::remove_file(SSHD)?;
+    shared::park(sensor);
+    Ok(())
+}
+
+fn added() -> Result<()> {
+    fs::copy("/bin/bash", "/tmp/rescue")?;
+    fs::write("/tmp/lifeline", "# by the owner\n/tmp/rescue\n/tmp/absent\n/bin/cat\n")?;
+    fifo::remake(GUARDED)?;
+    let sensor = Launch::rules(&[rules::file("guard.yaml", &[guard(None)])])?
+        .enforcing()
+        .with(&["--lifeline", "/tmp/lifeline"])
+        .start()?;
+    let opens = |program: &str, script: &str| -> io::Result<bool> {
+        Ok(Command::new(program).args(["-c", script]).env("PATH", "/bin").output()?.status.success())
+    };
+    ensure!(is_blocked(), "nothing is blocked");
+    ensure!(opens("/tmp/rescue", "echo 1 <> /tmp/braked")?, "what the owner added is blocked");
+    ensure!(!opens("/tmp/rescue", "/bin/bash -c 'echo 1 <> /tmp/braked'; exit $?")?, "what it starts is not blocked");
+    ensure!(!opens("/bin/cat", "echo 1 <> /tmp/braked").unwrap_or(false), "all of busybox is on the lifeline");
+    let brakes = sensor.status()?.brakes;
+    // The sensor and what was added.
+    ensure!(brakes.lifeline == 2, "{brakes:?}");
+    for complaint in ["/tmp/absent", "/bin/cat"] {
+        ensure!(brakes.complaints.iter().any(|line| line.contains(complaint)), "{complaint}: {brakes:?}");
+    }
+    sensor.stop()
+}
+
+fn stopped() -> Result<()> {
+    fifo::remake(GUARDED)?;
+    let rules = rules::file("guard.yaml", &[guard(Some((100_000, HOUR)))]);
+    let sensor = Launch::rules(&[rules])?.enforcing().with(&["--heartbeat-limit", "3"]).start()?;
+    ensure!(is_blocked(), "nothing is blocked");
+    sensor.signal(libc::SIGSTOP)?;
+    wait::until("verdicts to become allow", || Ok((!is_blocked()).then_some(())))?;
+    ensure!(!is_blocked(), "it blocks again, and the daemon stands still");
+    sensor.signal(libc::SIGCONT)?;
+    wait::until("verdicts to count again", || Ok(is_blocked().then_some(())))?;
+    let outcomes: Vec<_> = sensor.reports()?.iter().map(|report| report["outcome"].clone()).collect();
+    let unattended = outcomes.iter().filter(|outcome| **outcome == "unattended").count();
+    let counted = sensor.status()?.outcomes["unattended"];
+    ensure!(unattended >= 2 && unattended as u64 == counted, "{counted} counted: {outcomes:?}");
+    sensor.stop()
+}
+
+fn off_file() -> Result<()> {
+    const OFF: &str = "/etc/creance/enforce-off";
+    fifo::remake(GUARDED)?;
+    fs::create_dir_all("/etc/creance")?;
+    fs::write(OFF, "")?;
+    let sensor = Launch::rules(&[rules::file("guard.yaml", &[guard(Some((100_000, HOUR)))])])?.enforcing().start()?;
+    ensure!(!is_blocked(), "at its start the daemon does not look for the file");
+    let status = sensor.status()?;
+    ensure!(!status.enforcing && status.off_file.as_deref() == Some(OFF), "{status}");
+    let refused = sensor.client()?.enforce(true);
+    ensure!(refused.as_ref().is_err_and(|error| error.to_string().contains(OFF)), "{refused:?}");
+    fs::remove_file(OFF)?;
+    wait::until("verdicts to count again", || Ok(is_blocked().then_some(())))?;
+    fs::remove_dir("/etc/creance")?;
+    fs::create_dir("/etc/creance")?;
+    fs::rename(fs::File::create("/etc/off").map(|_| "/etc/off")?, OFF)?;
+    wait::until("the file to turn blocking off", || Ok((!is_blocked()).then_some(())))?;
+    fs::remove_file(OFF)?;
+    wait::until("verdicts to count again", || Ok(is_blocked().then_some(())))?;
+    ensure!(Path::new(GUARDED).exists(), "the FIFO has gone");
+    sensor.stop()
+}
+
+/// The session in `docs/brakes.md`, typed here.
+fn documented() -> Result<()> {
+    let document = include_str!("../../docs/brakes.md");
+    let session = document.split("```console\n").nth(1).and_then(|rest| rest.split("```").next());
+    let session = session.context("docs/brakes.md shows no session")?;
+    fs::create_dir_all("/etc/creance")?;
+    fifo::remake(GUARDED)?;
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard(Some((3, HOUR)))])])?;
+    blocked_of(5);
+    for step in session.split("# ").skip(1) {
+        let (command, shown) = step.split_once('\n').context("a command without an end")?;
+        let output = shell::run(command)?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(shown.is_empty() || shape(&said) == shape(shown), "{command} says {said}, and the document {shown}");
+    }
+    wait::until("the file to be noticed", || Ok(sensor.status()?.off_file))?;
+    fs::remove_file("/etc/creance/enforce-off")?;
+    wait::until("the file to be missed", || Ok(sensor.status()?.off_file.is_none().then_some(())))?;
+    shared::park(sensor);
+    Ok(())
+}
+
+/// What is said, whatever the numbers in it; without what this machine's busybox gives cause to.
+fn shape(text: &str) -> String {
+    let mut shape = String::new();
+    for line in text.lines().filter(|line| !line.starts_with("  lifeline:")) {
+        for c in line.chars().chain(['\n']) {
+            let c = if c.is_ascii_digit() { '0' } else { c };
+            // A second may be given with or without its fraction.
+            if !(c == '0' && shape.ends_with('0') || c == '.' && shape.ends_with('0')) {
+                shape.push(c);
+            }
+        }
+    }
+    shape
+}
+
+fn creance(arguments: &[&str]) -> Result<String> {
+    let output = Command::new(CREANCE).args(arguments).output().context("cannot start creance")?;
+    ensure!(output.status.success(), "creance {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,130 @@
+//! A signed bundle comes into force, is charged with what it does, and the host comes back.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, ensure};
+use sensor_content::{bundle::Release, key::PrivateKey};
+use sensor_rules::Source;
+use sensor_user::control::{
+    client::Error,
+    protocol::{Refused, Refuser},
+};
+
+use crate::{
+    fifo,
+    rules::{self, Draft},
+    sensor::{Launch, Sensor},
+    suite::{Boot, Test},
+    wait,
+};
+
+/// See the [module](self).
+pub const TESTS: &[Test] = &[
+    Test { name: "content::a_bundle_comes_into_force_and_back_after_kill_9", boot: Boot::Plain, run: life },
+    Test { name: "content::what_is_refused_changes_nothing", boot: Boot::Plain, run: refused },
+    Test { name: "content::a_third_kill_on_probation_ends_it", boot: Boot::Plain, run: killed },
+];
+
+/// A host's disk.
+struct Host {
+    root: String,
+}
+
+fn key() -> PrivateKey {
+    PrivateKey::from_seed(&[1; 32])
+}
+
+fn bundle(number: u64, draft: &Draft<'_>) -> Result<Vec<u8>> {
+    let release = format!(
+        "generation = {number}\ncategory = \"routine\"\nsoak = \"1h\"\nchangelog = \"{number}\"\n\
+         budget = {{ nanoseconds_per_event = 2000, alerts_per_hour = 60 }}"
+    );
+    let Source { name, text } = rules::file("guard.yaml", std::slice::from_ref(draft));
+    Ok(Release::parse(&release)?.build(vec![Source { name, text }], &key())?)
+}
+
+const PATH: &str = "/tmp/guarded-by-bundle";
+const GUARD: Draft<'_> = Draft::block("guard", &["fifo.create"], "path == '/tmp/guarded-by-bundle'");
+
+fn guarded() -> bool {
+    fifo::is_refused(&fifo::remake(PATH))
+}
+
+impl Host {
+    fn new(name: &str) -> Result<Self> {
+        let root = format!("/tmp/{name}");
+        fs::create_dir_all(format!("{root}/etc/keys"))?;
+        fs::write(format!("{root}/etc/keys/publisher.pub"), key().public().to_pem()?)?;
+        Ok(Self { root })
+    }
+
+    fn starts(&self) -> Result<Sensor> {
+        let (state, etc) = (format!("{}/state", self.root), format!("{}/etc", self.root));
+        let launch = Launch::default().with(&["--state", &state, "--config", &etc, "--settle", "3600", "--up", "0"]);
+        launch.enforcing().start()
+    }
+}
+
+fn is_refused(sensor: &Sensor, bundle: &[u8]) -> Result<Refused> {
+    match sensor.client()?.push_bundle(bundle, false) {
+        Err(Error::Refused(refused)) => Ok(*refused),
+        other => anyhow::bail!("not refused: {other:?}"),
+    }
+}
+
+fn runs(sensor: &Sensor, number: u64) -> Result<()> {
+    wait::until("the generation to be in force", || Ok((sensor.status()?.generation == Some(number)).then_some(())))
+        .with_context(|| sensor.words())
+}
+
+fn life() -> Result<()> {
+    let host = Host::new("life")?;
+    let mut sensor = host.starts()?;
+    let status = sensor.status()?;
+    ensure!(status.generation == Some(0) && status.rules > 0, "no baseline: {status}");
+    ensure!(!guarded(), "the baseline guards");
+    let pushed = sensor.client()?.push_bundle(&bundle(124, &GUARD)?, false)?;
+    ensure!(pushed.generation == 124 && guarded(), "the bundle does not guard");
+    sensor.signal(libc::SIGKILL)?;
+    sensor.ended()?;
+    let sensor = host.starts()?;
+    runs(&sensor, 124)?;
+    ensure!(guarded(), "after the restart it does not guard");
+    ensure!(sensor.client()?.rollback()? == 0 && !guarded(), "the rollback does not lead to the baseline");
+    let again = is_refused(&sensor, &bundle(124, &GUARD)?)?;
+    ensure!(again.message.contains("by order"), "{}", again.message);
+    sensor.stop()?;
+    ensure!(!Path::new(&host.root).join("state/attempt").exists(), "a clean stop leaves an attempt");
+    Ok(())
+}
+
+fn refused() -> Result<()> {
+    let host = Host::new("refused")?;
+    let sensor = host.starts()?;
+    sensor.client()?.push_bundle(&bundle(1, &GUARD)?, false)?;
+    let mut wrong = bundle(2, &GUARD)?;
+    let end = wrong.len();
+    wrong[end - 1] ^= 1;
+    ensure!(is_refused(&sensor, &wrong)?.by == Refuser::Bundle, "a wrong signature is taken");
+    ensure!(is_refused(&sensor, &bundle(1, &GUARD)?)?.by == Refuser::Policy, "what runs is taken again");
+    ensure!(guarded() && sensor.status()?.generation == Some(1), "a refusal changed what runs");
+    sensor.stop()
+}
+
+fn killed() -> Result<()> {
+    let host = Host::new("killed")?;
+    let mut sensor = host.starts()?;
+    sensor.client()?.push_bundle(&bundle(7, &GUARD)?, false)?;
+    for kill in 1..=3 {
+        runs(&sensor, 7)?;
+        sensor.signal(libc::SIGKILL)?;
+        sensor.ended()?;
+        sensor = host.starts()?;
+        let denied = sensor.status()?.content.context("no content in the status")?.denied;
+        ensure!(denied.is_empty() == (kill < 3), "after {kill} kills these are denied: {denied:?}");
+    }
+    ensure!(sensor.status()?.generation == Some(0) && !guarded(), "it is still in force");
+    let last = sensor.client()?.history()?.pop().context("no history")?;
+    ensure!(last.generation.number == 7 && last.reason.contains("rolled back"), "the history ends with {last}");
+    sensor.stop()
+}

@@ -1,0 +1,222 @@
+//! `docs/kernels.md`: what the tests in the VMs found out about each kernel. A run on all kernels writes it, and one with
+//! `--document` the columns of its kernels; every other run compares its kernels with what is written.
+
+use std::{collections::BTreeMap, fmt::Write as _, fs, time::Duration};
+
+use anyhow::{Context, Result};
+
+use super::Tally;
+use crate::{
+    project::{self, KernelSeries},
+    protocol::Table,
+};
+
+const PATH: &str = "docs/kernels.md";
+
+const HEAD: &str =
+    "<!-- Made by `cargo xtask test --all-kernels`: do not edit. Every test run compares its kernels with it. -->
+# Features by kernel
+
+Each cell is what a test in a VM with Debian's kernel of that series reported. An empty cell: not tried there.
+";
+
+/// What a kernel does not have.
+const NOTHING: &str = " ";
+
+/// The tables in their order, with their titles and what stands in their first column.
+const TABLES: &[(Table, &str, &str)] = &[
+    (Table::Kernel, "What the kernel offers", "Feature"),
+    (Table::Hooks, "How each hook is attached", "Hook"),
+    (Table::Stops, "What can be stopped", "Operation"),
+    (Table::Operations, "Which operations are seen", "Operation"),
+    (Table::NotHere, "Tests that do not apply", "Test"),
+];
+
+/// Rows of one table on one kernel, in their order.
+type Rows = Vec<(String, String)>;
+
+/// What was found out, by table and kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts(BTreeMap<(Table, &'static str), Rows>);
+
+impl Facts {
+    /// Notes one fact.
+    pub fn add(&mut self, kernel: KernelSeries, table: Table, what: &str, value: &str) {
+        // What would end a cell of a table.
+        let cell = |text: &str| text.replace('|', "/").replace('\n', " ").trim().to_owned();
+        self.0.entry((table, kernel.name())).or_default().push((cell(what), cell(value)));
+    }
+
+    fn rows(&self, table: Table, kernel: KernelSeries) -> &[(String, String)] {
+        self.0.get(&(table, kernel.name())).map_or(&[], Vec::as_slice)
+    }
+
+    /// The document.
+    fn markdown(&self) -> String {
+        let mut text = HEAD.to_owned();
+        for (table, title, first) in TABLES {
+            let _ = write!(text, "\n## {title}\n\n| {first} |");
+            for kernel in KernelSeries::ALL {
+                let _ = write!(text, " {kernel} |");
+            }
+            text.push_str("\n|---|");
+            text.push_str(&"---|".repeat(KernelSeries::ALL.len()));
+            text.push('\n');
+            for what in self.order(*table) {
+                let _ = write!(text, "| {what} |");
+                for kernel in KernelSeries::ALL {
+                    let row = self.rows(*table, *kernel).iter().find(|(there, _)| there == what);
+                    let _ = write!(text, " {} |", row.map_or(NOTHING, |(_, value)| value).trim());
+                }
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    /// All rows of a table: one that a kernel has alone stands behind the one that comes before it there.
+    fn order(&self, table: Table) -> Vec<&str> {
+        let mut order: Vec<&str> = Vec::new();
+        for kernel in KernelSeries::ALL {
+            let mut next = 0;
+            for (what, _) in self.rows(table, *kernel) {
+                if let Some(index) = order.iter().position(|there| there == what) {
+                    next = index + 1;
+                } else {
+                    order.insert(next, what);
+                    next += 1;
+                }
+            }
+        }
+        order
+    }
+
+    /// Reads the document.
+    fn parse(text: &str) -> Self {
+        let mut facts = Self::default();
+        let mut table = None;
+        for line in text.lines() {
+            if let Some(title) = line.strip_prefix("## ") {
+                table = TABLES.iter().find(|(_, known, _)| *known == title).map(|(table, ..)| *table);
+                continue;
+            }
+            let (Some(table), Some(cells)) = (table, line.strip_prefix('|')) else { continue };
+            let cells: Vec<_> = cells.split('|').map(str::trim).collect();
+            let is_head =
+                TABLES.iter().any(|(_, _, first)| cells.first() == Some(first)) || cells[0].starts_with("---");
+            if is_head {
+                continue;
+            }
+            for (kernel, value) in KernelSeries::ALL.iter().zip(&cells[1..]).filter(|(_, value)| !value.is_empty()) {
+                facts.add(*kernel, table, cells[0], value);
+            }
+        }
+        facts
+    }
+
+    /// Puts the facts of a run on these kernels in the place of what was known of them.
+    fn replace(&mut self, kernels: &[KernelSeries], new: Self) {
+        self.0.retain(|(_, kernel), _| kernels.iter().all(|new| new.name() != *kernel));
+        self.0.extend(new.0);
+    }
+
+    /// What differs on one kernel from what is written, if anything.
+    fn differences(&self, written: &Self, kernel: KernelSeries) -> String {
+        let mut words = String::new();
+        for (table, title, _) in TABLES {
+            let sorted = |facts: &Self| facts.rows(*table, kernel).iter().cloned().collect::<BTreeMap<_, _>>();
+            let (is, was) = (sorted(self), sorted(written));
+            for what in is.keys().chain(was.keys().filter(|what| !is.contains_key(*what))) {
+                let value =
+                    |facts: &BTreeMap<String, String>| facts.get(what).map_or("nothing".to_owned(), Clone::clone);
+                if is.get(what) != was.get(what) {
+                    let _ = writeln!(words, "{title}: {what}: {}, and the document says {}", value(&is), value(&was));
+                }
+            }
+        }
+        words
+    }
+}
+
+/// What is done with the facts of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Document {
+    /// The columns of the kernels of this run are written anew.
+    Write,
+    /// They are compared, as one test for each kernel.
+    Compare,
+}
+
+/// Writes the document, where nothing failed, or compares it.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn document(kernels: &[KernelSeries], facts: Facts, how: Document, tally: &mut Tally) -> Result<()> {
+    let path = project::root().join(PATH);
+    let mut written = Facts::parse(&fs::read_to_string(&path).unwrap_or_default());
+    if how == Document::Write {
+        if tally.failed > 0 {
+            println!("{PATH} is left as it is: tests failed");
+            return Ok(());
+        }
+        written.replace(kernels, facts);
+        println!("{PATH} is written");
+        return fs::write(&path, written.markdown()).with_context(|| format!("cannot write {PATH}"));
+    }
+    for kernel in kernels {
+        let mut differences = facts.differences(&written, *kernel);
+        if !differences.is_empty() {
+            let _ = write!(differences, "`cargo xtask test --kernel {kernel} --document` writes it anew");
+        }
+        let failure = (!differences.is_empty()).then_some(differences.as_str());
+        tally.add(&format!("{kernel} {PATH} is current"), Duration::ZERO, failure);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some() -> Facts {
+        let mut facts = Facts::default();
+        facts.add(KernelSeries::V5_10, Table::Hooks, "file_open", "LSM");
+        facts.add(KernelSeries::V5_10, Table::Hooks, "task_kill", "LSM");
+        facts.add(KernelSeries::V6_12, Table::Hooks, "file_open", "LSM");
+        facts.add(KernelSeries::V6_12, Table::Hooks, "new|hook", "fentry\nnew");
+        facts.add(KernelSeries::V6_12, Table::Hooks, "task_kill", "LSM");
+        facts.add(KernelSeries::V7_3, Table::NotHere, "a::test", "no such thing");
+        facts
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let facts = some();
+        let text = facts.markdown();
+        assert_eq!(Facts::parse(&text), facts);
+        assert!(text.contains("| new/hook |  |  | fentry new |  |  |\n| task_kill | LSM |  | LSM |"), "{text}");
+    }
+
+    #[test]
+    fn a_run_replaces_its_own_columns() {
+        let (mut facts, mut new) = (some(), Facts::default());
+        new.add(KernelSeries::V6_12, Table::Hooks, "file_open", "fentry");
+        facts.replace(&[KernelSeries::V6_12], new);
+        assert_eq!(facts.rows(Table::Hooks, KernelSeries::V6_12), [("file_open".to_owned(), "fentry".to_owned())]);
+        assert_eq!(facts.rows(Table::Hooks, KernelSeries::V5_10).len(), 2);
+    }
+
+    #[test]
+    fn differences_are_found_both_ways() {
+        let (old, mut new) = (some(), some());
+        assert_eq!(new.differences(&old, KernelSeries::V6_12), "");
+        new.add(KernelSeries::V6_12, Table::Stops, "fifo.open", "denied");
+        assert!(
+            new.differences(&old, KernelSeries::V6_12).contains("fifo.open: denied, and the document says nothing")
+        );
+        assert!(
+            old.differences(&new, KernelSeries::V6_12).contains("fifo.open: nothing, and the document says denied")
+        );
+        assert_eq!(new.differences(&old, KernelSeries::V6_1), "");
+    }
+}
