@@ -10,10 +10,10 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, brakes, conformance, content, daemon, features, flood, hooks, input, language, losses, machine,
-    planner, preemption,
+    alerts, block, brakes, conformance, content, daemon, endurance, features, flood, hooks, input, language, losses,
+    machine, planner, preemption,
     protocol::{Message, is_chosen},
-    quarantine, refusal, report, restart, swap, tracepoints, uring, without_bpf,
+    quarantine, refusal, report, restart, stress, swap, tracepoints, uring, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -25,6 +25,8 @@ pub enum Boot {
     Preempt,
     /// Without BPF among the security modules.
     WithoutBpf,
+    /// As plain; what takes so long that it runs on all kernels together only, or where it is asked for by name.
+    Long,
     /// Any: the daemon is started in the mode that observes tracepoints of system calls.
     Tracepoints,
 }
@@ -48,6 +50,7 @@ impl Boot {
             Self::Plain => "plain",
             Self::Preempt => "preempt",
             Self::WithoutBpf => "without-bpf",
+            Self::Long => LONG,
             Self::Tracepoints => TRACEPOINTS,
         }
     }
@@ -55,7 +58,7 @@ impl Boot {
     /// Kernel arguments.
     const fn arguments(self) -> &'static str {
         match self {
-            Self::Plain => "lsm=landlock,lockdown,yama,bpf",
+            Self::Plain | Self::Long => "lsm=landlock,lockdown,yama,bpf",
             Self::Preempt => "lsm=landlock,lockdown,yama,bpf preempt=full",
             Self::WithoutBpf | Self::Tracepoints => "lsm=landlock,lockdown,yama",
         }
@@ -74,6 +77,8 @@ impl std::fmt::Display for NotHere {
 
 impl std::error::Error for NotHere {}
 
+/// The name of the machines for [`Boot::Long`], which `cargo xtask` knows too.
+const LONG: &str = "long";
 /// The name of the machines for [`Boot::Tracepoints`]; the same tests run in a [`room`](crate::room) of this machine.
 pub const TRACEPOINTS: &str = "tracepoints";
 
@@ -111,6 +116,8 @@ pub const TESTS: &[&[Test]] = &[
     daemon::TESTS,
     restart::TESTS,
     preemption::TESTS,
+    stress::TESTS,
+    endurance::TESTS,
     without_bpf::TESTS,
     tracepoints::TESTS,
 ];
