@@ -87,12 +87,8 @@ fn groups(filter: Option<&str>, long: bool) -> Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
     for message in list.lines().filter_map(Message::parse) {
         let Message::Listed { test, boot, arguments } = message else { continue };
-<<<<<<< HEAD
-        if filter.is_some_and(|filter| !is_chosen(&test, filter)) {
-=======
-        let named = filter.is_some_and(|filter| test.contains(filter));
+        let named = filter.is_some_and(|filter| is_chosen(&test, filter));
         if !(named || filter.is_none() && (long || boot != LONG)) {
->>>>>>> refs/heads/stress
             continue;
         }
         match groups.iter_mut().find(|group| group.boot == boot) {
