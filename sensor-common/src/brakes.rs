@@ -11,8 +11,8 @@ pub const LIFELINE: &str = "LIFELINE";
 pub const HEARTBEAT: &str = "HEARTBEAT";
 /// Hash from [`RuleKey`] to [`Budget`]: the rules that ask for more than an alert.
 pub const BUDGETS: &str = "BUDGETS";
-/// Hash from [`WindowKey`] to `u64`: how often a rule fired in a window.
-pub const WINDOWS: &str = "WINDOWS";
+/// Hash from [`FiringsKey`] to `u64`: how often a rule fired in a window.
+pub const FIRINGS: &str = "FIRINGS";
 /// Hash from [`RuleKey`] to [`Demotion`]: the rules that only alert any more.
 pub const DEMOTED: &str = "DEMOTED";
 
@@ -21,7 +21,7 @@ pub const LIFELINE_MAX: u32 = 1024;
 /// How many rules of the generations in the kernel can ask for more than an alert.
 pub const BUDGETS_MAX: u32 = 16_384;
 /// How many windows can be counted at once: a rule that finds no room is not carried out.
-pub const WINDOWS_MAX: u32 = 8192;
+pub const FIRINGS_MAX: u32 = 8192;
 /// How many rules can be demoted at once: one that finds no room is held to its budget in each window.
 pub const DEMOTED_MAX: u32 = 8192;
 
@@ -73,7 +73,7 @@ impl RuleKey {
 /// A rule in a window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
-pub struct WindowKey {
+pub struct FiringsKey {
     /// The generation.
     pub generation: u64,
     /// The rule's number in it.

@@ -18,6 +18,12 @@ pub const SETTINGS: &str = "SETTINGS";
 pub const COUNTERS: &str = "COUNTERS";
 /// Hash from [`ObjectKey`] to [`Mark`]: pipes, FIFOs and unix sockets that nobody may read.
 pub const QUARANTINE: &str = "QUARANTINE";
+/// Array of [`BANKS`] times [`STATES_MAX`](crate::state::STATES_MAX) [`Tracked`](crate::state::Tracked)s.
+pub const STATES: &str = "STATES";
+/// Hash from [`WindowKey`](crate::state::WindowKey) to [`Window`](crate::state::Window).
+pub const WINDOWS: &str = "WINDOWS";
+/// Hash from [`RateKey`] to [`Rate`].
+pub const RATES: &str = "RATES";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
 
@@ -29,11 +35,14 @@ pub const SHARED: &[&str] = &[
     SETTINGS,
     COUNTERS,
     QUARANTINE,
+    STATES,
+    WINDOWS,
+    RATES,
     EVENTS,
     brakes::HEARTBEAT,
     brakes::LIFELINE,
     brakes::BUDGETS,
-    brakes::WINDOWS,
+    brakes::FIRINGS,
     brakes::DEMOTED,
 ];
 
@@ -255,6 +264,10 @@ pub enum Loss {
     PayloadUnread,
     /// Judged; more rules matched than a record names.
     RulesCut,
+    /// Judged; it was a step for more counts and sequences than a verdict notes.
+    NotesCut,
+    /// Judged; a count or sequence could not be kept.
+    StateFull,
     /// Judged; not reported, since all its rules had reported enough of this process.
     RateLimited,
 }
@@ -268,6 +281,8 @@ impl Loss {
         Self::PathCut,
         Self::PayloadUnread,
         Self::RulesCut,
+        Self::NotesCut,
+        Self::StateFull,
         Self::RateLimited,
     ];
     /// How many reasons there are.
@@ -282,6 +297,8 @@ impl Loss {
             Self::PathCut => "path_cut",
             Self::PayloadUnread => "payload_unread",
             Self::RulesCut => "rules_cut",
+            Self::NotesCut => "notes_cut",
+            Self::StateFull => "state_full",
             Self::RateLimited => "rate_limited",
         }
     }
@@ -298,6 +315,8 @@ impl Loss {
                 "judged and acted on, but not reported: its rules had used up what they may report of one process in a second"
             }
             Self::RulesCut => "judged; more rules matched than one report names",
+            Self::NotesCut => "judged; a step for more counts and sequences than are noted of one event",
+            Self::StateFull => "judged; a count or sequence could not be kept in memory",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What rules answer, and what the sensor makes of it.
 
+use crate::state::{NOTES_MAX, Note, Tracked};
+
 /// How many matched rules a record names; further ones are counted in [`Verdict::matched`] only.
 pub const RULES_MAX: usize = 16;
 
@@ -47,6 +49,10 @@ pub struct Verdict {
     pub matched: u32,
     /// Numbers (in the generation) of the first [`RULES_MAX`] of them, in rule order.
     pub rules: [u32; RULES_MAX],
+    /// For how many counts and sequences the event is a step.
+    pub noted: u64,
+    /// The first [`NOTES_MAX`] of them.
+    pub notes: [Note; NOTES_MAX],
 }
 
 impl Verdict {
@@ -54,15 +60,43 @@ impl Verdict {
     pub const MORE: u32 = u32::MAX;
 
     /// No rule matched.
-    pub const NONE: Self = Self { action: 0, matched: 0, rules: [0; RULES_MAX] };
+    pub const NONE: Self =
+        Self { action: 0, matched: 0, rules: [0; RULES_MAX], noted: 0, notes: [Note::NONE; NOTES_MAX] };
 
     /// Notes the match of one rule: what every compiled rule does, and the interpreter by this function.
     pub fn add(&mut self, rule: u32, action: Action) {
+        self.add_asked(rule, action as u32);
+    }
+
+    /// Notes that a rule matches by its state, unless it was noted just now: one event may be several steps for one state.
+    #[inline]
+    pub fn add_by_state(&mut self, tracked: &Tracked) {
+        let last = self.matched.wrapping_sub(1) as usize;
+        if self.rules.get(last) != Some(&tracked.rule) {
+            self.add_asked(tracked.rule, tracked.action);
+        }
+    }
+
+    #[inline]
+    fn add_asked(&mut self, rule: u32, action: u32) {
         if let Some(slot) = self.rules.get_mut(self.matched as usize) {
             *slot = rule;
         }
         self.matched += 1;
-        self.action = self.action.max(action as u32);
+        self.action = self.action.max(action);
+    }
+
+    /// Notes that the event is a step for a state.
+    pub fn note(&mut self, note: Note) {
+        if let Some(slot) = self.notes.get_mut(usize::try_from(self.noted).unwrap_or(usize::MAX)) {
+            *slot = note;
+        }
+        self.noted += 1;
+    }
+
+    /// The notes that are kept.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes[..usize::try_from(self.noted).unwrap_or(usize::MAX).min(NOTES_MAX)]
     }
 
     /// The numbers of the matched rules that are named.

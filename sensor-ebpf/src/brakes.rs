@@ -8,8 +8,8 @@ use aya_ebpf::{
 };
 use sensor_common::{
     brakes::{
-        BUDGETS_MAX, Budget, DEMOTED_MAX, Demotion, FileKey, LIFELINE_MAX, Reach, RuleKey, UNNAMED, WINDOWS_MAX,
-        WindowKey,
+        BUDGETS_MAX, Budget, DEMOTED_MAX, Demotion, FIRINGS_MAX, FileKey, FiringsKey, LIFELINE_MAX, Reach, RuleKey,
+        UNNAMED,
     },
     maps::Settings,
     verdict::{Action, RULES_MAX},
@@ -34,7 +34,7 @@ static LIFELINE: HashMap<FileKey, u32> = HashMap::with_max_entries(LIFELINE_MAX,
 static BUDGETS: HashMap<RuleKey, Budget> = HashMap::with_max_entries(BUDGETS_MAX, 0);
 
 #[map]
-static WINDOWS: HashMap<WindowKey, u64> = HashMap::with_max_entries(WINDOWS_MAX, 0);
+static FIRINGS: HashMap<FiringsKey, u64> = HashMap::with_max_entries(FIRINGS_MAX, 0);
 
 #[map]
 static DEMOTED: HashMap<RuleKey, Demotion> = HashMap::with_max_entries(DEMOTED_MAX, 0);
@@ -152,12 +152,12 @@ fn is_carried_out(key: RuleKey, budget: *const Budget, time: u64) -> bool {
     // SAFETY: `budget` points to a live map value.
     let (count, length) = unsafe { ((*budget).count, (*budget).window) };
     let window =
-        WindowKey { generation: key.generation, rule: key.rule, window: time.checked_div(length).unwrap_or(0) as u32 };
-    if WINDOWS.get_ptr(window).is_none() {
+        FiringsKey { generation: key.generation, rule: key.rule, window: time.checked_div(length).unwrap_or(0) as u32 };
+    if FIRINGS.get_ptr(window).is_none() {
         // Whoever comes second finds the entry of the first; an error shows below.
-        let _ = WINDOWS.insert(window, 0, u64::from(BPF_NOEXIST));
+        let _ = FIRINGS.insert(window, 0, u64::from(BPF_NOEXIST));
     }
-    let Some(fired) = WINDOWS.get_ptr_mut(window) else { return false };
+    let Some(fired) = FIRINGS.get_ptr_mut(window) else { return false };
     // SAFETY: `fired` points to a live map value, aligned to 8 bytes, which is added to atomically and read by single loads. Of
     // those who read no more than the budget, the last to add read at least how many they are.
     let fired = unsafe {

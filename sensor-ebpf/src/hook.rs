@@ -87,11 +87,11 @@ macro_rules! lsm_hook {
             program!(start, stringify!($name), concat!("lsm/", stringify!($name)), LsmContext,
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("lsm/", stringify!($name)), LsmContext,
-                |ctx| stage::finish(ctx, &STAGES, Answer::Counts, || $seen(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Counts, #[inline(always)] || $seen(ctx)));
             program!(observe, concat!("observe_", stringify!($name)), "fentry/observe", FEntryContext,
                 |ctx| hook::start(ctx, &STAGES, $observed(ctx)));
             program!(finish_observe, concat!("finish_observe_", stringify!($name)), "fentry/observe", FEntryContext,
-                |ctx| stage::finish(ctx, &STAGES, Answer::Observes, || $observed(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Observes, #[inline(always)] || $observed(ctx)));
         }
     };
 }
@@ -111,7 +111,7 @@ macro_rules! fentry_hook {
             program!(start, stringify!($name), concat!("fentry/", stringify!($name)), FEntryContext,
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("fentry/", stringify!($name)), FEntryContext,
-                |ctx| stage::finish(ctx, &STAGES, Answer::Observes, || $seen(ctx)));
+                |ctx| stage::finish(ctx, &STAGES, Answer::Observes, #[inline(always)] || $seen(ctx)));
         }
     };
 }

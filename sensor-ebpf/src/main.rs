@@ -20,7 +20,7 @@
 //! never stop the host's work: a hook that cannot do its work counts that and allows.
 #![no_std]
 #![no_main]
-#![feature(asm_experimental_arch)]
+#![feature(asm_experimental_arch, stmt_expr_attributes)]
 
 mod actor;
 mod asm;
@@ -43,6 +43,7 @@ mod record;
 mod scratch;
 mod shm;
 mod stage;
+mod state;
 mod sysv;
 mod traced;
 mod unix;

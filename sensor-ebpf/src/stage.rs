@@ -15,6 +15,7 @@ use crate::{
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
     record::{self, Held},
     scratch::Wanted,
+    state,
 };
 
 /// `-EPERM`.
@@ -61,6 +62,7 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
     head.filled = 0;
     held.record.verdict.action = 0;
     held.record.verdict.matched = 0;
+    held.record.verdict.noted = 0;
     let early = Groups(generation.early[event as usize]);
     let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
     fill(&mut held, groups, subject);
@@ -110,6 +112,7 @@ pub fn finish<C: EbpfContext, S: Subject>(
     let event = Event::from_index(held.record.head.event);
     if !more && let Some(event) = event {
         count_judged(event);
+        state::conclude(&mut held);
     }
     let mut verdict = ALLOW;
     if (more || held.record.verdict.matched != 0)

@@ -140,7 +140,8 @@ fn without(record: &Record, field: &Field) -> Record {
 
 fn digits(bytes: &[u8]) -> String {
     let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    bytes[..end].iter().map(|byte| format!("{byte:02x}")).collect()
+    let pairs: Vec<_> = bytes[..end].iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.concat()
 }
 
 fn of_digits(digits: &str) -> Option<Vec<u8>> {

@@ -89,13 +89,30 @@ pub fn rule_file(random: &mut Random) -> (Event, String) {
             .collect();
         let exceptions =
             if exceptions.is_empty() { String::new() } else { format!("  exceptions:\n{}", exceptions.concat()) };
+        let state = state(random, event);
         let (name, action) = (event.name(), action.name());
         let rule = format!(
-            "- id: r{number}\n  title: x\n  severity: low\n  on: {name}\n  action: {action}\n  condition: |-\n    {condition}\n{exceptions}"
+            "- id: r{number}\n  title: x\n  severity: low\n  on: {name}\n  action: {action}\n  condition: |-\n    {condition}\n{exceptions}{state}"
         );
         text += &rule;
     }
     (event, text)
+}
+
+/// Now and then a count, or a sequence that `event` may be the first of as well.
+fn state(random: &mut Random, event: Event) -> String {
+    let by = *random.pick(&["process.pid", "process.start_time", "parent.uid"]);
+    match random.below(12) {
+        0 => format!("  count: {{by: {by}, within: 10s, more_than: {}}}\n", random.below(3)),
+        1 => {
+            let first = if random.one_in(2) { event } else { *random.pick(Event::ALL) };
+            let by = if random.one_in(2) { "tree" } else { by };
+            let condition = cond(random, first, 1, 0);
+            let first = first.name();
+            format!("  after:\n    on: {first}\n    by: {by}\n    within: 5s\n    condition: |-\n      {condition}\n")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Lists and macros for `event`: `m1` uses `m0`, and `m2` its argument.

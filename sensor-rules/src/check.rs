@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use sensor_common::state::STATES_MAX;
+
 use crate::{
     definitions::Definitions,
     diagnostic::{Diagnostic, Diagnostics, Other},
     file,
-    rule::RuleSet,
+    rule::{Rule, RuleSet},
     source::{Options, Place, Source},
     text::Text,
     yaml,
@@ -23,7 +25,7 @@ const PROBLEMS_MAX: usize = 100;
 /// Every problem of every file, at once.
 pub fn check(sources: &[Source], options: Options) -> Result<RuleSet, Diagnostics> {
     let mut problems = Vec::new();
-    let mut rules = Vec::new();
+    let mut rules: Vec<Rule> = Vec::new();
     let mut seen = HashMap::new();
     if sources.is_empty() {
         problems.push(whole_file("rules", "there are no rule files", Some("a rule file ends in .yaml or .yml")));
@@ -55,6 +57,15 @@ pub fn check(sources: &[Source], options: Options) -> Result<RuleSet, Diagnostic
     if problems.is_empty() && rules.is_empty() {
         let name = sources.first().map_or("rules", |source| &source.name);
         problems.push(whole_file(name, "there are no rules, only lists and macros", None));
+    }
+    for (number, (rule, state)) in
+        (0..).zip(rules.iter_mut().filter_map(|rule| Some((rule.place.clone(), rule.state.as_mut()?))))
+    {
+        state.number = number;
+        if number == STATES_MAX {
+            let message = format!("more than {STATES_MAX} rules have `count` or `after`");
+            problems.push(Diagnostic { place: rule, ..whole_file("", &message, Some("push fewer of them")) });
+        }
     }
     if problems.is_empty() {
         return Ok(RuleSet { rules });

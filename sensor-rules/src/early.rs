@@ -42,8 +42,8 @@ pub fn groups(rules: &RuleSet, event: Event) -> Option<Groups> {
         return None;
     }
     let mut groups = Groups::JUDGED;
-    for rule in rules.rules().iter().filter(|rule| rule.events.contains(&event)) {
-        let weakened = weakened(&rule.checked.cond);
+    for (_, _, checked, _) in rules.judging(event) {
+        let weakened = weakened(&checked.cond);
         if matches!(weakened.kind, CondKind::Const(true)) {
             return None;
         }

@@ -116,6 +116,18 @@ pub enum Int {
 }
 
 impl Int {
+    /// Adds the string fields whose lengths it reads.
+    fn collect_lengths(&self, fields: &mut Vec<&'static Field>) {
+        match self {
+            Self::Const(_) => {}
+            Self::Field(field) => {
+                let of_text = |text: &&Field| matches!(text.kind, Kind::Text(_)) && IntField::length(text) == *field;
+                fields.extend(FIELDS.iter().find(of_text));
+            }
+            Self::Made(made) => [&made.left, &made.right].into_iter().for_each(|int| int.collect_lengths(fields)),
+        }
+    }
+
     /// The field groups that it reads.
     pub fn groups(&self) -> Groups {
         match self {
@@ -200,6 +212,37 @@ impl Cond {
             *part = taken.moved(by);
         }
         self
+    }
+
+    /// The string fields of which the condition asks more than how they begin: what it says of one that was cut may not hold
+    /// of the whole. Each once, in the order of the record.
+    pub fn ends(&self) -> Vec<&'static Field> {
+        let mut fields = Vec::new();
+        self.collect_ends(&mut fields);
+        fields.sort_unstable_by_key(|field| field.offset);
+        fields.dedup();
+        fields
+    }
+
+    fn collect_ends(&self, fields: &mut Vec<&'static Field>) {
+        let is_full = |field: &Field, literal: &[u8]| field.kind == Kind::Text(literal.len());
+        match &self.kind {
+            CondKind::Text(TextTest::StartsWith, ..) => {}
+            CondKind::Text(TextTest::Equals, field, literal) => {
+                fields.extend(is_full(field, literal).then_some(*field));
+            }
+            CondKind::TextIn(field, literals) => {
+                fields.extend(literals.iter().any(|literal| is_full(field, literal)).then_some(*field));
+            }
+            CondKind::Text(TextTest::EndsWith | TextTest::Contains, field, _) | CondKind::Pattern(field, _) => {
+                fields.push(field);
+            }
+            CondKind::TextSame(left, right) => fields.extend([*left, *right]),
+            CondKind::Ints(_, left, right) => [left, right].into_iter().for_each(|int| int.collect_lengths(fields)),
+            CondKind::IntIn(int, _) => int.collect_lengths(fields),
+            CondKind::Bits(field, _) => Int::Field(*field).collect_lengths(fields),
+            _ => self.parts().into_iter().for_each(|part| part.collect_ends(fields)),
+        }
     }
 
     /// The field groups that the condition reads.

@@ -2,6 +2,7 @@
 
 mod budget;
 mod judged;
+mod stateful;
 
 use std::ops::Range;
 
@@ -12,8 +13,9 @@ use crate::{
     definitions::Definitions,
     diagnostic::Diagnostic,
     example,
-    rule::{Example, Rule, Severity},
+    rule::{Example, Lines, Rule, Severity},
     source::Options,
+    state::State,
     text::Text,
     yaml::{Entry, Node, Value},
 };
@@ -31,6 +33,8 @@ const KEYS: &[&str] = &[
     "on",
     "condition",
     "exceptions",
+    "count",
+    "after",
     "action",
     "budget",
     "tests",
@@ -157,8 +161,15 @@ impl Reader<'_, '_> {
         let (events, unchecked) = (events?, unchecked?);
         let names = Names { events: &events, unchecked: &unchecked, definitions: self.definitions };
         let judged = condition.and_then(|entry| self.judged(entry, find("exceptions"), names));
-        let examples = find("tests").map_or(Some(Vec::new()), |entry| self.examples(&entry.node, &events));
-        let (judged, condition_node) = (judged?, &condition?.node);
+        let mut lines = Lines::default();
+        let behind = judged.as_ref().map_or(0, |judged| judged.end);
+        let state = self.state(entries, names, &mut lines, behind);
+        let judging = state.as_ref().ok().and_then(Option::as_ref).map_or(&[][..], State::first_events);
+        let judging: Vec<_> =
+            Event::ALL.iter().filter(|event| events.contains(event) || judging.contains(event)).copied().collect();
+        let examples = find("tests").map_or(Some(Vec::new()), |entry| self.examples(&entry.node, &judging));
+        let (mut judged, condition_node) = (judged?, &condition?.node);
+        judged.lines.append(lines);
         Some(Rule {
             id: id?,
             title: title?,
@@ -171,6 +182,7 @@ impl Reader<'_, '_> {
             budget: budget?,
             condition: judged.condition,
             exceptions: judged.exceptions,
+            state: state.ok()?,
             place: self.text.place(node.range.start),
             condition_place: self.text.place(condition_node.range.start),
             examples: examples?,

@@ -14,7 +14,9 @@ use sensor_common::{
 
 use crate::{
     ancestors,
+    condition::Checked,
     rule::{Rule, RuleSet},
+    state::{Effect, notes},
 };
 
 /// The interpreter could not evaluate a condition that was checked: a defect of ours.
@@ -37,17 +39,21 @@ pub struct InterpretError {
 pub fn interpret(rules: &RuleSet, event: Event, record: &Record) -> Result<Verdict, InterpretError> {
     let context = context(event, record);
     let mut verdict = Verdict::NONE;
-    for (number, rule) in (0..).zip(rules.rules()) {
-        if rule.events.contains(&event) && holds(rule, &context)? {
-            verdict.add(number, rule.action);
+    for (number, rule, checked, effect) in rules.judging(event) {
+        if !holds(rule, checked, &context)? {
+            continue;
+        }
+        match effect {
+            Effect::Match => verdict.add(number, rule.action),
+            Effect::Note(state, step) => notes(state, step, record).into_iter().for_each(|note| verdict.note(note)),
         }
     }
     Ok(verdict)
 }
 
-fn holds(rule: &Rule, context: &Context<'_, '_>) -> Result<bool, InterpretError> {
+fn holds(rule: &Rule, checked: &Checked, context: &Context<'_, '_>) -> Result<bool, InterpretError> {
     let failed = |reason: String| InterpretError { rule: rule.id.clone(), condition: rule.condition.clone(), reason };
-    match context.resolve(&rule.checked.expr) {
+    match context.resolve(&checked.expr) {
         Ok(Value::Bool(holds)) => Ok(holds),
         Ok(other) => Err(failed(format!("it is not a boolean but {other:?}"))),
         Err(error) => Err(failed(error.to_string())),

@@ -30,6 +30,7 @@ mod restrain;
 mod rule;
 mod scalar;
 mod source;
+mod state;
 mod text;
 mod yaml;
 
@@ -42,3 +43,4 @@ pub use emit::{
 pub use interpret::{InterpretError, interpret};
 pub use rule::{Example, Rule, RuleSet, Severity};
 pub use source::{Options, Place, Source};
+pub use state::Memory;

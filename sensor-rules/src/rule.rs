@@ -1,15 +1,19 @@
 //! Rules that were checked.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, mem::offset_of};
 
 use sensor_common::{
     event::{Event, Groups},
+    field::Field,
     maps::Container,
-    record::Record,
-    verdict::Action,
+    record::{self, Record, TEXT_MAX},
+    verdict::{Action, Verdict},
 };
 
-use crate::{align::Alignment, budget::BlockBudget, condition::Checked, early, expr::Cond, source::Place, text::Text};
+use crate::{
+    align::Alignment, budget::BlockBudget, condition::Checked, early, expr::Cond, source::Place, state::State,
+    text::Text,
+};
 
 /// How much a match matters to whoever reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -75,6 +79,8 @@ pub struct Rule {
     pub condition: String,
     /// The named conditions that silence the rule, as CEL text.
     pub exceptions: Vec<(String, String)>,
+    /// What is kept for it between events.
+    pub(crate) state: Option<State>,
     /// Where the rule begins.
     pub place: Place,
     /// Where the condition begins.
@@ -124,10 +130,27 @@ impl RuleSet {
         rules.flat_map(|rule| &rule.events).filter_map(|event| event.container()).max()
     }
 
+    /// The string fields that were cut in `record`, an event of kind `event`, and of which one of the rules that `verdict` names
+    /// asks more than how they begin: of the whole string its condition might not hold.
+    pub fn undecided(&self, event: Event, record: &Record, verdict: &Verdict) -> Vec<&'static Field> {
+        let bytes = record.as_bytes();
+        let word =
+            |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_ne_bytes);
+        let (kept, full) = (offset_of!(record::Text<TEXT_MAX>, len), offset_of!(record::Text<TEXT_MAX>, full));
+        let is_cut = |field: &&'static Field| word(field.offset + full) > word(field.offset + kept);
+        let named = verdict.rules().iter().filter_map(|number| self.rules.get(*number as usize));
+        let ends = named.flat_map(|rule| rule.parts(event)).flat_map(|(checked, _)| checked.cond.ends());
+        let mut undecided: Vec<_> = ends.filter(is_cut).collect();
+        undecided.sort_unstable_by_key(|field| field.offset);
+        undecided.dedup();
+        undecided
+    }
+
     /// The field groups that the rules for `event` read, with [`Groups::JUDGED`] where there are any rules.
     pub fn needs(&self, event: Event) -> Groups {
-        let rules = self.rules.iter().filter(|rule| rule.events.contains(&event));
-        rules.fold(Groups::NONE, |needs, rule| needs.with(rule.checked.cond.groups()).with(Groups::JUDGED))
+        self.judging(event).fold(Groups::NONE, |needs, (_, _, checked, effect)| {
+            needs.with(checked.cond.groups()).with(effect.groups()).with(Groups::JUDGED)
+        })
     }
 
     /// Those of them that the early program for `event` reads; `None` where there is no such program.
@@ -150,6 +173,11 @@ impl Lines {
         for part in cond.parts() {
             self.add(text, alignment, part, by);
         }
+    }
+
+    /// Adds the places of `more`.
+    pub fn append(&mut self, mut more: Self) {
+        self.0.append(&mut more.0);
     }
 
     /// The place of the part that starts at byte `start` of the condition, and its line, trimmed.

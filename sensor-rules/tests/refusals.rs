@@ -93,7 +93,7 @@ fn types_are_checked() {
         (
             "ancestors.exists(path, path.pid == 0)",
             "the name `path` already means something in conditions",
-            "ancestors.exists",
+            "ancestors.exists(path, path.pid == 0)",
         ),
         ("ancestors == 0", "no field `ancestors` on fifo.open; did you mean `ancestor1.pid`?", "ancestors"),
         ("mode in [S_IFIFO, SIGKILL]", "`SIGKILL` is no value of `mode`", "SIGKILL"),

@@ -10,13 +10,17 @@ const FILES: [(&str, &str); 4] = [
     ("unix.yaml", include_str!("../../rules/unix.yaml")),
 ];
 
+/// The files of the baseline.
+pub fn sources() -> Vec<Source> {
+    FILES.map(|(name, text)| Source { name: format!("baseline/{name}"), text: text.into() }).to_vec()
+}
+
 /// The rules of the baseline.
 ///
 /// # Errors
 /// When they are not sound, which a test excludes.
 pub fn rules() -> Result<RuleSet, Diagnostics> {
-    let source = |(name, text): (&str, &str)| Source { name: format!("baseline/{name}"), text: text.into() };
-    let rules = sensor_rules::check(&FILES.map(source), Options::default())?;
+    let rules = sensor_rules::check(&sources(), Options::default())?;
     Ok(rules.restrained(|_, _| false).0)
 }
 

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use support::{rule_file, write};
 
@@ -120,7 +120,6 @@ fn keys_are_made_whole_and_once() {
     badly(here, "bundle keygen half", "is there already");
     assert!(!here.join("half.pub").exists());
     badly(here, "bundle keygen nowhere/x", "cannot be written");
-    use std::os::unix::fs::PermissionsExt;
     assert_eq!(fs::metadata(here.join("publisher.key")).unwrap().permissions().mode() & 0o777, 0o600);
 }
 

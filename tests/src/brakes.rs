@@ -14,7 +14,7 @@ use crate::{
     fifo, init,
     rules::{self, Draft},
     sensor::{CREANCE, Launch, Sensor, names_rule},
-    shared,
+    shared, shell,
     suite::{Boot, Test},
     wait,
 };
@@ -27,6 +27,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "brakes::a_rule_that_blocks_every_fifo_leaves_the_host_usable", boot: Boot::Plain, run: usable },
     Test { name: "brakes::the_owner_adds_to_the_lifeline", boot: Boot::Plain, run: added },
     Test { name: "brakes::a_stopped_daemon_blocks_nothing", boot: Boot::Plain, run: stopped },
+    Test { name: "brakes::the_documented_commands_do_what_is_shown", boot: Boot::Plain, run: documented },
     Test { name: "brakes::a_file_turns_blocking_off", boot: Boot::Plain, run: off_file },
 ];
 
@@ -138,7 +139,7 @@ fn usable() -> Result<()> {
     let said = init::answers();
     for round in 0..3 {
         // The login shell opens the FIFO of process 1, which opens it too.
-        let output = login(&format!("echo round-{round} > {} && echo 1 <> /tmp/mine && echo ok", init::CONTROL))?;
+        let output = login(&format!("echo round-{round} > {} && exec 3<> /tmp/mine && echo ok", init::CONTROL))?;
         ensure!(output.stdout == b"ok\n", "round {round}, the login shell: {output:?}");
         wait::until("process 1 to answer", || Ok((init::answers() > said + round).then_some(())))?;
     }
@@ -148,11 +149,11 @@ fn usable() -> Result<()> {
     ensure!(reports.iter().all(|report| report["outcome"] == "lifeline"), "{reports:#?}");
 
     // What the login shell starts is not on the lifeline: it is killed, until the rule has spent its budget.
-    let script = "for n in $(seq 150); do (echo 1 <> /tmp/mine) 2>/dev/null; done; echo done";
+    let script = "for n in $(seq 150); do (: <> /tmp/mine) 2>/dev/null; done; echo done";
     let output = login(script)?;
     ensure!(output.stdout == b"done\n", "the login shell: {output:?}");
     sensor.forget()?;
-    let output = login("(echo 1 <> /tmp/mine) && /bin/cat /dev/null && echo usable")?;
+    let output = login("(: <> /tmp/mine) && /bin/cat /dev/null && echo usable")?;
     ensure!(output.stdout == b"usable\n", "{output:?}");
     let reports = sensor.reports()?;
     ensure!(
@@ -230,6 +231,44 @@ fn off_file() -> Result<()> {
     wait::until("verdicts to count again", || Ok(is_blocked().then_some(())))?;
     ensure!(Path::new(GUARDED).exists(), "the FIFO has gone");
     sensor.stop()
+}
+
+/// The session in `docs/brakes.md`, typed here.
+fn documented() -> Result<()> {
+    let document = include_str!("../../docs/brakes.md");
+    let session = document.split("```console\n").nth(1).and_then(|rest| rest.split("```").next());
+    let session = session.context("docs/brakes.md shows no session")?;
+    fs::create_dir_all("/etc/creance")?;
+    fifo::remake(GUARDED)?;
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard(Some((3, HOUR)))])])?;
+    blocked_of(5);
+    for step in session.split("# ").skip(1) {
+        let (command, shown) = step.split_once('\n').context("a command without an end")?;
+        let output = shell::run(command)?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(shown.is_empty() || shape(&said) == shape(shown), "{command} says {said}, and the document {shown}");
+    }
+    wait::until("the file to be noticed", || Ok(sensor.status()?.off_file))?;
+    fs::remove_file("/etc/creance/enforce-off")?;
+    wait::until("the file to be missed", || Ok(sensor.status()?.off_file.is_none().then_some(())))?;
+    shared::park(sensor);
+    Ok(())
+}
+
+/// What is said, whatever the numbers in it; without what this machine's busybox gives cause to.
+fn shape(text: &str) -> String {
+    let mut shape = String::new();
+    for line in text.lines().filter(|line| !line.starts_with("  lifeline:")) {
+        for c in line.chars().chain(['\n']) {
+            let c = if c.is_ascii_digit() { '0' } else { c };
+            // A second may be given with or without its fraction.
+            if !(c == '0' && shape.ends_with('0') || c == '.' && shape.ends_with('0')) {
+                shape.push(c);
+            }
+        }
+    }
+    shape
 }
 
 fn creance(arguments: &[&str]) -> Result<String> {

@@ -120,7 +120,7 @@ fn parsers(minutes: u64, only: Option<&str>) -> Result<ExitCode> {
     cargo.args(["build", "--quiet", "--release"]).current_dir(&directory);
     cargo.env("CARGO_TARGET_DIR", &built).env("RUSTFLAGS", COVERAGE);
     command::run(&mut cargo).context("the fuzzed programs do not build")?;
-    let mut crashed = Vec::new();
+    let mut failed = Vec::new();
     for target in targets {
         let (corpus, crashes) = (built.join("corpus").join(target), built.join("crashes").join(target));
         fs::create_dir_all(&corpus)?;
@@ -131,14 +131,14 @@ fn parsers(minutes: u64, only: Option<&str>) -> Result<ExitCode> {
         run.arg(&corpus).args(LIMITS).arg(format!("-max_total_time={}", 60 * minutes)).arg("-print_final_stats=1");
         run.arg(format!("-artifact_prefix={}/", crashes.display())).arg("-verbosity=0").arg("-max_len=16384");
         if !run.status()?.success() {
-            crashed.push(format!("{target}: see {}", crashes.display()));
+            failed.push(format!("{target}: see {}", crashes.display()));
         }
     }
     println!(
         "{}",
-        if crashed.is_empty() { "no crash, no hang, no run over 512 MiB".to_owned() } else { crashed.join("\n") }
+        if failed.is_empty() { "no crash, no hang, no run over 512 MiB".to_owned() } else { failed.join("\n") }
     );
-    Ok(if crashed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Puts what a target starts from into its corpus.

@@ -35,7 +35,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::project::KernelSeries;
+use crate::{project::KernelSeries, testing::Document};
 
 /// Sets up, builds, tests in VMs, demonstrates and measures Creance.
 #[derive(Parser)]
@@ -59,7 +59,10 @@ enum Task {
         /// Only in VMs, with each of these kernels
         #[arg(long, conflicts_with = "kernel")]
         all_kernels: bool,
-        /// Only VM tests whose name contains this
+        /// Only the tests that find out something about a kernel, and write that into docs/kernels.md
+        #[arg(long, conflicts_with = "filter")]
+        document: bool,
+        /// Only VM tests whose name contains this, or one of these with commas between them
         filter: Option<String>,
     },
     /// Play a session in a VM: benign work, a reverse shell, a hot push, a bad rule
@@ -123,8 +126,12 @@ fn perform(task: Task) -> Result<ExitCode> {
             setup::compiler()?;
             build::everything().map(|()| ExitCode::SUCCESS)
         }
-        Task::Test { all_kernels: true, filter, .. } => testing::everything(KernelSeries::ALL, filter.as_deref()),
-        Task::Test { kernel, filter, .. } => testing::everything(&kernel, filter.as_deref()),
+        Task::Test { kernel, all_kernels, document, filter } => {
+            let kernels = if all_kernels { KernelSeries::ALL } else { &kernel };
+            let how = if document || all_kernels { Document::Write } else { Document::Compare };
+            let filter = if document { Some(protocol::FINDERS) } else { filter.as_deref() };
+            testing::everything(kernels, filter, how)
+        }
         Task::Run { kernel, shell: false } => run::session(kernel),
         Task::Run { kernel, shell: true } => run::shell(kernel),
         Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),

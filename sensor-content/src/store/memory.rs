@@ -36,6 +36,8 @@ pub enum Phase {
     Running,
     /// It has been in force for a while.
     Settled,
+    /// It is in force, and the daemon ended by order: the next one goes on with it.
+    Left,
 }
 
 /// What was about to be done; on disk before it is done.
@@ -168,6 +170,9 @@ impl Memory {
     /// Draws the conclusion from an attempt that no clean stop ended.
     pub fn conclude(&mut self, attempt: &Attempt, boot: &BootId, now: Timestamp) -> Vec<Entry> {
         let rebooted = attempt.boot != *boot;
+        if attempt.phase == Phase::Left && !rebooted {
+            return Vec::new();
+        }
         let what = match (rebooted, attempt.phase) {
             (true, Phase::Loading) => "the host went down while it was loaded",
             (true, _) => "the host went down without a clean stop while it was in force",
@@ -176,10 +181,8 @@ impl Memory {
         };
         let Rung::Generation(id) = attempt.rung else {
             // What the baseline did while it settled counts; observing nothing can do no harm.
-            if attempt.rung == Rung::Baseline
-                && attempt.phase != Phase::Settled
-                && (rebooted || attempt.phase == Phase::Loading)
-            {
+            let counts = attempt.phase == Phase::Loading || (attempt.phase == Phase::Running && rebooted);
+            if attempt.rung == Rung::Baseline && counts {
                 self.charge(attempt.rung);
             }
             return Vec::new();
@@ -188,7 +191,7 @@ impl Memory {
             let counts = match attempt.phase {
                 Phase::Loading => true,
                 Phase::Running => rebooted,
-                Phase::Settled => false,
+                Phase::Settled | Phase::Left => false,
             };
             return if counts && self.charge(attempt.rung) >= UNCLEAN {
                 self.roll_back(id, &format!("{what}, {UNCLEAN} times in a row"), now)

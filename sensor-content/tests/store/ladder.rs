@@ -130,6 +130,24 @@ fn killing_the_daemon_of_a_good_generation_charges_nobody() {
 }
 
 #[test]
+fn a_daemon_that_leaves_its_generation_to_the_next_charges_nobody() {
+    use sensor_content::store::Phase;
+    let mut host = host(2);
+    host.tries(3).unwrap();
+    let name = host.store.boot().0.clone();
+    for _ in 0..10 {
+        host.store.attempt(generation(3), Phase::Left).unwrap();
+        host = host.reboots(&name).unwrap();
+        assert!(host.store.start(None).retry.is_some());
+        host.retries().unwrap();
+    }
+    // What brings the host down while no daemon runs is charged all the same.
+    host.store.attempt(generation(3), Phase::Left).unwrap();
+    host = host.reboots("after the crash").unwrap();
+    assert!(host.is_denied(3));
+}
+
+#[test]
 fn a_journal_survives_what_is_torn_in_it() {
     use sensor_content::store::Fs;
     let mut disk = Disk::new(Medium::default(), usize::MAX);

@@ -74,6 +74,13 @@ pub struct Checked {
     pub expr: Arc<IdedExpr>,
 }
 
+impl Checked {
+    /// The same condition `by` bytes further on.
+    pub fn moved(self, by: usize) -> Self {
+        Self { cond: self.cond.moved(by), ..self }
+    }
+}
+
 /// The names that a condition can use.
 #[derive(Clone, Copy)]
 pub struct Names<'a> {

@@ -97,7 +97,12 @@ impl<'a> Spans<'a> {
             }
             Expr::Comprehension(comprehension) => {
                 let start = self.of(&comprehension.iter_range).start.min(own.start);
-                start..own.end
+                // What is asked of each element is the last operand of each step.
+                let last = match &comprehension.loop_step.expr {
+                    Expr::Call(step) => step.args.last().map_or(own.end, |last| self.of(last).end),
+                    _ => own.end,
+                };
+                self.closed(start..last.max(own.end), ')')
             }
             _ => own,
         }

@@ -64,7 +64,9 @@ pub fn one_of<O>(asm: &mut Asm<O>, values: &[i64], hit: Label) {
 fn among<O>(asm: &mut Asm<O>, values: &[i64], hit: Label, miss: Label) {
     let (low, high) = values.split_at(values.len() / 2);
     let Some(first) = high.first().filter(|_| values.len() > STRAIGHT) else {
-        values.iter().for_each(|value| jump_if(asm, When::Eq, *value, hit));
+        for value in values {
+            jump_if(asm, When::Eq, *value, hit);
+        }
         return;
     };
     let upper = asm.label();

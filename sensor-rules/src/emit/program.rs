@@ -6,6 +6,7 @@ use sensor_common::{
     event::Hook,
     maps::{FINISH, RECORDS, SLOTS, Stage},
     record::{Claim, Record},
+    state::{NOTES_MAX, Note, Step},
     verdict::{RULES_MAX, Verdict},
 };
 
@@ -13,14 +14,15 @@ use super::{
     PARTS_MAP, RECORD_MAP, Target,
     asm::{Alu, Asm, Code, Helper, Label, Limit, Reg, Size, When},
     cond::{Ground, branch, nested_same},
-    lookup,
+    int, lookup,
     stack::{Answers, KEY},
     sweep::sweep,
     text::{RECORD, at},
 };
 use crate::{
-    expr::{Cond, CondKind},
+    expr::{Cond, CondKind, Int},
     plan::{Judge, Plan},
+    state::{Effect, State},
 };
 
 /// The register that holds the context, for the tail call.
@@ -50,7 +52,10 @@ pub fn program(plan: &Plan<'_>, hook: Hook, target: Target) -> Result<Code<Mark>
     asm.bind(found);
     asm.alu(Alu::Mov, RECORD, Reg::R0);
     let matched = |asm: &mut Asm<Mark>, judge: &Judge<'_>| match plan.stage {
-        Stage::Rules => note(asm, judge),
+        Stage::Rules => match judge.effect {
+            Effect::Match => note(asm, judge),
+            Effect::Note(state, step) => track(asm, state, step),
+        },
         Stage::Early => {
             asm.store(Size::Word, RECORD, ACTION, Verdict::MORE.cast_signed());
             finish(asm, hook, target);
@@ -167,6 +172,33 @@ fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>, answers: &Answers<
         }
     }
     asm.bind(next);
+}
+
+/// Notes the event as a step for a state, exactly as [`Verdict::note`] does.
+fn track(asm: &mut Asm<Mark>, state: &State, step: Step) {
+    const SIZE_LOG: i32 = size_of::<Note>().trailing_zeros().cast_signed();
+    let count = at(VERDICT + offset_of!(Verdict, noted));
+    let first = VERDICT + offset_of!(Verdict, notes);
+    for (key, least) in state.by.keys(step) {
+        let (full, end) = (asm.label(), asm.label());
+        int::load(asm, &Int::Field(key));
+        if let Some(least) = least.and_then(|least| i32::try_from(least).ok()) {
+            asm.jump_if(When::SLt, Reg::R1, least, end);
+        }
+        asm.load(Size::Double, Reg::R2, RECORD, count);
+        asm.jump_if(When::Ge, Reg::R2, i32::try_from(NOTES_MAX).unwrap_or(0), full);
+        asm.alu(Alu::Shl, Reg::R2, SIZE_LOG);
+        asm.alu(Alu::Add, Reg::R2, RECORD);
+        asm.store(Size::Word, Reg::R2, at(first + offset_of!(Note, state)), state.number.cast_signed());
+        asm.store(Size::Word, Reg::R2, at(first + offset_of!(Note, step)), (step as u32).cast_signed());
+        asm.store(Size::Double, Reg::R2, at(first + offset_of!(Note, key)), Reg::R1);
+        asm.bind(full);
+        // Loaded anew: for the verifier, both ways are one again here.
+        asm.load(Size::Double, Reg::R2, RECORD, count);
+        asm.alu(Alu::Add, Reg::R2, 1);
+        asm.store(Size::Double, RECORD, count, Reg::R2);
+        asm.bind(end);
+    }
 }
 
 /// Notes the match, exactly as [`Verdict::add`] does.

@@ -236,8 +236,8 @@ fn executed(cond: &Cond, size: usize) -> f64 {
     match &cond.kind {
         // Three instructions are an answer that a look-up has found already.
         CondKind::Text(TextTest::Contains, ..) if size > 3.0 => LOOP * LENGTH,
-        CondKind::Text(..) | CondKind::TextSame(..) => size.min(FIRST_WORD),
         CondKind::Pattern(..) => STEP * LENGTH,
+        CondKind::Text(..) | CondKind::TextSame(..) => size.min(FIRST_WORD),
         // A comparison of the length for each length, and of strings where one is right.
         CondKind::TextIn(_, literals) => {
             let lengths: BTreeSet<_> = literals.iter().map(Vec::len).collect();

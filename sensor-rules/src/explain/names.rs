@@ -38,6 +38,9 @@ pub fn record(offset: usize, size: usize) -> Option<String> {
     if offset == verdict + offset_of!(Verdict, rules) {
         return Some("verdict: their numbers".to_owned());
     }
+    if offset == verdict + offset_of!(Verdict, noted) {
+        return Some("verdict: steps for counts and sequences".to_owned());
+    }
     let field = field(offset)?;
     let within = offset - field.offset;
     Some(match field.kind {

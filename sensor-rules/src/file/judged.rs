@@ -24,29 +24,39 @@ pub struct Judged {
     pub checked: Checked,
     /// Where the parts of all stand.
     pub lines: Lines,
+    /// Where their texts end, put one behind the other.
+    pub end: usize,
+}
+
+/// One condition.
+pub struct Part {
+    pub text: String,
+    pub alignment: Alignment,
+    pub checked: Checked,
 }
 
 impl Reader<'_, '_> {
     /// Reads the condition at `entry`, and the exceptions, which are all checked, so that all problems are noted.
     pub(super) fn judged(&mut self, entry: &Entry, exceptions: Option<&Entry>, names: Names<'_>) -> Option<Judged> {
-        let condition = self.condition(entry, "the condition", names);
+        let condition = self.part(entry, "the condition", names);
         let exceptions: Vec<_> = exceptions
             .map_or(Some([].as_slice()), |entry| self.exceptions(entry))?
             .iter()
-            .map(|entry| Some((entry, self.condition(entry, "the exception", names)?)))
+            .map(|entry| Some((entry, self.part(entry, "the exception", names)?)))
             .collect();
         let exceptions: Vec<_> = exceptions.into_iter().collect::<Option<_>>()?;
-        let (condition, alignment, checked) = condition?;
+        let Part { text: condition, alignment, checked } = condition?;
         let mut lines = Lines::default();
         lines.add(self.text, &alignment, &checked.cond, 0);
-        let mut judged = Judged { exceptions: Vec::new(), checked, lines, condition };
+        let mut judged = Judged { exceptions: Vec::new(), checked, lines, condition, end: 0 };
         let mut behind = judged.condition.len() + 1;
-        for (entry, (text, alignment, exception)) in exceptions {
-            judged.lines.add(self.text, &alignment, &exception.cond, behind);
-            judged.checked = without(judged.checked, exception, behind);
+        for (entry, Part { text, alignment, checked }) in exceptions {
+            judged.lines.add(self.text, &alignment, &checked.cond, behind);
+            judged.checked = without(judged.checked, checked.moved(behind));
             behind += text.len() + 1;
             judged.exceptions.push((entry.key.clone(), text));
         }
+        judged.end = behind;
         Some(judged)
     }
 
@@ -61,13 +71,14 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn condition(&mut self, entry: &Entry, what: &str, names: Names<'_>) -> Option<(String, Alignment, Checked)> {
+    /// Reads and checks one condition.
+    pub(super) fn part(&mut self, entry: &Entry, what: &str, names: Names<'_>) -> Option<Part> {
         let (condition, alignment) = match scalar::condition(self.text, entry, what) {
             Ok(found) => found,
             Err(problem) => return self.note(*problem),
         };
         match condition::check(&condition, names) {
-            Ok(checked) => Some((condition, alignment, checked)),
+            Ok(checked) => Some(Part { text: condition, alignment, checked }),
             Err(faults) => {
                 for fault in faults {
                     self.note::<()>(fault.at(self.text, &alignment));
@@ -78,11 +89,10 @@ impl Reader<'_, '_> {
     }
 }
 
-/// `rule && !exception`, with the exception's text `behind` bytes on: in the compiler's form and in the interpreter's.
-fn without(rule: Checked, exception: Checked, behind: usize) -> Checked {
-    let exception_cond = exception.cond.moved(behind);
-    let range = exception_cond.range.clone();
-    let not = Cond { kind: CondKind::Not(Box::new(exception_cond)), range };
+/// `rule && !exception`: in the compiler's form and in the interpreter's.
+fn without(rule: Checked, exception: Checked) -> Checked {
+    let range = exception.cond.range.clone();
+    let not = Cond { kind: CondKind::Not(Box::new(exception.cond)), range };
     let range = rule.cond.range.clone();
     let cond = Cond { kind: CondKind::And(Box::new(rule.cond), Box::new(not)), range };
     let call = |name: &str, args| {

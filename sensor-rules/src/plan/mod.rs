@@ -36,6 +36,7 @@ use crate::{
     expr::{Cond, CondKind, TextTest},
     fold::fold,
     rule::{Rule, RuleSet},
+    state::Effect,
 };
 
 /// A look-up costs about as much as this many rules that are tried and do not match.
@@ -54,6 +55,8 @@ pub struct Judge<'a> {
     pub rule: &'a Rule,
     /// Its condition without constants, or a constant.
     pub cond: Cond,
+    /// What is done where it holds.
+    pub effect: Effect<'a>,
 }
 
 /// What one program judges, and how.
@@ -102,9 +105,10 @@ impl<'a> Plan<'a> {
     /// conditions.
     pub fn all(rules: &'a RuleSet, event: Event, words: &impl Fn(&[Judge<'_>]) -> usize) -> Vec<Self> {
         let plan = |stage, condition: fn(&Cond) -> Cond| {
-            let numbered = (0..).zip(rules.rules()).filter(|(_, rule)| rule.events.contains(&event));
-            let judges: Vec<_> =
-                numbered.map(|(number, rule)| Judge { number, rule, cond: condition(&rule.checked.cond) }).collect();
+            let judges: Vec<_> = rules
+                .judging(event)
+                .map(|(number, rule, checked, effect)| Judge { number, rule, cond: condition(&checked.cond), effect })
+                .collect();
             Self::of(event, stage, judges, Grain::Coarse, words)
         };
         let rules_plan = plan(Stage::Rules, fold);

@@ -39,12 +39,11 @@ pub struct Push {
 
 impl Push {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let pushed = match self.bundle()? {
-            Some(bundle) => self.daemon.open()?.push_bundle(&bundle, self.policy_aside),
-            None => {
-                let sources = sources::read(&self.paths)?;
-                self.daemon.open()?.push(sources, self.skip_checks)
-            }
+        let pushed = if let Some(bundle) = self.bundle()? {
+            self.daemon.open()?.push_bundle(&bundle, self.policy_aside)
+        } else {
+            let sources = sources::read(&self.paths)?;
+            self.daemon.open()?.push(sources, self.skip_checks)
         };
         match pushed {
             Ok(pushed) => {

@@ -89,7 +89,7 @@ fn judge(
         for example in &rule.examples {
             let wrong = match judge(example.event, &example.record) {
                 Ok(verdict) => {
-                    let matches = verdict.rules().iter().any(|matched| *matched as usize == number);
+                    let matches = rules.holds(&verdict, number);
                     (matches != example.matches).then(|| mismatch(rule, example.event, example.matches, name))
                 }
                 Err(error) => Some(format!("{name} failed: {error:#}")),

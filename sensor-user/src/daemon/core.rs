@@ -8,10 +8,18 @@ use std::{
 use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use sensor_common::maps::Container;
-use sensor_content::store::{Rung, Store};
+use sensor_content::store::Rung;
 use sensor_rules::{Options, RuleSet, Source};
 
-use super::{engine::Engine, guard::Guard, journal::Journal, keeper::Keeper, memory::Memory, switch::Switch};
+use super::{
+    cause::{Cause, refused},
+    engine::Engine,
+    guard::Guard,
+    journal::Journal,
+    keeper::Keeper,
+    memory::Memory,
+    switch::Switch,
+};
 use crate::{
     control::{
         protocol::{Pushed, Quarantined, Refused, Refuser, Reply, Request},
@@ -26,7 +34,7 @@ use crate::{
 /// See the [module](self).
 pub struct Core<E> {
     journal: Journal,
-    memory: Option<Memory>,
+    pub(super) memory: Option<Memory>,
     pub(super) mode: Mode,
     permits: Permits,
     started: Timestamp,
@@ -91,7 +99,8 @@ impl<E: Engine> Core<E> {
     pub fn with_memory(mut self, memory: Memory) -> Self {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.next = state.next.max(memory.highest().map_or(1, |last| last + 1));
-        for generation in [state.engine.previous(), state.engine.active()].into_iter().flatten() {
+        // The last may be in force in another version of the sensor.
+        for generation in [memory.last(), state.engine.previous(), state.engine.active()].into_iter().flatten() {
             match memory.rules(generation) {
                 Ok(Some(rules)) => self.journal.remember(generation, Arc::new(rules)),
                 Ok(None) => {
@@ -166,7 +175,7 @@ impl<E: Engine> Core<E> {
     }
 
     /// Notes which generation is in force, for the next daemon: only another version of the sensor needs it.
-    fn note_in_force(&self, generation: u64) {
+    pub(super) fn note_in_force(&self, generation: u64) {
         if let Some(Err(error)) = self.memory.as_ref().map(|memory| memory.in_force(generation)) {
             say(format_args!("{error:#}"));
         }
@@ -297,7 +306,7 @@ impl<E: Engine> Core<E> {
     /// the next daemon.
     pub fn stop(self, everything: bool) -> Journal {
         if let Some(keeper) = &mut self.lock().keeper {
-            keeper.said(Store::stopped);
+            keeper.ends(everything);
         }
         if everything {
             self.lock().engine.stop();
@@ -337,19 +346,6 @@ const UNNUMBERED: u64 = 1 << 40;
 /// What to say of rules that nobody has signed.
 const UNSIGNED: &str = "these rules are not signed, and the owner's policy takes signed bundles only: push a bundle, or set `unsigned = true`";
 
-/// Why nothing changed.
-pub(super) enum Cause {
-    Refusal(Refusal),
-    Daemon(&'static str),
-    Said(Refuser, String),
-}
-
-impl From<Refusal> for Cause {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refusal(refusal)
-    }
-}
-
 impl<E: Engine> State<E> {
     /// Writes a refusal down, and says it in the words of the protocol.
     pub(super) fn note<T>(&mut self, result: Result<T, Cause>) -> Result<T, Box<Refused>> {
@@ -361,23 +357,6 @@ impl<E: Engine> State<E> {
             Box::new(refused)
         })
     }
-}
-
-fn refused(cause: Cause, active: Option<u64>) -> Refused {
-    let refusal = match cause {
-        Cause::Refusal(refusal) => refusal,
-        Cause::Daemon(message) => {
-            return Refused { by: Refuser::Daemon, message: message.into(), diagnostics: None, verifier: None, active };
-        }
-        Cause::Said(by, message) => return Refused { by, message, diagnostics: None, verifier: None, active },
-    };
-    let message = refusal.to_string();
-    let (by, diagnostics, verifier) = match refusal {
-        Refusal::Content(diagnostics) => (Refuser::Checks, Some(diagnostics), None),
-        Refusal::Verifier(refusal) => (Refuser::Verifier, None, Some(*refusal)),
-        Refusal::Kernel(_) => (Refuser::Kernel, None, None),
-    };
-    Refused { by, message, diagnostics, verifier, active }
 }
 
 impl<E: Engine> Service for Core<E> {

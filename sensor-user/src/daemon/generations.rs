@@ -11,10 +11,11 @@ use sensor_content::{
     },
     store::Rung,
 };
-use sensor_rules::RuleSet;
+use sensor_rules::{RuleSet, Source};
 
 use super::{
-    core::{Cause, Core, State},
+    cause::Cause,
+    core::{Core, State},
     engine::Engine,
     keeper::{Keeper, Unwanted},
     trial,
@@ -151,7 +152,7 @@ impl<E: Engine> Core<E> {
             return Err(Cause::Said(Refuser::Daemon, message));
         }
         let rules = Arc::new(rules);
-        let activation = match self.load(state, id.number, &rules) {
+        let activation = match self.load(state, id.number, bundle.sources(), &rules) {
             Ok(activation) => activation,
             Err(refusal) => {
                 log.reject(checked, &refusal.to_string());
@@ -181,16 +182,46 @@ impl<E: Engine> Core<E> {
     }
 
     /// Rules into the kernel.
-    fn load(&self, state: &mut State<E>, number: u64, rules: &Arc<RuleSet>) -> Result<Activation, Refusal> {
+    fn load(
+        &self,
+        state: &mut State<E>,
+        number: u64,
+        sources: &[Source],
+        rules: &Arc<RuleSet>,
+    ) -> Result<Activation, Refusal> {
+        if let Some(memory) = &self.memory
+            && let Err(error) = memory.remember(number, sources, false)
+        {
+            say(format_args!("WARNING: the next daemon will not know the names of these rules: {error:#}"));
+        }
         // First the names, then the switch: the first event of a generation may come at once.
         self.journal().remember(number, Arc::clone(rules));
-        state.engine.activate(number, rules)
+        let activation = state.engine.activate(number, rules)?;
+        self.note_in_force(number);
+        Ok(activation)
+    }
+
+    /// Goes on with what the daemon before left in force, if it may stay; what to say of it.
+    fn inherit(&self, state: &mut State<E>) -> Option<String> {
+        let number = state.engine.active()?;
+        let keeper = state.keeper.as_mut()?;
+        let rung = keeper.inherits(number)?;
+        if let Rung::Generation(id) = rung {
+            let keys = keeper.settings().keys().ok()?;
+            let rules = keeper.store.bundle(id, &keys).ok()?.rules().ok()?;
+            self.journal().remember(number, Arc::new(keeper.restrain(rules)));
+        }
+        keeper.runs(rung);
+        Some(format!("{} is in force, as it was", name(rung)))
     }
 
     /// Starts with the best that comes into force: last good, the good one before, baseline, nothing.
     pub fn start_content(&self) {
         let state = &mut *self.lock();
         let Some(start) = state.keeper.as_mut().map(Keeper::start) else { return };
+        if let Some(words) = self.inherit(state) {
+            return say(words);
+        }
         for rung in start.rungs {
             match self.start_with(state, rung) {
                 Ok(words) => {
@@ -207,11 +238,12 @@ impl<E: Engine> Core<E> {
         let Some(keeper) = &mut state.keeper else { return Err("the daemon keeps no generations".into()) };
         let rules = match rung {
             Rung::Nothing => None,
-            Rung::Baseline => Some((0, baseline::rules().map_err(|error| error.to_string())?)),
+            Rung::Baseline => Some((0, baseline::sources(), baseline::rules().map_err(|error| error.to_string())?)),
             Rung::Generation(id) => {
                 let keys = keeper.settings().keys().map_err(|error| format!("{error:#}"))?;
-                let rules = keeper.store.bundle(id, &keys)?.rules().map_err(|error| error.to_string())?;
-                Some((id.number, keeper.restrain(rules)))
+                let bundle = keeper.store.bundle(id, &keys)?;
+                let rules = bundle.rules().map_err(|error| error.to_string())?;
+                Some((id.number, bundle.sources().to_vec(), keeper.restrain(rules)))
             }
         };
         // A good generation is worth more than the record of its attempt; one on probation is not.
@@ -222,9 +254,9 @@ impl<E: Engine> Core<E> {
             }
             say(format_args!("WARNING: the attempt cannot be written down: {error}"));
         }
-        let count = rules.as_ref().map_or(0, |(_, rules)| rules.rules().len());
-        if let Some((number, rules)) = rules
-            && let Err(refusal) = self.load(state, number, &Arc::new(rules))
+        let count = rules.as_ref().map_or(0, |(_, _, rules)| rules.rules().len());
+        if let Some((number, sources, rules)) = rules
+            && let Err(refusal) = self.load(state, number, &sources, &Arc::new(rules))
         {
             if let Some(keeper) = &mut state.keeper {
                 keeper.still_runs();

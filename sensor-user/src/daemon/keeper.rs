@@ -167,6 +167,7 @@ impl Keeper {
 
     /// The rung has come into force.
     pub fn runs(&mut self, rung: Rung) {
+        self.retry.take_if(|trial| rung == Rung::Generation(trial.id));
         self.is_in_force(rung);
         self.said(|store| store.attempt(rung, Phase::Running));
     }
@@ -187,6 +188,24 @@ impl Keeper {
 
     fn is_in_force(&mut self, rung: Rung) {
         (self.running, self.since, self.settled) = (rung, Instant::now(), false);
+    }
+
+    /// The daemon ends by order: with nothing in force, or with everything, for the next one.
+    pub fn ends(&mut self, everything: bool) {
+        let running = self.running;
+        self.said(|store| if everything { store.stopped() } else { store.attempt(running, Phase::Left) });
+    }
+
+    /// What a daemon before this one has left in force as generation `number`, if it may stay so.
+    pub fn inherits(&self, number: u64) -> Option<Rung> {
+        let memory = self.store.memory();
+        let kept = memory.trial.iter().map(|trial| &trial.id).chain(&memory.good);
+        let id = kept.copied().find(|id| id.number == number);
+        match (self.switch, id) {
+            (None, Some(id)) => Some(Rung::Generation(id)),
+            (None | Some(Switch::Baseline), None) if number == 0 => Some(Rung::Baseline),
+            _ => None,
+        }
     }
 
     /// Loading has failed: what ran is what would be charged again.

@@ -64,6 +64,13 @@ pub struct Found {
 }
 
 impl Lifeline {
+    /// The same, and these executables.
+    #[must_use]
+    pub fn with(mut self, executables: &[PathBuf]) -> Self {
+        self.added.extend_from_slice(executables);
+        self
+    }
+
     /// The login path, the sensor, and the executables named in the file `additions`: a path on each line; `#` begins a remark.
     ///
     /// # Errors

@@ -13,6 +13,7 @@
 //! | [`memory`] | the rules in force, for the daemon that comes next |
 //! | [`lock`] | one daemon at a time |
 
+mod cause;
 pub mod core;
 pub mod engine;
 mod generations;
@@ -122,7 +123,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let _lock = Lock::take(&options.socket.with_extension("lock"))?;
     // Bad rules are refused before the kernel is touched.
     let first = options.rules.as_deref().map(first_rules).transpose()?;
-    let lifeline = Lifeline::new(options.lifeline.as_deref())?;
+    // What is wrong with the policy is said by those that keep generations.
+    let policy = options.content.as_ref().and_then(|settings| settings.policy().ok()).unwrap_or_default();
+    let lifeline = Lifeline::new(options.lifeline.as_deref())?.with(policy.lifeline());
     let sinks = options.events.iter().map(|path| Sink::open(path)).collect::<anyhow::Result<_>>()?;
     let mode = options.kernel.mode;
     for warning in options.permits.warnings(mode) {

@@ -100,6 +100,9 @@ impl Serialize for Report<'_> {
             .map(|(field, _)| field.name)
             .collect();
         map.serialize_entry("truncated", &truncated)?;
+        let rules = self.rules.filter(|_| !truncated.is_empty());
+        let undecided = rules.map_or_else(Vec::new, |rules| rules.undecided(self.event, self.record, verdict));
+        map.serialize_entry("undecided", &undecided.iter().map(|field| field.name).collect::<Vec<_>>())?;
         map.end()
     }
 }

@@ -32,6 +32,11 @@ pub const MEMBERS: &[Member] = &[
     ("matched", "integer", "How many rules matched."),
     ("rules", "array", "The matched rules in their order, see [Rules](#rules)."),
     ("truncated", "array", "Names of the fields of which only the beginning was kept."),
+    (
+        "undecided",
+        "array",
+        "Those of them of which a rule that matched asks more than how they begin: of the whole it might not hold.",
+    ),
 ];
 
 /// The members of an entry of `rules`.

@@ -10,6 +10,7 @@ use aya::{Ebpf, maps::Map};
 use sensor_common::{
     event::{Event, Groups, Hook},
     maps::{Container, Generation, Stage},
+    state::Tracked,
 };
 use sensor_rules::{Budget, Object, RuleSet, Target, compile_within};
 
@@ -34,6 +35,8 @@ pub struct LoadedProgram {
 pub struct Verified {
     /// Facts that hooks read.
     pub facts: Generation,
+    /// What the sensor knows of rules with state.
+    pub states: Vec<Tracked>,
     /// What its rules may put in quarantine, see [`RuleSet::quarantines`].
     pub quarantines: Option<Container>,
     /// Description of the programs.
@@ -56,9 +59,11 @@ struct Loaded {
 
 impl Verified {
     /// A generation that an earlier daemon put in force: its programs are where they were.
-    pub fn adopted(facts: Generation, quarantines: Option<Container>) -> Self {
+    pub fn adopted(facts: &Generation, quarantines: Option<Container>) -> Self {
         Self {
-            facts,
+            // In the kernel's maps already.
+            states: Vec::new(),
+            facts: *facts,
             quarantines,
             programs: Vec::new(),
             compile_time: Duration::ZERO,
@@ -88,6 +93,7 @@ impl Verified {
         let compile_time = started.elapsed();
         let mut verified = Self {
             facts: Generation { id, ..Generation::NONE },
+            states: rules.tracked(),
             quarantines: rules.quarantines(),
             programs: Vec::new(),
             compile_time,

@@ -16,8 +16,8 @@ use aya::{
 };
 use sensor_common::{
     brakes::{
-        BUDGETS, BUDGETS_MAX, Budget, DEMOTED, Demotion, FileKey, HEARTBEAT, LIFELINE, LIFELINE_MAX, Reach, RuleKey,
-        UNNAMED, WINDOWS, WindowKey,
+        BUDGETS, BUDGETS_MAX, Budget, DEMOTED, Demotion, FIRINGS, FileKey, FiringsKey, HEARTBEAT, LIFELINE,
+        LIFELINE_MAX, Reach, RuleKey, UNNAMED,
     },
     event::Event,
     maps::{Container, Generation, SETTINGS, Settings},
@@ -39,10 +39,12 @@ struct Maps {
     heartbeat: Array<MapData, u64>,
     lifeline: HashMap<MapData, Value<FileKey>, u32>,
     budgets: HashMap<MapData, Value<RuleKey>, Value<Budget>>,
-    windows: HashMap<MapData, Value<WindowKey>, u64>,
+    windows: HashMap<MapData, Value<FiringsKey>, u64>,
     demoted: HashMap<MapData, Value<RuleKey>, Value<Demotion>>,
 }
 
+/// Every answer can be an error: that the kernel does not tell, or does not take it.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
 impl Brakes {
     /// The brakes of a loaded object. The daemon may be silent for `patience` (zero: for ever) before every verdict is "allow"; one rule
     /// may report one process so often in a second.
@@ -52,7 +54,7 @@ impl Brakes {
             heartbeat: take(ebpf, HEARTBEAT)?,
             lifeline: take(ebpf, LIFELINE)?,
             budgets: take(ebpf, BUDGETS)?,
-            windows: take(ebpf, WINDOWS)?,
+            windows: take(ebpf, FIRINGS)?,
             demoted: take(ebpf, DEMOTED)?,
         };
         Ok(Self { patience, reports, maps: Mutex::new(maps) })

@@ -6,8 +6,9 @@ use aya::{
     maps::{Map, MapData, PerCpuArray},
 };
 use sensor_common::{
-    brakes::{Budget, Demotion, FileKey, RuleKey, WindowKey},
+    brakes::{Budget, Demotion, FileKey, FiringsKey, RuleKey},
     maps::{Counters, Generation, Mark, ObjectKey, Settings},
+    state::Tracked,
 };
 
 /// A map value of `sensor-common`, as aya wants it.
@@ -30,11 +31,13 @@ unsafe impl Pod for Value<RuleKey> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<FileKey> {}
 // SAFETY: as above.
-unsafe impl Pod for Value<WindowKey> {}
+unsafe impl Pod for Value<FiringsKey> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<Budget> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<Demotion> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Tracked> {}
 
 /// Takes a map out of the loaded object.
 pub fn take<T>(ebpf: &mut Ebpf, name: &str) -> Result<T>

@@ -45,8 +45,10 @@ use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
 use sensor_common::{
     event::{Event, Hook, Mode},
     maps::{
-        ACTIVE, BANKS, COUNTERS, Container, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, Stage, stage_of,
+        ACTIVE, BANKS, COUNTERS, Container, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, STATES, Stage,
+        stage_of,
     },
+    state::{STATES_MAX, Tracked},
 };
 use sensor_rules::RuleSet;
 
@@ -105,6 +107,7 @@ pub struct Sensor {
     active: Array<MapData, u32>,
     generations: Array<MapData, Value<Generation>>,
     brakes: Arc<Brakes>,
+    states: Array<MapData, Value<Tracked>>,
     counters: PerCpuArray<MapData, Value<Counters>>,
     events: Option<RingBuf<MapData>>,
     grace: GracePeriod,
@@ -128,6 +131,7 @@ impl Sensor {
             active: take(ebpf, ACTIVE)?,
             generations: take(ebpf, GENERATIONS)?,
             brakes: Arc::new(Brakes::new(ebpf, options.patience, options.reports)?),
+            states: take(ebpf, STATES)?,
             counters: take(ebpf, COUNTERS)?,
             events: Some(take(ebpf, EVENTS)?),
             grace: GracePeriod::new()?,
@@ -155,7 +159,7 @@ impl Sensor {
         for (index, bank) in (0..).zip(&mut self.banks) {
             let Value(facts) = self.generations.get(&index, 0).context("cannot read the generations")?;
             if facts.id != Generation::NONE.id {
-                *bank = Some(Verified::adopted(facts, self.brakes.quarantines(&facts)?));
+                *bank = Some(Verified::adopted(&facts, self.brakes.quarantines(&facts)?));
             }
         }
         let known = self.known();
@@ -345,6 +349,9 @@ impl Sensor {
                 // An empty place cannot be emptied: the kernel answers ENOENT. A hook that was never needed has no places.
                 None => drop(self.hooks.stages(event.hook()).map(|stages| stages.clear_index(&index))),
             }
+        }
+        for (index, tracked) in (u32::try_from(bank)? * STATES_MAX..).zip(&verified.states) {
+            self.states.set(index, Value(*tracked), 0).context("cannot describe the rules with state")?;
         }
         self.generations.set(u32::try_from(bank)?, Value(verified.facts), 0).context("cannot describe the generation")
     }

@@ -94,7 +94,7 @@ impl TestRun {
     pub fn judge(&mut self, event: Event, record: &Record) -> Result<Verdict> {
         let early = self.run(event, Stage::Early, record)?;
         let verdict = self.run(event, Stage::Rules, record)?.unwrap_or(Verdict::NONE);
-        if verdict.matched > 0 && early.is_some_and(|early| early.action != Verdict::MORE) {
+        if (verdict.matched > 0 || verdict.noted > 0) && early.is_some_and(|early| early.action != Verdict::MORE) {
             bail!("the early program for {} sorts out what the rules match: {verdict:?}", event.name());
         }
         Ok(verdict)

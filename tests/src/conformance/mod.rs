@@ -71,6 +71,9 @@ const DIRECTORY: &str = "/tmp/conformance";
 const CGROUP: &str = "/sys/fs/cgroup/conformance/actors";
 /// What is written and sent.
 const PAYLOAD: &[u8] = b"a known payload";
+/// Its length, as calls with 32 bits take it.
+#[expect(clippy::cast_possible_truncation, reason = "15")]
+const PAYLOAD_LENGTH: u32 = PAYLOAD.len() as u32;
 const PARENT_USER: u32 = 1001;
 const USER: u32 = 1002;
 const EFFECTIVE_USER: u32 = 1003;

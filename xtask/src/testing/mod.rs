@@ -13,15 +13,16 @@ use std::{
 
 use anyhow::Result;
 
+pub use facts::Document;
 use facts::Facts;
 
-use crate::{build, initramfs, project::KernelSeries, setup};
+use crate::{build, initramfs, project::KernelSeries, protocol::FINDERS, setup};
 
 /// Every test, on the usual kernels; with kernels or a filter, only VM tests that fit.
 ///
 /// # Errors
 /// Where the tests could not be run at all. Failed tests are counted, not errors.
-pub fn everything(kernels: &[KernelSeries], filter: Option<&str>) -> Result<ExitCode> {
+pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Document) -> Result<ExitCode> {
     let all = kernels.is_empty() && filter.is_none();
     let kernels = if kernels.is_empty() { KernelSeries::USUAL } else { kernels };
     setup::compiler()?;
@@ -37,8 +38,8 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>) -> Result<Exit
     let shown = Mutex::new(guest::Shown { tally, facts: Facts::default() });
     guest::all(kernels, filter, &initramfs, &shown)?;
     let guest::Shown { mut tally, facts } = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if filter.is_none() {
-        facts::document(kernels, &facts, &mut tally)?;
+    if filter.is_none_or(|filter| filter == FINDERS) {
+        facts::document(kernels, facts, document, &mut tally)?;
     }
     println!("{tally}");
     Ok(tally.code())

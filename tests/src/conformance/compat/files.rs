@@ -5,14 +5,13 @@ use std::{ffi::CString, os::fd::RawFd, path::Path, rc::Rc};
 use anyhow::Result;
 use sensor_common::event::Event::{
     FifoCreate, FifoOpen, FifoPayload, FifoRead, FifoReceive, FifoWrite, MqueueOpen, MqueueReceive, MqueueSend,
-    PipeCreate, PipeRead, PipeSplice, PipeTee, PipeVmsplice, ShmCreate, ShmMap, ShmOpen, ShmSeal,
+    PipeCreate, PipeRead, PipeSplice, PipeTee, ShmCreate, ShmMap, ShmOpen, ShmSeal,
 };
-use sensor_user::kernel::btf::Btf;
 use serde_json::json;
 
 use super::{
     super::{
-        PAYLOAD, at,
+        PAYLOAD, PAYLOAD_LENGTH, at,
         call::{call as native, syscall},
         fifo::path,
         gaps,
@@ -23,7 +22,6 @@ use super::{
     entry::{Low, call, segments, word},
 };
 
-const LENGTH: u32 = PAYLOAD.len() as u32;
 /// `AT_FDCWD`
 const HERE: u32 = libc::AT_FDCWD.cast_unsigned();
 
@@ -89,11 +87,11 @@ fn openings(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
 fn transfers(plan: &mut Plan, low: &Rc<Low>, what: &str, [writer, reader]: [RawFd; 2], wrote: &[Seen], read: &Seen) {
     let (data, room) = (low.bytes(PAYLOAD), low.room(PAYLOAD.len()));
     let parts = segments(low, &[&PAYLOAD[..2], &PAYLOAD[2..7], &PAYLOAD[7..]]);
-    let part = low.words(&[room, LENGTH]);
+    let part = low.words(&[room, PAYLOAD_LENGTH]);
     // Position -1, in two halves: where the file is.
     let here = u32::MAX;
     for (write, number, arguments) in [
-        ("write", 4, vec![data, LENGTH]),
+        ("write", 4, vec![data, PAYLOAD_LENGTH]),
         ("writev", 146, vec![parts, 3]),
         ("pwritev2", 379, vec![parts, 3, here, here, 0]),
     ] {
@@ -102,9 +100,11 @@ fn transfers(plan: &mut Plan, low: &Rc<Low>, what: &str, [writer, reader]: [RawF
             call(write, number, &arguments).map(drop)
         });
     }
-    for (way, number, arguments) in
-        [("read", 3, vec![room, LENGTH]), ("readv", 145, vec![part, 1]), ("preadv2", 378, vec![part, 1, here, here, 0])]
-    {
+    for (way, number, arguments) in [
+        ("read", 3, vec![room, PAYLOAD_LENGTH]),
+        ("readv", 145, vec![part, 1]),
+        ("preadv2", 378, vec![part, 1, here, here, 0]),
+    ] {
         let arguments: Vec<_> = [word(reader)].into_iter().chain(arguments).collect();
         plan.step(&format!("32-bit {way} from {what}"), vec![read.clone()], move || {
             call(way, number, &arguments).map(drop)
@@ -128,18 +128,15 @@ fn pipes(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
     });
     let parts = segments(low, &[PAYLOAD]);
     let pipe = Pipe::new()?;
-    let vmsplice = move || call("vmsplice", 316, &[word(pipe.writer), parts, 1, 0]).map(drop);
-    if Btf::of_this_kernel()?.has_function("__do_sys_vmsplice") {
-        plan.step("32-bit vmsplice", vec![seen(PipeVmsplice, &pipe.known)], vmsplice);
-    } else {
-        plan.gap(&gaps::COMPAT_VMSPLICE, vec![], vmsplice);
-    }
+    plan.gap(&gaps::COMPAT_VMSPLICE, vec![], move || {
+        call("vmsplice", 316, &[word(pipe.writer), parts, 1, 0]).map(drop)
+    });
     for (what, number) in [("sendfile", 187), ("sendfile64", 239)] {
         let pipe = Pipe::new()?;
         let file = known::leak(&at("file"), libc::O_RDONLY)?;
         let seen = pipe::sent(plan, &pipe);
         plan.step(&format!("32-bit {what}"), seen, move || {
-            call(what, number, &[word(pipe.writer), word(file), 0, pipe::SENT as u32]).map(drop)
+            call(what, number, &[word(pipe.writer), word(file), 0, word(i32::try_from(pipe::SENT)?)]).map(drop)
         });
     }
     Ok(())
@@ -196,7 +193,7 @@ fn queues(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
         [("mq_timedsend", 279, "mq_timedreceive", 280), ("mq_timedsend_time64", 418, "mq_timedreceive_time64", 419)]
     {
         plan.step(&format!("32-bit {send}"), vec![seen(MqueueSend, &sent)], move || {
-            call(send, sends, &[word(fd), data, LENGTH, priority, 0]).map(drop)
+            call(send, sends, &[word(fd), data, PAYLOAD_LENGTH, priority, 0]).map(drop)
         });
         plan.step(&format!("32-bit {receive}"), vec![seen(MqueueReceive, &queue)], move || {
             call(receive, receives, &[word(fd), room, 8192, 0, 0]).map(drop)

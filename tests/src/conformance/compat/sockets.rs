@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     super::{
-        PAYLOAD, at,
+        PAYLOAD, PAYLOAD_LENGTH, at,
         known::values,
         pipe::Pipe,
         plan::{Plan, Seen, seen},
@@ -17,7 +17,6 @@ use super::{
     entry::{Low, call, segments, word},
 };
 
-const LENGTH: u32 = PAYLOAD.len() as u32;
 const SOCKETCALL: u32 = 102;
 const STREAM: i32 = libc::SOCK_STREAM;
 
@@ -78,15 +77,15 @@ fn messages(plan: &mut Plan, low: &Rc<Low>, way: &str) -> Result<()> {
     let both = connected(STREAM, "", std::process::id());
     let (data, room) = (low.bytes(PAYLOAD), low.room(PAYLOAD.len()));
     let sendto = Call { name: "sendto", multiplexed: 11, own: 369 };
-    step(plan, low, way, &sendto, vec![sent(&both)], &[from, data, LENGTH, 0, 0, 0]);
+    step(plan, low, way, &sendto, vec![sent(&both)], &[from, data, PAYLOAD_LENGTH, 0, 0, 0]);
     let receive = Call { name: "recvfrom", multiplexed: 12, own: 371 };
-    step(plan, low, way, &receive, vec![seen(UnixReceive, &both)], &[to, room, LENGTH, 0, 0, 0]);
+    step(plan, low, way, &receive, vec![seen(UnixReceive, &both)], &[to, room, PAYLOAD_LENGTH, 0, 0, 0]);
     if way == WAYS[0] {
         // These two have no number of their own.
         let send = Call { name: "send", multiplexed: 9, own: 0 };
-        step(plan, low, way, &send, vec![sent(&both)], &[from, data, LENGTH, 0]);
+        step(plan, low, way, &send, vec![sent(&both)], &[from, data, PAYLOAD_LENGTH, 0]);
         let receive = Call { name: "recv", multiplexed: 10, own: 0 };
-        step(plan, low, way, &receive, vec![seen(UnixReceive, &both)], &[to, room, LENGTH, 0]);
+        step(plan, low, way, &receive, vec![seen(UnixReceive, &both)], &[to, room, PAYLOAD_LENGTH, 0]);
     }
     Ok(())
 }
@@ -106,7 +105,7 @@ fn descriptors(plan: &mut Plan, low: &Rc<Low>, way: &str) -> Result<()> {
     let message = header(low, segments(low, &[&PAYLOAD[..4], &PAYLOAD[4..]]), 2, pipe.reader);
     let sendmsg = Call { name: "sendmsg with SCM_RIGHTS", multiplexed: 16, own: 370 };
     step(plan, low, way, &sendmsg, vec![sent(&both)], &[from, message, 0]);
-    let room = low.words(&[low.room(PAYLOAD.len()), LENGTH]);
+    let room = low.words(&[low.room(PAYLOAD.len()), PAYLOAD_LENGTH]);
     let message = header(low, room, 1, 0);
     let receive = Call { name: "recvmsg with SCM_RIGHTS", multiplexed: 17, own: 372 };
     let taken = vec![seen(UnixReceive, &both), seen(PipeReceive, &pipe.known)];

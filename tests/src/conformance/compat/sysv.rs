@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     super::{
-        PAYLOAD,
+        PAYLOAD, PAYLOAD_LENGTH,
         call::call as native,
         known::{self, values},
         plan::{Plan, Seen, seen},
@@ -20,7 +20,6 @@ use super::{
     entry::{Low, call, word},
 };
 
-const LENGTH: u32 = PAYLOAD.len() as u32;
 /// Keys of objects that are there, and of those that the plan makes.
 const OLD: i32 = 0x0c0f_0010;
 const NEW: i32 = 0x0c0f_0020;
@@ -59,17 +58,17 @@ fn queues(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
     let text = low.bytes(&[&KIND.to_ne_bytes()[..], PAYLOAD].concat());
     let room = low.room(4 + PAYLOAD.len());
     let sent = [seen(SysvMsgSend, &message)];
-    both(plan, "msgsnd", &sent, [11, word(id), LENGTH, 0, text, 0], 400, &[word(id), text, LENGTH, 0]);
+    both(plan, "msgsnd", &sent, [11, word(id), PAYLOAD_LENGTH, 0, text, 0], 400, &[word(id), text, PAYLOAD_LENGTH, 0]);
     let received = [seen(SysvMsgReceive, &message)];
     // `ipc` takes buffer and type from a `struct ipc_kludge`, or, with 1 in the upper half, as they are.
-    let ipc = [1 << 16 | 12, word(id), LENGTH, 0, room, KIND];
-    both(plan, "msgrcv", &received, ipc, 401, &[word(id), room, LENGTH, KIND, 0]);
+    let ipc = [(1 << 16) | 0xc, word(id), PAYLOAD_LENGTH, 0, room, KIND];
+    both(plan, "msgrcv", &received, ipc, 401, &[word(id), room, PAYLOAD_LENGTH, KIND, 0]);
     Ok(())
 }
 
 fn memory(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
     let id = i32::try_from(native!(shmget(OLD, SEGMENT, libc::IPC_CREAT | MODE))?)?;
-    let size = SEGMENT as u32;
+    let size = u32::try_from(SEGMENT)?;
     let made = [seen(SysvShmCreate, &new(libc::IPC_PRIVATE))];
     both(plan, "shmget(IPC_PRIVATE)", &made, [23, PRIVATE, size, MAKE, 0, 0], 395, &[PRIVATE, size, MAKE]);
     let sized = known::all([&old(OLD, id), &values([("segment_size", json!(SEGMENT))])]);

@@ -24,7 +24,7 @@ use serde_json::json;
 
 use super::{
     super::{
-        PAYLOAD, at,
+        PAYLOAD, PAYLOAD_LENGTH, at,
         call::{Room, segments},
         fifo, gaps,
         known::{self, UNKNOWN, Values, values},
@@ -33,8 +33,6 @@ use super::{
     },
     Ring, Way,
 };
-
-const LENGTH: u32 = PAYLOAD.len() as u32;
 
 /// See the [module](self).
 pub fn plan(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
@@ -100,11 +98,11 @@ fn openings(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
 /// Writes to the first of two descriptors and reads from the second.
 fn transfers(plan: &mut Plan, ring: &Rc<Ring>, what: &str, [writer, reader]: [RawFd; 2], wrote: &[Seen], read: &Seen) {
     ring.step(plan, Write::CODE, &format!("WRITE to {what}"), wrote.to_vec(), move |ring| {
-        ring.run(Write::new(Fd(writer), PAYLOAD.as_ptr(), LENGTH).build()).map(drop)
+        ring.run(Write::new(Fd(writer), PAYLOAD.as_ptr(), PAYLOAD_LENGTH).build()).map(drop)
     });
     ring.step(plan, Read::CODE, &format!("READ from {what}"), vec![read.clone()], move |ring| {
         let mut room = Room::new(PAYLOAD.len());
-        ring.run(Read::new(Fd(reader), room.start().cast(), LENGTH).build()).map(drop)
+        ring.run(Read::new(Fd(reader), room.start().cast(), PAYLOAD_LENGTH).build()).map(drop)
     });
     ring.step(plan, Writev::CODE, &format!("WRITEV to {what}"), wrote.to_vec(), move |ring| {
         let parts = segments(&[&PAYLOAD[..2], &PAYLOAD[2..7], &PAYLOAD[7..]]);
@@ -124,16 +122,16 @@ fn registered(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
     let start = memory.as_mut_ptr();
     let part = [libc::iovec { iov_base: start.cast(), iov_len: memory.len() }];
     // SAFETY: the memory is never freed.
-    unsafe { ring.ring.borrow().submitter().register_buffers(&part) }.context("IORING_REGISTER_BUFFERS")?;
-    ring.ring.borrow().submitter().register_files(&[pipe.reader]).context("IORING_REGISTER_FILES")?;
+    unsafe { ring.io.borrow().submitter().register_buffers(&part) }.context("IORING_REGISTER_BUFFERS")?;
+    ring.io.borrow().submitter().register_files(&[pipe.reader]).context("IORING_REGISTER_FILES")?;
     // The pages are known to the kernel by their number, and lie at no address of the process.
     let unread = known::all([&pipe.known, &known::payload(PAYLOAD), &values([("payload", json!(""))])]);
     let wrote = vec![seen(PipeWrite, &pipe.known), seen(PipePayload, &unread)];
     ring.gap(plan, WriteFixed::CODE, &gaps::REGISTERED, wrote, move |ring| {
-        ring.run(WriteFixed::new(Fd(pipe.writer), start, LENGTH, 0).build()).map(drop)
+        ring.run(WriteFixed::new(Fd(pipe.writer), start, PAYLOAD_LENGTH, 0).build()).map(drop)
     });
     ring.step(plan, ReadFixed::CODE, "READ_FIXED from a pipe", vec![seen(PipeRead, &pipe.known)], move |ring| {
-        ring.run(ReadFixed::new(Fixed(0), start, LENGTH, 0).build()).map(drop)
+        ring.run(ReadFixed::new(Fixed(0), start, PAYLOAD_LENGTH, 0).build()).map(drop)
     });
     if ring.probe.is_supported(MsgRingSendFd::CODE) {
         let other = IoUring::new(2).context("io_uring_setup")?;

@@ -42,7 +42,7 @@ impl Way {
 
 /// A ring, and one way to use it.
 struct Ring {
-    ring: RefCell<IoUring>,
+    io: RefCell<IoUring>,
     probe: Probe,
     way: Way,
     /// Who performs the requests: index among the actors.
@@ -83,7 +83,7 @@ impl Ring {
         let name = if way == Way::Plain { UNKNOWN } else { json!(known::comm(std::process::id())?) };
         who.insert("process.comm".to_owned(), name);
         let actor = plan.actor(who);
-        Ok(Self { ring: RefCell::new(ring), probe, way, actor })
+        Ok(Self { io: RefCell::new(ring), probe, way, actor })
     }
 
     /// Adds a step with a request of this kind, or notes that the kernel has none.
@@ -123,7 +123,7 @@ impl Ring {
 
     /// Submits a request and waits until it is done; what it returned.
     fn run(&self, entry: squeue::Entry) -> Result<i32> {
-        let mut ring = self.ring.borrow_mut();
+        let mut ring = self.io.borrow_mut();
         let entry = if self.way == Way::Worker { entry.flags(squeue::Flags::ASYNC) } else { entry };
         // SAFETY: the memory that the entry names is the caller's, and this returns only when the kernel is done with it.
         unsafe { ring.submission().push(&entry) }.context("the ring is full")?;

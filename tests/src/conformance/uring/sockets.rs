@@ -11,7 +11,7 @@ use sensor_common::event::Event::{PipeReceive, UnixAccept, UnixBind, UnixConnect
 
 use super::{
     super::{
-        PAYLOAD, at,
+        PAYLOAD, PAYLOAD_LENGTH, at,
         call::{Room, call, segments},
         pipe::Pipe,
         plan::{Plan, seen},
@@ -19,8 +19,6 @@ use super::{
     },
     Ring,
 };
-
-const LENGTH: u32 = PAYLOAD.len() as u32;
 
 /// See the [module](self).
 pub fn plan(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
@@ -60,17 +58,17 @@ fn messages(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
     let both = connected(libc::SOCK_STREAM, "", std::process::id());
     let (sends, receives) = (|| vec![sent(&both)], || vec![seen(UnixReceive, &both)]);
     ring.step(plan, Send::CODE, "SEND", sends(), move |ring| {
-        ring.run(Send::new(Fd(from), PAYLOAD.as_ptr(), LENGTH).build()).map(drop)
+        ring.run(Send::new(Fd(from), PAYLOAD.as_ptr(), PAYLOAD_LENGTH).build()).map(drop)
     });
     ring.step(plan, Recv::CODE, "RECV", receives(), move |ring| {
-        ring.run(Recv::new(Fd(to), Room::new(PAYLOAD.len()).start().cast(), LENGTH).build()).map(drop)
+        ring.run(Recv::new(Fd(to), Room::new(PAYLOAD.len()).start().cast(), PAYLOAD_LENGTH).build()).map(drop)
     });
     ring.step(plan, Write::CODE, "WRITE to a socket", sends(), move |ring| {
-        ring.run(Write::new(Fd(from), PAYLOAD.as_ptr(), LENGTH).build()).map(drop)
+        ring.run(Write::new(Fd(from), PAYLOAD.as_ptr(), PAYLOAD_LENGTH).build()).map(drop)
     });
     ring.step(plan, Read::CODE, "READ from a socket", receives(), move |ring| {
         let mut room = Room::new(PAYLOAD.len());
-        ring.run(Read::new(Fd(to), room.start().cast(), LENGTH).build()).map(drop)
+        ring.run(Read::new(Fd(to), room.start().cast(), PAYLOAD_LENGTH).build()).map(drop)
     });
     Ok(())
 }

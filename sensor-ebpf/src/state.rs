@@ -1,0 +1,87 @@
+//! State of rules: what they say that counts is counted here.
+
+use aya_ebpf::{
+    helpers::generated::bpf_ktime_get_boot_ns,
+    macros::map,
+    maps::{Array, LruHashMap},
+};
+use sensor_common::{
+    maps::{BANKS, Loss},
+    record::Record,
+    state::{NOTES_MAX, Note, STATES_MAX, Step, Tracked, WINDOWS_MAX, Window, WindowKey},
+};
+
+use crate::{
+    asm,
+    maps::{RECORDS, count_loss},
+    record::Held,
+};
+
+/// By bank and number of the state.
+#[map]
+static STATES: Array<Tracked> = Array::with_max_entries(BANKS * STATES_MAX, 0);
+
+#[map]
+static STATE_WINDOWS: LruHashMap<WindowKey, Window> = LruHashMap::with_max_entries(WINDOWS_MAX, 0);
+
+/// Follows up what the rules noted, and adds to the verdict the rules that match by it.
+#[inline(always)]
+pub fn conclude(held: &mut Held) {
+    let noted = held.record.verdict.noted;
+    if noted == 0 {
+        return;
+    }
+    if noted > NOTES_MAX as u64 {
+        count_loss(Loss::NotesCut);
+    }
+    for index in 0..NOTES_MAX as u32 {
+        if u64::from(index) < noted {
+            follow(held.scratch.slot(), index);
+        }
+    }
+}
+
+/// Follows up one note. A global function, so that the verifier goes through it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn follow(slot: u32, index: u32) -> u32 {
+    let Some(record) = RECORDS.get_ptr_mut(slot) else { return 0 };
+    // SAFETY: a live map value; whoever calls holds the slot.
+    let record = unsafe { &mut *record };
+    let note = record.verdict.notes[index as usize % NOTES_MAX];
+    let Some(tracked) = STATES.get(record.head.bank * STATES_MAX + note.state) else { return 0 };
+    if matches(record, &note, tracked) {
+        record.verdict.add_by_state(tracked);
+    }
+    0
+}
+
+/// Whether the rule matches by this note; remembers what is to be.
+#[inline(always)]
+fn matches(record: &Record, note: &Note, tracked: &Tracked) -> bool {
+    // SAFETY: the helper takes nothing and always succeeds.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let key = WindowKey { generation: record.head.generation, state: note.state.into(), key: note.key };
+    let window = STATE_WINDOWS.get_ptr_mut(&key);
+    // SAFETY: a live map value.
+    let open = window.filter(|window| !unsafe { **window }.is_over(now, tracked.within));
+    if note.step == Step::Second as u32 {
+        return open.is_some();
+    }
+    let count = match open {
+        Some(window) if note.step == Step::Count as u32 => {
+            // SAFETY: a live map value, aligned to 8 bytes; all raise it atomically.
+            unsafe {
+                asm::add(&raw mut (*window).count, 1);
+                core::ptr::read_volatile(&raw const (*window).count)
+            }
+        }
+        _ => {
+            if STATE_WINDOWS.insert(&key, &Window::new(now), 0).is_err() {
+                count_loss(Loss::StateFull);
+            }
+            1
+        }
+    };
+    note.step == Step::Count as u32 && count > tracked.more_than
+}

@@ -1,0 +1,202 @@
+//! Rules with state: counts and sequences of two. What they judge by is pure, as in every rule; what they say is noted, and the
+//! sensor keeps it. [`Memory`] is the sensor's part as a model.
+
+use std::collections::HashMap;
+
+use sensor_common::{
+    event::{Event, Groups},
+    field::Field,
+    record::Record,
+    state::{Note, Step, Tracked, Window, WindowKey},
+    verdict::Verdict,
+};
+
+use crate::{
+    condition::Checked,
+    expr::IntField,
+    rule::{Rule, RuleSet},
+};
+
+/// What is counted apart, or must be the same in both events.
+#[derive(Clone, Debug)]
+pub enum By {
+    /// An integer field.
+    Field(IntField),
+    /// The process tree below the parent of who performs the first event.
+    Tree,
+}
+
+/// The fields that say in which trees a process is: its own, and those of who is above.
+const TREES: [&str; 6] =
+    ["process.pid", "parent.pid", "ancestor1.pid", "ancestor2.pid", "ancestor3.pid", "ancestor4.pid"];
+/// How many of them the first event of a sequence opens: that of the process and that of its parent.
+const OPENED: usize = 2;
+/// The first process is above all: below it is everything, so it counts as itself only.
+const TREE_MIN: i64 = 2;
+
+impl By {
+    /// The keys of the notes that a step makes: integer fields, and the least value that counts.
+    pub fn keys(&self, step: Step) -> Vec<(IntField, Option<i64>)> {
+        match self {
+            Self::Field(field) => vec![(*field, None)],
+            Self::Tree => {
+                let count = if step == Step::First { OPENED } else { TREES.len() };
+                let field = |name: &&str| Field::from_name(name).and_then(IntField::new);
+                let above = (1..).map(|_| Some(TREE_MIN));
+                TREES.iter().take(count).filter_map(field).zip(std::iter::once(None).chain(above)).collect()
+            }
+        }
+    }
+
+    /// The groups of fields that it reads.
+    pub fn groups(&self) -> Groups {
+        self.keys(Step::Second).into_iter().fold(Groups::NONE, |groups, (field, _)| groups.with(field.group))
+    }
+}
+
+/// The state of a rule.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Its number in the rule set.
+    pub number: u32,
+    /// What is told apart.
+    pub by: By,
+    /// For how long it is remembered, nanoseconds.
+    pub within: u64,
+    /// What it is.
+    pub kind: StateKind,
+}
+
+impl State {
+    /// The events that can be the first of a sequence.
+    pub fn first_events(&self) -> &[Event] {
+        match &self.kind {
+            StateKind::Count(_) => &[],
+            StateKind::After(events, _) => events,
+        }
+    }
+}
+
+/// Count or sequence.
+#[derive(Clone, Debug)]
+pub enum StateKind {
+    /// The rule matches if its condition held more often than this.
+    Count(u32),
+    /// The rule matches if this condition held before, on one of these events.
+    After(Vec<Event>, Checked),
+}
+
+/// What is done where a condition holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Effect<'a> {
+    /// The rule matches.
+    Match,
+    /// It is noted as a step.
+    Note(&'a State, Step),
+}
+
+impl Effect<'_> {
+    /// The groups of fields that it reads.
+    pub fn groups(&self) -> Groups {
+        match self {
+            Self::Match => Groups::NONE,
+            Self::Note(state, _) => state.by.groups(),
+        }
+    }
+}
+
+impl Rule {
+    /// What of the rule judges `event`.
+    pub(crate) fn parts(&self, event: Event) -> impl Iterator<Item = (&Checked, Effect<'_>)> {
+        let (first, own) = match &self.state {
+            None => (None, Effect::Match),
+            Some(state) => match &state.kind {
+                StateKind::Count(_) => (None, Effect::Note(state, Step::Count)),
+                StateKind::After(events, first) => {
+                    let first = events.contains(&event).then_some((first, Effect::Note(state, Step::First)));
+                    (first, Effect::Note(state, Step::Second))
+                }
+            },
+        };
+        // The second step first: an event that is both does not follow itself.
+        self.events.contains(&event).then_some((&self.checked, own)).into_iter().chain(first)
+    }
+}
+
+impl RuleSet {
+    /// What judges `event`, in rule order.
+    pub(crate) fn judging(&self, event: Event) -> impl Iterator<Item = (u32, &Rule, &Checked, Effect<'_>)> {
+        (0..).zip(&self.rules).flat_map(move |(number, rule)| {
+            rule.parts(event).map(move |(checked, effect)| (number, rule, checked, effect))
+        })
+    }
+
+    /// What the sensor has to know of the states, by their numbers.
+    pub fn tracked(&self) -> Vec<Tracked> {
+        let tracked = |(number, rule): (u32, &Rule)| {
+            let state = rule.state.as_ref()?;
+            let more_than = match state.kind {
+                StateKind::Count(more_than) => more_than.into(),
+                StateKind::After(..) => 0,
+            };
+            Some(Tracked { rule: number, action: rule.action as u32, within: state.within, more_than })
+        };
+        (0..).zip(&self.rules).filter_map(tracked).collect()
+    }
+
+    /// Whether by `verdict` the condition of rule `number` holds, or that of its first event: it matches, or would if that was
+    /// said often enough, or before.
+    pub fn holds(&self, verdict: &Verdict, number: usize) -> bool {
+        let state = self.rules.get(number).and_then(|rule| rule.state.as_ref());
+        match state {
+            None => verdict.rules().iter().any(|matched| *matched as usize == number),
+            Some(state) => verdict.notes().iter().any(|note| note.state == state.number),
+        }
+    }
+}
+
+/// The notes of one step about `record`.
+pub fn notes(state: &State, step: Step, record: &Record) -> Vec<Note> {
+    let bytes = record.as_bytes();
+    let read = |field: IntField| {
+        let size = if field.wide { 8 } else { 4 };
+        let mut value = [0; 8];
+        if let Some(source) = bytes.get(field.offset..field.offset + size) {
+            value[..size].copy_from_slice(source);
+        }
+        i64::from_le_bytes(value)
+    };
+    let keys = state.by.keys(step).into_iter().map(|(field, least)| (read(field), least));
+    let counted = keys.filter(|(key, least)| least.is_none_or(|least| *key >= least));
+    counted.map(|(key, _)| Note { state: state.number, step: step as u32, key: key.cast_unsigned() }).collect()
+}
+
+/// What the sensor remembers, without its bounds: windows are not forgotten.
+#[derive(Debug, Default)]
+pub struct Memory(HashMap<WindowKey, Window>);
+
+impl Memory {
+    /// Follows up the notes of `verdict`, which `generation` gave at `now` (nanoseconds), and adds the rules that match by them.
+    pub fn conclude(&mut self, rules: &RuleSet, generation: u64, now: u64, verdict: &mut Verdict) {
+        let tracked = rules.tracked();
+        for note in verdict.notes().to_vec() {
+            let Some(tracked) = tracked.get(note.state as usize) else { continue };
+            let key = WindowKey { generation, state: note.state.into(), key: note.key };
+            let open = self.0.get_mut(&key).filter(|window| !window.is_over(now, tracked.within));
+            let matches = match open {
+                open if note.step == Step::Second as u32 => open.is_some(),
+                Some(window) if note.step == Step::Count as u32 => {
+                    window.count += 1;
+                    window.count > tracked.more_than
+                }
+                _ => {
+                    self.0.insert(key, Window::new(now));
+                    note.step == Step::Count as u32 && tracked.more_than == 0
+                }
+            };
+            if matches {
+                verdict.add_by_state(tracked);
+            }
+        }
+    }
+}
