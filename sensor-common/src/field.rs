@@ -155,13 +155,6 @@ impl Field {
         FIELDS.iter().find(|field| field.name == name)
     }
 
-    /// The bit of a string field in [`Verdict::cut`](crate::verdict::Verdict::cut).
-    pub fn bit(&self) -> Option<u32> {
-        let mut texts = FIELDS.iter().filter(|field| matches!(field.kind, Kind::Text(_)));
-        let index = texts.position(|field| field.offset == self.offset)?;
-        1_u32.checked_shl(u32::try_from(index).ok()?)
-    }
-
     /// All constants, with the field of whose values each is one.
     pub fn constants() -> impl Iterator<Item = (&'static str, i64, &'static Self)> {
         FIELDS.iter().flat_map(|field| {
@@ -212,13 +205,6 @@ mod tests {
             assert!(Field::constants().take(index).all(|(other, ..)| other != name), "{name} twice");
             assert!(Field::from_name(name).is_none(), "{name} is a field");
         }
-    }
-
-    #[test]
-    fn every_text_has_a_bit_of_its_own() {
-        let texts = || FIELDS.iter().filter(|field| matches!(field.kind, Kind::Text(_)));
-        let bits = texts().fold(0, |bits: u32, field| bits | field.bit().unwrap());
-        assert_eq!(bits.count_ones() as usize, texts().count());
     }
 
     #[test]

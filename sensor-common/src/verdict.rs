@@ -49,11 +49,8 @@ pub struct Verdict {
     pub matched: u32,
     /// Numbers (in the generation) of the first [`RULES_MAX`] of them, in rule order.
     pub rules: [u32; RULES_MAX],
-    /// The string fields that were cut and of which a condition that held asks more than how they begin: one bit each, see
-    /// [`Field::bit`](crate::field::Field::bit).
-    pub cut: u32,
     /// For how many counts and sequences the event is a step.
-    pub noted: u32,
+    pub noted: u64,
     /// The first [`NOTES_MAX`] of them.
     pub notes: [Note; NOTES_MAX],
 }
@@ -64,7 +61,7 @@ impl Verdict {
 
     /// No rule matched.
     pub const NONE: Self =
-        Self { action: 0, matched: 0, rules: [0; RULES_MAX], cut: 0, noted: 0, notes: [Note::NONE; NOTES_MAX] };
+        Self { action: 0, matched: 0, rules: [0; RULES_MAX], noted: 0, notes: [Note::NONE; NOTES_MAX] };
 
     /// Notes the match of one rule: what every compiled rule does, and the interpreter by this function.
     pub fn add(&mut self, rule: u32, action: Action) {
@@ -91,7 +88,7 @@ impl Verdict {
 
     /// Notes that the event is a step for a state.
     pub fn note(&mut self, note: Note) {
-        if let Some(slot) = self.notes.get_mut(self.noted as usize) {
+        if let Some(slot) = self.notes.get_mut(usize::try_from(self.noted).unwrap_or(usize::MAX)) {
             *slot = note;
         }
         self.noted += 1;
@@ -99,7 +96,7 @@ impl Verdict {
 
     /// The notes that are kept.
     pub fn notes(&self) -> &[Note] {
-        &self.notes[..(self.noted as usize).min(NOTES_MAX)]
+        &self.notes[..usize::try_from(self.noted).unwrap_or(usize::MAX).min(NOTES_MAX)]
     }
 
     /// The numbers of the matched rules that are named.

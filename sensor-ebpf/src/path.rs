@@ -199,7 +199,11 @@ fn put_name(scratch: &mut Scratch, name: Ptr) -> bool {
     scratch.length.set((length as u64).wrapping_sub(1 + skipped));
     scratch.from.set((scratch.bytes.as_ptr() as u64).wrapping_add(ROOM as u64 + skipped));
     let (from, length) = (scratch.from.get() as Ptr, scratch.length.get() as usize);
-    length - 1 < NAME_MAX && put_bytes(scratch, from, length & NAME_MAX)
+    // Empty, or an error.
+    if length == 0 || length > NAME_MAX {
+        return false;
+    }
+    put_bytes(scratch, from, asm::bounded(length, NAME_MAX))
 }
 
 /// Puts `/` and `length` bytes, at most [`NAME_MAX`], in front of the path; false where there is no room or they are

@@ -62,7 +62,6 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
     head.filled = 0;
     held.record.verdict.action = 0;
     held.record.verdict.matched = 0;
-    held.record.verdict.cut = 0;
     held.record.verdict.noted = 0;
     let early = Groups(generation.early[event as usize]);
     let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };

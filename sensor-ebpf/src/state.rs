@@ -22,7 +22,7 @@ use crate::{
 static STATES: Array<Tracked> = Array::with_max_entries(BANKS * STATES_MAX, 0);
 
 #[map]
-static WINDOWS: LruHashMap<WindowKey, Window> = LruHashMap::with_max_entries(WINDOWS_MAX, 0);
+static STATE_WINDOWS: LruHashMap<WindowKey, Window> = LruHashMap::with_max_entries(WINDOWS_MAX, 0);
 
 /// Follows up what the rules noted, and adds to the verdict the rules that match by it.
 #[inline(always)]
@@ -31,11 +31,11 @@ pub fn conclude(held: &mut Held) {
     if noted == 0 {
         return;
     }
-    if noted as usize > NOTES_MAX {
+    if noted > NOTES_MAX as u64 {
         count_loss(Loss::NotesCut);
     }
     for index in 0..NOTES_MAX as u32 {
-        if index < noted {
+        if u64::from(index) < noted {
             follow(held.scratch.slot(), index);
         }
     }
@@ -62,7 +62,7 @@ fn matches(record: &Record, note: &Note, tracked: &Tracked) -> bool {
     // SAFETY: the helper takes nothing and always succeeds.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let key = WindowKey { generation: record.head.generation, state: note.state.into(), key: note.key };
-    let window = WINDOWS.get_ptr_mut(&key);
+    let window = STATE_WINDOWS.get_ptr_mut(&key);
     // SAFETY: a live map value.
     let open = window.filter(|window| !unsafe { **window }.is_over(now, tracked.within));
     if note.step == Step::Second as u32 {
@@ -77,7 +77,7 @@ fn matches(record: &Record, note: &Note, tracked: &Tracked) -> bool {
             }
         }
         _ => {
-            if WINDOWS.insert(&key, &Window::new(now), 0).is_err() {
+            if STATE_WINDOWS.insert(&key, &Window::new(now), 0).is_err() {
                 count_loss(Loss::StateFull);
             }
             1

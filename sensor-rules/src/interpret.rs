@@ -16,7 +16,7 @@ use crate::{
     ancestors,
     condition::Checked,
     rule::{Rule, RuleSet},
-    state::{Effect, cut, notes},
+    state::{Effect, notes},
 };
 
 /// The interpreter could not evaluate a condition that was checked: a defect of ours.
@@ -43,7 +43,6 @@ pub fn interpret(rules: &RuleSet, event: Event, record: &Record) -> Result<Verdi
         if !holds(rule, checked, &context)? {
             continue;
         }
-        verdict.cut |= cut(checked, record);
         match effect {
             Effect::Match => verdict.add(number, rule.action),
             Effect::Note(state, step) => notes(state, step, record).into_iter().for_each(|note| verdict.note(note)),

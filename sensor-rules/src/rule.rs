@@ -1,12 +1,13 @@
 //! Rules that were checked.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, mem::offset_of};
 
 use sensor_common::{
     event::{Event, Groups},
+    field::Field,
     maps::Container,
-    record::Record,
-    verdict::Action,
+    record::{self, Record, TEXT_MAX},
+    verdict::{Action, Verdict},
 };
 
 use crate::{
@@ -127,6 +128,22 @@ impl RuleSet {
     pub fn quarantines(&self) -> Option<Container> {
         let rules = self.rules.iter().filter(|rule| rule.action == Action::Quarantine);
         rules.flat_map(|rule| &rule.events).filter_map(|event| event.container()).max()
+    }
+
+    /// The string fields that were cut in `record`, an event of kind `event`, and of which one of the rules that `verdict` names
+    /// asks more than how they begin: of the whole string its condition might not hold.
+    pub fn undecided(&self, event: Event, record: &Record, verdict: &Verdict) -> Vec<&'static Field> {
+        let bytes = record.as_bytes();
+        let word =
+            |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_ne_bytes);
+        let (kept, full) = (offset_of!(record::Text<TEXT_MAX>, len), offset_of!(record::Text<TEXT_MAX>, full));
+        let is_cut = |field: &&'static Field| word(field.offset + full) > word(field.offset + kept);
+        let named = verdict.rules().iter().filter_map(|number| self.rules.get(*number as usize));
+        let ends = named.flat_map(|rule| rule.parts(event)).flat_map(|(checked, _)| checked.cond.ends());
+        let mut undecided: Vec<_> = ends.filter(is_cut).collect();
+        undecided.sort_unstable_by_key(|field| field.offset);
+        undecided.dedup();
+        undecided
     }
 
     /// The field groups that the rules for `event` read, with [`Groups::JUDGED`] where there are any rules.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use sensor_common::{
     event::{Event, Groups},
-    field::{Field, Kind},
+    field::Field,
     record::Record,
     state::{Note, Step, Tracked, Window, WindowKey},
     verdict::Verdict,
@@ -153,15 +153,6 @@ impl RuleSet {
             Some(state) => verdict.notes().iter().any(|note| note.state == state.number),
         }
     }
-}
-
-/// The fields that were cut in `record` and of which `checked` asks more than how they begin.
-pub fn cut(checked: &Checked, record: &Record) -> u32 {
-    let bytes = record.as_bytes();
-    let word = |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_ne_bytes);
-    let is_cut =
-        |field: &&'static Field| matches!(field.kind, Kind::Text(_)) && word(field.offset + 4) > word(field.offset);
-    checked.cond.ends().into_iter().filter(is_cut).filter_map(Field::bit).fold(0, |bits, bit| bits | bit)
 }
 
 /// The notes of one step about `record`.

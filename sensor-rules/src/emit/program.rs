@@ -17,7 +17,7 @@ use super::{
     int, lookup,
     stack::{Answers, KEY},
     sweep::sweep,
-    text::{RECORD, at, full, length},
+    text::{RECORD, at},
 };
 use crate::{
     expr::{Cond, CondKind, Int},
@@ -52,13 +52,10 @@ pub fn program(plan: &Plan<'_>, hook: Hook, target: Target) -> Result<Code<Mark>
     asm.bind(found);
     asm.alu(Alu::Mov, RECORD, Reg::R0);
     let matched = |asm: &mut Asm<Mark>, judge: &Judge<'_>| match plan.stage {
-        Stage::Rules => {
-            cut(asm, judge);
-            match judge.effect {
-                Effect::Match => note(asm, judge),
-                Effect::Note(state, step) => track(asm, state, step),
-            }
-        }
+        Stage::Rules => match judge.effect {
+            Effect::Match => note(asm, judge),
+            Effect::Note(state, step) => track(asm, state, step),
+        },
         Stage::Early => {
             asm.store(Size::Word, RECORD, ACTION, Verdict::MORE.cast_signed());
             finish(asm, hook, target);
@@ -177,21 +174,6 @@ fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>, answers: &Answers<
     asm.bind(next);
 }
 
-/// Notes which string fields were cut of which the condition asks more than how they begin.
-fn cut(asm: &mut Asm<Mark>, judge: &Judge<'_>) {
-    let place = at(VERDICT + offset_of!(Verdict, cut));
-    for field in &judge.ends {
-        let whole = asm.label();
-        asm.load(Size::Word, Reg::R1, RECORD, length(field));
-        asm.load(Size::Word, Reg::R2, RECORD, full(field));
-        asm.jump_if(When::Ge, Reg::R1, Reg::R2, whole);
-        asm.load(Size::Word, Reg::R1, RECORD, place);
-        asm.alu(Alu::Or, Reg::R1, field.bit().unwrap_or(0).cast_signed());
-        asm.store(Size::Word, RECORD, place, Reg::R1);
-        asm.bind(whole);
-    }
-}
-
 /// Notes the event as a step for a state, exactly as [`Verdict::note`] does.
 fn track(asm: &mut Asm<Mark>, state: &State, step: Step) {
     const SIZE_LOG: i32 = size_of::<Note>().trailing_zeros().cast_signed();
@@ -203,7 +185,7 @@ fn track(asm: &mut Asm<Mark>, state: &State, step: Step) {
         if let Some(least) = least.and_then(|least| i32::try_from(least).ok()) {
             asm.jump_if(When::SLt, Reg::R1, least, end);
         }
-        asm.load(Size::Word, Reg::R2, RECORD, count);
+        asm.load(Size::Double, Reg::R2, RECORD, count);
         asm.jump_if(When::Ge, Reg::R2, i32::try_from(NOTES_MAX).unwrap_or(0), full);
         asm.alu(Alu::Shl, Reg::R2, SIZE_LOG);
         asm.alu(Alu::Add, Reg::R2, RECORD);
@@ -212,9 +194,9 @@ fn track(asm: &mut Asm<Mark>, state: &State, step: Step) {
         asm.store(Size::Double, Reg::R2, at(first + offset_of!(Note, key)), Reg::R1);
         asm.bind(full);
         // Loaded anew: for the verifier, both ways are one again here.
-        asm.load(Size::Word, Reg::R2, RECORD, count);
+        asm.load(Size::Double, Reg::R2, RECORD, count);
         asm.alu(Alu::Add, Reg::R2, 1);
-        asm.store(Size::Word, RECORD, count, Reg::R2);
+        asm.store(Size::Double, RECORD, count, Reg::R2);
         asm.bind(end);
     }
 }

@@ -25,11 +25,6 @@ pub fn length(field: &Field) -> i16 {
     at(field.offset + core::mem::offset_of!(Text<TEXT_MAX>, len))
 }
 
-/// Where the length is that it had before it was cut.
-pub fn full(field: &Field) -> i16 {
-    at(field.offset + core::mem::offset_of!(Text<TEXT_MAX>, full))
-}
-
 /// An offset in the record as instructions take it.
 pub fn at(offset: usize) -> i16 {
     const { assert!(size_of::<sensor_common::record::Record>() + 8 * 1024 < i16::MAX as usize) };

@@ -38,9 +38,6 @@ pub fn record(offset: usize, size: usize) -> Option<String> {
     if offset == verdict + offset_of!(Verdict, rules) {
         return Some("verdict: their numbers".to_owned());
     }
-    if offset == verdict + offset_of!(Verdict, cut) {
-        return Some("verdict: fields that were cut".to_owned());
-    }
     if offset == verdict + offset_of!(Verdict, noted) {
         return Some("verdict: steps for counts and sequences".to_owned());
     }

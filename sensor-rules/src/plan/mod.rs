@@ -23,7 +23,7 @@ pub mod trie;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sensor_common::{event::Event, field::Field, maps::Stage};
+use sensor_common::{event::Event, maps::Stage};
 
 use self::{
     blocks::{BLOCKS_MAX, Block, Grain, blocks},
@@ -55,8 +55,6 @@ pub struct Judge<'a> {
     pub rule: &'a Rule,
     /// Its condition without constants, or a constant.
     pub cond: Cond,
-    /// The string fields of which it asks more than how they begin.
-    pub ends: Vec<&'static Field>,
     /// What is done where it holds.
     pub effect: Effect<'a>,
 }
@@ -109,10 +107,7 @@ impl<'a> Plan<'a> {
         let plan = |stage, condition: fn(&Cond) -> Cond| {
             let judges: Vec<_> = rules
                 .judging(event)
-                .map(|(number, rule, checked, effect)| {
-                    let (cond, ends) = (condition(&checked.cond), checked.cond.ends());
-                    Judge { number, rule, cond, ends, effect }
-                })
+                .map(|(number, rule, checked, effect)| Judge { number, rule, cond: condition(&checked.cond), effect })
                 .collect();
             Self::of(event, stage, judges, Grain::Coarse, words)
         };

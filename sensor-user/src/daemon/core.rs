@@ -11,7 +11,15 @@ use sensor_common::maps::Container;
 use sensor_content::store::Rung;
 use sensor_rules::{Options, RuleSet, Source};
 
-use super::{engine::Engine, guard::Guard, journal::Journal, keeper::Keeper, memory::Memory, switch::Switch};
+use super::{
+    cause::{Cause, refused},
+    engine::Engine,
+    guard::Guard,
+    journal::Journal,
+    keeper::Keeper,
+    memory::Memory,
+    switch::Switch,
+};
 use crate::{
     control::{
         protocol::{Pushed, Quarantined, Refused, Refuser, Reply, Request},
@@ -338,19 +346,6 @@ const UNNUMBERED: u64 = 1 << 40;
 /// What to say of rules that nobody has signed.
 const UNSIGNED: &str = "these rules are not signed, and the owner's policy takes signed bundles only: push a bundle, or set `unsigned = true`";
 
-/// Why nothing changed.
-pub(super) enum Cause {
-    Refusal(Refusal),
-    Daemon(&'static str),
-    Said(Refuser, String),
-}
-
-impl From<Refusal> for Cause {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refusal(refusal)
-    }
-}
-
 impl<E: Engine> State<E> {
     /// Writes a refusal down, and says it in the words of the protocol.
     pub(super) fn note<T>(&mut self, result: Result<T, Cause>) -> Result<T, Box<Refused>> {
@@ -362,23 +357,6 @@ impl<E: Engine> State<E> {
             Box::new(refused)
         })
     }
-}
-
-fn refused(cause: Cause, active: Option<u64>) -> Refused {
-    let refusal = match cause {
-        Cause::Refusal(refusal) => refusal,
-        Cause::Daemon(message) => {
-            return Refused { by: Refuser::Daemon, message: message.into(), diagnostics: None, verifier: None, active };
-        }
-        Cause::Said(by, message) => return Refused { by, message, diagnostics: None, verifier: None, active },
-    };
-    let message = refusal.to_string();
-    let (by, diagnostics, verifier) = match refusal {
-        Refusal::Content(diagnostics) => (Refuser::Checks, Some(diagnostics), None),
-        Refusal::Verifier(refusal) => (Refuser::Verifier, None, Some(*refusal)),
-        Refusal::Kernel(_) => (Refuser::Kernel, None, None),
-    };
-    Refused { by, message, diagnostics, verifier, active }
 }
 
 impl<E: Engine> Service for Core<E> {

@@ -14,7 +14,8 @@ use sensor_content::{
 use sensor_rules::{RuleSet, Source};
 
 use super::{
-    core::{Cause, Core, State},
+    cause::Cause,
+    core::{Core, State},
     engine::Engine,
     keeper::{Keeper, Unwanted},
     trial,

@@ -13,6 +13,7 @@
 //! | [`memory`] | the rules in force, for the daemon that comes next |
 //! | [`lock`] | one daemon at a time |
 
+mod cause;
 pub mod core;
 pub mod engine;
 mod generations;

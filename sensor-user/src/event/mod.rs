@@ -100,9 +100,9 @@ impl Serialize for Report<'_> {
             .map(|(field, _)| field.name)
             .collect();
         map.serialize_entry("truncated", &truncated)?;
-        let cut =
-            |field: &&&str| Field::from_name(field).and_then(Field::bit).is_some_and(|bit| verdict.cut & bit != 0);
-        map.serialize_entry("undecided", &truncated.iter().filter(cut).collect::<Vec<_>>())?;
+        let rules = self.rules.filter(|_| !truncated.is_empty());
+        let undecided = rules.map_or_else(Vec::new, |rules| rules.undecided(self.event, self.record, verdict));
+        map.serialize_entry("undecided", &undecided.iter().map(|field| field.name).collect::<Vec<_>>())?;
         map.end()
     }
 }

@@ -35,7 +35,7 @@ pub const MEMBERS: &[Member] = &[
     (
         "undecided",
         "array",
-        "Those of them of which a rule whose condition held asks more than how they begin: of the whole it might not hold.",
+        "Those of them of which a rule that matched asks more than how they begin: of the whole it might not hold.",
     ),
 ];
 

@@ -9,7 +9,7 @@ use aya::{
     programs::{ProgramError, SocketFilter, TestRun as _, TestRunOptions},
 };
 use sensor_common::{event::Event, maps::Stage, record::Record, verdict::Verdict};
-use sensor_rules::{Budget, Object, Program, RECORD_MAP, RuleSet, Target, compile, compile_within};
+use sensor_rules::{Budget, Object, Program, RECORD_MAP, RuleSet, Target, compile_within};
 
 use super::chain;
 
@@ -54,13 +54,20 @@ struct Cell(Record);
 unsafe impl Pod for Cell {}
 
 impl TestRun {
-    /// Compiles `rules` and loads them into the kernel, attached to nothing.
+    /// Compiles `rules` and loads them into the kernel, attached to nothing. A verifier that gives up, for it may look at so many
+    /// instructions only, is given smaller programs.
     ///
     /// # Errors
     /// Rules that are too large, a program that the verifier refuses (with its log and the rule), or a process that has no
     /// right to load programs: see [`not_permitted`].
     pub fn load(rules: &RuleSet) -> Result<Self> {
-        Self::load_objects(compile(rules, Target::SocketFilter)?)
+        let mut budget = Budget::default();
+        loop {
+            match (Self::load_within(rules, budget), budget.halved()) {
+                (Err(error), Some(half)) if gave_up(&error) => budget = half,
+                (result, _) => return result,
+            }
+        }
     }
 
     /// As [`load`](Self::load), with no more in one program than `budget` says.
@@ -94,7 +101,7 @@ impl TestRun {
     pub fn judge(&mut self, event: Event, record: &Record) -> Result<Verdict> {
         let early = self.run(event, Stage::Early, record)?;
         let verdict = self.run(event, Stage::Rules, record)?.unwrap_or(Verdict::NONE);
-        if verdict.matched + verdict.noted > 0 && early.is_some_and(|early| early.action != Verdict::MORE) {
+        if (verdict.matched > 0 || verdict.noted > 0) && early.is_some_and(|early| early.action != Verdict::MORE) {
             bail!("the early program for {} sorts out what the rules match: {verdict:?}", event.name());
         }
         Ok(verdict)
@@ -162,6 +169,11 @@ impl Loaded {
 }
 
 /// The verifier's refusal with the rule that it is about.
+/// Whether the verifier looked at as many instructions as it may.
+fn gave_up(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error() == Some(libc::E2BIG))
+}
+
 fn refused(program: &Program, error: ProgramError) -> anyhow::Error {
     let ProgramError::LoadError { io_error, verifier_log } = error else { return error.into() };
     let log = verifier_log.to_string();

@@ -1,6 +1,13 @@
 //! Virtual hosts: what each is, when it is online, when it polls. All of it follows from the seed.
 
-use sensor_content::rollout::{Bucket, Census, HostId, Ring};
+use std::sync::LazyLock;
+
+use jiff::{SignedDuration, Timestamp};
+use sensor_content::{
+    bundle::Category,
+    policy::{Decision, Host, Offer, Policy},
+    rollout::{Bucket, Census, HostId, Ring},
+};
 
 /// Seconds since the release was published.
 pub type Time = u32;
@@ -18,7 +25,12 @@ pub const NOISY: f64 = 0.005;
 /// 19 July 2024, a Friday, 04:09 UTC: seconds since Monday, 00:00 UTC.
 const WEEK_START: Time = 4 * DAY + 4 * HOUR + 9 * MINUTE;
 
-/// Its owner's choice. Stands in for `content.toml` until the daemon reads one.
+/// When the release was published: the moment of Channel File 291.
+const PUBLISHED: Timestamp = Timestamp::constant(1_721_362_140, 0);
+/// Its number; hosts run the one before.
+const RELEASE: u64 = 2;
+
+/// Its owner's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// Takes what is offered.
@@ -39,20 +51,45 @@ pub enum Permission {
     Never,
 }
 
+/// The policies of `Owner::Night`, by time zone.
+static NIGHTS: LazyLock<Vec<Policy>> = LazyLock::new(|| (0..24).map(night).collect());
+static DELAY: LazyLock<Policy> = LazyLock::new(|| policy("delay = \"24h\"\n[urgent]\ndelay = \"1h\"\n"));
+static HOLD: LazyLock<Policy> = LazyLock::new(|| policy("[hold]\nuntil = 2200-01-01T00:00:00Z\n"));
+static PLAIN: LazyLock<Policy> = LazyLock::new(Policy::default);
+
+/// The policy of a host so many hours east of UTC, which POSIX counts to the west.
+fn night(zone: i32) -> Policy {
+    let west = if zone > 12 { 24 - zone } else { -zone };
+    policy(&format!("[[window]]\nfrom = \"02:00\"\nto = \"05:00\"\nzone = \"Etc/GMT{west:+}\"\n"))
+}
+
+fn policy(text: &str) -> Policy {
+    Policy::parse(text).unwrap_or_else(|error| unreachable!("{error}, in a text of our own"))
+}
+
 impl Owner {
-    /// Decides about an offer that the host first saw at `seen`.
+    fn policy(self, zone: u8) -> &'static Policy {
+        match self {
+            Self::Plain => &PLAIN,
+            Self::Delay => &DELAY,
+            Self::Night => &NIGHTS[usize::from(zone)],
+            Self::Hold => &HOLD,
+        }
+    }
+
+    /// Decides about an offer that the host first saw at `seen`, as a host's daemon does.
     pub fn permits(self, urgent: bool, seen: Time, now: Time, zone: u8) -> Permission {
-        let from = match (self, urgent) {
-            (Self::Hold, _) => return Permission::Never,
-            (Self::Plain, _) | (Self::Night, true) => return Permission::Now,
-            (Self::Delay, false) => seen + DAY,
-            (Self::Delay, true) => seen + HOUR,
-            (Self::Night, false) => match local(now, zone) % DAY {
-                clock if (2 * HOUR..5 * HOUR).contains(&clock) => now,
-                clock => now + (DAY + 2 * HOUR - clock) % DAY,
-            },
-        };
-        if from <= now { Permission::Now } else { Permission::From(from) }
+        let at = |time: Time| PUBLISHED + SignedDuration::from_secs(time.into());
+        let category = if urgent { Category::Urgent } else { Category::Routine };
+        let offer = Offer { number: RELEASE, category, first_seen: at(seen) };
+        let host = Host { running: RELEASE - 1, known: &[], approved: false };
+        match self.policy(zone).decide(&offer, &host, at(now)).decision {
+            Decision::Take => Permission::Now,
+            Decision::At(time) => {
+                Time::try_from(time.as_second() - PUBLISHED.as_second()).map_or(Permission::Never, Permission::From)
+            }
+            Decision::Wait | Decision::Never => Permission::Never,
+        }
     }
 }
 
@@ -276,14 +313,17 @@ mod tests {
 
     #[test]
     fn owners_win_over_offers() {
+        assert_eq!(PUBLISHED.to_string(), "2024-07-19T04:09:00Z");
         assert_eq!(Owner::Hold.permits(true, 0, 0, 0), Permission::Never);
         assert_eq!(Owner::Delay.permits(true, 100, 100, 0), Permission::From(100 + HOUR));
         assert_eq!(Owner::Delay.permits(false, 100, 100 + DAY, 0), Permission::Now);
         for zone in 0..24 {
-            let Permission::From(night) = Owner::Night.permits(false, 0, 20 * HOUR * u32::from(zone == 0), zone) else {
-                continue;
-            };
-            assert_eq!(local(night, zone) % DAY, 2 * HOUR);
+            assert_eq!(Owner::Night.permits(true, 0, 0, zone), Permission::Now);
+            match Owner::Night.permits(false, 0, 0, zone) {
+                Permission::From(night) => assert_eq!(local(night, zone) % DAY, 2 * HOUR, "{zone}"),
+                Permission::Now => assert!((2 * HOUR..5 * HOUR).contains(&(local(0, zone) % DAY)), "{zone}"),
+                Permission::Never => panic!("{zone}"),
+            }
         }
     }
 }
