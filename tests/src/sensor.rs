@@ -229,8 +229,11 @@ impl Sensor {
 
 impl Drop for Sensor {
     fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        // A test that failed must leave nothing to the next, and what a killed daemon had in force stays.
+        if self.signal(libc::SIGTERM).is_err() || self.ended().is_err() {
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
     }
 }
 
