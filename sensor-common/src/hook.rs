@@ -138,9 +138,9 @@ hooks! {
     Splice: "do_splice", Attach::Fentry(&["do_splice"]), [Splice];
     /// `ssize_t do_tee(struct file *in, struct file *out, size_t len, unsigned int flags)`
     Tee: "do_tee", Attach::Fentry(&["do_tee"]), [Tee];
-    /// `long __do_sys_vmsplice(int fd, const struct iovec *uiov, unsigned long nr_segs, unsigned int flags)`, which 32-bit programs
-    /// reach too; where a kernel has it inlined (5.10), `long __x64_sys_vmsplice(const struct pt_regs *regs)`, which they do not.
-    Vmsplice: "vmsplice", Attach::Fentry(&["__do_sys_vmsplice", "__x64_sys_vmsplice"]), [Vmsplice];
+    /// `long __x64_sys_vmsplice(const struct pt_regs *regs)`, which 32-bit programs do not reach. (What they share,
+    /// `__do_sys_vmsplice`, is in the type information from 6.1 on, and cannot be attached to: `EBUSY`.)
+    Vmsplice: "vmsplice", Attach::Fentry(&["__x64_sys_vmsplice"]), [Vmsplice];
     /// `ssize_t do_sendfile(int out_fd, int in_fd, loff_t *ppos, size_t count, loff_t max)`
     Sendfile: "do_sendfile", Attach::Fentry(&["do_sendfile"]), [Sendfile];
     /// `int socket_bind(struct socket *sock, struct sockaddr *address, int addrlen)`

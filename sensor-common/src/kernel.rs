@@ -127,13 +127,3 @@ macro_rules! kernel_enumerators {
         }
     };
 }
-
-/// Calls `$callback!` with the list `GLOBAL: "function";`: 1 where this kernel has a function that can be attached to, else 0.
-#[macro_export]
-macro_rules! kernel_functions {
-    ($callback:ident) => {
-        $callback! {
-            HAS_DO_SYS_VMSPLICE: "__do_sys_vmsplice";
-        }
-    };
-}

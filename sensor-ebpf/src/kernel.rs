@@ -6,7 +6,7 @@
 //! refused at load. Any other pointer goes through [`probe`], which cannot fault. A [`Struct`] knows which of the two it is.
 
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel};
-use sensor_common::{kernel::ABSENT, kernel_enumerators, kernel_functions, kernel_members};
+use sensor_common::{kernel::ABSENT, kernel_enumerators, kernel_members};
 
 /// An address in the kernel, or the value 0.
 pub type Ptr = *const u8;
@@ -28,15 +28,6 @@ macro_rules! enumerators {
     )+};
 }
 kernel_enumerators!(enumerators);
-
-macro_rules! functions {
-    ($($global:ident: $name:literal;)+) => {$(
-        #[doc = concat!("1 where the kernel has `", $name, "`.")]
-        #[unsafe(no_mangle)]
-        pub static $global: u32 = 0;
-    )+};
-}
-kernel_functions!(functions);
 
 /// The value that user space gave to a global.
 #[inline(always)]

@@ -4,7 +4,7 @@ use sensor_common::event::{Event, Groups};
 
 use crate::{
     hook::{Context, Seen, fentry_hook, lsm_hook},
-    kernel::{HAS_DO_SYS_VMSPLICE, KIOCB_KI_FILP, PT_REGS_DI, Struct, value},
+    kernel::{KIOCB_KI_FILP, PT_REGS_DI, Struct},
     object::{File, Type},
     payload, quarantine,
     record::Held,
@@ -123,16 +123,13 @@ fentry_hook! {
 
 #[inline(always)]
 fn vmspliced<C: Context>(ctx: &C) -> Seen<File> {
-    // Settled by a constant: the verifier drops the other.
-    let descriptor: u64 =
-        if value(&HAS_DO_SYS_VMSPLICE) == 1 { ctx.arg(0) } else { Struct::typed(ctx.arg(0)).get(&PT_REGS_DI) };
+    let descriptor: u64 = Struct::typed(ctx.arg(0)).get(&PT_REGS_DI);
     let (file, _) = File::pipe(File::descriptor(descriptor as u32)?)?;
     Some((Event::PipeVmsplice, file))
 }
 
 fentry_hook! {
-    /// `long __do_sys_vmsplice(int fd, const struct iovec *uiov, unsigned long nr_segs, unsigned int flags)`, or
-    /// `long __x64_sys_vmsplice(const struct pt_regs *regs)` with these in its registers
+    /// `long __x64_sys_vmsplice(const struct pt_regs *regs)`, of `vmsplice(int fd, const struct iovec *, size_t, unsigned int)`
     vmsplice, vmspliced
 }
 

@@ -139,7 +139,7 @@ fn usable() -> Result<()> {
     let said = init::answers();
     for round in 0..3 {
         // The login shell opens the FIFO of process 1, which opens it too.
-        let output = login(&format!("echo round-{round} > {} && echo 1 <> /tmp/mine && echo ok", init::CONTROL))?;
+        let output = login(&format!("echo round-{round} > {} && exec 3<> /tmp/mine && echo ok", init::CONTROL))?;
         ensure!(output.stdout == b"ok\n", "round {round}, the login shell: {output:?}");
         wait::until("process 1 to answer", || Ok((init::answers() > said + round).then_some(())))?;
     }
@@ -149,11 +149,11 @@ fn usable() -> Result<()> {
     ensure!(reports.iter().all(|report| report["outcome"] == "lifeline"), "{reports:#?}");
 
     // What the login shell starts is not on the lifeline: it is killed, until the rule has spent its budget.
-    let script = "for n in $(seq 150); do (echo 1 <> /tmp/mine) 2>/dev/null; done; echo done";
+    let script = "for n in $(seq 150); do (: <> /tmp/mine) 2>/dev/null; done; echo done";
     let output = login(script)?;
     ensure!(output.stdout == b"done\n", "the login shell: {output:?}");
     sensor.forget()?;
-    let output = login("(echo 1 <> /tmp/mine) && /bin/cat /dev/null && echo usable")?;
+    let output = login("(: <> /tmp/mine) && /bin/cat /dev/null && echo usable")?;
     ensure!(output.stdout == b"usable\n", "{output:?}");
     let reports = sensor.reports()?;
     ensure!(

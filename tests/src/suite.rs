@@ -10,9 +10,10 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, brakes, conformance, content, daemon, features, flood, hooks, input, language, losses, machine,
-    planner, preemption, protocol::Message, quarantine, refusal, report, restart, swap, tracepoints, uring,
-    without_bpf,
+    alerts, block, brakes, conformance, content, daemon, endurance, features, flood, hooks, input, language, losses,
+    machine, planner, preemption,
+    protocol::{Message, is_chosen},
+    quarantine, refusal, report, restart, stress, swap, tracepoints, uring, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -24,6 +25,8 @@ pub enum Boot {
     Preempt,
     /// Without BPF among the security modules.
     WithoutBpf,
+    /// As plain; what takes so long that it runs on all kernels together only, or where it is asked for by name.
+    Long,
     /// Any: the daemon is started in the mode that observes tracepoints of system calls.
     Tracepoints,
 }
@@ -47,6 +50,7 @@ impl Boot {
             Self::Plain => "plain",
             Self::Preempt => "preempt",
             Self::WithoutBpf => "without-bpf",
+            Self::Long => LONG,
             Self::Tracepoints => TRACEPOINTS,
         }
     }
@@ -54,7 +58,7 @@ impl Boot {
     /// Kernel arguments.
     const fn arguments(self) -> &'static str {
         match self {
-            Self::Plain => "lsm=landlock,lockdown,yama,bpf",
+            Self::Plain | Self::Long => "lsm=landlock,lockdown,yama,bpf",
             Self::Preempt => "lsm=landlock,lockdown,yama,bpf preempt=full",
             Self::WithoutBpf | Self::Tracepoints => "lsm=landlock,lockdown,yama",
         }
@@ -73,6 +77,8 @@ impl std::fmt::Display for NotHere {
 
 impl std::error::Error for NotHere {}
 
+/// The name of the machines for [`Boot::Long`], which `cargo xtask` knows too.
+const LONG: &str = "long";
 /// The name of the machines for [`Boot::Tracepoints`]; the same tests run in a [`room`](crate::room) of this machine.
 pub const TRACEPOINTS: &str = "tracepoints";
 
@@ -110,6 +116,8 @@ pub const TESTS: &[&[Test]] = &[
     daemon::TESTS,
     restart::TESTS,
     preemption::TESTS,
+    stress::TESTS,
+    endurance::TESTS,
     without_bpf::TESTS,
     tracepoints::TESTS,
 ];
@@ -122,7 +130,7 @@ pub fn list() {
     }
 }
 
-/// Runs the tests of one kind of machine, those whose name contains `only`, and reports each.
+/// Runs the tests of one kind of machine, those that `only` chooses, and reports each.
 pub fn run(boot: &str, only: Option<&str>) {
     if boot == TRACEPOINTS {
         MODE.get_or_init(|| Mode::Tracepoints);
@@ -131,7 +139,7 @@ pub fn run(boot: &str, only: Option<&str>) {
         .iter()
         .copied()
         .flatten()
-        .filter(|test| test.boot.name() == boot && only.is_none_or(|only| test.name.contains(only)));
+        .filter(|test| test.boot.name() == boot && only.is_none_or(|only| is_chosen(test.name, only)));
     for test in chosen {
         let name = test.name.to_owned();
         report::send(&Message::Started { test: name.clone() });

@@ -4,7 +4,7 @@ use std::{ffi::CString, fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{conformance, preemption, quarantine, uring};
+use crate::{conformance, endurance, preemption, quarantine, uring};
 
 /// The program that plays the roles.
 pub const PROGRAM: &str = "/bin/vm-init";
@@ -20,6 +20,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["ring-opener", path] => uring::opener(path),
         ["actor"] => conformance::actor(),
         ["victim", way] => quarantine::victim(way),
+        ["pump", operations] => endurance::pump(operations.parse()?),
         ["take", way] => quarantine::take(way),
         _ => bail!("no such role: {arguments:?}"),
     }

@@ -1,6 +1,7 @@
-//! The file system of the VMs: one uncompressed archive (it boots fastest), with static programs only.
+//! The file system of the VMs: one uncompressed archive (it boots fastest), with static programs, and one that brings its libraries.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -53,6 +54,8 @@ pub fn build() -> Result<PathBuf> {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     archive.file(&names, 0o755, &read(&busybox)?);
 
+    dynamic(&mut archive, &found("stress-ng")?)?;
+
     archive.file(&["etc/passwd"], 0o644, b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n");
     archive.file(&["etc/group"], 0o644, b"root:x:0:\nuser:x:1000:\n");
     archive.file(&["etc/hosts"], 0o644, b"127.0.0.1 localhost\n");
@@ -64,6 +67,28 @@ pub fn build() -> Result<PathBuf> {
     let path = directory.join("initramfs.cpio");
     fs::write(&path, archive.finish()).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
+}
+
+/// A program with its libraries and its loader, each where the program looks for it.
+fn dynamic(archive: &mut Archive, program: &Path) -> Result<()> {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    archive.file(&[&format!("bin/{name}")], 0o755, &read(program)?);
+    let list = command::output(std::process::Command::new("ldd").arg(program))?;
+    // `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)`, `/lib64/ld-linux-x86-64.so.2 (0x…)`
+    let libraries: BTreeSet<_> = list.split_whitespace().filter(|word| word.starts_with('/')).map(Path::new).collect();
+    let above = |path: &&Path| path.ancestors().skip(1).map(Path::to_owned).collect::<Vec<_>>();
+    let directories: BTreeSet<PathBuf> = libraries.iter().flat_map(above).collect();
+    for directory in directories.iter().filter_map(|path| path.strip_prefix("/").ok()) {
+        let name = directory.to_string_lossy();
+        if !name.is_empty() && !DIRECTORIES.contains(&&*name) {
+            archive.directory(&name);
+        }
+    }
+    for library in libraries {
+        let name = library.strip_prefix("/")?.to_string_lossy().into_owned();
+        archive.file(&[&name], 0o755, &read(library)?);
+    }
+    Ok(())
 }
 
 /// Everything below a directory, in the order of its names; nothing where there is no such directory.

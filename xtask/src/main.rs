@@ -59,10 +59,10 @@ enum Task {
         /// Only in VMs, with each of these kernels
         #[arg(long, conflicts_with = "kernel")]
         all_kernels: bool,
-        /// Write what is found out about these kernels into docs/kernels.md; without this, it is compared
+        /// Only the tests that find out something about a kernel, and write that into docs/kernels.md
         #[arg(long, conflicts_with = "filter")]
         document: bool,
-        /// Only VM tests whose name contains this
+        /// Only VM tests whose name contains this, or one of these with commas between them
         filter: Option<String>,
     },
     /// Play a session in a VM: benign work, a reverse shell, a hot push, a bad rule
@@ -128,8 +128,9 @@ fn perform(task: Task) -> Result<ExitCode> {
         }
         Task::Test { kernel, all_kernels, document, filter } => {
             let kernels = if all_kernels { KernelSeries::ALL } else { &kernel };
-            let document = if document || all_kernels { Document::Write } else { Document::Compare };
-            testing::everything(kernels, filter.as_deref(), document)
+            let how = if document || all_kernels { Document::Write } else { Document::Compare };
+            let filter = if document { Some(protocol::FINDERS) } else { filter.as_deref() };
+            testing::everything(kernels, filter, how)
         }
         Task::Run { kernel, shell: false } => run::session(kernel),
         Task::Run { kernel, shell: true } => run::shell(kernel),

@@ -120,7 +120,15 @@ macro_rules! traced_hook {
                 concat!("finish_trace_", stringify!($name)),
                 "tracepoint/syscalls",
                 TracePointContext,
-                |ctx| { stage::finish(ctx, &STAGES, Answer::Observes, #[inline(always)] || Call::returned(ctx).and_then($seen)) }
+                |ctx| {
+                    stage::finish(
+                        ctx,
+                        &STAGES,
+                        Answer::Observes,
+                        #[inline(always)]
+                        || Call::returned(ctx).and_then($seen),
+                    )
+                }
             );
         }
     };

@@ -1,7 +1,7 @@
-//! The read-only globals of the kernel side: offsets, enumerators and functions of the running kernel, by name.
+//! The read-only globals of the kernel side: offsets and enumerators of the running kernel, by name.
 
 use anyhow::Result;
-use sensor_common::{kernel::ABSENT, kernel_enumerators, kernel_functions, kernel_members};
+use sensor_common::{kernel::ABSENT, kernel_enumerators, kernel_members};
 
 use super::btf::Btf;
 
@@ -27,13 +27,6 @@ macro_rules! enumerators {
 }
 kernel_enumerators!(enumerators);
 
-macro_rules! functions {
-    ($($global:ident: $name:literal;)+) => {
-        const FUNCTIONS: &[(&str, &str)] = &[$((stringify!($global), $name),)+];
-    };
-}
-kernel_functions!(functions);
-
 /// Resolves all globals.
 ///
 /// # Errors
@@ -43,8 +36,7 @@ pub fn resolve(btf: &Btf) -> Result<Vec<Global>> {
     let enumerators = ENUMERATORS
         .iter()
         .map(|(global, name, enumerator)| Ok((*global, btf.enumerator(name, enumerator)?.unwrap_or(ABSENT))));
-    let functions = FUNCTIONS.iter().map(|(global, name)| Ok((*global, u32::from(btf.has_function(name)))));
-    let globals = members.chain(enumerators).chain(functions).collect::<Result<Vec<_>>>()?;
+    let globals = members.chain(enumerators).collect::<Result<Vec<_>>>()?;
     in_one_piece(&globals)?;
     Ok(globals)
 }
@@ -81,7 +73,7 @@ mod tests {
         }
         let btf = Btf::of_this_kernel().unwrap();
         let globals = resolve(&btf).unwrap();
-        assert_eq!(globals.len(), MEMBERS.len() + ENUMERATORS.len() + FUNCTIONS.len());
+        assert_eq!(globals.len(), MEMBERS.len() + ENUMERATORS.len());
         assert!(btf.has_function("vfs_read"));
         assert_eq!(
             btf.offset("path", "dentry").unwrap(),

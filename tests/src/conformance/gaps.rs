@@ -82,9 +82,9 @@ pub const SEND_FD: Gap = Gap {
 };
 /// Without a copy, by a 32-bit program.
 pub const COMPAT_VMSPLICE: Gap = Gap {
-    what: "vmsplice by a 32-bit program, on 5.10",
+    what: "vmsplice by a 32-bit program",
     event: Event::PipeVmsplice,
-    why: "Attached is the 64-bit system call: what both share, `__do_sys_vmsplice`, is no function of its own there.",
+    why: "Attached is the 64-bit system call; nothing that both share can be attached to.",
 };
 
 /// What else is not seen, of events that are, where system calls are observed by their tracepoints: by the name of a step of the

@@ -20,7 +20,8 @@ use crate::{
 };
 
 /// Programs that go into the VMs, and the package that each comes from.
-const VM_PROGRAMS: &[(&str, &str)] = &[("busybox", "busybox-static"), ("bash-static", "bash-static")];
+const VM_PROGRAMS: &[(&str, &str)] =
+    &[("busybox", "busybox-static"), ("bash-static", "bash-static"), ("stress-ng", "stress-ng")];
 
 /// All of it, for people: says what is there, what it does, and the disk it takes.
 ///

@@ -16,7 +16,7 @@ use anyhow::Result;
 pub use facts::Document;
 use facts::Facts;
 
-use crate::{build, initramfs, project::KernelSeries, setup};
+use crate::{build, initramfs, project::KernelSeries, protocol::FINDERS, setup};
 
 /// Every test, on the usual kernels; with kernels or a filter, only VM tests that fit.
 ///
@@ -38,7 +38,7 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     let shown = Mutex::new(guest::Shown { tally, facts: Facts::default() });
     guest::all(kernels, filter, &initramfs, &shown)?;
     let guest::Shown { mut tally, facts } = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if filter.is_none() {
+    if filter.is_none_or(|filter| filter == FINDERS) {
         facts::document(kernels, facts, document, &mut tally)?;
     }
     println!("{tally}");

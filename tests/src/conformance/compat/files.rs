@@ -5,9 +5,8 @@ use std::{ffi::CString, os::fd::RawFd, path::Path, rc::Rc};
 use anyhow::Result;
 use sensor_common::event::Event::{
     FifoCreate, FifoOpen, FifoPayload, FifoRead, FifoReceive, FifoWrite, MqueueOpen, MqueueReceive, MqueueSend,
-    PipeCreate, PipeRead, PipeSplice, PipeTee, PipeVmsplice, ShmCreate, ShmMap, ShmOpen, ShmSeal,
+    PipeCreate, PipeRead, PipeSplice, PipeTee, ShmCreate, ShmMap, ShmOpen, ShmSeal,
 };
-use sensor_user::kernel::btf::Btf;
 use serde_json::json;
 
 use super::{
@@ -129,12 +128,9 @@ fn pipes(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
     });
     let parts = segments(low, &[PAYLOAD]);
     let pipe = Pipe::new()?;
-    let vmsplice = move || call("vmsplice", 316, &[word(pipe.writer), parts, 1, 0]).map(drop);
-    if Btf::of_this_kernel()?.has_function("__do_sys_vmsplice") {
-        plan.step("32-bit vmsplice", vec![seen(PipeVmsplice, &pipe.known)], vmsplice);
-    } else {
-        plan.gap(&gaps::COMPAT_VMSPLICE, vec![], vmsplice);
-    }
+    plan.gap(&gaps::COMPAT_VMSPLICE, vec![], move || {
+        call("vmsplice", 316, &[word(pipe.writer), parts, 1, 0]).map(drop)
+    });
     for (what, number) in [("sendfile", 187), ("sendfile64", 239)] {
         let pipe = Pipe::new()?;
         let file = known::leak(&at("file"), libc::O_RDONLY)?;

@@ -1,0 +1,117 @@
+//! Ten million operations on pipes: the daemon is as it was.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    fifo,
+    protocol::Message,
+    report,
+    rules::{self, Draft},
+    sensor::{Launch, Sensor},
+    suite::{Boot, Test},
+    work,
+};
+
+/// See the [module](self).
+pub const TESTS: &[Test] =
+    &[Test { name: "endurance::ten_million_pipe_operations_leave_nothing_behind", boot: Boot::Long, run: endures }];
+
+/// Operations of one round, reads and writes together, and how many rounds.
+const OPERATIONS: u64 = 1_000_000;
+const ROUNDS: u64 = 10;
+/// One write of so many matches a rule.
+const MATCHES: u64 = 10_000;
+/// By how much the daemon's memory may move, of some 20 MiB: its allocator gives pages back late.
+const SLACK: u64 = 2 << 20;
+
+/// The role: writes a byte and reads it back, until so many operations are done. Some bytes match a rule.
+///
+/// # Errors
+/// The kernel's.
+pub fn pump(operations: u64) -> Result<()> {
+    let (mut reader, mut writer) = fifo::pipe()?;
+    let mut byte = [0];
+    for number in 0..operations / 2 {
+        writer.write_all(if number % MATCHES == 0 { b"!" } else { b"." })?;
+        reader.read_exact(&mut byte)?;
+    }
+    Ok(())
+}
+
+/// What the daemon holds.
+#[derive(Debug)]
+struct Held {
+    /// Bytes.
+    memory: u64,
+    descriptors: usize,
+    /// BPF maps and programs among them, and the bytes that the kernel says they take: with every entry.
+    objects: usize,
+    locked: u64,
+    quarantine: usize,
+}
+
+impl Held {
+    fn by(sensor: &Sensor) -> Result<Self> {
+        let pid = sensor.status()?.pid;
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let resident = number(&status, "VmRSS:").context("no resident size")?;
+        let (mut descriptors, mut objects, mut locked) = (0, 0, 0);
+        for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
+            // A connection of ours may be closed meanwhile.
+            let Ok(info) = fs::read_to_string(entry?.path()) else { continue };
+            descriptors += 1;
+            if let Some(bytes) = number(&info, "memlock:") {
+                objects += 1;
+                locked += bytes;
+            }
+        }
+        let quarantine = sensor.client()?.quarantine()?.len();
+        Ok(Self { memory: resident * 1024, descriptors, objects, locked, quarantine })
+    }
+}
+
+fn number(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+fn endures() -> Result<()> {
+    let mut sources = rules::shipped()?;
+    sources.push(rules::file("some.yaml", &[Draft::alert("some", &["pipe.payload"], "payload == '!'")]));
+    let sensor = Launch::rules(&named(sources))?.start()?;
+    let before = sensor.status()?.events["pipe.payload"].judged;
+    let started = Instant::now();
+    let mut first = None;
+    for round in 1..=ROUNDS {
+        let mut pump = Command::new(work::PROGRAM);
+        let status = pump.args(["work", "pump", &OPERATIONS.to_string()]).stdin(Stdio::null()).status()?;
+        ensure!(status.success(), "the pump ended with {status}");
+        let matched = sensor.lines()?.len() as u64;
+        ensure!(matched >= round * OPERATIONS / 2 / MATCHES, "{matched} matches reported");
+        let held = Held::by(&sensor)?;
+        let text = format!("{} operations, {} s: {held:?}", round * OPERATIONS, started.elapsed().as_secs());
+        report::send(&Message::Say { text });
+        // The first million warms up what is allocated once.
+        let first = first.get_or_insert(held);
+        let held = Held::by(&sensor)?;
+        ensure!(held.memory <= first.memory + SLACK, "memory grows: {first:?}, then {held:?}");
+        ensure!(held.descriptors == first.descriptors, "descriptors: {first:?}, then {held:?}");
+        ensure!(held.objects == first.objects && held.locked == first.locked, "maps grow: {first:?}, then {held:?}");
+        ensure!(held.quarantine == 0, "something is in quarantine: {held:?}");
+    }
+    let judged = sensor.status()?.events["pipe.payload"].judged - before;
+    ensure!(judged >= ROUNDS * OPERATIONS / 2, "{judged} writes judged");
+    sensor.stop()
+}
+
+/// The same, by names that are no paths.
+fn named(sources: Vec<sensor_rules::Source>) -> Vec<sensor_rules::Source> {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    sources.into_iter().map(|source| sensor_rules::Source { name: name(&source.name), ..source }).collect()
+}
