@@ -7,6 +7,7 @@
 //! | [`life`] | the states of a generation on a host |
 //! | [`policy`] | what the host's owner wants |
 //! | [`rollout`] | who gets a release when, and the judge that stops it |
+//! | [`shadow`] | whether what judged in the shadow may be put in force |
 //! | [`store`] | what a host keeps, and with what it starts |
 //! | [`digest`], [`key`], [`printable`], [`selftest`] | what they are made of |
 
@@ -18,4 +19,5 @@ pub mod policy;
 pub mod printable;
 pub mod rollout;
 pub mod selftest;
+pub mod shadow;
 pub mod store;

@@ -1,6 +1,9 @@
 //! Programs at their [`Place`] in the kernel: loaded, attached, detached, attached again.
 
-use std::io;
+use std::{
+    io, thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 use aya::{
@@ -14,6 +17,9 @@ use aya::{
 };
 
 use super::place::{self, Place};
+
+/// How long the kernel may take to free a link whose pin was removed.
+const RELEASE: Duration = Duration::from_secs(5);
 
 /// The program is attached while nobody gives this to [`detach`].
 pub enum Link {
@@ -72,19 +78,31 @@ pub fn load(program: &mut Program, place: &Place, kernel: &Btf) -> Result<(), Lo
 /// Before 5.14 a kernel forgets that function when the program is detached, and answers `ENOENT` from then on
 /// (`bpf_tracing_prog_attach`): there the program is loaded anew.
 ///
+/// A link whose pin was removed is freed a moment later, when no reader of the file system can see it any more
+/// (`bpf_free_inode`); until then the program counts as attached, and the answer is `EBUSY`.
+///
 /// # Errors
 /// The kernel refused.
 pub fn attach(program: &mut Program, place: &Place, kernel: &Btf) -> Result<Link, LoadError> {
-    match attach_loaded(program, place) {
-        Err(LoadError::Program(ProgramError::SyscallError(SyscallError { io_error, .. })))
-            if io_error.kind() == io::ErrorKind::NotFound =>
-        {
-            unload(program)?;
-            load(program, place, kernel)?;
-            attach_loaded(program, place)
+    let started = Instant::now();
+    loop {
+        match attach_loaded(program, place) {
+            Err(error) if is(&error, io::ErrorKind::NotFound) => {
+                unload(program)?;
+                load(program, place, kernel)?;
+                return attach_loaded(program, place);
+            }
+            Err(error) if is(&error, io::ErrorKind::ResourceBusy) && started.elapsed() < RELEASE => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            answer => return answer,
         }
-        answer => answer,
     }
+}
+
+/// Whether the kernel answered with this error.
+fn is(error: &LoadError, kind: io::ErrorKind) -> bool {
+    matches!(error, LoadError::Program(ProgramError::SyscallError(SyscallError { io_error, .. })) if io_error.kind() == kind)
 }
 
 fn attach_loaded(program: &mut Program, place: &Place) -> Result<Link, LoadError> {

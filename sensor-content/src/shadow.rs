@@ -1,0 +1,229 @@
+//! Whether a generation that judged live events in the shadow of the one in force may take its place: a pure decision, with its
+//! reasons.
+//!
+//! A limit that is broken rejects at once. What has not been seen long enough, often enough or completely enough is held: no data
+//! is not a good sign.
+
+use std::{fmt, time::Duration};
+
+/// What a candidate has to keep to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// It judges at least so long …
+    pub time: Duration,
+    /// … and at least so many events.
+    pub events: u64,
+    /// More events than the active generation that one rule may block.
+    pub blocks: u64,
+    /// More events than the active generation that one rule may report.
+    pub alerts: u64,
+    /// What judging one event may cost on average, nanoseconds.
+    pub cost: u64,
+    /// Of a thousand events, how many it may miss.
+    pub missed: u64,
+}
+
+impl Limits {
+    /// What holds where nothing else is said.
+    pub const DEFAULT: Self =
+        Self { time: Duration::from_mins(1), events: 1000, blocks: 0, alerts: 100, cost: 5000, missed: 1 };
+}
+
+/// How often a rule of the candidate matched, beside the rule with the same id of the active generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matches {
+    /// Its id.
+    pub rule: String,
+    /// Whether it asks for more than an alert.
+    pub blocks: bool,
+    /// How often it matched.
+    pub candidate: u64,
+    /// How often the one with this id in the active generation did, where that asks for as much; 0 where there is none.
+    pub active: u64,
+    /// A few of the events that it matched, for people.
+    pub examples: Vec<String>,
+}
+
+/// What has been seen so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Since the candidate judges.
+    pub time: Duration,
+    /// Events that it judged.
+    pub events: u64,
+    /// Events that the active generation judged and it did not.
+    pub missed: u64,
+    /// What judging took it, altogether, nanoseconds.
+    pub cost: u64,
+    /// By rule.
+    pub rules: Vec<Matches>,
+}
+
+/// What becomes of the candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It takes the active generation's place.
+    Promote,
+    /// It goes on judging in the shadow.
+    Hold,
+    /// It is given up.
+    Reject,
+}
+
+/// Why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A rule would block more than it may.
+    Blocks(Matches),
+    /// A rule would report more than it may.
+    Alerts(Matches),
+    /// An event costs so many nanoseconds.
+    Cost(u64),
+    /// So much time is missing.
+    Time(Duration),
+    /// So many events are missing.
+    Events(u64),
+    /// So many events were missed.
+    Missed(u64),
+    /// All limits were kept.
+    Kept,
+}
+
+/// A decision and all its reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What becomes of it.
+    pub decision: Decision,
+    /// Why; at least one.
+    pub reasons: Vec<Reason>,
+}
+
+/// Decides by what was seen until now.
+pub fn decide(seen: &Observed, limits: &Limits) -> Report {
+    let broken = broken(seen, limits);
+    if !broken.is_empty() {
+        return Report { decision: Decision::Reject, reasons: broken };
+    }
+    let missing = missing(seen, limits);
+    if !missing.is_empty() {
+        return Report { decision: Decision::Hold, reasons: missing };
+    }
+    Report { decision: Decision::Promote, reasons: vec![Reason::Kept] }
+}
+
+/// The limits that are broken: nothing that comes could mend them, but for the cost, which is an average.
+fn broken(seen: &Observed, limits: &Limits) -> Vec<Reason> {
+    let over = |rule: &&Matches| {
+        let limit = if rule.blocks { limits.blocks } else { limits.alerts };
+        rule.candidate.saturating_sub(rule.active) > limit
+    };
+    let of = |rule: &Matches| if rule.blocks { Reason::Blocks(rule.clone()) } else { Reason::Alerts(rule.clone()) };
+    let mut broken: Vec<_> = seen.rules.iter().filter(over).map(of).collect();
+    let cost = seen.cost.checked_div(seen.events).unwrap_or(0);
+    // An average of few says nothing.
+    if cost > limits.cost && seen.events >= limits.events {
+        broken.push(Reason::Cost(cost));
+    }
+    broken
+}
+
+/// What is missing until there is enough to go by.
+fn missing(seen: &Observed, limits: &Limits) -> Vec<Reason> {
+    let mut missing = Vec::new();
+    if seen.time < limits.time {
+        missing.push(Reason::Time(limits.time - seen.time));
+    }
+    if seen.events < limits.events {
+        missing.push(Reason::Events(limits.events - seen.events));
+    }
+    let (events, missed, allowed) = (u128::from(seen.events), u128::from(seen.missed), u128::from(limits.missed));
+    if missed * 1000 > allowed * (events + missed) {
+        missing.push(Reason::Missed(seen.missed));
+    }
+    missing
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (does, rule) = match self {
+            Self::Blocks(rule) => ("block", rule),
+            Self::Alerts(rule) => ("report", rule),
+            Self::Cost(cost) => return write!(out, "an event costs {cost} ns"),
+            Self::Time(time) => return write!(out, "{} s more are to be seen", time.as_secs_f64().ceil()),
+            Self::Events(events) => return write!(out, "{events} events more are to be seen"),
+            Self::Missed(events) => return write!(out, "{events} events were not judged in the shadow"),
+            Self::Kept => return write!(out, "all limits were kept"),
+        };
+        let Matches { rule, candidate, active, examples, .. } = rule;
+        write!(out, "rule {rule} would {does} {candidate} events, {active} in the generation in force")?;
+        examples.iter().try_for_each(|example| write!(out, "\n  {example}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Enough of everything, and nothing wrong.
+    fn good() -> Observed {
+        let Limits { time, events, cost, .. } = Limits::DEFAULT;
+        Observed { time, events, missed: 0, cost: cost * events, rules: vec![rule(true, 7, 7), rule(false, 100, 0)] }
+    }
+
+    fn rule(blocks: bool, candidate: u64, active: u64) -> Matches {
+        Matches { rule: "one".into(), blocks, candidate, active, examples: vec!["fifo.open /tmp/f by sh".into()] }
+    }
+
+    fn decided(change: impl FnOnce(&mut Observed)) -> (Decision, Vec<Reason>) {
+        let mut seen = good();
+        change(&mut seen);
+        let Report { decision, reasons } = decide(&seen, &Limits::DEFAULT);
+        (decision, reasons)
+    }
+
+    #[test]
+    fn what_keeps_every_limit_is_promoted() {
+        assert_eq!(decided(|_| ()), (Decision::Promote, vec![Reason::Kept]));
+    }
+
+    #[test]
+    fn one_block_too_many_rejects_at_once_with_its_rule_and_examples() {
+        let (decision, reasons) = decided(|seen| {
+            (seen.time, seen.events) = (Duration::ZERO, 1);
+            seen.rules = vec![rule(true, 1, 0)];
+        });
+        assert_eq!((decision, &reasons[..]), (Decision::Reject, &[Reason::Blocks(rule(true, 1, 0))][..]));
+        let words = reasons[0].to_string();
+        assert!(words.contains("rule one would block 1 events, 0 in") && words.contains("/tmp/f by sh"), "{words}");
+    }
+
+    #[test]
+    fn more_reports_are_limited_by_rule_and_fewer_are_not() {
+        assert_eq!(decided(|seen| seen.rules = vec![rule(false, 101, 0)]).0, Decision::Reject);
+        assert_eq!(decided(|seen| seen.rules = vec![rule(false, 1101, 1001)]).0, Decision::Promote);
+        assert_eq!(decided(|seen| seen.rules = vec![rule(false, 0, 5000)]).0, Decision::Promote);
+    }
+
+    #[test]
+    fn cost_is_an_average_of_enough_events() {
+        assert_eq!(decided(|seen| seen.cost += seen.events), (Decision::Reject, vec![Reason::Cost(5001)]));
+        assert_eq!(decided(|seen| (seen.events, seen.cost) = (10, u64::MAX)).0, Decision::Hold);
+    }
+
+    #[test]
+    fn what_is_missing_holds_and_is_named() {
+        let (decision, reasons) = decided(|seen| {
+            (seen.time, seen.events, seen.missed, seen.cost) = (Duration::from_millis(59_500), 990, 2, 0);
+        });
+        let named = vec![Reason::Time(Duration::from_millis(500)), Reason::Events(10), Reason::Missed(2)];
+        assert_eq!((decision, reasons), (Decision::Hold, named));
+        assert_eq!(decided(|seen| *seen = Observed::default()).0, Decision::Hold, "no data is a good sign");
+    }
+
+    #[test]
+    fn the_largest_numbers_do_no_harm() {
+        let largest =
+            Observed { time: Duration::MAX, events: u64::MAX, missed: u64::MAX, cost: u64::MAX, rules: Vec::new() };
+        assert_eq!(decide(&largest, &Limits::DEFAULT).decision, Decision::Hold);
+    }
+}
