@@ -28,7 +28,7 @@ const OPERATIONS: u64 = 1_000_000;
 const ROUNDS: u64 = 10;
 /// One write of so many matches a rule.
 const MATCHES: u64 = 10_000;
-/// By how much the daemon's memory may move, of some 20 MiB: its allocator gives pages back late.
+/// By how much the daemon's memory may move: its allocator gives pages back late.
 const SLACK: u64 = 2 << 20;
 
 /// The role: writes a byte and reads it back, until so many operations are done. Some bytes match a rule.
@@ -39,7 +39,9 @@ pub fn pump(operations: u64) -> Result<()> {
     let (mut reader, mut writer) = fifo::pipe()?;
     let mut byte = [0];
     for number in 0..operations / 2 {
-        writer.write_all(if number % MATCHES == 0 { b"!" } else { b"." })?;
+        // On the stack, which is there: what lies in the program's file may not have been read yet, and then has no payload.
+        byte[0] = if number % MATCHES == 0 { b'!' } else { b'.' };
+        writer.write_all(&byte)?;
         reader.read_exact(&mut byte)?;
     }
     Ok(())
