@@ -77,12 +77,12 @@ fn round(sensor: &Sensor, probes: &Probes) -> Result<Round> {
         }
     }
     let loss = |status: &Status, name: &str| status.losses.get(name).copied().unwrap_or_default();
-    let lost = |status| loss(status, "no_record") + loss(status, "no_stage");
+    let unjudged = |status| loss(status, "no_record") + loss(status, "no_stage");
     Ok(Round {
         made,
         judged: sums(probes, judged(&after), &judged(&before)),
         misses: sums(probes, misses(&after), &misses(&before)),
-        lost: lost(&after) - lost(&before),
+        lost: unjudged(&after) - unjudged(&before),
         preempted: after.preempted - before.preempted,
     })
 }

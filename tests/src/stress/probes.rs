@@ -85,7 +85,7 @@ struct Probe {
 
 /// All probes, counting from the start.
 pub struct Probes {
-    probes: Vec<Probe>,
+    all: Vec<Probe>,
     /// Devices of the file systems of message queues and of POSIX shared memory.
     queues: u64,
     memory: u64,
@@ -99,7 +99,7 @@ impl Probes {
     pub fn start() -> Result<Self> {
         let btf = Btf::read(std::path::Path::new(btf::PATH))?;
         let device = |path: &str| Ok::<_, anyhow::Error>(fs::metadata(path)?.dev());
-        let mut probes = Self { probes: Vec::new(), queues: device("/dev/mqueue")?, memory: device("/dev/shm")? };
+        let mut probes = Self { all: Vec::new(), queues: device("/dev/mqueue")?, memory: device("/dev/shm")? };
         for hook in Hook::ALL {
             if let (Some(object), Some(function)) = (object(*hook), function(*hook, &btf)) {
                 let probe = Probe { hook: *hook, object };
@@ -109,7 +109,7 @@ impl Probes {
                 append("kprobe_events", &format!("{kind}:{GROUP}/{} {function} comm=$comm{arguments}", hook.name()))
                     .with_context(|| format!("cannot probe {function}"))?;
                 append(&probe.trigger(), &probe.histogram()).with_context(|| format!("cannot count {function}"))?;
-                probes.probes.push(probe);
+                probes.all.push(probe);
             }
         }
         Ok(probes)
@@ -117,7 +117,7 @@ impl Probes {
 
     /// The hooks that are counted.
     pub fn hooks(&self) -> impl Iterator<Item = Hook> {
-        self.probes.iter().map(|probe| probe.hook)
+        self.all.iter().map(|probe| probe.hook)
     }
 
     /// What was done since the start.
@@ -130,7 +130,7 @@ impl Probes {
             ensure!(line.split_whitespace().nth(2) == Some("0"), "the kernel left out calls of a probe: {line}");
         }
         let mut counts = Counts::new();
-        for probe in &self.probes {
+        for probe in &self.all {
             let path = format!("{TRACING}/events/{GROUP}/{}/hist", probe.hook.name());
             let text = fs::read_to_string(path)?;
             ensure!(text.lines().any(|line| line.trim() == "Dropped: 0"), "a histogram is full: {text}");
