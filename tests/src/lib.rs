@@ -51,5 +51,4 @@ mod restart;
 mod stress;
 mod swap;
 mod tracepoints;
-mod uring;
 mod without_bpf;

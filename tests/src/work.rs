@@ -4,7 +4,7 @@ use std::{ffi::CString, fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{conformance, endurance, preemption, quarantine, uring};
+use crate::{conformance, endurance, preemption, quarantine};
 
 /// The program that plays the roles.
 pub const PROGRAM: &str = "/bin/vm-init";
@@ -17,7 +17,6 @@ pub fn play(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["hammer", number, rounds] => preemption::hammer(number.parse()?, rounds.parse()?),
         [role @ ("great-grandparent" | "grandparent" | "parent")] => conformance::above(role),
-        ["ring-opener", path] => uring::opener(path),
         ["actor"] => conformance::actor(),
         ["victim", way] => quarantine::victim(way),
         ["pump", operations] => endurance::pump(operations.parse()?),

@@ -134,13 +134,13 @@ fn files(plan: &mut Plan) -> Result<()> {
 }
 
 /// What is seen of [`SENT`] bytes of [`PAYLOAD`] that are sent from a file. Since 5.11 the kernel puts the file's pages into the
-/// pipe, and asks nobody whether it may be written to; before, it wrote, after asking twice.
+/// pipe, and asks nobody whether it may be written to; before, it wrote, after asking three times.
 pub fn sent(plan: &Plan, pipe: &Pipe) -> Vec<Seen> {
     let mut all = vec![seen(PipeSendfile, &pipe.known)];
     if plan.kernel < (5, 11) {
         let write = seen(PipeWrite, &pipe.known);
         let data = known::all([&pipe.known, &known::payload(&PAYLOAD[..SENT])]);
-        all.extend([write.clone(), write, seen(PipePayload, &data)]);
+        all.extend([write.clone(), write.clone(), write, seen(PipePayload, &data)]);
     }
     all
 }
