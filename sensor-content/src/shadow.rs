@@ -131,7 +131,7 @@ fn broken(seen: &Observed, limits: &Limits) -> Vec<Reason> {
 fn missing(seen: &Observed, limits: &Limits) -> Vec<Reason> {
     let mut missing = Vec::new();
     if seen.time < limits.time {
-        missing.push(Reason::Time(limits.time - seen.time));
+        missing.push(Reason::Time(limits.time.saturating_sub(seen.time)));
     }
     if seen.events < limits.events {
         missing.push(Reason::Events(limits.events - seen.events));
