@@ -58,8 +58,8 @@ impl Boot {
     /// Kernel arguments.
     const fn arguments(self) -> &'static str {
         match self {
-            Self::Plain | Self::Long => "lsm=landlock,lockdown,yama,bpf",
-            Self::Preempt => "lsm=landlock,lockdown,yama,bpf preempt=full",
+            Self::Plain => "lsm=landlock,lockdown,yama,bpf",
+            Self::Preempt | Self::Long => "lsm=landlock,lockdown,yama,bpf preempt=full",
             Self::WithoutBpf | Self::Tracepoints => "lsm=landlock,lockdown,yama",
         }
     }

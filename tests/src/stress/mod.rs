@@ -31,7 +31,7 @@ use probes::{Counts, Probes};
 /// See the [module](self).
 pub const TESTS: &[Test] = &[Test {
     name: "stress::every_operation_is_judged_or_counted_and_no_record_is_anothers",
-    boot: Boot::Preempt,
+    boot: Boot::Long,
     run: accounts,
 }];
 
