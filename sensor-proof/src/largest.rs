@@ -24,11 +24,15 @@ pub fn unindexable(count: usize) -> Large {
     Large { name: "rules that cannot be looked up", sources: many(count, "fifo.open", condition) }
 }
 
+/// The two that stand for the rest in every test run: what cannot be looked up, and what can.
+pub fn usual() -> [Large; 2] {
+    [unindexable(10_000), Large { name: "realistic rules", sources: realistic::rules(Event::FifoOpen, 10_000) }]
+}
+
 /// All of them.
 pub fn all() -> Vec<Large> {
-    vec![
-        unindexable(10_000),
-        Large { name: "realistic rules", sources: realistic::rules(Event::FifoOpen, 10_000) },
+    let mut all = Vec::from(usual());
+    all.extend([
         Large {
             name: "rules that do not fit one program",
             sources: many(5_000, "fifo.open", |number| format!("process.exe != parent.exe && inode > {number}")),
@@ -47,7 +51,8 @@ pub fn all() -> Vec<Large> {
         },
         Large { name: "a long condition", sources: many(1, "fifo.open", |_| long_condition()) },
         Large { name: "nested comparisons", sources: many(300, "fifo.open", |number| nested(28, number)) },
-    ]
+    ]);
+    all
 }
 
 /// Rules for one event, in files as they are checked.

@@ -181,7 +181,7 @@ fn the_largest_rule_sets_are_judged_as_by_the_interpreter() {
         return;
     }
     let mut random = Random::new(11);
-    for Large { name, sources } in largest::all() {
+    for Large { name, sources } in largest::usual() {
         let rules = check(&sources, Options::default()).unwrap_or_else(|problems| panic!("{name}: {problems}"));
         let event = rules.rules()[0].events[0];
         let mut kernel = TestRun::load(&rules).unwrap_or_else(|error| panic!("{name}: {error:#}"));
