@@ -5,8 +5,10 @@
 //! argument, or one loaded from there) [`load`] is a checked access to a typed member, and a wrong offset is
 //! refused at load. Any other pointer goes through [`probe`], which cannot fault. A [`Struct`] knows which of the two it is.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel};
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 use sensor_common::{kernel::ABSENT, kernel_enumerators, kernel_members};
+
+use crate::memory::Memory;
 
 /// An address in the kernel, or the value 0.
 pub type Ptr = *const u8;
@@ -55,16 +57,13 @@ pub unsafe fn load<T: Copy>(base: Ptr, offset: &'static u32) -> T {
 /// Reads a value at any address; `None` where nothing can be read.
 #[inline(always)]
 pub fn probe<T: Copy + Default>(address: Ptr) -> Option<T> {
-    let mut value = T::default();
-    // SAFETY: the destination is a local of the size given; the helper cannot fault on the source.
-    let status = unsafe { bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, address.cast()) };
-    (status == 0).then_some(value)
+    Memory::Kernel.read(address)
 }
 
 /// Reads the pointer at any address; `None` where nothing can be read.
 #[inline(always)]
 pub fn probe_ptr(address: Ptr) -> Option<Ptr> {
-    probe::<u64>(address).map(|pointer| pointer as Ptr)
+    Memory::Kernel.read_ptr(address)
 }
 
 /// A struct of the kernel.

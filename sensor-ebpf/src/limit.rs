@@ -2,11 +2,7 @@
 //!
 //! Only the report is left out: the event is judged, counted and acted on as ever.
 
-use aya_ebpf::{
-    helpers::generated::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns},
-    macros::map,
-    maps::LruHashMap,
-};
+use aya_ebpf::{macros::map, maps::LruHashMap};
 use sensor_common::{
     maps::{RATES_MAX, Rate, RateKey},
     record::Record,
@@ -14,7 +10,7 @@ use sensor_common::{
 };
 
 use crate::{
-    asm,
+    actor, asm,
     maps::{RECORDS, SETTINGS},
     record::Held,
 };
@@ -24,7 +20,7 @@ const SECOND: u64 = 1_000_000_000;
 #[map]
 static RATES: LruHashMap<RateKey, Rate> = LruHashMap::with_max_entries(RATES_MAX, 0);
 
-/// Whether every rule that the record names has reported enough of this process.
+/// Whether every rule that the record names has reported enough of this process. The record's time must have been noted.
 #[inline(always)]
 pub fn is_over(held: &Held) -> bool {
     count_reports(held.scratch.slot()) == 1
@@ -42,8 +38,7 @@ extern "C" fn count_reports(slot: u32) -> u32 {
     }
     // SAFETY: a live map value; whoever calls holds the slot.
     let record: &Record = unsafe { &*record };
-    // SAFETY: the helpers take nothing and always succeed.
-    let (second, pid) = unsafe { (bpf_ktime_get_boot_ns() / SECOND, (bpf_get_current_pid_tgid() >> 32) as u32) };
+    let (second, pid) = (record.head.time / SECOND, actor::tgid());
     let mut over = 1;
     for (number, rule) in record.verdict.rules.iter().enumerate().take(RULES_MAX) {
         if number >= record.verdict.matched as usize {

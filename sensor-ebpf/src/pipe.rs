@@ -12,8 +12,9 @@ use crate::{
     stage::{Nothing, Subject},
 };
 
-const MAY_WRITE: u32 = 2;
-const MAY_READ: u32 = 4;
+/// Of the mask of `file_permission`: `include/linux/fs.h`.
+pub const MAY_WRITE: u32 = 2;
+pub const MAY_READ: u32 = 4;
 
 #[inline(always)]
 fn used<C: Context>(ctx: &C) -> Seen<File> {
@@ -51,6 +52,13 @@ lsm_hook! {
     file_receive, received
 }
 
+/// A pipe or FIFO that data goes into.
+#[inline(always)]
+pub fn written_file(file: Struct) -> Seen<File> {
+    let (file, kind) = File::pipe(file)?;
+    Some((if kind == Type::Fifo { Event::FifoPayload } else { Event::PipePayload }, file))
+}
+
 /// Data on its way into a pipe or FIFO.
 struct Write {
     file: File,
@@ -62,8 +70,7 @@ impl Write {
     #[inline(always)]
     fn seen<C: Context>(ctx: &C) -> Seen<Self> {
         let iocb = Struct::typed(ctx.arg(0));
-        let (file, kind) = File::pipe(iocb.follow(&KIOCB_KI_FILP))?;
-        let event = if kind == Type::Fifo { Event::FifoPayload } else { Event::PipePayload };
+        let (event, file) = written_file(iocb.follow(&KIOCB_KI_FILP))?;
         Some((event, Self { file, from: Struct::typed(ctx.arg(1)) }))
     }
 }

@@ -11,11 +11,9 @@ use super::{is_kept, kill_if_kept, socket, splice};
 use crate::{
     kernel::{KIOCB_KI_FILP, Struct},
     object::File,
+    pipe::{MAY_READ, MAY_WRITE},
     stage::{ALLOW, DENY},
 };
-
-const MAY_WRITE: u32 = 2;
-const MAY_READ: u32 = 4;
 
 /// The key of what is read from `file`, where that can be in quarantine.
 #[inline(always)]

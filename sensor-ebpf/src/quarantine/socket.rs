@@ -15,16 +15,15 @@ use sensor_common::maps::{Kept, Mark, ObjectKey};
 use super::{QUARANTINE, is_kept, keep, kill_if_kept, mark};
 use crate::{
     kernel::{
-        FILE_F_INODE, FILE_PRIVATE_DATA, INODE_I_INO, INODE_I_MODE, Ptr, SK_SOCKET, SOCKET_ALLOC_INODE, SOCKET_SK,
-        SOCKET_TYPE, Struct, UNIX_PEER, member, probe, probe_ptr,
+        FILE_PRIVATE_DATA, INODE_I_INO, Ptr, SK_SOCKET, SOCKET_ALLOC_INODE, SOCKET_SK, SOCKET_TYPE, Struct, UNIX_PEER,
+        member, probe, probe_ptr,
     },
     maps::count_kept,
+    object::File,
     record::Held,
     stage::{ALLOW, DENY},
 };
 
-const S_IFMT: u16 = 0o170_000;
-const S_IFSOCK: u16 = 0o140_000;
 const SOCK_STREAM: u16 = 1;
 const SOCK_DGRAM: u16 = 2;
 const SOCK_SEQPACKET: u16 = 5;
@@ -64,7 +63,7 @@ fn inode_of(socket: Ptr) -> u64 {
 /// The key of an open file that is a socket, of any family.
 #[inline(always)]
 pub fn of_file(file: Struct) -> Option<ObjectKey> {
-    if file.follow(&FILE_F_INODE).get::<u16>(&INODE_I_MODE) & S_IFMT != S_IFSOCK {
+    if !File::new(file).is_socket() {
         return None;
     }
     let socket = file.get::<u64>(&FILE_PRIVATE_DATA) as Ptr;

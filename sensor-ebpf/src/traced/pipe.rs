@@ -10,7 +10,7 @@ use crate::{
     hook::Seen,
     object::{File, Type},
     payload::{self, Sent},
-    pipe::received_file,
+    pipe::{received_file, written_file},
     record::Held,
     scratch::Wanted,
     stage::{Nothing, Subject},
@@ -46,8 +46,7 @@ struct Write {
 impl Write {
     #[inline(always)]
     fn seen(call: Call) -> Seen<Self> {
-        let (file, kind) = File::pipe(call.file(0)?)?;
-        let event = if kind == Type::Fifo { Event::FifoPayload } else { Event::PipePayload };
+        let (event, file) = written_file(call.file(0)?)?;
         Some((event, Self { file, data: Sent::written(&call) }))
     }
 }
