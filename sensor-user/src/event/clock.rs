@@ -30,9 +30,14 @@ impl Clock {
 
 /// `CLOCK_BOOTTIME`.
 fn since_boot() -> SignedDuration {
+    read(libc::CLOCK_BOOTTIME)
+}
+
+/// A clock that counts from some moment: 0 where the kernel has none of this name.
+pub fn read(clock: libc::clockid_t) -> SignedDuration {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is a valid `timespec` to write to. The call cannot fail for this clock (Linux 2.6.39); if it did, `now` stays 0.
-    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
+    // SAFETY: `now` is a valid `timespec` to write to; where the call fails, it stays 0.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
     SignedDuration::new(now.tv_sec, i32::try_from(now.tv_nsec).unwrap_or(0))
 }
 

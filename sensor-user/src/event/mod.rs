@@ -2,7 +2,7 @@
 //!
 //! The fields are those of the field table; nothing here lists them again.
 
-mod clock;
+pub(crate) mod clock;
 mod summary;
 mod value;
 

@@ -77,14 +77,8 @@ impl Verified {
     ///
     /// A verifier that gives up, for it may look at so many instructions only, is given smaller programs.
     pub fn load(id: u64, rules: &RuleSet, hooks: &mut Hooks) -> Result<Self, Refusal> {
-        let mut budget = Budget::default();
-        loop {
-            let refusal = match Self::load_within(id, rules, hooks, budget) {
-                Err(Refusal::Verifier(refusal)) if refusal.gave_up => refusal,
-                result => return result,
-            };
-            budget = budget.halved().ok_or(Refusal::Verifier(refusal))?;
-        }
+        let gave_up = |refusal: &Refusal| matches!(refusal, Refusal::Verifier(refusal) if refusal.gave_up);
+        chain::with_less(|budget| Self::load_within(id, rules, hooks, budget), gave_up)
     }
 
     fn load_within(id: u64, rules: &RuleSet, hooks: &mut Hooks, budget: Budget) -> Result<Self, Refusal> {

@@ -4,7 +4,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, MapError},
+    maps::{Array, HashMap, MapData},
 };
 use sensor_common::{
     brakes::{
@@ -25,7 +24,8 @@ use sensor_common::{
 };
 use sensor_rules::{BlockBudget, RuleSet};
 
-use super::maps::{Value, take};
+use super::maps::{self, Value, take};
+use crate::event::clock;
 
 /// See the [module](self).
 pub struct Brakes {
@@ -90,7 +90,7 @@ impl Brakes {
         let lifeline = &mut self.lock().lifeline;
         let present: Vec<_> = lifeline.keys().filter_map(Result::ok).collect();
         for key in present.into_iter().filter(|key| !listed.contains_key(&key.0)) {
-            absent_is_fine(lifeline.remove(&key)).context("cannot take an executable from the lifeline")?;
+            maps::remove(lifeline, &key).context("cannot take an executable from the lifeline")?;
         }
         for (key, reach) in listed {
             lifeline.insert(Value(*key), *reach as u32, 0).context("cannot put an executable on the lifeline")?;
@@ -154,12 +154,12 @@ impl Brakes {
 
     /// What each rule is allowed and did.
     pub fn budgets(&self) -> Result<BTreeMap<RuleKey, Budget>> {
-        entries(&self.lock().budgets)
+        Ok(maps::entries(&self.lock().budgets)?.into_iter().collect())
     }
 
     /// The rules that only alert any more.
     pub fn demoted(&self) -> Result<BTreeMap<RuleKey, Demotion>> {
-        entries(&self.lock().demoted)
+        Ok(maps::entries(&self.lock().demoted)?.into_iter().collect())
     }
 
     /// Lets a demoted rule be carried out again, with a new budget; false where it was not demoted.
@@ -173,7 +173,7 @@ impl Brakes {
     pub fn sweep(&self) -> Result<()> {
         let now = now(libc::CLOCK_BOOTTIME);
         let maps = &mut *self.lock();
-        let budgets = entries(&maps.budgets)?;
+        let budgets: BTreeMap<_, _> = maps::entries(&maps.budgets)?.into_iter().collect();
         remove(&mut maps.windows, |key| {
             let budget = budgets.get(&RuleKey::new(key.generation, key.rule));
             budget.is_none_or(|budget| u64::from(key.window) + 2 <= now / budget.window.max(1))
@@ -187,24 +187,6 @@ impl Brakes {
     }
 }
 
-/// All entries of a hash.
-fn entries<K: Copy + Ord, V: Copy>(map: &HashMap<MapData, Value<K>, Value<V>>) -> Result<BTreeMap<K, V>>
-where
-    Value<K>: aya::Pod,
-    Value<V>: aya::Pod,
-{
-    let mut all = BTreeMap::new();
-    for entry in map {
-        match entry {
-            Ok((Value(key), Value(value))) => drop(all.insert(key, value)),
-            // Taken out while we looked.
-            Err(MapError::KeyNotFound) => {}
-            Err(error) => return Err(error).context("cannot read the brakes"),
-        }
-    }
-    Ok(all)
-}
-
 /// Removes the entries whose key is meant; how many there were.
 fn remove<K: Copy, V: aya::Pod>(map: &mut HashMap<MapData, Value<K>, V>, meant: impl Fn(&K) -> bool) -> Result<usize>
 where
@@ -212,23 +194,12 @@ where
 {
     let keys: Vec<_> = map.keys().filter_map(Result::ok).filter(|key| meant(&key.0)).collect();
     for key in &keys {
-        absent_is_fine(map.remove(key)).context("cannot change the brakes")?;
+        maps::remove(map, key)?;
     }
     Ok(keys.len())
 }
 
-fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
-    match result {
-        Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
 /// The time of a clock, nanoseconds.
 fn now(clock: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is valid for the write; both clocks exist since Linux 2.6.39.
-    unsafe { libc::clock_gettime(clock, &raw mut time) };
-    let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
-    seconds * 1_000_000_000 + nanos
+    u64::try_from(clock::read(clock).as_nanos()).unwrap_or(0)
 }

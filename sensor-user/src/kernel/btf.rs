@@ -140,6 +140,11 @@ impl Btf {
         self.named(name).any(|ty| ty.kind() == kind::FUNC)
     }
 
+    /// The first of these names that a function of the kernel has.
+    pub fn first_function<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
+        names.iter().copied().find(|name| self.has_function(name))
+    }
+
     /// Offset in bytes of a member such as `f_path.dentry` of `struct name`; members of unnamed structs and unions
     /// count as the outer one's. `None` where the struct has no such member.
     ///

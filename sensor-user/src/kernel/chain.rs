@@ -1,18 +1,32 @@
 //! Rules that did not fit one program: each program of a chain is made reachable for the one before.
 
-use anyhow::{Context, Result};
+use anyhow::Context;
 use aya::{
     Ebpf,
     maps::{Map, MapData, ProgramArray},
     programs::ProgramFd,
 };
-use sensor_rules::{Object, PARTS_MAP};
+use sensor_rules::{Budget, Object, PARTS_MAP};
+
+/// Loads with smaller and smaller programs while that is what the kernel's verifier gives up on.
+///
+/// # Errors
+/// The last one of `load`.
+pub fn with_less<T, E>(mut load: impl FnMut(Budget) -> Result<T, E>, gave_up: impl Fn(&E) -> bool) -> Result<T, E> {
+    let mut budget = Budget::default();
+    loop {
+        match (load(budget), budget.halved()) {
+            (Err(error), Some(half)) if gave_up(&error) => budget = half,
+            (result, _) => return result,
+        }
+    }
+}
 
 /// Puts the programs of `object`, all loaded, where others of them call them. The chain holds while the array lives.
 ///
 /// # Errors
 /// The kernel does not take a program, or the object lacks what it should have.
-pub fn link(ebpf: &mut Ebpf, object: &Object) -> Result<Option<Map>> {
+pub fn link(ebpf: &mut Ebpf, object: &Object) -> anyhow::Result<Option<Map>> {
     if object.chained == 0 {
         return Ok(None);
     }

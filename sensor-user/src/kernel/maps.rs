@@ -1,9 +1,11 @@
 //! Typed access to the maps that the kernel side shares with the daemon.
 
+use std::io;
+
 use anyhow::{Context, Result};
 use aya::{
     Ebpf, Pod,
-    maps::{Map, MapData, PerCpuArray},
+    maps::{HashMap, Map, MapData, MapError, PerCpuArray},
 };
 use sensor_common::{
     brakes::{Budget, Demotion, FileKey, FiringsKey, RuleKey},
@@ -47,6 +49,32 @@ where
 {
     let map = ebpf.take_map(name).with_context(|| format!("the sensor's object has no map {name}"))?;
     T::try_from(map).with_context(|| format!("the map {name} has another layout"))
+}
+
+/// All entries of a hash; without those that are taken out meanwhile.
+pub fn entries<K: Copy, V: Copy>(map: &HashMap<MapData, Value<K>, Value<V>>) -> Result<Vec<(K, V)>>
+where
+    Value<K>: Pod,
+    Value<V>: Pod,
+{
+    let mut all = Vec::new();
+    for entry in map {
+        match entry {
+            Ok((Value(key), Value(value))) => all.push((key, value)),
+            Err(MapError::KeyNotFound) => {}
+            Err(error) => return Err(error).context("cannot read a map of the sensor"),
+        }
+    }
+    Ok(all)
+}
+
+/// Removes an entry of a hash, which the kernel side may do too; whether it was there.
+pub fn remove<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, key: &K) -> Result<bool> {
+    match map.remove(key) {
+        Ok(()) => Ok(true),
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).context("cannot change a map of the sensor"),
+    }
 }
 
 /// The counters of all CPUs, added up.

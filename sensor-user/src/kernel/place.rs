@@ -48,9 +48,8 @@ pub fn of(hook: Hook, mode: Mode, btf: &Btf) -> Result<Place, String> {
         (Mode::Observe, Attach::Lsm) => &security[..],
         (_, Attach::Fentry(names)) => names,
     };
-    let found = names.iter().find(|name| btf.has_function(name));
-    found
-        .map(|name| Place::Function((*name).to_owned()))
+    btf.first_function(names)
+        .map(|name| Place::Function(name.to_owned()))
         .ok_or_else(|| format!("this kernel has no function {} for the hook {}", names.join(" or "), hook.name()))
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use aya::{
     Ebpf,
-    maps::{HashMap, Map, MapData, MapError},
+    maps::{HashMap, Map, MapData},
     programs::ProgramFd,
 };
 use sensor_common::maps::{Container, Mark, ObjectKey, QUARANTINE};
@@ -16,7 +16,7 @@ use super::{
     attach::{self, Link, program},
     btf::Btf,
     hooks::{HookState, recursion_misses},
-    maps::{Value, take},
+    maps::{self, Value, take},
     pins::Pins,
     place::Place,
 };
@@ -64,9 +64,9 @@ impl Quarantine {
     /// Nothing is marked, nothing attached.
     pub fn new(ebpf: &mut Ebpf, btf: &Btf) -> Result<Self> {
         let guards = PROGRAMS.iter().map(|(program, container, functions)| {
-            let there = functions.iter().find(|name| btf.has_function(name));
+            let there = btf.first_function(functions);
             // Where there is none, or it is the name of an LSM hook, the kernel is asked for the last one.
-            let place = Place::Function((*there.or(functions.last()).unwrap_or(&"")).to_owned());
+            let place = Place::Function(there.or(functions.last().copied()).unwrap_or_default().to_owned());
             Guard { program, container: *container, place, loaded: false, link: None, adopted: None }
         });
         Ok(Self { marks: take(ebpf, QUARANTINE)?, guards: guards.collect() })
@@ -82,28 +82,22 @@ impl Quarantine {
         Ok(())
     }
 
-    /// Takes over what another version of the sensor marked, where it wrote it down in the same way; how many there were.
-    pub fn inherit(&mut self, other: &Path) -> usize {
+    /// Takes over what another version of the sensor marked, where it wrote it down in the same way.
+    pub fn inherit(&mut self, other: &Path) {
         let map = MapData::from_pin(other.join(QUARANTINE)).map(Map::HashMap);
         let Some(marks) = map.ok().and_then(|map| HashMap::<_, Value<ObjectKey>, Value<Mark>>::try_from(map).ok())
         else {
-            return 0;
+            return;
         };
-        let taken = marks.iter().flatten().filter(|(key, mark)| self.marks.insert(key, mark, 0).is_ok());
-        taken.count()
+        for (key, mark) in marks.iter().flatten() {
+            // One that finds no room is lost with the version that marked it.
+            drop(self.marks.insert(key, mark, 0));
+        }
     }
 
     /// All that is marked.
     pub fn list(&self) -> Result<Vec<(ObjectKey, Mark)>> {
-        let mut marks = Vec::new();
-        for entry in &self.marks {
-            match entry {
-                Ok((Value(key), Value(mark))) => marks.push((key, mark)),
-                // Taken out while we looked.
-                Err(MapError::KeyNotFound) => {}
-                Err(error) => return Err(error).context("cannot read the quarantine"),
-            }
-        }
+        let mut marks = maps::entries(&self.marks).context("cannot read the quarantine")?;
         marks.sort_by_key(|(key, mark)| (mark.time, *key));
         Ok(marks)
     }
@@ -115,12 +109,10 @@ impl Quarantine {
             if inode.is_some_and(|inode| mark.inode != inode) {
                 continue;
             }
-            match self.marks.remove(&Value(key)) {
-                Ok(()) => released += 1,
-                // Its end came first.
-                Err(MapError::KeyNotFound) => {}
-                Err(error) => return Err(error).context("cannot take it out of the quarantine"),
-            }
+            // Not there: its end came first.
+            let was_there =
+                maps::remove(&mut self.marks, &Value(key)).context("cannot take it out of the quarantine")?;
+            released += usize::from(was_there);
         }
         Ok(released)
     }

@@ -39,7 +39,7 @@ pub struct VerifierRefusal {
     pub origin: Option<Origin>,
     /// The reason at the end of the verifier's log, in its own words.
     pub log: String,
-    /// Whether it found nothing wrong, but gave up, since there was too much to look at: smaller programs may help.
+    /// See [`verifier_log::gave_up`]: smaller programs may help.
     #[serde(skip)]
     pub gave_up: bool,
 }
@@ -67,13 +67,11 @@ pub fn refusal(event: Event, program: &Program, error: LoadError) -> Refusal {
     let log = verifier_log.to_string();
     let instruction = verifier_log::stopped_at(&log);
     let reason = verifier_log::reason(&log, LOG_LINES);
-    // Too many instructions looked at; and a log of so many that there is no room for it.
-    let too_big = matches!(io_error.raw_os_error(), Some(libc::E2BIG | libc::ENOSPC));
     Refusal::Verifier(Box::new(VerifierRefusal {
         event: event.name().to_owned(),
         instruction,
         origin: instruction.and_then(|index| program.origin(index)).cloned(),
-        gave_up: too_big || log.contains("jumps is too complex"),
+        gave_up: verifier_log::gave_up(&io_error, &log),
         log: if reason.is_empty() { io_error.to_string() } else { reason },
     }))
 }

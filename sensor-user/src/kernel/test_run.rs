@@ -11,9 +11,7 @@ use aya::{
 use sensor_common::{event::Event, maps::Stage, record::Record, verdict::Verdict};
 use sensor_rules::{Budget, Object, Program, RECORD_MAP, RuleSet, Target, compile_within};
 
-use super::chain;
-
-use super::verifier_log;
+use super::{chain, verifier_log};
 
 /// The packet that a socket filter is run on; the kernel wants an Ethernet header, our programs do not look at it.
 const PACKET: [u8; 64] = [0; 64];
@@ -61,13 +59,8 @@ impl TestRun {
     /// Rules that are too large, a program that the verifier refuses (with its log and the rule), or a process that has no
     /// right to load programs: see [`not_permitted`].
     pub fn load(rules: &RuleSet) -> Result<Self> {
-        let mut budget = Budget::default();
-        loop {
-            match (Self::load_within(rules, budget), budget.halved()) {
-                (Err(error), Some(half)) if gave_up(&error) => budget = half,
-                (result, _) => return result,
-            }
-        }
+        let gave_up = |error: &anyhow::Error| error.downcast_ref::<Refused>().is_some_and(|refused| refused.gave_up);
+        chain::with_less(|budget| Self::load_within(rules, budget), gave_up)
     }
 
     /// As [`load`](Self::load), with no more in one program than `budget` says.
@@ -169,9 +162,12 @@ impl Loaded {
 }
 
 /// The verifier's refusal with the rule that it is about.
-/// Whether the verifier looked at as many instructions as it may.
-fn gave_up(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error() == Some(libc::E2BIG))
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Refused {
+    message: String,
+    gave_up: bool,
+    source: io::Error,
 }
 
 fn refused(program: &Program, error: ProgramError) -> anyhow::Error {
@@ -181,7 +177,12 @@ fn refused(program: &Program, error: ProgramError) -> anyhow::Error {
     let rule = origin
         .map_or_else(String::new, |origin| format!(" in rule `{}` ({}: {})", origin.rule, origin.place, origin.text));
     let end = verifier_log::reason(&log, LOG_LINES);
-    anyhow::Error::new(io_error).context(format!("the verifier refused {}{rule}:\n{end}", program.name))
+    Refused {
+        message: format!("the verifier refused {}{rule}:\n{end}", program.name),
+        gave_up: verifier_log::gave_up(&io_error, &log),
+        source: io_error,
+    }
+    .into()
 }
 
 /// Whether an error of [`TestRun::load`] says no more than that this process may not load programs.

@@ -3,6 +3,8 @@
 //! Until 7.2 the reason is the end of the log. From 7.3 on a report follows it: `Verification failed: …` with the sections
 //! `Reason:`, `At:`, `Causal path:` and `Suggestion:` (`kernel/bpf/diagnostics.c`).
 
+use std::io;
+
 /// The line that the report begins with.
 const REPORT: &str = "Verification failed:";
 /// The section of the report behind the reason.
@@ -15,6 +17,12 @@ pub fn stopped_at(log: &str) -> Option<usize> {
         rest.get(2..3).filter(|paren| *paren == ")")?;
         index.parse().ok()
     })
+}
+
+/// Whether the verifier found nothing wrong, but gave up, since there was too much to look at: too many instructions, a log of so
+/// many that there is no room for it, or too many jumps to keep in mind.
+pub fn gave_up(error: &io::Error, log: &str) -> bool {
+    matches!(error.raw_os_error(), Some(libc::E2BIG | libc::ENOSPC)) || log.contains("jumps is too complex")
 }
 
 /// The last `lines` lines before the reason's end, and what the report says of the reason where there is one.

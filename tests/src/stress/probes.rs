@@ -193,7 +193,7 @@ fn function(hook: Hook, btf: &Btf) -> Option<&'static str> {
         Attach::Lsm => &security[..],
         Attach::Fentry(names) => names,
     };
-    names.iter().copied().find(|name| btf.has_function(name))
+    btf.first_function(names)
 }
 
 /// What the probe writes down besides the name of the process.
