@@ -1,17 +1,20 @@
 //! Where a host keeps what belongs to content, and what its owner has put there.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, anyhow};
+use jiff::Timestamp;
 use sensor_content::{
-    key::{KEY_FILE_MAX, PublicKey},
+    bundle::{Category, Number},
+    key::{KEY_FILE_MAX, PrivateKey, PublicKey},
     life::{BootId, Id},
     policy::{
-        Policy,
+        Answer, Host, Offer, Policy,
         approval::{self, APPROVAL_MAX},
     },
     store::Switch,
@@ -84,11 +87,39 @@ pub fn public_key(path: &Path) -> anyhow::Result<PublicKey> {
     PublicKey::from_pem(&text).with_context(|| path.display().to_string())
 }
 
+/// The private key in a file.
+///
+/// # Errors
+/// When there is none.
+pub fn private_key(path: &Path) -> anyhow::Result<PrivateKey> {
+    let text = files::read_text(path, KEY_FILE_MAX, "key")?;
+    PrivateKey::from_pem(&text).with_context(|| path.display().to_string())
+}
+
+/// What the policy says of a generation to a host on which `running` is in force and that knows the releases `known`, each since
+/// when; with the approvals in a directory.
+///
+/// # Errors
+/// When the owner's key cannot be read.
+pub fn decide(
+    policy: &Policy,
+    approvals: &Path,
+    (id, category): (Id, Category),
+    (running, known): (Number, &BTreeMap<Number, Timestamp>),
+) -> anyhow::Result<Answer> {
+    let now = Timestamp::now();
+    let first_seen = known.get(&id.number).copied().unwrap_or(now);
+    let approved = is_approved(policy, approvals, id)?;
+    let numbers: Vec<_> = known.keys().copied().collect();
+    let offer = Offer { number: id.number, category, first_seen };
+    Ok(policy.decide(&offer, &Host { running, known: &numbers, approved }, now))
+}
+
 /// Whether the owner has approved the generation; true where the policy asks for no approval.
 ///
 /// # Errors
 /// When the owner's key cannot be read.
-pub fn is_approved(policy: &Policy, approvals: &Path, id: Id) -> anyhow::Result<bool> {
+fn is_approved(policy: &Policy, approvals: &Path, id: Id) -> anyhow::Result<bool> {
     let Some(key) = policy.approval_key() else { return Ok(true) };
     let key = public_key(key)?;
     let path = approvals.join(approval::file_name(id));

@@ -6,9 +6,8 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use sensor_content::{
-    key::{KEY_FILE_MAX, PrivateKey},
     life::{BootId, Id},
-    policy::{Host, Offer, approval},
+    policy::approval,
     store::{Directory, Store},
 };
 
@@ -83,15 +82,10 @@ impl Explain {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let policy = content::policy(&self.policy)?;
         let bundle = bundle::read(&self.bundle)?;
-        let (number, category) = (bundle.claims().generation, bundle.claims().category);
-        let now = Timestamp::now();
+        let id = Id { number: bundle.claims().generation, digest: bundle.digest() };
         let (running, known) = self.host()?;
-        let first_seen = known.get(&number).copied().unwrap_or(now);
-        let numbers: Vec<_> = known.keys().copied().collect();
-        let approved = content::is_approved(&policy, &self.approvals, Id { number, digest: bundle.digest() })?;
-        let offer = Offer { number, category, first_seen };
-        let answer = policy.decide(&offer, &Host { running, known: &numbers, approved }, now);
-        writeln!(out, "{answer}")?;
+        let offered = (id, bundle.claims().category);
+        writeln!(out, "{}", content::decide(&policy, &self.approvals, offered, (running, &known))?)?;
         Ok(())
     }
 
@@ -114,8 +108,7 @@ impl Approve {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let bundle = bundle::read(&self.bundle)?;
         let id = Id { number: bundle.claims().generation, digest: bundle.digest() };
-        let key = files::read_text(&self.key, KEY_FILE_MAX, "key")?;
-        let key = PrivateKey::from_pem(&key).with_context(|| self.key.display().to_string())?;
+        let key = content::private_key(&self.key)?;
         let path = self.approvals.join(approval::file_name(id));
         files::write(&path, approval::approve(id, &key).as_bytes(), 0o644, Existing::Replace)?;
         writeln!(out, "{}: generation {id} is approved", path.display())?;

@@ -244,18 +244,14 @@ impl<E: Engine> Core<E> {
     pub fn quarantine(&self) -> anyhow::Result<Vec<Quarantined>> {
         let marks = self.lock().engine.quarantine()?;
         let clock = Clock::now();
-        let quarantined = marks.into_iter().map(|(key, mark)| {
-            let rules = self.journal.rules(mark.generation);
-            let rule = rules.as_ref().and_then(|rules| rules.rules().get(mark.rule as usize));
-            Quarantined {
-                inode: mark.inode,
-                container: Container::from_index(key.container).map_or("", Container::name).to_owned(),
-                device: key.device,
-                since: clock.at(mark.time),
-                generation: mark.generation,
-                rule: rule.map_or_else(|| mark.rule.to_string(), |rule| rule.id.clone()),
-                pid: mark.pid,
-            }
+        let quarantined = marks.into_iter().map(|(key, mark)| Quarantined {
+            inode: mark.inode,
+            container: Container::from_index(key.container).map_or("", Container::name).to_owned(),
+            device: key.device,
+            since: clock.at(mark.time),
+            generation: mark.generation,
+            rule: self.journal.rule_name(mark.generation, mark.rule),
+            pid: mark.pid,
         });
         Ok(quarantined.collect())
     }

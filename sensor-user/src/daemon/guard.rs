@@ -137,12 +137,7 @@ impl Guard {
     }
 }
 
-/// The id of a rule; its number, where the daemon has forgotten its generation.
+/// What a rule is called.
 fn name(journal: &Journal, key: RuleKey) -> String {
-    if key.rule == UNNAMED {
-        return UNNAMED_RULES.to_owned();
-    }
-    let rules = journal.rules(key.generation);
-    let rule = rules.as_ref().and_then(|rules| rules.rules().get(key.rule as usize));
-    rule.map_or_else(|| key.rule.to_string(), |rule| rule.id.clone())
+    if key.rule == UNNAMED { UNNAMED_RULES.to_owned() } else { journal.rule_name(key.generation, key.rule) }
 }

@@ -91,6 +91,13 @@ impl Journal {
         self.lock().rules(generation).cloned()
     }
 
+    /// The id of a rule of a generation; its number, where the generation has been forgotten.
+    pub fn rule_name(&self, generation: u64, rule: u32) -> String {
+        let rules = self.rules(generation);
+        let known = rules.as_ref().and_then(|rules| rules.rules().get(rule as usize));
+        known.map_or_else(|| rule.to_string(), |rule| rule.id.clone())
+    }
+
     /// Takes in one report of the kernel: bytes of a [`Record`].
     pub fn accept(&self, bytes: &[u8], clock: Clock) {
         let mut inner = self.lock();

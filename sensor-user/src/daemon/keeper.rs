@@ -11,7 +11,7 @@ use sensor_content::{
     bundle::Bundle,
     key::PublicKey,
     life::{BootId, Entry, Id, Judgement, Trial},
-    policy::{Host, Offer, Policy},
+    policy::{Decision, Policy},
     store::{Directory, Phase, Rung, Start, Store, Switch},
 };
 use sensor_rules::RuleSet;
@@ -251,24 +251,14 @@ impl Keeper {
     }
 
     fn policy_refusal(&self, bundle: &Bundle, id: Id) -> Option<Unwanted> {
-        let now = Timestamp::now();
         let known = self.store.known().unwrap_or_default();
-        let numbers: Vec<_> = known.keys().copied().collect();
-        let approved = content::is_approved(&self.policy, &self.settings.approvals, id);
-        let approved = match approved {
-            Ok(approved) => approved,
+        let (offered, host) = ((id, bundle.manifest().category), (self.number(), &known));
+        match content::decide(&self.policy, &self.settings.approvals, offered, host) {
+            Ok(answer) if answer.decision == Decision::Take => None,
+            Ok(answer) => Some(Unwanted::Policy(answer.to_string())),
             Err(error) => {
-                return Some(Unwanted::Policy(format!(
-                    "whether the owner has approved it cannot be found out: {error:#}"
-                )));
+                Some(Unwanted::Policy(format!("whether the owner has approved it cannot be found out: {error:#}")))
             }
-        };
-        let first_seen = known.get(&id.number).copied().unwrap_or(now);
-        let offer = Offer { number: id.number, category: bundle.manifest().category, first_seen };
-        let answer = self.policy.decide(&offer, &Host { running: self.number(), known: &numbers, approved }, now);
-        match answer.decision {
-            sensor_content::policy::Decision::Take => None,
-            _ => Some(Unwanted::Policy(answer.to_string())),
         }
     }
 

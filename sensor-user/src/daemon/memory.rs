@@ -10,10 +10,16 @@ use anyhow::{Context, Result};
 use sensor_rules::{Options, RuleSet, Source};
 use serde::{Deserialize, Serialize};
 
-use crate::control::protocol::SentSource;
+use crate::{
+    control::protocol::SentSource,
+    files::{self, Existing},
+};
 
 /// How many generations are kept: those in the kernel, and some whose events may still lie in the ring buffer.
 const KEPT: usize = 16;
+
+/// Mode of the files.
+const MODE: u32 = 0o644;
 
 /// A directory below `/run`: it lives as long as what is in the kernel.
 #[derive(Debug)]
@@ -46,11 +52,7 @@ impl Memory {
     pub fn remember(&self, generation: u64, sources: &[Source], skip_checks: bool) -> Result<()> {
         let sources = sources.iter().cloned().map(Into::into).collect();
         let text = serde_json::to_vec(&Remembered { skip_checks, sources })?;
-        let path = self.path(generation);
-        let new = path.with_extension("new");
-        fs::write(&new, text)
-            .and_then(|()| fs::rename(&new, &path))
-            .with_context(|| format!("the rules cannot be written to {}", path.display()))?;
+        files::write(&self.path(generation), &text, MODE, Existing::Replace)?;
         let mut all = self.all();
         while all.len() > KEPT {
             drop(fs::remove_file(self.path(all.remove(0))));
@@ -88,11 +90,7 @@ impl Memory {
     /// # Errors
     /// When it cannot be written.
     pub fn in_force(&self, generation: u64) -> Result<()> {
-        let path = self.directory.join("active");
-        let new = path.with_extension("new");
-        fs::write(&new, generation.to_string())
-            .and_then(|()| fs::rename(&new, &path))
-            .with_context(|| format!("{} cannot be written", path.display()))
+        files::write(&self.directory.join("active"), generation.to_string().as_bytes(), MODE, Existing::Replace)
     }
 
     /// The generation that was in force last.
@@ -116,7 +114,6 @@ impl Memory {
         let mut all: Vec<u64> =
             names.filter_map(|entry| Path::new(&entry.file_name()).file_stem()?.to_str()?.parse().ok()).collect();
         all.sort_unstable();
-        all.dedup();
         all
     }
 

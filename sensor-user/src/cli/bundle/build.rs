@@ -2,12 +2,9 @@
 
 use std::{io::Write, path::PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
-use sensor_content::{
-    bundle::{BuildError, Release, decode},
-    key::{KEY_FILE_MAX, PrivateKey},
-};
+use sensor_content::bundle::{BuildError, Release, decode};
 use sensor_rules::Source;
 
 use crate::{
@@ -15,6 +12,7 @@ use crate::{
         Done,
         check::{plural, show},
     },
+    content,
     files::{self, Existing},
     sources,
 };
@@ -43,8 +41,7 @@ impl Build {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let text = files::read_text(&self.release, RELEASE_MAX, "release")?;
         let release = Release::parse(&text).map_err(|error| anyhow!("{}: {error}", self.release.display()))?;
-        let key = files::read_text(&self.key, KEY_FILE_MAX, "key")?;
-        let key = PrivateKey::from_pem(&key).with_context(|| self.key.display().to_string())?;
+        let key = content::private_key(&self.key)?;
         let bytes = match release.build(self.sources()?, &key) {
             Ok(bytes) => bytes,
             Err(BuildError::Rules(diagnostics)) => {
