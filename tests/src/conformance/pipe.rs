@@ -4,8 +4,8 @@ use std::{ffi::CString, os::fd::RawFd};
 
 use anyhow::Result;
 use sensor_common::event::Event::{
-    PipeCreate, PipeOpen, PipePayload, PipeRead, PipeReceive, PipeSendfile, PipeSplice, PipeTee, PipeVmsplice,
-    PipeWrite, ProcessPtrace,
+    FifoPayload, FifoRead, FifoWrite, PipeCreate, PipeOpen, PipePayload, PipeRead, PipeReceive, PipeSendfile,
+    PipeSplice, PipeTee, PipeVmsplice, PipeWrite, ProcessPtrace,
 };
 
 use super::{
@@ -45,6 +45,35 @@ impl Pipe {
     pub fn written(&self) -> [Seen; 2] {
         let payload = known::all([&self.known, &known::payload(PAYLOAD)]);
         [seen(PipeWrite, &self.known), seen(PipePayload, &payload)]
+    }
+}
+
+/// What goes through a FIFO or pipe, and how it is seen.
+pub struct Transfer {
+    /// What it goes through.
+    pub what: &'static str,
+    /// The end that is written to.
+    pub writer: RawFd,
+    /// The end that is read from.
+    pub reader: RawFd,
+    /// What is seen of one write of [`PAYLOAD`].
+    pub wrote: [Seen; 2],
+    /// What is seen of one read.
+    pub read: Seen,
+}
+
+impl Transfer {
+    /// Through the FIFO that is there, and through a new pipe.
+    pub fn both() -> Result<[Self; 2]> {
+        let fifo = at("fifo");
+        let fd = known::leak(&fifo, libc::O_RDWR)?;
+        let file = known::named(&fifo)?;
+        let data = known::all([&file, &known::payload(PAYLOAD)]);
+        let wrote = [seen(FifoWrite, &file), seen(FifoPayload, &data)];
+        let fifo = Self { what: "a FIFO", writer: fd, reader: fd, wrote, read: seen(FifoRead, &file) };
+        let pipe = Pipe::new()?;
+        let (wrote, read) = (pipe.written(), seen(PipeRead, &pipe.known));
+        Ok([fifo, Self { what: "a pipe", writer: pipe.writer, reader: pipe.reader, wrote, read }])
     }
 }
 

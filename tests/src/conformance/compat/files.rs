@@ -1,11 +1,11 @@
 //! FIFOs, pipes and memory with a descriptor, as a 32-bit program uses them.
 
-use std::{ffi::CString, os::fd::RawFd, path::Path, rc::Rc};
+use std::{ffi::CString, path::Path, rc::Rc};
 
 use anyhow::Result;
 use sensor_common::event::Event::{
-    FifoCreate, FifoOpen, FifoPayload, FifoRead, FifoReceive, FifoWrite, MqueueOpen, MqueueReceive, MqueueSend,
-    PipeCreate, PipeRead, PipeSplice, PipeTee, ShmCreate, ShmMap, ShmOpen, ShmSeal,
+    FifoCreate, FifoOpen, FifoReceive, MqueueOpen, MqueueReceive, MqueueSend, PipeCreate, PipeSplice, PipeTee,
+    ShmCreate, ShmMap, ShmOpen, ShmSeal,
 };
 use serde_json::json;
 
@@ -16,8 +16,8 @@ use super::{
         fifo::path,
         gaps,
         known::{self, values},
-        pipe::{self, Pipe},
-        plan::{Plan, Seen, seen},
+        pipe::{self, Pipe, Transfer},
+        plan::{Plan, seen},
     },
     entry::{Low, call, segments, word},
 };
@@ -29,20 +29,11 @@ const HERE: u32 = libc::AT_FDCWD.cast_unsigned();
 pub fn plan(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
     creations(plan, low)?;
     openings(plan, low)?;
-    let fifo = at("fifo");
-    let fd = known::leak(&fifo, libc::O_RDWR)?;
-    let file = known::named(&fifo)?;
-    let data = known::all([&file, &known::payload(PAYLOAD)]);
-    transfers(
-        plan,
-        low,
-        "a FIFO",
-        [fd, fd],
-        &[seen(FifoWrite, &file), seen(FifoPayload, &data)],
-        &seen(FifoRead, &file),
-    );
-    let pipe = Pipe::new()?;
-    transfers(plan, low, "a pipe", [pipe.writer, pipe.reader], &pipe.written(), &seen(PipeRead, &pipe.known));
+    let through = Transfer::both()?;
+    for through in &through {
+        transfers(plan, low, through);
+    }
+    let (fd, file) = (through[0].writer, known::named(&at("fifo"))?);
     let pidfd = i32::try_from(syscall!(SYS_pidfd_open, std::process::id(), 0)?)?;
     plan.step("32-bit pidfd_getfd of a FIFO", vec![seen(FifoReceive, &file)], move || {
         call("pidfd_getfd", 438, &[word(pidfd), word(fd), 0]).map(drop)
@@ -84,7 +75,8 @@ fn openings(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
 }
 
 /// Writes to the first of two descriptors and reads from the second, by each call.
-fn transfers(plan: &mut Plan, low: &Rc<Low>, what: &str, [writer, reader]: [RawFd; 2], wrote: &[Seen], read: &Seen) {
+fn transfers(plan: &mut Plan, low: &Rc<Low>, through: &Transfer) {
+    let Transfer { what, writer, reader, wrote, read } = through;
     let (data, room) = (low.bytes(PAYLOAD), low.room(PAYLOAD.len()));
     let parts = segments(low, &[&PAYLOAD[..2], &PAYLOAD[2..7], &PAYLOAD[7..]]);
     let part = low.words(&[room, PAYLOAD_LENGTH]);
@@ -95,7 +87,7 @@ fn transfers(plan: &mut Plan, low: &Rc<Low>, what: &str, [writer, reader]: [RawF
         ("writev", 146, vec![parts, 3]),
         ("pwritev2", 379, vec![parts, 3, here, here, 0]),
     ] {
-        let arguments: Vec<_> = [word(writer)].into_iter().chain(arguments).collect();
+        let arguments: Vec<_> = [word(*writer)].into_iter().chain(arguments).collect();
         plan.step(&format!("32-bit {write} to {what}"), wrote.to_vec(), move || {
             call(write, number, &arguments).map(drop)
         });
@@ -105,7 +97,7 @@ fn transfers(plan: &mut Plan, low: &Rc<Low>, what: &str, [writer, reader]: [RawF
         ("readv", 145, vec![part, 1]),
         ("preadv2", 378, vec![part, 1, here, here, 0]),
     ] {
-        let arguments: Vec<_> = [word(reader)].into_iter().chain(arguments).collect();
+        let arguments: Vec<_> = [word(*reader)].into_iter().chain(arguments).collect();
         plan.step(&format!("32-bit {way} from {what}"), vec![read.clone()], move || {
             call(way, number, &arguments).map(drop)
         });

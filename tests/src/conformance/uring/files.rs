@@ -1,11 +1,6 @@
 //! FIFOs, pipes and other files by `io_uring`.
 
-use std::{
-    ffi::CString,
-    os::fd::{AsRawFd as _, RawFd},
-    path::Path,
-    rc::Rc,
-};
+use std::{ffi::CString, os::fd::AsRawFd as _, path::Path, rc::Rc};
 
 use anyhow::{Context as _, Result, anyhow};
 use io_uring::{
@@ -17,8 +12,8 @@ use io_uring::{
     types::{DestinationSlot, Fd, Fixed, OpenHow},
 };
 use sensor_common::event::Event::{
-    FifoOpen, FifoPayload, FifoRead, FifoWrite, MqueueOpen, PipeCreate, PipeOpen, PipePayload, PipeRead, PipeReceive,
-    PipeSplice, PipeTee, PipeWrite, ShmOpen,
+    FifoOpen, MqueueOpen, PipeCreate, PipeOpen, PipePayload, PipeRead, PipeReceive, PipeSplice, PipeTee, PipeWrite,
+    ShmOpen,
 };
 use serde_json::json;
 
@@ -28,8 +23,8 @@ use super::{
         call::{Room, segments},
         fifo, gaps,
         known::{self, UNKNOWN, Values, values},
-        pipe::Pipe,
-        plan::{Plan, Seen, seen},
+        pipe::{Pipe, Transfer},
+        plan::{Plan, seen},
     },
     Ring, Way,
 };
@@ -37,20 +32,9 @@ use super::{
 /// See the [module](self).
 pub fn plan(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
     openings(plan, ring)?;
-    let fifo = at("fifo");
-    let fd = known::leak(&fifo, libc::O_RDWR)?;
-    let file = known::named(&fifo)?;
-    let data = known::all([&file, &known::payload(PAYLOAD)]);
-    transfers(
-        plan,
-        ring,
-        "a FIFO",
-        [fd, fd],
-        &[seen(FifoWrite, &file), seen(FifoPayload, &data)],
-        &seen(FifoRead, &file),
-    );
-    let pipe = Pipe::new()?;
-    transfers(plan, ring, "a pipe", [pipe.writer, pipe.reader], &pipe.written(), &seen(PipeRead, &pipe.known));
+    for through in &Transfer::both()? {
+        transfers(plan, ring, through);
+    }
     registered(plan, ring)?;
     splices(plan, ring)?;
     ring.step(plan, MakePipe::CODE, "PIPE", vec![seen(PipeCreate, &Values::new())], |ring| {
@@ -96,7 +80,9 @@ fn openings(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
 }
 
 /// Writes to the first of two descriptors and reads from the second.
-fn transfers(plan: &mut Plan, ring: &Rc<Ring>, what: &str, [writer, reader]: [RawFd; 2], wrote: &[Seen], read: &Seen) {
+fn transfers(plan: &mut Plan, ring: &Rc<Ring>, through: &Transfer) {
+    let Transfer { what, writer, reader, wrote, read } = through;
+    let (writer, reader) = (*writer, *reader);
     ring.step(plan, Write::CODE, &format!("WRITE to {what}"), wrote.to_vec(), move |ring| {
         ring.run(Write::new(Fd(writer), PAYLOAD.as_ptr(), PAYLOAD_LENGTH).build()).map(drop)
     });
