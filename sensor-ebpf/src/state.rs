@@ -31,6 +31,9 @@ pub fn conclude(held: &mut Held) {
     if noted == 0 {
         return;
     }
+    // One time for all notes of the event, as in the model.
+    // SAFETY: the helper takes nothing and always succeeds.
+    held.record.head.time = unsafe { bpf_ktime_get_boot_ns() };
     if noted > NOTES_MAX as u64 {
         count_loss(Loss::NotesCut);
     }
@@ -59,8 +62,7 @@ extern "C" fn follow(slot: u32, index: u32) -> u32 {
 /// Whether the rule matches by this note; remembers what is to be.
 #[inline(always)]
 fn matches(record: &Record, note: &Note, tracked: &Tracked) -> bool {
-    // SAFETY: the helper takes nothing and always succeeds.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let now = record.head.time;
     let key = WindowKey { generation: record.head.generation, state: note.state.into(), key: note.key };
     let window = STATE_WINDOWS.get_ptr_mut(&key);
     // SAFETY: a live map value.

@@ -31,6 +31,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_baseline_is_all_that_is_shipped() {
+        let shipped = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../rules")).unwrap();
+        let mut shipped: Vec<_> = shipped.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        shipped.sort();
+        assert_eq!(shipped, FILES.map(|(name, _)| name));
+    }
+
+    #[test]
     fn the_baseline_is_sound_right_and_only_alerts() {
         let rules = rules().unwrap();
         assert!(sensor_content::selftest::run(&rules).unwrap() > 0);

@@ -41,12 +41,17 @@ pub fn settings(state: PathBuf, config: &Path, settle: u64, up: u64) -> anyhow::
         policy: config.join("content.toml"),
         keys: config.join("keys"),
         approvals: config.join("approvals"),
-        safe_mode: config.join("safe-mode"),
+        safe_mode: safe_mode(config),
         boot: boot()?,
         program: "/proc/self/exe".into(),
         settle: Duration::from_secs(settle),
         up: Duration::from_secs(up),
     })
+}
+
+/// The file that is a switch, of a host that is configured in the directory `config`.
+pub fn safe_mode(config: &Path) -> PathBuf {
+    config.join("safe-mode")
 }
 
 /// Longest policy, bytes.

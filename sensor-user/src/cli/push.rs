@@ -57,9 +57,7 @@ impl Push {
             Err(error) => Err(error.into()),
         }
     }
-}
 
-impl Push {
     /// The bundle, where it is one.
     fn bundle(&self) -> anyhow::Result<Option<Vec<u8>>> {
         let [path] = self.paths.as_slice() else { return self.no_bundle() };

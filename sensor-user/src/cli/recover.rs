@@ -52,7 +52,7 @@ impl Recover {
         ensure!(state.is_dir(), "{} is not there: is this the root of a host with Creance?", state.display());
         self.repair(&state, out).with_context(|| format!("the generations in {}", state.display()))?;
         if let Some(switch) = self.safe_mode {
-            let path = below(content::CONFIGURATION).join("safe-mode");
+            let path = content::safe_mode(&below(content::CONFIGURATION));
             files::write(&path, format!("{switch}\n").as_bytes(), 0o644, Existing::Replace)?;
             writeln!(out, "{}: {switch}", path.display())?;
         }
