@@ -60,7 +60,7 @@ fn connect(ring: &mut Ring, address: &Address) -> Result<i32> {
 fn refused() -> Result<()> {
     fifo::remake(GUARDED)?;
     let mut both = fifo::open(GUARDED)?;
-    // So that a read that is not refused comes back.
+    // Of an empty FIFO the kernel waits until there is something to read, and only then asks whether it may be read.
     both.write_all(b"before")?;
     let fd = Fd(both.as_raw_fd());
     fs::remove_file(SOCKET).ok();
