@@ -30,7 +30,7 @@ use crate::{
     protocol::Table,
     report,
     rules::{self, Draft},
-    sensor::{CREANCE, Sensor, names_rule},
+    sensor::{CREANCE, Launch, Sensor, names_rule},
     shared, shell,
     suite::{Boot, Test},
     wait,
@@ -61,6 +61,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "quarantine::no_later_request_of_a_ring_gets_anything", boot: Boot::Plain, run: uring::later },
     Test { name: "quarantine::a_request_that_slept_does_nothing_with_it", boot: Boot::Plain, run: uring::asleep },
     Test { name: "quarantine::ends_with_what_is_in_it", boot: Boot::Plain, run: socket::ends },
+    Test { name: "quarantine::the_lifeline_reads_and_is_counted", boot: Boot::Plain, run: lifeline },
     Test { name: "quarantine::is_off_where_nothing_is_enforced", boot: Boot::Plain, run: not_enforced },
 ];
 
@@ -155,6 +156,24 @@ fn sleeping_reader() -> Result<()> {
     report::fact(Table::Stops, "quarantine: a reader that slept", "killed");
     shared::park(sensor);
     Ok(())
+}
+
+fn lifeline() -> Result<()> {
+    const RESCUE: &str = "/tmp/kept-rescue";
+    std::fs::copy("/bin/bash", RESCUE)?;
+    std::fs::write("/tmp/kept-lifeline", format!("{RESCUE}\n"))?;
+    let launch = Launch::rules(&[rules::file("kept.yaml", &[RULE])])?.enforcing();
+    let sensor = launch.with(&["--lifeline", "/tmp/kept-lifeline"]).start()?;
+    let (reader, mut writer) = fifo::pipe()?;
+    writer.write_all(CONTENT)?;
+    ensure!(fifo::is_refused(&read(&reader, "read")), "the content was read by anybody");
+    let spared = kept(&sensor, Kept::Lifeline)?;
+    let output =
+        Command::new(RESCUE).args(["-c", "read -r line && echo \"$line\""]).stdin(Stdio::from(reader)).output()?;
+    ensure!(output.stdout == CONTENT, "the lifeline read {:?}", String::from_utf8_lossy(&output.stdout));
+    ensure!(kept(&sensor, Kept::Lifeline)? > spared, "it is not counted");
+    released()?;
+    sensor.stop()
 }
 
 /// Waits until the process sleeps in this system call.

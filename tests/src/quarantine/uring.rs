@@ -31,6 +31,7 @@ const RULE: Draft<'_> = Draft { events: &["unix.send", "pipe.payload", "fifo.pay
 const TARGET: &str = "/tmp/kept-target";
 const TAKEN: &str = "/tmp/kept-taken";
 const OWNED: &str = "/tmp/owned";
+#[expect(clippy::cast_possible_truncation, reason = "it is short")]
 const LENGTH: u32 = CONTENT.len() as u32;
 
 fn guarding() -> Result<Sensor> {
