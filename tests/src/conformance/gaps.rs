@@ -123,10 +123,15 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("`size`", "How much was written or sent, not how much was to be."),
     ("Data that `splice`, `tee` or `sendfile` put into a socket", "No `unix.send`."),
+    (
+        "What `sendfile` puts into a pipe before 5.11, where the kernel writes it",
+        "No `pipe.write` and no `pipe.payload`.",
+    ),
     ("Several messages of one call (`sendmmsg`, `recvmmsg`)", "One event, of the first."),
     (
         "Events while another tracing program runs on the same CPU",
-        "Skipped; since 6.7 the kernel counts them as recursion misses, before it does not.",
+        "Skipped; since 6.7 the kernel counts them as recursion misses, before it does not. Programs at tracepoints can be preempted on the newest \
+         kernels (seen on 7.3, not on 6.12): while one is, all events on its CPU are skipped.",
     ),
 ];
 

@@ -167,9 +167,9 @@ fn files(plan: &mut Plan) -> Result<()> {
 pub fn sent(plan: &Plan, pipe: &Pipe) -> Vec<Seen> {
     let mut all = vec![seen(PipeSendfile, &pipe.known)];
     if plan.kernel < (5, 11) {
-        let write = seen(PipeWrite, &pipe.known);
+        let write = seen(PipeWrite, &pipe.known).inner();
         let data = known::all([&pipe.known, &known::payload(&PAYLOAD[..SENT])]);
-        all.extend([write.clone(), write.clone(), write, seen(PipePayload, &data)]);
+        all.extend([write.clone(), write.clone(), write, seen(PipePayload, &data).inner()]);
     }
     all
 }
