@@ -80,6 +80,13 @@ pub const SEND_FD: Gap = Gap {
     event: Event::PipeReceive,
     why: "The kernel asks no security module; where a process takes it out (FIXED_FD_INSTALL), that is seen.",
 };
+/// Before 5.11.
+pub const SENDFILE: Gap = Gap {
+    what: "sendfile into a pipe before 5.11, where the kernel writes the data",
+    event: Event::PipePayload,
+    why: "The write is seen, its data is not: `payload` is empty, and counted as `payload_unread`. Later kernels move pages, and write nothing.",
+};
+
 /// Without a copy, by a 32-bit program.
 pub const COMPAT_VMSPLICE: Gap = Gap {
     what: "vmsplice by a 32-bit program",
@@ -149,6 +156,7 @@ pub const ALL: &[Gap] = &[
     SIGIO,
     REGISTERED,
     SEND_FD,
+    SENDFILE,
     COMPAT_VMSPLICE,
 ];
 
