@@ -74,6 +74,9 @@ impl Groups {
         .with(Self::ARGUMENTS)
         .with(Self::CGROUP)
         .with(Self::TARGET_EXE);
+    /// Not a group of fields: set in the needs of the generation in force when a candidate has rules for the event, see
+    /// [`shadow`](crate::shadow).
+    pub const SHADOWED: Self = Self(1 << 30);
     /// Not a group of fields: set in a generation's needs when any rule is for the event at all.
     pub const JUDGED: Self = Self(1 << 31);
 

@@ -48,6 +48,7 @@ mod preemption;
 mod quarantine;
 mod refusal;
 mod restart;
+mod shadow;
 mod stress;
 mod swap;
 mod tracepoints;
