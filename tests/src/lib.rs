@@ -49,6 +49,7 @@ mod quarantine;
 mod refusal;
 mod restart;
 mod ring;
+mod shadow;
 mod stress;
 mod swap;
 mod tracepoints;
