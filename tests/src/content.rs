@@ -26,15 +26,20 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// A host's disk.
-struct Host {
+pub struct Host {
     root: String,
 }
 
-fn key() -> PrivateKey {
+/// The publisher.
+pub fn key() -> PrivateKey {
     PrivateKey::from_seed(&[1; 32])
 }
 
-fn bundle(number: u64, draft: &Draft<'_>) -> Result<Vec<u8>> {
+/// A release with one rule.
+///
+/// # Errors
+/// Where the rule is not sound.
+pub fn bundle(number: u64, draft: &Draft<'_>) -> Result<Vec<u8>> {
     let release = format!(
         "generation = {number}\ncategory = \"routine\"\nsoak = \"1h\"\nchangelog = \"{number}\"\n\
          budget = {{ nanoseconds_per_event = 2000, alerts_per_hour = 60 }}"
@@ -44,21 +49,31 @@ fn bundle(number: u64, draft: &Draft<'_>) -> Result<Vec<u8>> {
 }
 
 const PATH: &str = "/tmp/guarded-by-bundle";
-const GUARD: Draft<'_> = Draft::block("guard", &["fifo.create"], "path == '/tmp/guarded-by-bundle'");
+/// Blocks that [`PATH`] is made.
+pub const GUARD: Draft<'_> = Draft::block("guard", &["fifo.create"], "path == '/tmp/guarded-by-bundle'");
 
-fn guarded() -> bool {
+/// Whether the rule is carried out.
+pub fn guarded() -> bool {
     fifo::is_refused(&fifo::remake(PATH))
 }
 
 impl Host {
-    fn new(name: &str) -> Result<Self> {
+    /// One that trusts the publisher.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn new(name: &str) -> Result<Self> {
         let root = format!("/tmp/{name}");
         fs::create_dir_all(format!("{root}/etc/keys"))?;
         fs::write(format!("{root}/etc/keys/publisher.pub"), key().public().to_pem()?)?;
         Ok(Self { root })
     }
 
-    fn starts(&self) -> Result<Sensor> {
+    /// Starts a daemon on it.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn starts(&self) -> Result<Sensor> {
         let (state, etc) = (format!("{}/state", self.root), format!("{}/etc", self.root));
         let launch = Launch::default().with(&["--state", &state, "--config", &etc, "--settle", "3600", "--up", "0"]);
         launch.enforcing().start()

@@ -58,3 +58,14 @@ pub fn user_space() -> Result<()> {
     cargo.args(["build", "--quiet", "--release", "--workspace", "--bins"]).current_dir(project::root());
     command::run(&mut cargo).context("user space does not build")
 }
+
+/// `creance` with faults on purpose, for the fault table.
+///
+/// # Errors
+/// Where it does not build.
+pub fn with_faults() -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--release", "--package", "sensor-user", "--bin", "creance-faults"]);
+    cargo.args(["--features", "faults"]).current_dir(project::root());
+    command::run(&mut cargo).context("the build with faults does not build")
+}

@@ -27,6 +27,29 @@ pub enum Clock {
     Instructions,
 }
 
+/// What a guest runs from.
+#[derive(Clone, Copy)]
+pub enum Root<'a> {
+    /// The archive from [`initramfs`](crate::initramfs), in memory.
+    Initramfs(&'a Path),
+    /// Disks. What the guest writes there lasts until the machine is ended, however often it starts again.
+    Disks {
+        /// The image from [`debian`](crate::debian), with a system of its own.
+        system: &'a Path,
+        /// An archive of what is to be tested.
+        payload: &'a Path,
+        /// Whether the kernel panics on purpose.
+        panics: bool,
+    },
+}
+
+impl Root<'_> {
+    /// What the console shows of trouble, where that is not wanted.
+    fn trouble(self, log: &str) -> Option<String> {
+        if matches!(self, Self::Disks { panics: true, .. }) { None } else { console::trouble(log) }
+    }
+}
+
 /// A machine to boot.
 pub struct Machine<'a> {
     /// Its kernel.
@@ -35,8 +58,8 @@ pub struct Machine<'a> {
     pub name: &'a str,
     /// Kernel arguments, the job for our init (`creance.job=…`) included.
     pub arguments: String,
-    /// The archive from [`initramfs`](crate::initramfs).
-    pub initramfs: &'a Path,
+    /// Its file system.
+    pub root: Root<'a>,
     /// What its time counts.
     pub clock: Clock,
     /// After this it is ended, as a failure.
@@ -67,7 +90,7 @@ impl Machine<'_> {
         let why = self.listen(&mut child, &messages, &mut hear);
         let words = end(&mut child);
         let log = self.console();
-        match why.or_else(|| console::trouble(&log)) {
+        match why.or_else(|| self.root.trouble(&log)) {
             None => {
                 fs::remove_file(self.log()).ok();
                 Ok(Ok(()))
@@ -107,11 +130,11 @@ impl Machine<'_> {
                 Err(RecvTimeoutError::Disconnected) => {
                     // The console is written to its end only when QEMU has ended.
                     child.wait().ok();
-                    let trouble = console::trouble(&self.console());
+                    let trouble = self.root.trouble(&self.console());
                     return Some(trouble.unwrap_or_else(|| "the VM ended before it was done".to_owned()));
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Some(trouble) = console::trouble(&self.console()) {
+                    if let Some(trouble) = self.root.trouble(&self.console()) {
                         return Some(trouble);
                     }
                 }
@@ -136,8 +159,22 @@ impl Machine<'_> {
                 arguments.push_str(" nokaslr norandmaps randomize_kstack_offset=off random.trust_cpu=off");
             }
         }
-        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", "768"]);
-        qemu.arg("-kernel").arg(self.kernel.image()).arg("-initrd").arg(self.initramfs).arg("-append").arg(arguments);
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-m", "768"]);
+        match self.root {
+            Root::Initramfs(archive) => {
+                qemu.arg("-no-reboot").arg("-initrd").arg(archive);
+            }
+            Root::Disks { system, payload, panics: _ } => {
+                arguments.push_str(" root=/dev/nvme0n1 rw systemd.show_status=0");
+                qemu.args(["-device", "nvme,id=disks,serial=creance"]);
+                for (number, image, mode) in [("1", system, "snapshot=on"), ("2", payload, "readonly=on")] {
+                    let file = image.display();
+                    qemu.arg("-drive").arg(format!("id=disk{number},if=none,format=raw,{mode},file={file}"));
+                    qemu.arg("-device").arg(format!("nvme-ns,drive=disk{number},bus=disks,nsid={number}"));
+                }
+            }
+        }
+        qemu.arg("-kernel").arg(self.kernel.image()).arg("-append").arg(arguments);
         qemu.arg("-serial").arg(format!("file:{}", self.log().display()));
         qemu.args(["-chardev", "stdio,id=reports,signal=off", "-serial", "chardev:reports"]);
         qemu

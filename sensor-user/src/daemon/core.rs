@@ -13,11 +13,13 @@ use sensor_rules::{Options, RuleSet, Source};
 
 use super::{
     cause::{Cause, refused},
+    confine::Confinement,
     engine::Engine,
     guard::Guard,
     journal::Journal,
     keeper::Keeper,
     memory::Memory,
+    probation::Watch,
     switch::Switch,
 };
 use crate::{
@@ -39,6 +41,7 @@ pub struct Core<E> {
     permits: Permits,
     started: Timestamp,
     kernel: String,
+    confinement: Confinement,
     guard: Guard,
     switch: Mutex<Switch>,
     state: Mutex<State<E>>,
@@ -69,6 +72,8 @@ pub(super) struct State<E> {
     pub(super) changes: Changes,
     /// Where the daemon keeps generations, if it does.
     pub(super) keeper: Option<Keeper>,
+    /// What the generation on probation is held to.
+    pub(super) watch: Option<Watch>,
     last_refusal: Option<LastRefusal>,
 }
 
@@ -79,7 +84,14 @@ impl<E: Engine> Core<E> {
         let next = engine.active().max(engine.previous()).map_or(1, |last| last + 1);
         let brakes = engine.brakes();
         let switch = Mutex::new(Switch::new(Arc::clone(&brakes), mode));
-        let state = Mutex::new(State { engine, next, changes: Changes::default(), keeper: None, last_refusal: None });
+        let state = Mutex::new(State {
+            engine,
+            next,
+            changes: Changes::default(),
+            keeper: None,
+            watch: None,
+            last_refusal: None,
+        });
         Self {
             journal,
             memory: None,
@@ -87,6 +99,7 @@ impl<E: Engine> Core<E> {
             permits,
             started: Timestamp::now(),
             kernel,
+            confinement: Confinement::default(),
             guard: Guard::new(brakes),
             switch,
             state,
@@ -114,6 +127,12 @@ impl<E: Engine> Core<E> {
         }
         self.memory = Some(memory);
         self
+    }
+
+    /// The same, with what the daemon has given up.
+    #[must_use]
+    pub fn confined(self, confinement: Confinement) -> Self {
+        Self { confinement, ..self }
     }
 
     /// The same, with a place where generations are kept. Those that are pushed without a number get one that no release has.
@@ -192,7 +211,7 @@ impl<E: Engine> Core<E> {
     /// When there is none.
     pub fn rollback(&self) -> Result<u64, Box<Refused>> {
         let mut state = self.lock();
-        if let Some(left) = self.leave(&mut state) {
+        if let Some(left) = self.leave(&mut state, "by order") {
             state.changes.rolled_back += u64::from(left.is_ok());
             return state.note(left);
         }
@@ -274,6 +293,7 @@ impl<E: Engine> Core<E> {
             mode: self.mode.name().into(),
             enforcing: switch.is_on(),
             off_file: switch.off().map(|path| path.display().to_string()),
+            confinement: self.confinement.clone(),
             brakes: self.guard.status(&self.journal)?,
             generation,
             previous: state.engine.previous(),
