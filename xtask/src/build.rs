@@ -65,7 +65,8 @@ pub fn user_space() -> Result<()> {
 /// Where it does not build.
 pub fn with_faults() -> Result<()> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--release", "--package", "sensor-user", "--bin", "creance-faults"]);
-    cargo.args(["--features", "faults"]).current_dir(project::root());
+    // With the whole workspace, so that what it is made of has the features that it has elsewhere, and is not built anew.
+    cargo.args(["build", "--quiet", "--release", "--workspace", "--bin", "creance-faults"]);
+    cargo.args(["--features", "sensor-user/faults"]).current_dir(project::root());
     command::run(&mut cargo).context("the build with faults does not build")
 }

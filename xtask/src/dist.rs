@@ -1,6 +1,6 @@
 //! `cargo xtask dist`: packages for Debian and for what uses RPM, of the static binary that everything else is tested with.
 //!
-//! What is in them stands once, in `sensor-user/Cargo.toml` for `cargo-deb`; the list for `cargo-generate-rpm` is made from it.
+//! What is in them stands once, in `packaging/Cargo.toml` for `cargo-deb`; the list for `cargo-generate-rpm` is made from it.
 
 use std::{
     fs,
@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use crate::{build, command, project, setup};
 
-/// The crate that is packed.
-const CRATE: &str = "sensor-user";
+/// The crate that says what is packed, and its directory.
+const CRATE: &str = "creance-packaging";
+const DIRECTORY: &str = "packaging";
 
 /// Builds both packages, and says where they are.
 ///
@@ -62,10 +63,9 @@ fn rpm_package() -> Result<PathBuf> {
 fn stage() -> Result<()> {
     let directory = directory();
     fs::create_dir_all(&directory)?;
-    let mut cargo = Command::new("cargo");
-    cargo.args(["run", "--quiet", "--release", "--package", CRATE, "--example", "pages", "--"]).arg(&directory);
-    command::run(cargo.current_dir(project::root())).context("man pages and completions cannot be made")?;
-    let example = fs::read_to_string(project::root().join("packaging/content.toml"))?;
+    let mut pages = Command::new(project::binary("creance-pages"));
+    command::run(pages.arg(&directory)).context("man pages and completions cannot be made")?;
+    let example = fs::read_to_string(project::root().join(DIRECTORY).join("content.toml"))?;
     fs::write(directory.join("content.toml"), without_settings(&example))?;
     Ok(())
 }
@@ -112,7 +112,7 @@ fn assets() -> Result<Vec<Asset>> {
     let list = package["metadata"]["deb"]["assets"].as_array().context("no assets in package.metadata.deb")?;
     let mut assets = list.iter().map(asset).collect::<Result<Vec<_>>>()?;
     assets.push(Asset {
-        source: project::root().join("packaging/creance.service"),
+        source: project::root().join(DIRECTORY).join("creance.service"),
         destination: "/usr/lib/systemd/system/".to_owned(),
         mode: "644".to_owned(),
     });
@@ -126,7 +126,7 @@ fn asset(value: &Value) -> Result<Asset> {
     };
     let source = match source.strip_prefix("target/release/") {
         Some(binary) => project::binary(binary),
-        None => project::root().join(CRATE).join(source),
+        None => project::root().join(DIRECTORY).join(source),
     };
     Ok(Asset { source, destination: format!("/{destination}"), mode })
 }

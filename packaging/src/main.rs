@@ -1,4 +1,4 @@
-//! Writes man pages and shell completions, for packages: `cargo run --example pages -- DIRECTORY`.
+//! Writes man pages and shell completions, for packages: `creance-pages DIRECTORY`.
 
 use std::{env, fs, path::PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap_complete::Shell;
 
 fn main() -> anyhow::Result<()> {
-    let directory = PathBuf::from(env::args_os().nth(1).context("say where: pages DIRECTORY")?);
+    let directory = PathBuf::from(env::args_os().nth(1).context("say where: creance-pages DIRECTORY")?);
     let (pages, completions) = (directory.join("man"), directory.join("completions"));
     for directory in [&pages, &completions] {
         fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
