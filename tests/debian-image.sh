@@ -13,14 +13,14 @@ chroot "$root" ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cp "$root/root/.ssh/id_ed25519.pub" "$root/root/.ssh/authorized_keys"
 printf 'Host localhost\n  StrictHostKeyChecking no\n  BatchMode yes\n  ConnectTimeout 10\n' > "$root/root/.ssh/config"
 
-# What is tested comes on a second disk, so that this one need not be made anew for it.
+# What is tested comes behind this file system, on the same disk: the kernel may name two disks in either order.
 cat > "$root/etc/systemd/system/creance-tests.service" <<'UNIT'
 [Unit]
 Description=What is tested in this VM
 After=ssh.service systemd-user-sessions.service
 [Service]
 ExecStartPre=mkdir -p /opt/tests
-ExecStartPre=tar -xf /dev/nvme0n2 -C /opt/tests
+ExecStartPre=sh -c 'dd if=/dev/nvme0n1 bs=1M skip=1024 status=none | tar -xf - -C /opt/tests'
 ExecStart=/opt/tests/vm-init debian
 StandardOutput=journal+console
 StandardError=journal+console
@@ -30,6 +30,8 @@ UNIT
 mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
 ln -s ../creance-tests.service "$root/etc/systemd/system/multi-user.target.wants/creance-tests.service"
 
+# Of mmdebstrap: while it is there, no package starts its service.
+rm -f "$root/usr/sbin/policy-rc.d"
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin
 truncate -s 1G "$image"
 # Another view of the root, without /proc and /sys mounted in it.

@@ -1,7 +1,8 @@
 //! VMs with a real Debian root and systemd: the disk image, and what is tested there.
 
 use std::{
-    fs,
+    fs::{self, File, OpenOptions},
+    io,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -55,16 +56,18 @@ impl Job {
 /// # Errors
 /// Where there is no image or no package, or QEMU cannot be started. That the job failed is in the inner result.
 pub fn work(kernel: KernelSeries, job: Job, hear: impl FnMut(Message)) -> Result<Result<(), Failure>> {
-    let (system, payload) = (image()?, payload(job)?);
+    let disk = disk(job)?;
     let machine = Machine {
         kernel,
         name: &format!("debian-{}", job.name()),
         arguments: format!("{LSM} creance.job={}", job.name()),
-        root: Root::Disks { system: &system, payload: &payload, panics: job == Job::Faults },
+        root: Root::Disk { image: &disk, panics: job == Job::Faults },
         clock: Clock::Real,
         limit: job.limit(),
     };
-    machine.work(hear)
+    let ending = machine.work(hear);
+    fs::remove_file(&disk).ok();
+    ending
 }
 
 /// The image, made where it is not there, or was made in another way.
@@ -91,7 +94,18 @@ fn image() -> Result<PathBuf> {
     Ok(image)
 }
 
-/// An archive of what is tested, as a disk.
+/// A copy of the image for one machine, with an archive of what is tested behind it, as the last step expects it.
+fn disk(job: Job) -> Result<PathBuf> {
+    let (image, payload) = (image()?, payload(job)?);
+    let disk = payload.with_extension("disk");
+    command::run(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(&image).arg(&disk))?;
+    let mut end = OpenOptions::new().append(true).open(&disk)?;
+    io::copy(&mut File::open(&payload)?, &mut end).with_context(|| format!("cannot write {}", disk.display()))?;
+    fs::remove_file(payload)?;
+    Ok(disk)
+}
+
+/// An archive of what is tested.
 fn payload(job: Job) -> Result<PathBuf> {
     let stage = project::target("vm/payload");
     fs::remove_dir_all(&stage).ok();

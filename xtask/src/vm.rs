@@ -32,12 +32,10 @@ pub enum Clock {
 pub enum Root<'a> {
     /// The archive from [`initramfs`](crate::initramfs), in memory.
     Initramfs(&'a Path),
-    /// Disks. What the guest writes there lasts until the machine is ended, however often it starts again.
-    Disks {
-        /// The image from [`debian`](crate::debian), with a system of its own.
-        system: &'a Path,
-        /// An archive of what is to be tested.
-        payload: &'a Path,
+    /// A disk with a system of its own, from [`debian`](crate::debian), which may start again and again.
+    Disk {
+        /// Its image.
+        image: &'a Path,
         /// Whether the kernel panics on purpose.
         panics: bool,
     },
@@ -46,7 +44,7 @@ pub enum Root<'a> {
 impl Root<'_> {
     /// What the console shows of trouble, where that is not wanted.
     fn trouble(self, log: &str) -> Option<String> {
-        if matches!(self, Self::Disks { panics: true, .. }) { None } else { console::trouble(log) }
+        if matches!(self, Self::Disk { panics: true, .. }) { None } else { console::trouble(log) }
     }
 }
 
@@ -164,14 +162,11 @@ impl Machine<'_> {
             Root::Initramfs(archive) => {
                 qemu.arg("-no-reboot").arg("-initrd").arg(archive);
             }
-            Root::Disks { system, payload, panics: _ } => {
+            Root::Disk { image, panics: _ } => {
                 arguments.push_str(" root=/dev/nvme0n1 rw systemd.show_status=0");
-                qemu.args(["-device", "nvme,id=disks,serial=creance"]);
-                for (number, image, mode) in [("1", system, "snapshot=on"), ("2", payload, "readonly=on")] {
-                    let file = image.display();
-                    qemu.arg("-drive").arg(format!("id=disk{number},if=none,format=raw,{mode},file={file}"));
-                    qemu.arg("-device").arg(format!("nvme-ns,drive=disk{number},bus=disks,nsid={number}"));
-                }
+                // What the guest has synced outlives the guest; it need not outlive this machine.
+                qemu.arg("-drive").arg(format!("id=disk,if=none,format=raw,cache=unsafe,file={}", image.display()));
+                qemu.args(["-device", "nvme,drive=disk,serial=creance"]);
             }
         }
         qemu.arg("-kernel").arg(self.kernel.image()).arg("-append").arg(arguments);
