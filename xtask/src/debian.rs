@@ -45,8 +45,8 @@ impl Job {
 
     const fn limit(self) -> Duration {
         match self {
-            Self::Package => Duration::from_mins(15),
-            Self::Faults => Duration::from_mins(30),
+            Self::Package => Duration::from_mins(30),
+            Self::Faults => Duration::from_mins(90),
         }
     }
 }

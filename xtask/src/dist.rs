@@ -70,14 +70,20 @@ fn stage() -> Result<()> {
     Ok(())
 }
 
-/// The example of a policy with every setting behind `#`.
+/// The table of the policy that a packaged host starts with.
+const KEPT: &str = "[shadow]";
+
+/// The example of a policy with every setting behind `#`, but that a release is first tried in the shadow.
 fn without_settings(example: &str) -> String {
-    let comment = |line: &str| match line {
-        "" => "\n".to_owned(),
-        line if line.starts_with('#') => format!("{line}\n"),
-        line => format!("# {line}\n"),
-    };
-    example.lines().map(comment).collect()
+    let (mut policy, mut kept) = (String::new(), false);
+    for line in example.lines() {
+        if line.starts_with('[') {
+            kept = line == KEPT;
+        }
+        let behind = if kept || line.is_empty() || line.starts_with('#') { "" } else { "# " };
+        policy.extend([behind, line, "\n"]);
+    }
+    policy
 }
 
 fn directory() -> PathBuf {
@@ -160,9 +166,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_packaged_policy_changes_nothing() {
-        let example = "# About.\n\nring = \"early\"\n# [hold]\n[urgent]\n";
-        assert_eq!(without_settings(example), "# About.\n\n# ring = \"early\"\n# [hold]\n# [urgent]\n");
+    fn the_packaged_policy_asks_for_a_shadow_run_and_nothing_else() {
+        let example = "# About.\n\nring = \"early\"\n# [hold]\n[shadow]\ntime = 1\n[urgent]\ndelay = 2\n";
+        let packaged = "# About.\n\n# ring = \"early\"\n# [hold]\n[shadow]\ntime = 1\n# [urgent]\n# delay = 2\n";
+        assert_eq!(without_settings(example), packaged);
     }
 
     #[test]

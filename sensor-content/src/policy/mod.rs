@@ -22,7 +22,7 @@ pub use decide::{Answer, Decision, Host, Offer, Reason};
 pub use read::PolicyError;
 pub use window::Window;
 
-use crate::{bundle::Number, rollout::Ring};
+use crate::{bundle::Number, rollout::Ring, shadow::Limits};
 
 /// Which release the owner wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,7 @@ pub struct Policy {
     lifeline: Vec<PathBuf>,
     rollback: Option<Rollback>,
     unsigned: bool,
+    shadow: Option<Limits>,
 }
 
 impl Policy {
@@ -85,6 +86,11 @@ impl Policy {
     /// Whether rules may be pushed that nobody has signed.
     pub const fn allows_unsigned(&self) -> bool {
         self.unsigned
+    }
+
+    /// What a release has to keep to in the shadow before it comes into force; `None` where it comes into force at once.
+    pub const fn shadow(&self) -> Option<Limits> {
+        self.shadow
     }
 
     /// Executables whose processes are never blocked or killed, beside those that the sensor protects by itself.
@@ -129,6 +135,7 @@ impl Default for Policy {
             lifeline: Vec::new(),
             rollback: None,
             unsigned: false,
+            shadow: None,
         }
     }
 }

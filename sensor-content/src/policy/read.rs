@@ -8,12 +8,15 @@ use serde::Deserialize;
 use toml::{Spanned, value::Datetime};
 
 use super::{Hold, Pin, Policy, Rollback, Window, window::Day};
-use crate::{bundle::Number, rollout::Ring};
+use crate::{bundle::Number, rollout::Ring, shadow::Limits};
 
 /// An urgent release is delayed so long at most: it is never skipped.
 const URGENT_DELAY_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// A routine release is delayed so long at most.
 const DELAY_MAX: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// A release judges in the shadow so long at most before it comes into force.
+const SHADOW_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What is wrong with a policy, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +47,7 @@ struct Draft {
     rollback: Option<Spanned<RollbackDraft>>,
     #[serde(default)]
     unsigned: bool,
+    shadow: Option<ShadowDraft>,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +106,17 @@ struct RollbackDraft {
     to: Option<Number>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table with `time`, `events`, `blocks`, `alerts`, `cost` or `missed`")]
+struct ShadowDraft {
+    time: Option<Spanned<SignedDuration>>,
+    events: Option<u64>,
+    blocks: Option<u64>,
+    alerts: Option<u64>,
+    cost: Option<u64>,
+    missed: Option<u64>,
+}
+
 /// What is wrong, and where in the text, bytes.
 struct Fault(Range<usize>, String);
 
@@ -154,6 +169,7 @@ impl Draft {
                 .map_or(Ok(Vec::new()), |lifeline| lifeline.executables.into_iter().map(absolute).collect())?,
             rollback: self.rollback.map(|wish| rollback(&wish, pin)).transpose()?,
             unsigned: self.unsigned,
+            shadow: self.shadow.map(ShadowDraft::read).transpose()?,
         })
     }
 }
@@ -183,6 +199,22 @@ impl HoldDraft {
             Fault(self.until.span(), message.into())
         })?;
         Ok(Hold { until, reason: self.reason })
+    }
+}
+
+impl ShadowDraft {
+    fn read(self) -> Read<Limits> {
+        let default = Limits::DEFAULT;
+        let time = self.time.map(|time| limited(&time, SHADOW_MAX, "7 days")).transpose()?;
+        Ok(Limits {
+            time: time.map_or(default.time, SignedDuration::unsigned_abs),
+            events: self.events.unwrap_or(default.events),
+            blocks: self.blocks.unwrap_or(default.blocks),
+            alerts: self.alerts.unwrap_or(default.alerts),
+            cost: self.cost.unwrap_or(default.cost),
+            missed: self.missed.unwrap_or(default.missed),
+            hourly: default.hourly,
+        })
     }
 }
 

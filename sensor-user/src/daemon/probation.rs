@@ -40,7 +40,7 @@ mod tests {
     fn the_hours_that_have_begun_count_whole() {
         let budget = Budget { nanoseconds_per_event: 1, alerts_per_hour: 10 };
         let watch = Watch { id: Id { number: 7, digest: Digest::of(b"") }, budget, matched: 100 };
-        let hours = |hours| Duration::from_secs(hours * 3600);
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
         assert_eq!(watch.mishap(None, 110, hours(0)), None);
         assert_eq!(watch.mishap(None, 120, hours(1)), None);
         let said = watch.mishap(None, 111, Duration::from_secs(5)).unwrap();

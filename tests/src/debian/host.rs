@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -25,7 +26,31 @@ pub const BROUGHT: &str = "/opt/tests";
 /// The service.
 pub const SERVICE: &str = "creance.service";
 /// How long anything may take on a slow machine, a start of the host included.
-pub const PATIENCE: Duration = Duration::from_mins(5);
+pub const PATIENCE: Duration = Duration::from_mins(20);
+
+/// A VM that shares its processors, and has none of its own, may take minutes for what takes a host a second.
+const PATIENT: &str = "[Service]\nTimeoutStartSec=15min\nTimeoutStopSec=5min\nWatchdogSec=2min\n";
+
+/// Installs the package as an administrator does, and lets systemd be as patient as the tests are.
+///
+/// # Errors
+/// Where it cannot be installed.
+pub fn install(package: &str) -> Result<()> {
+    unit("creance.service.d/patience.conf", PATIENT)?;
+    run("dpkg", &["--install", package]).map(drop)
+}
+
+/// A file of systemd's.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn unit(name: &str, text: &str) -> Result<()> {
+    let path = Path::new("/etc/systemd/system").join(name);
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    Ok(fs::write(path, text)?)
+}
 
 /// Runs a program; what it printed, both ways.
 ///
@@ -106,20 +131,24 @@ pub fn set_up(options: &str) -> Result<()> {
     Ok(())
 }
 
-/// Pushes a release with these rules, of which a probation of one second is asked.
+/// Pushes a release with these rules, of which a probation of one second is asked, and so many nanoseconds per event are said.
 ///
 /// # Errors
 /// Where it is refused.
-pub fn push(number: u64, drafts: &[Draft<'_>]) -> Result<()> {
+pub fn push(number: u64, source: Source, cost: u32) -> Result<()> {
     let release = format!(
         "generation = {number}\ncategory = \"routine\"\nsoak = \"1s\"\nchangelog = \"{number}\"\n\
-         budget = {{ nanoseconds_per_event = 2000, alerts_per_hour = 60 }}"
+         budget = {{ nanoseconds_per_event = {cost}, alerts_per_hour = 60 }}"
     );
-    let Source { name, text } = rules::file("rules.yaml", drafts);
-    let bundle = Release::parse(&release)?.build(vec![Source { name, text }], &content::key())?;
+    let bundle = Release::parse(&release)?.build(vec![source], &content::key())?;
     let pushed = client()?.push_bundle(&bundle, true)?;
     ensure!(pushed.generation == number, "generation {} is in force", pushed.generation);
     Ok(())
+}
+
+/// A rule file with one rule.
+pub fn file(draft: &Draft<'_>) -> Source {
+    rules::file("rules.yaml", std::slice::from_ref(draft))
 }
 
 /// What systemd and the daemon said last, for whoever must find out what went wrong.

@@ -63,7 +63,7 @@ fn package(revision: u32) -> String {
 }
 
 fn installs() -> Result<()> {
-    run("dpkg", &["--install", &package(1)])?;
+    host::install(&package(1))?;
     ensure!(run("systemctl", &["is-enabled", SERVICE])? == "enabled", "it is not enabled");
     ensure!(run("systemctl", &["is-active", SERVICE])? == "active", "it does not run");
     let status = host::status()?;
@@ -115,11 +115,13 @@ fn group() -> Result<()> {
 
 fn takes() -> Result<()> {
     host::set_up("--enforce")?;
+    // At once: shadow runs are tested elsewhere.
+    fs::write("/etc/creance/content.toml", "")?;
     run("systemctl", &["restart", SERVICE])?;
-    host::push(7, &[GUARD])?;
+    host::push(7, host::file(&GUARD), 2000)?;
     ensure!(guarded(), "the bundle does not guard");
     ensure!(host::client()?.rollback()? == 0 && !guarded(), "the rollback does not lead to the baseline");
-    host::push(8, &[GUARD])?;
+    host::push(8, host::file(&GUARD), 2000)?;
     ensure!(guarded(), "the second bundle does not guard");
     Ok(())
 }
@@ -131,7 +133,7 @@ fn recovers() -> Result<()> {
     ensure!(said.contains("the host will start with"), "{said}");
     run("systemctl", &["start", SERVICE])?;
     // On probation: tried again when the host has been up for a while. Another one comes meanwhile.
-    host::push(9, &[GUARD])?;
+    host::push(9, host::file(&GUARD), 2000)?;
     ensure!(guarded(), "after the recovery nothing comes into force");
     Ok(())
 }

@@ -13,7 +13,7 @@ const FILE: &str = "/var/lib/creance-tests";
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub enum Stage {
+pub enum Next {
     /// The package is to be installed, and a generation to become good.
     #[default]
     Install,
@@ -29,7 +29,7 @@ pub enum Stage {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// What comes next.
-    pub stage: Stage,
+    pub next: Next,
     /// How often the host has started.
     pub boots: u32,
     /// How often it would have, without a fault.
@@ -68,12 +68,12 @@ impl Progress {
         Ok(())
     }
 
-    /// The same, at the next stage.
+    /// The same, and this comes next.
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn goes_on(&mut self, stage: Stage) -> Result<()> {
-        self.stage = stage;
+    pub fn goes_on(&mut self, next: Next) -> Result<()> {
+        self.next = next;
         self.keep()
     }
 }
