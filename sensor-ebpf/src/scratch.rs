@@ -39,8 +39,19 @@ impl Wanted {
     /// Whether all of `groups` are to be filled.
     #[inline(always)]
     pub fn contains(self, groups: Groups) -> bool {
+        self.groups().contains(groups)
+    }
+
+    /// Whether some of `groups` are: what fills them can be left out where not.
+    #[inline(always)]
+    pub fn meets(self, groups: Groups) -> bool {
+        self.groups().meets(groups)
+    }
+
+    #[inline(always)]
+    fn groups(self) -> Groups {
         // SAFETY: made from a map value, which lives as long as the program.
-        Groups(unsafe { &*self.0 }.get()).contains(groups)
+        Groups(unsafe { &*self.0 }.get())
     }
 }
 

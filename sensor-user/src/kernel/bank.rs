@@ -107,7 +107,7 @@ impl Verified {
         }
         for event in Event::ALL.iter().filter(|event| is_seen(event.hook())) {
             verified.facts.needs[*event as usize] = rules.needs(*event).0;
-            verified.facts.early[*event as usize] = rules.early(*event).unwrap_or(Groups::NONE).0;
+            verified.facts.early[*event as usize] = rules.early(*event).map_or(Groups::NONE, |early| early.reads).0;
         }
         verified.verify_time = started.elapsed().saturating_sub(compile_time);
         Ok(verified)
