@@ -373,9 +373,9 @@ fn a_daemon_that_ends_gives_the_shadow_up_and_a_host_that_goes_down_denies_it() 
     {
         let (host, daemon) = in_shadow("");
         if stop {
-            daemon.stop()
+            daemon.stop();
         } else {
-            drop(daemon)
+            drop(daemon);
         }
         let daemon = host.boots(boot);
         assert_eq!((running(&daemon), last(&daemon)), (Some(120), Some(end)));
