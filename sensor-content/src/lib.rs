@@ -6,6 +6,7 @@
 //! | [`bundle`] | the unit of release: rules, what is said of them, and a signature |
 //! | [`life`] | the states of a generation on a host |
 //! | [`policy`] | what the host's owner wants |
+//! | `repository` (with the feature of that name) | how content travels: signed static files, and what a host believes of them |
 //! | [`rollout`] | who gets a release when, and the judge that stops it |
 //! | [`shadow`] | whether what judged in the shadow may be put in force |
 //! | [`store`] | what a host keeps, and with what it starts |
@@ -17,6 +18,8 @@ pub mod key;
 pub mod life;
 pub mod policy;
 pub mod printable;
+#[cfg(feature = "repository")]
+pub mod repository;
 pub mod rollout;
 pub mod selftest;
 pub mod shadow;

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::{bucket::Share, document::Offer, health::Census};
+use super::{
+    bucket::Share,
+    document::{Offer, Slice},
+    health::Census,
+};
 
 /// Where a host stands by its owner's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -176,6 +180,20 @@ impl Plan {
             Offer { share: (share > Share::NONE).then_some(share), kernels: kernels.collect() }
         };
         here.open.keys().map(|ring| (*ring, offer(ring))).collect()
+    }
+
+    /// The buckets that are compared with those that `stage` opens, when `done` of its ramp is over: a part of each ring's control
+    /// group, which goes through the same motions at the same pace.
+    pub fn compared(&self, stage: usize, done: SignedDuration) -> BTreeMap<Ring, Slice> {
+        let Some(here) = self.stages.get(stage) else { return BTreeMap::new() };
+        let part = |duration: SignedDuration| u64::try_from(duration.as_secs()).unwrap_or(0);
+        let slice = |ring: &Ring| {
+            let (turn, turns) = self.turn(stage, *ring)?;
+            let first = self.control(*ring).rest();
+            let cut = |turn: usize| first.towards(Share::ALL, turn as u64, turns as u64);
+            Some((*ring, Slice { from: cut(turn), to: cut(turn).towards(cut(turn + 1), part(done), part(here.ramp)) }))
+        };
+        here.open.keys().filter_map(slice).collect()
     }
 
     /// How much of `ring` is open at the end of a stage; the control group is left out.

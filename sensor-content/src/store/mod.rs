@@ -12,13 +12,15 @@ mod fs;
 mod journal;
 mod ladder;
 mod memory;
-mod sealed;
+pub(crate) mod sealed;
 
 use std::{collections::BTreeMap, io};
 
 use jiff::Timestamp;
 
 use fs::NEW;
+#[cfg(feature = "repository")]
+pub(crate) use fs::replace;
 pub use fs::{Directory, Fs};
 pub use ladder::{Start, Switch, SwitchError};
 pub use memory::{Attempt, CRASHES, Charge, Denial, GOOD_KEPT, Memory, Phase, Rung, UNCLEAN};
