@@ -4,6 +4,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`bundle`] | the unit of release: rules, what is said of them, and a signature |
+//! | [`fleet`] | a host's part in a roll-out |
 //! | [`life`] | the states of a generation on a host |
 //! | [`policy`] | what the host's owner wants |
 //! | `repository` (with the feature of that name) | how content travels: signed static files, and what a host believes of them |
@@ -14,6 +15,7 @@
 
 pub mod bundle;
 pub mod digest;
+pub mod fleet;
 pub mod key;
 pub mod life;
 pub mod policy;

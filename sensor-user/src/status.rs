@@ -11,7 +11,7 @@ use sensor_common::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    daemon::journal::Tally,
+    daemon::{fleet::Fleet, journal::Tally},
     kernel::{HookState, Unseen, probe::Mode},
 };
 
@@ -63,6 +63,9 @@ pub struct Status {
     /// The generations that are kept, where any are.
     #[serde(default)]
     pub content: Option<Content>,
+    /// The host in its fleet, where it follows a repository.
+    #[serde(default)]
+    pub fleet: Option<Fleet>,
     /// The last push or rollback that was refused.
     pub last_refusal: Option<LastRefusal>,
 }
@@ -206,6 +209,7 @@ impl fmt::Display for Status {
         if let Some(content) = &self.content {
             content.fmt_lines(out)?;
         }
+        self.fleet.iter().try_for_each(|fleet| write!(out, "{fleet}"))?;
         self.fmt_hooks(out)?;
         self.fmt_events(out)?;
         self.fmt_losses(out)?;

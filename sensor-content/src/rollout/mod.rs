@@ -15,6 +15,7 @@ mod document;
 mod health;
 mod judge;
 mod plan;
+pub mod prometheus;
 mod statistics;
 
 pub use bucket::{Bucket, HostId, Share};

@@ -26,6 +26,15 @@ pub enum Ring {
 impl Ring {
     /// First to last.
     pub const ALL: [Self; 3] = [Self::Early, Self::General, Self::Late];
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Early => "early",
+            Self::General => "general",
+            Self::Late => "late",
+        }
+    }
 }
 
 /// A plan that makes sense: there is no other road to one than [`Plan::parse`].
@@ -81,6 +90,15 @@ pub struct Stage {
     pub ramp: SignedDuration,
     /// Then wait and watch.
     pub soak: SignedDuration,
+}
+
+/// Hosts that a stage should bring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Those that it opens.
+    pub treated: u64,
+    /// Those that they are compared with.
+    pub control: u64,
 }
 
 /// Why a text is no plan.
@@ -194,6 +212,21 @@ impl Plan {
             Some((*ring, Slice { from: cut(turn), to: cut(turn).towards(cut(turn + 1), part(done), part(here.ramp)) }))
         };
         here.open.keys().filter_map(slice).collect()
+    }
+
+    /// How many hosts `stage` opens that were not open before, and how many they are compared with.
+    pub fn expected(&self, stage: usize, census: &Census) -> Expected {
+        let Some(here) = self.stages.get(stage) else { return Expected::default() };
+        let (mut treated, mut control) = (0, 0);
+        for ring in here.open.keys() {
+            for hosts in census.get(ring).into_iter().flat_map(BTreeMap::values) {
+                let open = |stage: Option<usize>| self.kernel_target(stage, *ring, *hosts);
+                treated += open(Some(stage)).less(open(stage.checked_sub(1))).count(*hosts);
+                let turns = self.turn(stage, *ring).map(|(_, turns)| turns as u64);
+                control += turns.map_or(0, |turns| self.control(*ring).count(*hosts) / turns);
+            }
+        }
+        Expected { treated, control }
     }
 
     /// How much of `ring` is open at the end of a stage; the control group is left out.

@@ -5,6 +5,7 @@
 //! | [`engine`] | what is needed of the kernel side |
 //! | [`core`] | generations and questions, without the loop |
 //! | [`journal`] | events: history, followers, [`sink`]s |
+//! | [`fleet`] | the host in its fleet: releases from a repository |
 //! | [`keeper`], `generations` | generations on disk, and their life |
 //! | [`trial`] | a bundle's own tests, in a child |
 //! | [`ring`] | from the ring buffer to the journal |
@@ -16,6 +17,7 @@
 mod cause;
 pub mod core;
 pub mod engine;
+pub mod fleet;
 mod generations;
 pub mod guard;
 pub mod journal;
@@ -241,6 +243,7 @@ async fn watch(
         let starting = Arc::clone(core);
         tokio::task::spawn_blocking(move || starting.start_content()).await?;
         tokio::spawn(tend(Arc::clone(core)));
+        tokio::spawn(fleet::follow(Arc::clone(core)));
     }
     core.with_engine(|sensor| sensor.replace_others(|record| core.journal().accept(record, Clock::now())))?;
     let Socket { listener, path: _unlinked_at_the_end } = Socket::bind(&options.socket, options.group)?;
