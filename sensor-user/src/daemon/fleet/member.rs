@@ -96,7 +96,7 @@ impl Member {
         self.poll();
         self.obey(core, &policy);
         self.watch(core);
-        if self.source.is_some() {
+        if policy.repository().is_some() {
             core.fleet().write(self.board(&policy));
         }
     }
