@@ -10,8 +10,8 @@ use crate::daemon::fleet::Fleet;
 const COMPARED: [&str; 5] = ["release", "stage", "arm", "ring", "kernel"];
 
 /// Adds the figures of a host in its fleet.
-pub fn add(figures: &Figures, fleet: &Fleet, kernel: &str) -> Result<(), prometheus::Error> {
-    let ring = fleet.ring.name();
+pub fn add(figures: &Figures, fleet: &Fleet) -> Result<(), prometheus::Error> {
+    let (ring, kernel) = (fleet.ring.name(), fleet.kernel.as_str());
     figures.gauge(
         "fleet_host",
         "1, by the ring that its owner chose",

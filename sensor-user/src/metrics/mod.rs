@@ -69,7 +69,7 @@ pub fn text(status: &Status) -> Result<String, prometheus::Error> {
         reports,
     )?;
     if let Some(fleet) = &status.fleet {
-        fleet::add(&figures, fleet, kernel)?;
+        fleet::add(&figures, fleet)?;
     }
     figures.number("followers", "Clients that follow the events", number(status.reports.followers as u64))?;
     TextEncoder::new().encode_to_string(&figures.0.gather())

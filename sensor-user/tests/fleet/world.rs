@@ -161,7 +161,7 @@ impl World {
 
     /// All live, and `meanwhile` is done every second, until the condition holds.
     pub fn live(&mut self, what: &str, meanwhile: &mut dyn FnMut(&Self), mut holds: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_mins(5);
+        let deadline = Instant::now() + Duration::from_mins(3);
         let mut last = None::<Instant>;
         loop {
             self.each(Host::tick);

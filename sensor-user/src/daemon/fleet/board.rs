@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 pub struct Fleet {
     /// The ring that its owner chose.
     pub ring: Ring,
+    /// Release of its kernel.
+    pub kernel: String,
     /// When the repository was asked last, and answered.
     pub polled: Option<Timestamp>,
     /// Until when what it said may be acted on.
@@ -65,7 +67,7 @@ impl Board {
 
 impl fmt::Display for Fleet {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ring, polled, expires: _, release, enrolment, doing, trouble } = self;
+        let Self { ring, kernel: _, polled, expires: _, release, enrolment, doing, trouble } = self;
         let polled = polled.map_or_else(|| "never answered yet".into(), |time| format!("asked {time:.0}"));
         writeln!(out, "{:<12} {polled}; this host is in the ring {ring:?}", "repository")?;
         if let Some((release, order)) = release {

@@ -301,6 +301,7 @@ impl Member {
         let document = view.and_then(|view| view.document.as_ref());
         Fleet {
             ring: policy.ring(),
+            kernel: self.machine.kernel.clone(),
             polled: self.polled,
             expires: view.filter(|_| self.polled.is_some()).map(|view| view.expires),
             release: document.map(|document| (document.release, document.order)),
