@@ -22,7 +22,7 @@ use url::Url;
 use super::{
     DOCUMENT, DOCUMENT_MAX, METADATA_MAX, bundle_name,
     fetch::{Fetch, FetchError, Reply, Request},
-    metadata::Role,
+    roles::Role,
     transport::{BASE, PATIENCE, Road},
 };
 use crate::{
@@ -190,7 +190,7 @@ impl Client {
         }
         let repository = self.load(bytes)?;
         let mut memory = self.judge(&repository, now)?;
-        memory.view = self.view_of(&repository)?;
+        memory.view = Self::view_of(&repository)?;
         (memory.etag, memory.timestamp) = (etag, Some(digest));
         replace(&mut self.store, MEMORY, &sealed::seal(&memory)?)?;
         copy(&self.directory.join(LOOKED_AT), &self.directory.join(BELIEVED))?;
@@ -210,20 +210,19 @@ impl Client {
         self.fresh(now)?;
         let _ = fs::remove_file(self.directory.join(LOOKED_AT).join(KNOWN_TIME));
         let loaded;
-        let repository = match &self.repository {
-            Some(repository) => repository,
-            None => {
-                let path = "metadata/timestamp.json";
-                let request = Request { path, max: METADATA_MAX, patience: self.patience, etag: None, part: None };
-                let Reply::Fresh { bytes, .. } = self.fetch.fetch(&request)? else {
-                    return Err(ClientError::Refused("an answer that was not asked for".into()));
-                };
-                loaded = self.load(bytes)?;
-                self.judge(&loaded, now)?;
-                &loaded
-            }
+        let repository = if let Some(repository) = &self.repository {
+            repository
+        } else {
+            let path = "metadata/timestamp.json";
+            let request = Request { path, max: METADATA_MAX, patience: self.patience, etag: None, part: None };
+            let Reply::Fresh { bytes, .. } = self.fetch.fetch(&request)? else {
+                return Err(ClientError::Refused("an answer that was not asked for".into()));
+            };
+            loaded = self.load(bytes)?;
+            self.judge(&loaded, now)?;
+            &loaded
         };
-        let bytes = self.target(repository, &bundle_name(number), BUNDLE_MAX)?;
+        let bytes = Self::target(repository, &bundle_name(number), BUNDLE_MAX)?;
         bytes.ok_or_else(|| ClientError::Refused(format!("generation {number} does not exist any more")))
     }
 
@@ -237,13 +236,13 @@ impl Client {
         let loader = RepositoryLoader::new(&self.root, base("metadata")?, base("targets")?)
             .transport(road.clone())
             .datastore(looked_at);
-        let loaded = runtime()?.block_on(loader.load()).map_err(|error| refused(&error));
-        if loaded.is_ok() {
+        let repository = runtime()?.block_on(loader.load()).map_err(|error| refused(&error));
+        if repository.is_ok() {
             road.keep();
         } else {
             road.forget();
         }
-        loaded
+        repository
     }
 
     /// Whether `repository` is no older than what was seen, nor expired; what to remember of it.
@@ -273,8 +272,8 @@ impl Client {
         Ok(memory)
     }
 
-    fn view_of(&self, repository: &Repository) -> Result<View, ClientError> {
-        let document = self.target(repository, DOCUMENT, DOCUMENT_MAX)?;
+    fn view_of(repository: &Repository) -> Result<View, ClientError> {
+        let document = Self::target(repository, DOCUMENT, DOCUMENT_MAX)?;
         let document = document
             .map(|bytes| serde_json::from_slice(&bytes))
             .transpose()
@@ -300,7 +299,7 @@ impl Client {
     }
 
     /// The bytes of a target, if there is one.
-    fn target(&self, repository: &Repository, name: &str, max: usize) -> Result<Option<Vec<u8>>, ClientError> {
+    fn target(repository: &Repository, name: &str, max: usize) -> Result<Option<Vec<u8>>, ClientError> {
         let target_name = TargetName::new(name).map_err(|error| refused(&error))?;
         let Ok(target) = repository.targets().signed.find_target(&target_name, false) else { return Ok(None) };
         if target.length > max as u64 {
@@ -391,5 +390,5 @@ fn refused(error: &dyn Error) -> ClientError {
         }
         source = error.source();
     }
-    ClientError::Refused(crate::printable::escaped(&words).to_string())
+    ClientError::Refused(crate::printable::escaped(&words))
 }

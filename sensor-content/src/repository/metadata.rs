@@ -1,185 +1,22 @@
 //! All roles of a repository, and what a publisher can do with them. Pure: keys come in, signed metadata comes out.
 
-use std::{collections::HashMap, fmt, num::NonZeroU64};
+use std::{collections::HashMap, num::NonZeroU64};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tough::{
     TargetName,
-    schema::{
-        DelegatedRole, Delegations, Hashes, Metafile, PathPattern, PathSet, RoleKeys, RoleType, Root, Signed, Snapshot,
-        Target, Targets, Timestamp as TufTimestamp,
-    },
+    schema::{Hashes, Metafile, RoleType, Root, Signed, Snapshot, Target, Targets, Timestamp as TufTimestamp},
 };
 
 use super::{
     DOCUMENT, bundle_name,
     client::ISSUED,
-    signers::{Signers, TufId, tuf_key},
+    keys::{self, EditError, Founding, Keys, SPECIFICATION, check, delegated_keys, delegations, public_key, role_keys},
+    roles::{Holder, Lifetime, Role},
+    signers::{Signers, TufId},
 };
-use crate::{bundle::Unverified, digest::Digest, key::PublicKey};
-
-const SPECIFICATION: &str = "1.0.0";
-const CONTENT: &str = "content";
-const ROLLOUT: &str = "rollout";
-
-/// Who holds keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Holder {
-    /// Sign `root` and `targets`; offline.
-    Root,
-    /// Sign `content`; offline.
-    Content,
-    /// Sign `rollout`, `snapshot` and `timestamp`; on the machine that publishes.
-    Online,
-}
-
-impl Holder {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Root, Self::Content, Self::Online];
-
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Root => "root",
-            Self::Content => "content",
-            Self::Online => "online",
-        }
-    }
-}
-
-/// A role, in the order in which a client trusts them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "named as TUF and the module's table name them")]
-pub enum Role {
-    Root,
-    Targets,
-    Content,
-    Rollout,
-    Snapshot,
-    Timestamp,
-}
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Root, Self::Targets, Self::Content, Self::Rollout, Self::Snapshot, Self::Timestamp];
-
-    /// Its name in the metadata.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Root => "root",
-            Self::Targets => "targets",
-            Self::Content => CONTENT,
-            Self::Rollout => ROLLOUT,
-            Self::Snapshot => "snapshot",
-            Self::Timestamp => "timestamp",
-        }
-    }
-
-    /// Who signs it.
-    pub const fn holder(self) -> Holder {
-        match self {
-            Self::Root | Self::Targets => Holder::Root,
-            Self::Content => Holder::Content,
-            Self::Rollout | Self::Snapshot | Self::Timestamp => Holder::Online,
-        }
-    }
-}
-
-/// How long signed metadata counts.
-#[derive(Clone, Copy, Debug)]
-pub struct Lifetime {
-    /// Of `root` and `targets`.
-    pub root: SignedDuration,
-    /// Of `content`.
-    pub content: SignedDuration,
-    /// Of `rollout` and `snapshot`.
-    pub rollout: SignedDuration,
-    /// Of `timestamp`: so long at most can an attacker hold news back unnoticed.
-    pub timestamp: SignedDuration,
-}
-
-impl Default for Lifetime {
-    fn default() -> Self {
-        let days = |days: i64| SignedDuration::from_hours(days * 24);
-        Self { root: days(365), content: days(90), rollout: days(30), timestamp: days(2) }
-    }
-}
-
-impl Lifetime {
-    const fn of(&self, role: Role) -> SignedDuration {
-        match role {
-            Role::Root | Role::Targets => self.root,
-            Role::Content => self.content,
-            Role::Rollout | Role::Snapshot => self.rollout,
-            Role::Timestamp => self.timestamp,
-        }
-    }
-}
-
-/// Keys, and how many of them must sign.
-#[derive(Clone, Debug)]
-pub struct Keys {
-    /// The public ones.
-    pub keys: Vec<PublicKey>,
-    /// So many of them.
-    pub threshold: u64,
-}
-
-/// What a repository begins with.
-#[derive(Clone, Debug)]
-pub struct Founding {
-    /// Of [`Holder::Root`].
-    pub root: Keys,
-    /// Of [`Holder::Content`].
-    pub content: Keys,
-    /// Of [`Holder::Online`].
-    pub online: Keys,
-}
-
-/// Why nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum EditError {
-    /// Too few keys.
-    #[error("`{role}` needs signatures of {needed} of its keys, and {have} of them {} given: name more with --key", if *have == 1 { "was" } else { "were" })]
-    Keys {
-        /// The role.
-        role: &'static str,
-        /// So many were given.
-        have: u64,
-        /// So many are needed.
-        needed: u64,
-    },
-    /// No keys, or a threshold that cannot be met.
-    #[error(
-        "{} of {keys} {holder} keys cannot sign: the threshold must be from 1 to the number of different keys",
-        threshold
-    )]
-    Threshold {
-        /// Whose.
-        holder: &'static str,
-        /// So many are needed.
-        threshold: u64,
-        /// So many there are.
-        keys: usize,
-    },
-    /// The same key in two hands.
-    #[error("a {0} key is a {1} key too: each must be its own, or who steals one has both")]
-    Shared(&'static str, &'static str),
-    /// Another bundle has that number.
-    #[error("generation {0} is in the repository already, with other content: a number is used once")]
-    Taken(u64),
-    /// Not in the repository.
-    #[error("generation {0} is not in the repository: `creance repo add` it first")]
-    Unknown(u64),
-    /// A version beyond counting.
-    #[error("the version of `{0}` cannot be counted on")]
-    Version(&'static str),
-    /// The library's own words.
-    #[error("{0}")]
-    Tuf(String),
-}
+use crate::{bundle::Unverified, digest::Digest};
 
 /// See the [module](self). Signed and consistent at any time.
 #[derive(Clone, Debug)]
@@ -229,7 +66,7 @@ impl Metadata {
         check(founding)?;
         let targets =
             |role| Targets { delegations: None, ..Targets::new(SPECIFICATION.to_owned(), ONE, pen.expires(role)) };
-        let root = root(founding, ONE, pen)?;
+        let root = keys::root(founding, ONE, pen.expires(Role::Root))?;
         let (ids, threshold) = role_keys(&root, RoleType::Targets)?;
         let mut top = targets(Role::Targets);
         top.delegations = Some(delegations(founding)?);
@@ -324,7 +161,7 @@ impl Metadata {
         let (old_ids, old_threshold) = role_keys(&self.root.signed, RoleType::Root)?;
         if holder != Holder::Content {
             let version = next(Role::Root, self.root.signed.version)?;
-            let root = root(&founding, version, pen)?;
+            let root = keys::root(&founding, version, pen.expires(Role::Root))?;
             let (ids, threshold) = role_keys(&root, RoleType::Root)?;
             // Who trusts the old keys believes the old ones; who trusts the new ones, the new ones.
             signers.sign("root", root.clone(), &old_ids, old_threshold)?;
@@ -451,7 +288,7 @@ impl Metadata {
             Holder::Online => role_keys(&self.root.signed, RoleType::Timestamp)?,
             Holder::Content => delegated_keys(&self.targets, Role::Content)?,
         };
-        Ok((ids.iter().map(hex).collect(), threshold.get()))
+        Ok((ids.iter().map(|id| hex(id)).collect(), threshold.get()))
     }
 
     /// The generations that exist.
@@ -502,8 +339,8 @@ impl Metadata {
         root.verify_role(&self.timestamp).map_err(tuf)?;
         let delegations = self.targets.signed.delegations.as_ref();
         let delegations = delegations.ok_or_else(|| EditError::Tuf("`targets` delegates nothing".into()))?;
-        delegations.verify_role(&self.content, CONTENT).map_err(tuf)?;
-        delegations.verify_role(&self.rollout, ROLLOUT).map_err(tuf)
+        delegations.verify_role(&self.content, Role::Content.name()).map_err(tuf)?;
+        delegations.verify_role(&self.rollout, Role::Rollout.name()).map_err(tuf)
     }
 
     /// The next version of a delegated role.
@@ -565,88 +402,6 @@ impl Metadata {
     }
 }
 
-/// Whether enough different keys are in different hands.
-fn check(founding: &Founding) -> Result<(), EditError> {
-    let all =
-        [(Holder::Root, &founding.root), (Holder::Content, &founding.content), (Holder::Online, &founding.online)];
-    for (index, (holder, keys)) in all.iter().enumerate() {
-        let mut ids: Vec<_> = keys.keys.iter().map(PublicKey::id).collect();
-        ids.sort();
-        ids.dedup();
-        if keys.threshold == 0 || keys.threshold > ids.len() as u64 {
-            return Err(EditError::Threshold { holder: holder.name(), threshold: keys.threshold, keys: ids.len() });
-        }
-        let shared = |(_, other): &&(Holder, &Keys)| other.keys.iter().any(|key| keys.keys.contains(key));
-        if let Some((other, _)) = all.iter().skip(index + 1).find(shared) {
-            return Err(EditError::Shared(holder.name(), other.name()));
-        }
-    }
-    Ok(())
-}
-
-fn root(founding: &Founding, version: NonZeroU64, pen: Pen) -> Result<Root, EditError> {
-    let mut root = Root {
-        spec_version: SPECIFICATION.to_owned(),
-        consistent_snapshot: true,
-        version,
-        expires: pen.expires(Role::Root),
-        keys: HashMap::new(),
-        roles: HashMap::new(),
-        _extra: HashMap::new(),
-    };
-    for (types, keys) in [
-        ([RoleType::Root, RoleType::Targets], &founding.root),
-        ([RoleType::Snapshot, RoleType::Timestamp], &founding.online),
-    ] {
-        let (ids, threshold) = ids(keys, &mut root.keys)?;
-        for kind in types {
-            let role = RoleKeys { keyids: ids.clone(), threshold, _extra: HashMap::new() };
-            root.roles.insert(kind, role);
-        }
-    }
-    Ok(root)
-}
-
-fn delegations(founding: &Founding) -> Result<Delegations, EditError> {
-    let mut delegations = Delegations::new();
-    for (name, keys) in [(CONTENT, &founding.content), (ROLLOUT, &founding.online)] {
-        let (keyids, threshold) = ids(keys, &mut delegations.keys)?;
-        let pattern = PathPattern::new(format!("{name}/*")).map_err(|error| EditError::Tuf(error.to_string()))?;
-        let paths = PathSet::Paths(vec![pattern]);
-        let role = DelegatedRole { name: name.to_owned(), keyids, threshold, paths, terminating: true, targets: None };
-        delegations.roles.push(role);
-    }
-    Ok(delegations)
-}
-
-/// Notes the keys in `known`; their names and the threshold.
-fn ids(
-    keys: &Keys,
-    known: &mut HashMap<TufId, tough::schema::key::Key>,
-) -> Result<(Vec<TufId>, NonZeroU64), EditError> {
-    let mut ids = Vec::new();
-    for key in &keys.keys {
-        let (id, key) = tuf_key(key)?;
-        known.insert(id.clone(), key);
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    Ok((ids, NonZeroU64::new(keys.threshold).unwrap_or(ONE)))
-}
-
-fn role_keys(root: &Root, kind: RoleType) -> Result<(Vec<TufId>, NonZeroU64), EditError> {
-    let keys = root.roles.get(&kind).ok_or_else(|| EditError::Tuf(format!("`root` names no keys for {kind}")))?;
-    Ok((keys.keyids.clone(), keys.threshold))
-}
-
-fn delegated_keys(targets: &Signed<Targets>, role: Role) -> Result<(Vec<TufId>, NonZeroU64), EditError> {
-    let roles = targets.signed.delegations.iter().flat_map(|delegations| &delegations.roles);
-    let delegated = roles.into_iter().find(|delegated| delegated.name == role.name());
-    let delegated = delegated.ok_or_else(|| EditError::Tuf(format!("`targets` does not delegate to `{role}`")))?;
-    Ok((delegated.keyids.clone(), delegated.threshold))
-}
-
 fn sign_delegated(
     top: &Signed<Targets>,
     role: Targets,
@@ -661,13 +416,8 @@ const fn unsigned<T>(signed: T) -> Signed<T> {
     Signed { signed, signatures: Vec::new() }
 }
 
-fn public_key(key: &tough::schema::key::Key) -> Option<PublicKey> {
-    let tough::schema::key::Key::Ed25519 { keyval, .. } = key else { return None };
-    PublicKey::from_bytes(keyval.public.as_ref().try_into().ok()?).ok()
-}
-
-pub(super) fn hex(id: &TufId) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn target_name(name: &str) -> Result<TargetName, EditError> {
@@ -688,10 +438,4 @@ fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, EditError> {
     let tuf = |error: serde_json::Error| EditError::Tuf(error.to_string());
     let sorted = serde_json::to_value(value).map_err(tuf)?;
     serde_json::to_vec(&sorted).map_err(tuf)
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.name())
-    }
 }

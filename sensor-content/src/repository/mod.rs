@@ -14,6 +14,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`metadata`](Metadata) | all roles, and what can be done with them; pure |
+//! | [`keys`](Keys), [`roles`](Role) | which keys there are, who signs what |
 //! | [`tree`](Tree) | the files of a publisher |
 //! | [`fetch`](Fetch) | files from a web server or a directory, within limits |
 //! | [`client`](Client) | what a host believes |
@@ -21,7 +22,9 @@
 mod client;
 mod fetch;
 mod http;
+mod keys;
 mod metadata;
+mod roles;
 mod signers;
 mod transport;
 mod tree;
@@ -29,7 +32,9 @@ mod tree;
 pub use client::{Client, ClientError, Listed, Polled, View};
 pub use fetch::{Fetch, FetchError, Files, Reply, Request};
 pub use http::Http;
-pub use metadata::{EditError, Founding, Holder, Keys, Lifetime, Metadata, Role};
+pub use keys::{EditError, Founding, Keys};
+pub use metadata::Metadata;
+pub use roles::{Holder, Lifetime, Role};
 pub use signers::Signers;
 pub use tree::{Tree, TreeError};
 

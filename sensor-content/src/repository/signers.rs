@@ -1,6 +1,6 @@
 //! Private keys at hand, and what they sign.
 
-use std::num::NonZeroU64;
+use std::{collections::HashMap, num::NonZeroU64};
 
 use tough::schema::{
     Role, Signature, Signed,
@@ -8,7 +8,7 @@ use tough::schema::{
     key::{Ed25519Key, Ed25519Scheme, Key},
 };
 
-use super::metadata::EditError;
+use super::keys::EditError;
 use crate::key::{PrivateKey, PublicKey};
 
 /// As TUF names a key.
@@ -17,8 +17,8 @@ pub type TufId = Decoded<Hex>;
 /// A key as TUF writes it, and its name there.
 pub fn tuf_key(key: &PublicKey) -> Result<(TufId, Key), EditError> {
     let public = key.bytes().to_vec().into();
-    let keyval = Ed25519Key { public, _extra: Default::default() };
-    let key = Key::Ed25519 { keyval, scheme: Ed25519Scheme::Ed25519, _extra: Default::default() };
+    let keyval = Ed25519Key { public, _extra: HashMap::new() };
+    let key = Key::Ed25519 { keyval, scheme: Ed25519Scheme::Ed25519, _extra: HashMap::new() };
     let id = key.key_id().map_err(|error| EditError::Tuf(error.to_string()))?;
     Ok((id, key))
 }

@@ -17,7 +17,9 @@ use super::{
     DOCUMENT, bundle_name,
     client::{Client, ClientError},
     fetch::Files,
-    metadata::{EditError, Metadata, Role},
+    keys::EditError,
+    metadata::{Metadata, hex},
+    roles::Role,
 };
 use crate::{
     bundle::Number,
@@ -225,7 +227,7 @@ impl Tree {
     fn target(&self, role: &tough::schema::Targets, name: &str) -> Result<Option<Vec<u8>>, TreeError> {
         let found = role.targets.iter().find(|(target, _)| target.raw() == name);
         let Some((_, target)) = found else { return Ok(None) };
-        let digest: String = target.hashes.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&target.hashes.sha256);
         let path = self.path.join(format!("targets/{digest}.{name}"));
         fs::read(&path).map(Some).map_err(|error| TreeError::Io { path: path.display().to_string(), error })
     }
@@ -266,8 +268,7 @@ impl Tree {
             }
         }
         let document = metadata.rollout.signed.targets.values().next();
-        let document =
-            document.map(|target| target.hashes.sha256.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let document = document.map(|target| hex(&target.hashes.sha256));
         for entry in fs::read_dir(self.path.join("targets")).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let current = document.as_ref().is_some_and(|digest| name.starts_with(digest.as_str()));

@@ -103,17 +103,16 @@ pub fn health(answers: &BTreeMap<Question, Vec<u8>>, stages: usize, now: Timesta
     let newest = read(Question::Newest)?.first().map_or(0, Sample::count);
     let newest = i64::try_from(newest).ok().and_then(|second| Timestamp::from_second(second).ok());
     let mut cohorts = vec![Cohort::default(); stages];
-    let set: [(Question, fn(&mut Counts, u64)); 4] = [
-        (Question::Fetched, |counts, count| counts.fetched += count),
-        (Question::Heard, |counts, count| counts.heard += count),
-        (Question::Missing, |counts, count| counts.missing += count),
-        (Question::Minutes, |counts, count| counts.minutes += count),
-    ];
-    for (question, add) in set {
+    for question in [Question::Fetched, Question::Heard, Question::Missing, Question::Minutes] {
         for sample in read(question)? {
-            if let Some(counts) = cell(&mut cohorts, &sample) {
-                add(counts, sample.count());
-            }
+            let Some(counts) = cell(&mut cohorts, &sample) else { continue };
+            let of = match question {
+                Question::Fetched => &mut counts.fetched,
+                Question::Heard => &mut counts.heard,
+                Question::Missing => &mut counts.missing,
+                _ => &mut counts.minutes,
+            };
+            *of += sample.count();
         }
     }
     for sample in read(Question::Mishaps)? {

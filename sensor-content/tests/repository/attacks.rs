@@ -48,7 +48,7 @@ fn old_metadata() {
     host.poll(Timestamp::now()).unwrap();
     swap(&world, "timestamp.json", &old);
     let said = refused(&mut world, &mut host);
-    assert!(said.contains("timestamp") && said.contains("4"), "{said}");
+    assert!(said.contains("timestamp") && said.contains('4'), "{said}");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn swapped_bundle() {
     let mut other = bundle_with(1, " ").bytes().to_vec();
     world.server.trick("1.bundle", Trick::Swap(other.clone()));
     assert!(matches!(host.bundle(1, now), Err(ClientError::Refused(_))));
-    other.extend([0; 1 << 16]);
+    other.extend(vec![0; 1 << 16]);
     world.server.trick("1.bundle", Trick::Swap(other));
     assert!(matches!(host.bundle(1, now), Err(ClientError::Refused(_))));
     world.server.trick("1.bundle", Trick::Hide);
@@ -308,10 +308,10 @@ fn forged(
     files
 }
 
-/// Signs with the online key. serde_json sorts members and writes no blanks, which is the canonical form of what is here.
+/// Signs with the online key. `serde_json` sorts members and writes no blanks, which is the canonical form of what is here.
 fn sign(value: &mut serde_json::Value) {
     let key = crate::publisher::key(ONLINE[0]);
     let message = serde_json::to_vec(&value["signed"]).unwrap();
-    let signature: String = key.sign(&message).iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = key.sign(&message).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     value["signatures"][0]["sig"] = signature.into();
 }

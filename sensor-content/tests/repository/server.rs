@@ -89,7 +89,7 @@ fn serve(stream: TcpStream, directory: &std::path::Path, state: &Mutex<State>) -
             reader.read_line(&mut header)?;
             let Some((name, value)) = header.trim().split_once(": ") else { break };
             match name.to_ascii_lowercase().as_str() {
-                "if-none-match" => known = value.to_owned(),
+                "if-none-match" => value.clone_into(&mut known),
                 "range" => from = value.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap_or(0),
                 _ => {}
             }
@@ -121,7 +121,7 @@ fn serve(stream: TcpStream, directory: &std::path::Path, state: &Mutex<State>) -
             Some(Trick::Endless) => {
                 out.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
                 loop {
-                    out.write_all(&[b' '; 1 << 16])?;
+                    out.write_all(&[b' '; 1 << 12])?;
                 }
             }
             Some(Trick::Drip) => {

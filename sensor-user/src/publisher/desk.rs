@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use sensor_content::{
     key::PrivateKey,
     repository::{DOCUMENT, Lifetime, Metadata, Signers, Tree},
-    rollout::{Decision, Document, Health, Plan, State, step},
+    rollout::{Census, Decision, Document, Health, Plan, State, step},
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ impl Rollout {
     /// One that begins.
     pub fn start(plan: Plan, release: u64, base: Option<u64>, now: Timestamp) -> Self {
         let state = State { base, ..State::start(release, now) };
-        let health = Health { taken: Timestamp::UNIX_EPOCH, census: Default::default(), stages: Vec::new() };
+        let health = Health { taken: Timestamp::UNIX_EPOCH, census: Census::new(), stages: Vec::new() };
         Self { plan, state, started: now, health, reasons: Vec::new() }
     }
 }

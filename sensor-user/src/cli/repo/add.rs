@@ -34,12 +34,8 @@ impl Add {
             let number = bundle.claims().generation;
             let new = metadata.add(bundle, &signers, Lifetime::default(), Timestamp::now())?;
             let digest = bundle.digest().short();
-            said.push(match new {
-                true => {
-                    format!("generation {number} ({digest}) is in the repository; no host takes it before a roll-out")
-                }
-                false => format!("generation {number} ({digest}) is in the repository already"),
-            });
+            let so = if new { "; no host takes it before a roll-out" } else { " already" };
+            said.push(format!("generation {number} ({digest}) is in the repository{so}"));
             if new {
                 targets.push((bundle_name(number), bundle.bytes()));
             }

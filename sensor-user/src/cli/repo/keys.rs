@@ -1,6 +1,6 @@
 //! Keys in files: private ones sign, public ones are named.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sensor_content::{
     key::{KEY_FILE_MAX, KeyError, PrivateKey, PublicKey},
@@ -11,7 +11,7 @@ use crate::{content, files};
 
 /// The public halves of the keys in these files, of which so many must sign.
 pub fn named(paths: &[PathBuf], threshold: Option<u64>) -> anyhow::Result<Keys> {
-    let keys = paths.iter().map(public_half).collect::<anyhow::Result<Vec<_>>>()?;
+    let keys = paths.iter().map(|path| public_half(path)).collect::<anyhow::Result<Vec<_>>>()?;
     // The smallest majority, where nothing is said.
     let threshold = threshold.unwrap_or(keys.len() as u64 / 2 + 1);
     Ok(Keys { keys, threshold })
@@ -34,7 +34,7 @@ pub fn private_ones(paths: &[&PathBuf]) -> anyhow::Result<Vec<PrivateKey>> {
     Ok(keys)
 }
 
-fn public_half(path: &PathBuf) -> anyhow::Result<PublicKey> {
+fn public_half(path: &Path) -> anyhow::Result<PublicKey> {
     let text = files::read_text(path, KEY_FILE_MAX, "key")?;
     match PublicKey::from_pem(&text) {
         Err(KeyError::PrivateForPublic) => Ok(content::private_key(path)?.public()),

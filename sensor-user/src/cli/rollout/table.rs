@@ -23,9 +23,8 @@ pub struct Row {
 /// All stages.
 pub fn rows(rollout: &Rollout) -> Vec<Row> {
     let progress = rollout.state.progress;
-    let sum = |counts: &std::collections::BTreeMap<String, Counts>| {
-        counts.values().fold(Counts::default(), |all, counts| all.plus(counts))
-    };
+    let sum =
+        |counts: &std::collections::BTreeMap<String, Counts>| counts.values().fold(Counts::default(), Counts::plus);
     let row = |(index, stage): (usize, &Stage)| {
         let cohort = rollout.health.stages.get(index).cloned().unwrap_or_else(Cohort::default);
         let done = match index.cmp(&progress.stage) {
