@@ -22,7 +22,7 @@ pub use decide::{Answer, Decision, Host, Offer, Reason};
 pub use read::PolicyError;
 pub use window::Window;
 
-use crate::{bundle::Number, rollout::Ring};
+use crate::{bundle::Number, rollout::Ring, shadow::Limits};
 
 /// Which release the owner wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +85,7 @@ pub struct Policy {
     rollback: Option<Rollback>,
     repository: Option<Repository>,
     unsigned: bool,
+    shadow: Option<Limits>,
 }
 
 impl Policy {
@@ -101,6 +102,11 @@ impl Policy {
     /// Whether rules may be pushed that nobody has signed.
     pub const fn allows_unsigned(&self) -> bool {
         self.unsigned
+    }
+
+    /// What a release has to keep to in the shadow before it comes into force; `None` where it comes into force at once.
+    pub const fn shadow(&self) -> Option<Limits> {
+        self.shadow
     }
 
     /// Executables whose processes are never blocked or killed, beside those that the sensor protects by itself.
@@ -151,6 +157,7 @@ impl Default for Policy {
             rollback: None,
             repository: None,
             unsigned: false,
+            shadow: None,
         }
     }
 }

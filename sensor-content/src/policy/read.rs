@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::{Spanned, value::Datetime};
 
 use super::{Hold, Pin, Policy, Repository, Rollback, Window, window::Day};
-use crate::{bundle::Number, rollout::Ring};
+use crate::{bundle::Number, rollout::Ring, shadow::Limits};
 
 /// An urgent release is delayed so long at most: it is never skipped.
 const URGENT_DELAY_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -19,6 +19,8 @@ const DELAY_MAX: SignedDuration = SignedDuration::from_hours(90 * 24);
 const POLL: SignedDuration = SignedDuration::from_mins(10);
 /// How long it waits to be seen before it loads what it fetched.
 const ANNOUNCE: SignedDuration = SignedDuration::from_mins(2);
+/// A release judges in the shadow so long at most before it comes into force.
+const SHADOW_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What is wrong with a policy, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +52,7 @@ struct Draft {
     repository: Option<RepositoryDraft>,
     #[serde(default)]
     unsigned: bool,
+    shadow: Option<ShadowDraft>,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +121,17 @@ struct RepositoryDraft {
     announce: Option<Spanned<SignedDuration>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table with `time`, `events`, `blocks`, `alerts`, `cost` or `missed`")]
+struct ShadowDraft {
+    time: Option<Spanned<SignedDuration>>,
+    events: Option<u64>,
+    blocks: Option<u64>,
+    alerts: Option<u64>,
+    cost: Option<u64>,
+    missed: Option<u64>,
+}
+
 /// What is wrong, and where in the text, bytes.
 struct Fault(Range<usize>, String);
 
@@ -171,6 +185,7 @@ impl Draft {
             rollback: self.rollback.map(|wish| rollback(&wish, pin)).transpose()?,
             repository: self.repository.map(RepositoryDraft::read).transpose()?,
             unsigned: self.unsigned,
+            shadow: self.shadow.map(ShadowDraft::read).transpose()?,
         })
     }
 }
@@ -239,6 +254,22 @@ impl HoldDraft {
             Fault(self.until.span(), message.into())
         })?;
         Ok(Hold { until, reason: self.reason })
+    }
+}
+
+impl ShadowDraft {
+    fn read(self) -> Read<Limits> {
+        let default = Limits::DEFAULT;
+        let time = self.time.map(|time| limited(&time, SHADOW_MAX, "7 days")).transpose()?;
+        Ok(Limits {
+            time: time.map_or(default.time, SignedDuration::unsigned_abs),
+            events: self.events.unwrap_or(default.events),
+            blocks: self.blocks.unwrap_or(default.blocks),
+            alerts: self.alerts.unwrap_or(default.alerts),
+            cost: self.cost.unwrap_or(default.cost),
+            missed: self.missed.unwrap_or(default.missed),
+            hourly: default.hourly,
+        })
     }
 }
 

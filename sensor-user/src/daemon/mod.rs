@@ -7,6 +7,7 @@
 //! | [`journal`] | events: history, followers, [`sink`]s |
 //! | [`fleet`] | the host in its fleet: releases from a repository |
 //! | [`keeper`], `generations` | generations on disk, and their life |
+//! | [`shadow`] | a candidate that judges in the shadow of what is in force |
 //! | [`trial`] | a bundle's own tests, in a child |
 //! | [`ring`] | from the ring buffer to the journal |
 //! | [`guard`], [`pulse`], [`switch`], [`lifeline`], [`off_file`] | the brakes: what is reported, done again and again, asked for, kept alive, watched |
@@ -29,6 +30,7 @@ pub mod memory;
 mod off_file;
 mod pulse;
 pub mod ring;
+pub mod shadow;
 pub mod sink;
 pub mod switch;
 pub mod trial;
@@ -161,15 +163,18 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 /// How often the generations are looked after.
 const TICK: Duration = Duration::from_secs(5);
 
+/// How often a candidate in the shadow is.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Looks after the generations.
-async fn tend<E: Engine>(core: Arc<Core<E>>) {
-    let mut ticks = tokio::time::interval(TICK);
+async fn tend<E: Engine>(core: Arc<Core<E>>, every: Duration, look: fn(&Core<E>)) {
+    let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let core = Arc::clone(&core);
         // One that panicked has said so; the next may do better.
-        let _ = tokio::task::spawn_blocking(move || core.tick()).await;
+        let _ = tokio::task::spawn_blocking(move || look(&core)).await;
     }
 }
 
@@ -231,7 +236,7 @@ async fn watch(
     let mut switch = tokio::spawn(pulse::obey_file(Arc::clone(core), off_file));
     if let Some(sources) = first {
         let pushing = Arc::clone(core);
-        match tokio::task::spawn_blocking(move || pushing.push(&sources, false)).await? {
+        match tokio::task::spawn_blocking(move || pushing.push(&sources, false, true)).await? {
             Ok(pushed) => {
                 say(format_args!("generation {} is in force: {} rules", pushed.generation, pushed.rules));
                 pushed.unseen.iter().for_each(|unseen| say(format_args!("WARNING: not seen here: {unseen}")));
@@ -242,8 +247,9 @@ async fn watch(
     if options.content.is_some() {
         let starting = Arc::clone(core);
         tokio::task::spawn_blocking(move || starting.start_content()).await?;
-        tokio::spawn(tend(Arc::clone(core)));
         tokio::spawn(fleet::follow(Arc::clone(core)));
+        tokio::spawn(tend(Arc::clone(core), TICK, Core::tick));
+        tokio::spawn(tend(Arc::clone(core), LOOK, Core::look_at_shadow));
     }
     core.with_engine(|sensor| sensor.replace_others(|record| core.journal().accept(record, Clock::now())))?;
     let Socket { listener, path: _unlinked_at_the_end } = Socket::bind(&options.socket, options.group)?;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use anyhow::Context;
 use jiff::Timestamp;
 use sensor_content::{
     repository::{Fetch, Http, Reply, Request},
@@ -42,7 +43,8 @@ impl Prometheus {
             let query = question.query(rollout.state.release, since, &rollout.plan);
             let path = format!("api/v1/query?query={}&time={}", encoded(&query), now.as_second());
             let request = Request { path: &path, max: ANSWER_MAX, patience: PATIENCE, etag: None, part: None };
-            if let Reply::Fresh { bytes, .. } = self.0.fetch(&request)? {
+            let answer = self.0.fetch(&request).with_context(|| format!("Prometheus does not say {question:?}"))?;
+            if let Reply::Fresh { bytes, .. } = answer {
                 answers.insert(question, bytes);
             }
         }

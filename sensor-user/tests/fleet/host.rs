@@ -127,6 +127,7 @@ impl Host {
     pub fn tick(&mut self) {
         if let Some(Up { core, member, .. }) = &mut self.up {
             core.tick();
+            core.look_at_shadow();
             member.tick(core);
         }
     }

@@ -18,8 +18,8 @@ use crate::{
     vm::{Clock, Failure, Machine},
 };
 
-/// Longest time for all tests of one boot.
-const LIMIT: Duration = Duration::from_mins(20);
+/// How long the tests of one boot may say nothing.
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// The tests that share a boot.
 struct Group {
@@ -37,6 +37,18 @@ pub struct Shown {
     pub tally: Tally,
     /// What they found out.
     pub facts: Facts,
+    /// The kernels on which one failed.
+    pub failed: Vec<KernelSeries>,
+}
+
+impl Shown {
+    /// Counts one test on a kernel.
+    fn add(&mut self, kernel: KernelSeries, test: &str, time: Duration, failure: Option<&str>) {
+        self.tally.add(&format!("{kernel} {test}"), time, failure);
+        if failure.is_some() {
+            self.failed.push(kernel);
+        }
+    }
 }
 
 /// Boots and tests each kernel, and first of all proves that a machine which goes down does not go unnoticed.
@@ -74,7 +86,7 @@ fn crash(kernel: KernelSeries, initramfs: &Path, shown: &Mutex<Shown>) -> Result
         Err(Failure { why, .. }) => Some(format!("a kernel that panics is taken for: {why}")),
         Ok(()) => Some("a kernel that panics went unnoticed".to_owned()),
     };
-    lock(shown).tally.add(&format!("{kernel} harness::a_panic_is_noticed"), started.elapsed(), failure.as_deref());
+    lock(shown).add(kernel, "harness::a_panic_is_noticed", started.elapsed(), failure.as_deref());
     Ok(())
 }
 
@@ -106,7 +118,7 @@ fn boot(
     initramfs: &Path,
     shown: &Mutex<Shown>,
 ) -> Result<()> {
-    let add = |name: &str, time, failure: Option<&str>| lock(shown).tally.add(name, time, failure);
+    let add = |test: &str, time, failure: Option<&str>| lock(shown).add(kernel, test, time, failure);
     let only = filter.map(|filter| format!(" creance.only={filter}")).unwrap_or_default();
     let machine = Machine {
         kernel,
@@ -120,11 +132,11 @@ fn boot(
     let ending = machine.work(|message| match message {
         Message::Passed { test, millis } => {
             waiting.retain(|name| *name != test);
-            add(&format!("{kernel} {test}"), Duration::from_millis(millis), None);
+            add(&test, Duration::from_millis(millis), None);
         }
         Message::Failed { test, millis, why } => {
             waiting.retain(|name| *name != test);
-            add(&format!("{kernel} {test}"), Duration::from_millis(millis), Some(&why));
+            add(&test, Duration::from_millis(millis), Some(&why));
         }
         Message::NotHere { test, why } => {
             waiting.retain(|name| *name != test);
@@ -138,10 +150,10 @@ fn boot(
     })?;
     if let Err(Failure { why, tail }) = ending {
         let why = format!("{why}\n{}", console::tail(&tail, 20));
-        add(&format!("{kernel} machine {}", group.boot), Duration::ZERO, Some(&why));
+        add(&format!("machine {}", group.boot), Duration::ZERO, Some(&why));
     }
     for test in waiting {
-        add(&format!("{kernel} {test}"), Duration::ZERO, Some("did not run to its end: the machine stopped"));
+        add(&test, Duration::ZERO, Some("did not run to its end: the machine stopped"));
     }
     Ok(())
 }

@@ -36,11 +36,15 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     }
     build::user_space()?;
     let initramfs = initramfs::build()?;
-    let shown = Mutex::new(guest::Shown { tally, facts: Facts::default() });
+    let shown = Mutex::new(guest::Shown { tally, facts: Facts::default(), failed: Vec::new() });
     guest::all(kernels, filter, &initramfs, &shown)?;
-    let guest::Shown { mut tally, facts } = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let guest::Shown { mut tally, facts, failed } = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
     if filter.is_none_or(|filter| filter == FINDERS) {
-        facts::document(kernels, facts, document, &mut tally)?;
+        let sound: Vec<_> = kernels.iter().copied().filter(|kernel| !failed.contains(kernel)).collect();
+        match document {
+            Document::Write => facts::write(&sound, facts)?,
+            Document::Compare => facts::compare(kernels, &facts, &mut tally),
+        }
     }
     println!("{tally}");
     Ok(tally.code())

@@ -30,6 +30,8 @@ const MEMBERSHIP: &str = "membership";
 const ROOT_MAX: usize = 1 << 20;
 /// So often it is written how long the daemon was up, and looked how many alerts there were.
 const MINUTE: Duration = Duration::from_mins(1);
+/// What could not be taken for a reason of this host's own is tried again after so long.
+const PATIENCE: Duration = Duration::from_hours(1);
 /// Minutes for which counts of alerts are kept.
 const HOUR: usize = 60;
 
@@ -52,6 +54,10 @@ pub struct Member {
     next_poll: Option<Instant>,
     polled: Option<Timestamp>,
     pending: Option<Pending>,
+    /// What was pushed and judges in the shadow first.
+    shadowed: Option<Listed>,
+    /// What could not be taken for a reason of this host's own, and when.
+    put_off: Option<(Listed, Instant)>,
     trouble: Option<String>,
     minute: Instant,
     /// What rules had matched at the end of each of the last minutes.
@@ -82,6 +88,8 @@ impl Member {
             next_poll: None,
             polled: None,
             pending: None,
+            shadowed: None,
+            put_off: None,
             trouble: None,
             minute: Instant::now(),
             matched: Vec::new(),
@@ -164,6 +172,16 @@ impl Member {
             self.pending = None;
             return "nothing new is taken: what is known has expired".clone_into(&mut self.doing);
         }
+        if let Some(listed) = self.shadowed {
+            if core.in_shadow() == Some(listed.id.number) {
+                self.doing = format!("generation {} judges in the shadow", listed.id.number);
+                return;
+            }
+            self.shadowed = None;
+            if core.running() != listed.id.number && document.order != Order::Revoke {
+                self.is_refused(listed, document, Signal::Flood);
+            }
+        }
         let wanted = self.wanted(core, policy, &view, document);
         self.enrol_control(core, policy, &view, document);
         match wanted {
@@ -187,8 +205,10 @@ impl Member {
             return None;
         };
         let offered = numbers.iter().filter_map(|number| view.listed.get(number).copied());
-        let offered: Vec<_> =
-            offered.filter(|listed| !self.membership.has_refused(listed.id, &self.machine.kernel)).collect();
+        let put_off = self.put_off.filter(|(_, when)| when.elapsed() < PATIENCE).map(|(listed, _)| listed);
+        let offered: Vec<_> = offered
+            .filter(|listed| put_off != Some(*listed) && !self.membership.has_refused(listed.id, &self.machine.kernel))
+            .collect();
         core.wanted(&offered)
     }
 
@@ -245,22 +265,33 @@ impl Member {
             self.pending = Some(pending);
             return;
         }
-        match core.push_bundle(pending.bytes, false) {
+        match core.push_bundle(pending.bytes, false, false) {
+            Ok(pushed) if pushed.shadow.is_some() => self.shadowed = Some(listed),
             Ok(_) => {
                 say(format_args!("generation {number} is in force, from the repository"));
                 self.doing = format!("generation {number} was taken");
             }
             // It asks again when its owner may want it.
             Err(refused) if refused.by == Refuser::Policy => self.doing = refused.message,
+            // A full disk says nothing of the release.
+            Err(refused) if refused.by == Refuser::Daemon => {
+                self.troubled(format!("generation {number}: {}", refused.message));
+                self.put_off = Some((listed, Instant::now()));
+            }
             Err(refused) => {
                 say(format_args!("generation {number} from the repository is refused: {}", refused.message));
-                if document.release == number {
-                    self.membership.is_so(Signal::Refusal);
-                }
-                self.membership.refused(listed.id, &self.machine.kernel);
-                self.remember();
+                self.is_refused(listed, document, Signal::Refusal);
             }
         }
+    }
+
+    /// The release is not asked for again on this kernel, and the judge must know why.
+    fn is_refused(&mut self, listed: Listed, document: &Document, signal: Signal) {
+        if document.release == listed.id.number {
+            self.membership.is_so(signal);
+        }
+        self.membership.refused(listed.id, &self.machine.kernel);
+        self.remember();
     }
 
     /// Counts how long the daemon was up, and whether there were more alerts than the release may bring.

@@ -37,6 +37,9 @@ impl<E: Engine> Core<E> {
     pub fn withdraw(&self, number: u64) -> bool {
         const REASON: &str = "its publisher has revoked it";
         let state = &mut *self.lock();
+        if Self::give_up(state, number, REASON) {
+            return true;
+        }
         let Some(keeper) = state.keeper.as_mut() else { return false };
         if keeper.number() == number {
             return match self.leave(state, REASON) {
