@@ -18,6 +18,7 @@ mod build;
 mod command;
 mod console;
 mod cpio;
+mod fleet;
 mod fuzz;
 mod initramfs;
 mod project;
@@ -84,6 +85,12 @@ enum Task {
         #[command(subcommand)]
         what: fuzz::Fuzz,
     },
+    /// Send a good release and a bad one to a fleet on loopback: the publisher's commands, nginx, Prometheus, and daemons without a kernel
+    Fleet {
+        /// How many hosts
+        #[arg(long, default_value_t = 50)]
+        hosts: usize,
+    },
     /// Send a release, good or bad, to millions of virtual hosts, staged as ours are and otherwise
     Simulate(simulate::Arguments),
     /// Say what this host's kernel offers to the sensor
@@ -137,6 +144,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),
         Task::Bench { what: Measure::Rules { json } } => bench_rules::rules(json),
         Task::Fuzz { what } => fuzz::run(&what),
+        Task::Fleet { hosts } => fleet::run(hosts),
         Task::Simulate(arguments) => simulate::run(&arguments),
         Task::Doctor => {
             setup::compiler()?;

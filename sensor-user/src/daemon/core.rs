@@ -14,6 +14,7 @@ use sensor_rules::{Options, RuleSet, Source};
 use super::{
     cause::{Cause, refused},
     engine::Engine,
+    fleet::board::Board,
     guard::Guard,
     journal::Journal,
     keeper::Keeper,
@@ -41,6 +42,7 @@ pub struct Core<E> {
     started: Timestamp,
     kernel: String,
     guard: Guard,
+    fleet: Board,
     switch: Mutex<Switch>,
     state: Mutex<State<E>>,
 }
@@ -101,6 +103,7 @@ impl<E: Engine> Core<E> {
             started: Timestamp::now(),
             kernel,
             guard: Guard::new(brakes),
+            fleet: Board::default(),
             switch,
             state,
         }
@@ -213,7 +216,7 @@ impl<E: Engine> Core<E> {
     /// When there is none.
     pub fn rollback(&self) -> Result<u64, Box<Refused>> {
         let mut state = self.lock();
-        if let Some(left) = self.leave(&mut state) {
+        if let Some(left) = self.leave(&mut state, "by order") {
             state.changes.rolled_back += u64::from(left.is_ok());
             return state.note(left);
         }
@@ -251,6 +254,11 @@ impl<E: Engine> Core<E> {
     /// When the kernel does not take it.
     pub fn off_file(&self, path: Option<PathBuf>) -> anyhow::Result<bool> {
         self.switch().file(path)
+    }
+
+    /// What is said of the host in its fleet.
+    pub fn fleet(&self) -> &Board {
+        &self.fleet
     }
 
     /// The brakes, and what they did.
@@ -310,6 +318,7 @@ impl<E: Engine> Core<E> {
             reports: self.journal.tally().into(),
             changes: state.changes,
             content: state.keeper.as_ref().map(Keeper::status),
+            fleet: self.fleet.read(),
             shadow: state.candidate.as_ref().map(Candidate::status),
             last_shadow: state.last_shadow.clone(),
             last_refusal: state.last_refusal.clone(),

@@ -337,7 +337,7 @@ impl<E: Engine> Core<E> {
 
     /// Leaves what is in force for the last good generation before it, or the baseline; its number. `None` where no generations
     /// are kept.
-    pub(super) fn leave(&self, state: &mut State<E>) -> Option<Result<u64, Cause>> {
+    pub(super) fn leave(&self, state: &mut State<E>, why: &str) -> Option<Result<u64, Cause>> {
         let keeper = state.keeper.as_mut()?;
         let running = keeper.running();
         if running == Rung::Baseline {
@@ -351,7 +351,7 @@ impl<E: Engine> Core<E> {
                 Ok(_) => {
                     let keeper = state.keeper.as_mut()?;
                     if let Rung::Generation(from) = running {
-                        keeper.takes_back(from, "by order");
+                        keeper.takes_back(from, why);
                     }
                     return Some(Ok(keeper.number()));
                 }

@@ -5,6 +5,7 @@
 //! | [`engine`] | what is needed of the kernel side |
 //! | [`core`] | generations and questions, without the loop |
 //! | [`journal`] | events: history, followers, [`sink`]s |
+//! | [`fleet`] | the host in its fleet: releases from a repository |
 //! | [`keeper`], `generations` | generations on disk, and their life |
 //! | [`shadow`] | a candidate that judges in the shadow of what is in force |
 //! | [`trial`] | a bundle's own tests, in a child |
@@ -17,6 +18,7 @@
 mod cause;
 pub mod core;
 pub mod engine;
+pub mod fleet;
 mod generations;
 pub mod guard;
 pub mod journal;
@@ -245,6 +247,7 @@ async fn watch(
     if options.content.is_some() {
         let starting = Arc::clone(core);
         tokio::task::spawn_blocking(move || starting.start_content()).await?;
+        tokio::spawn(fleet::follow(Arc::clone(core)));
         tokio::spawn(tend(Arc::clone(core), TICK, Core::tick));
         tokio::spawn(tend(Arc::clone(core), LOOK, Core::look_at_shadow));
     }

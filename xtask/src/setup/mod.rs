@@ -8,6 +8,7 @@ mod kernels;
 mod linker;
 mod lists;
 mod qemu;
+mod servers;
 
 use std::{fs, path::Path, time::Instant};
 
@@ -78,6 +79,14 @@ pub fn machines(kernels: &[KernelSeries]) -> Result<()> {
         apt::install(&missing)?;
     }
     KernelSeries::USUAL.iter().chain(kernels).try_for_each(|series| kernels::fetch(*series))
+}
+
+/// What a fleet on loopback needs; prints only what it fetches.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn servers() -> Result<()> {
+    servers::fetch()
 }
 
 /// Where bpf-linker is; the directory goes on the `PATH` of the eBPF build.
