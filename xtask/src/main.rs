@@ -6,6 +6,8 @@
 //! | `build` | [`build`]: the eBPF object, then the static user-space binaries |
 //! | `test` | [`testing`]: everything, here and in VMs |
 //! | `run` | [`run`]: the played session |
+//! | `dist` | [`dist`]: packages |
+//! | `faults` | [`faults`]: bad generations on a Debian host in a VM ([`debian`]) |
 //! | `bench` | [`bench`]: guest instructions per operation; [`bench_rules`]: what rules cost |
 //! | `fuzz` | [`fuzz`]: random rules, records and texts |
 //! | `simulate` | [`simulate`]: a release meets millions of virtual hosts |
@@ -18,6 +20,9 @@ mod build;
 mod command;
 mod console;
 mod cpio;
+mod debian;
+mod dist;
+mod faults;
 mod fleet;
 mod fuzz;
 mod initramfs;
@@ -74,6 +79,14 @@ enum Task {
         /// Open a shell in the VM instead, with the sensor running
         #[arg(long)]
         shell: bool,
+    },
+    /// Build the Debian package and the RPM package
+    Dist,
+    /// Let generations take a Debian host down in a VM, each in its own way, and print how it comes back
+    Faults {
+        /// The VM's kernel
+        #[arg(long, default_value = "6.12")]
+        kernel: KernelSeries,
     },
     /// Measure
     Bench {
@@ -143,6 +156,8 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Run { kernel, shell: true } => run::shell(kernel),
         Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),
         Task::Bench { what: Measure::Rules { json } } => bench_rules::rules(json),
+        Task::Dist => dist::run(),
+        Task::Faults { kernel } => faults::table(kernel),
         Task::Fuzz { what } => fuzz::run(&what),
         Task::Fleet { hosts } => fleet::run(hosts),
         Task::Simulate(arguments) => simulate::run(&arguments),

@@ -26,7 +26,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::{
     control::{self, Client, client},
@@ -99,6 +99,11 @@ impl Connection {
     fn open(&self) -> anyhow::Result<Client> {
         Ok(Client::connect(&self.socket)?)
     }
+}
+
+/// All commands and options, for man pages and shell completions.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command that this process was started with.

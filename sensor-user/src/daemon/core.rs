@@ -13,12 +13,14 @@ use sensor_rules::{Options, RuleSet, Source};
 
 use super::{
     cause::{Cause, refused},
+    confine::Confinement,
     engine::Engine,
     fleet::board::Board,
     guard::Guard,
     journal::Journal,
     keeper::Keeper,
     memory::Memory,
+    probation::Watch,
     shadow::Candidate,
     switch::Switch,
 };
@@ -41,6 +43,7 @@ pub struct Core<E> {
     permits: Permits,
     started: Timestamp,
     kernel: String,
+    confinement: Confinement,
     guard: Guard,
     fleet: Board,
     switch: Mutex<Switch>,
@@ -72,6 +75,8 @@ pub(super) struct State<E> {
     pub(super) changes: Changes,
     /// Where the daemon keeps generations, if it does.
     pub(super) keeper: Option<Keeper>,
+    /// What the generation on probation is held to.
+    pub(super) watch: Option<Watch>,
     /// What judges in the shadow.
     pub(super) candidate: Option<Candidate>,
     /// What became of the last one.
@@ -91,6 +96,7 @@ impl<E: Engine> Core<E> {
             next,
             changes: Changes::default(),
             keeper: None,
+            watch: None,
             candidate: None,
             last_shadow: None,
             last_refusal: None,
@@ -102,6 +108,7 @@ impl<E: Engine> Core<E> {
             permits,
             started: Timestamp::now(),
             kernel,
+            confinement: Confinement::default(),
             guard: Guard::new(brakes),
             fleet: Board::default(),
             switch,
@@ -130,6 +137,12 @@ impl<E: Engine> Core<E> {
         }
         self.memory = Some(memory);
         self
+    }
+
+    /// The same, with what the daemon has given up.
+    #[must_use]
+    pub fn confined(self, confinement: Confinement) -> Self {
+        Self { confinement, ..self }
     }
 
     /// The same, with a place where generations are kept. Those that are pushed without a number get one that no release has.
@@ -303,6 +316,7 @@ impl<E: Engine> Core<E> {
             mode: self.mode.name().into(),
             enforcing: switch.is_on(),
             off_file: switch.off().map(|path| path.display().to_string()),
+            confinement: self.confinement.clone(),
             brakes: self.guard.status(&self.journal)?,
             generation,
             previous: state.engine.previous(),

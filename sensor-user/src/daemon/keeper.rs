@@ -134,6 +134,11 @@ impl Keeper {
         self.running
     }
 
+    /// Since when.
+    pub fn in_force(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// Number of the generation in force; 0 where it is none from the store.
     pub const fn number(&self) -> u64 {
         match self.running {

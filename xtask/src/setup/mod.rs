@@ -7,6 +7,7 @@ mod compiler;
 mod kernels;
 mod linker;
 mod lists;
+mod packagers;
 mod qemu;
 mod servers;
 
@@ -14,7 +15,10 @@ use std::{fs, path::Path, time::Instant};
 
 use anyhow::Result;
 
-pub use self::compiler::Compiler;
+pub use self::{
+    compiler::Compiler,
+    packagers::{CARGO_DEB, CARGO_GENERATE_RPM, Packager, install as packager},
+};
 use crate::{
     command,
     project::{self, KernelSeries},
@@ -87,6 +91,18 @@ pub fn machines(kernels: &[KernelSeries]) -> Result<()> {
 /// Where a right or the network is missing.
 pub fn servers() -> Result<()> {
     servers::fetch()
+}
+
+/// What makes the image of a Debian host; prints only what it installs.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn debian() -> Result<()> {
+    if command::find("mmdebstrap").is_none() || command::find("mke2fs").is_none() && !Path::new("/sbin/mke2fs").exists()
+    {
+        apt::install(&["mmdebstrap", "e2fsprogs"])?;
+    }
+    Ok(())
 }
 
 /// Where bpf-linker is; the directory goes on the `PATH` of the eBPF build.
