@@ -117,8 +117,10 @@ fn state(random: &mut Random, event: Event) -> String {
 
 /// Lists and macros for `event`: `m1` uses `m0`, and `m2` its argument.
 fn definitions(random: &mut Random, event: Event) -> String {
-    let words: Vec<_> = (0..random.below(5)).map(|_| literal(random, COMM_MAX)).collect();
-    let numbers: Vec<_> = (0..random.below(5)).map(|_| random.pick(NUMBERS).to_string()).collect();
+    // Long ones are looked up otherwise than short ones.
+    let count = |random: &mut Random| if random.one_in(3) { 12 + random.below(40) } else { random.below(5) };
+    let words: Vec<_> = (0..count(random)).map(|_| literal(random, COMM_MAX)).collect();
+    let numbers: Vec<_> = (0..count(random)).map(|_| random.pick(NUMBERS).to_string()).collect();
     let [first, second, third] = [0, 1, 1].map(|depth| cond(random, event, depth, 0));
     format!(
         "lists:\n  WORDS: [{}]\n  NUMBERS: [{}]\nmacros:\n  m0: |-\n    {first}\n  m1: |-\n    m0 || {second}\n  m2(x): |-\n    x == ({third})\n",

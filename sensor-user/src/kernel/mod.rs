@@ -11,6 +11,7 @@
 //! | [`brakes`] | what holds blocking back: switch, heartbeat, lifeline, budgets |
 //! | [`chain`] | rules that did not fit one program |
 //! | [`grace`] | waiting for programs that are still running |
+//! | [`heap`] | freed memory, given back |
 //! | [`quarantine`] | what nobody may read |
 //! | [`pins`] | what outlives the daemon |
 //! | [`maps`] | typed access to the shared maps |
@@ -22,6 +23,7 @@ mod brakes;
 pub mod btf;
 mod chain;
 mod grace;
+mod heap;
 mod hooks;
 mod maps;
 mod offsets;
@@ -147,6 +149,7 @@ impl Sensor {
             sensor.brakes.set_enforce(false)?;
             (0..sensor.banks.len()).try_for_each(|bank| sensor.empty(bank))?;
         }
+        heap::give_back();
         Ok(sensor)
     }
 
@@ -250,6 +253,7 @@ impl Sensor {
         self.banks[idle] = Some(verified);
         self.switch(idle)?;
         let switch_time = started.elapsed();
+        heap::give_back();
         Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
     }
 
