@@ -204,6 +204,10 @@ const RELATIONS: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
 fn int_test(random: &mut Random, event: Event, name: &str) -> String {
     let others: Vec<_> = Field::of(event).filter(|field| matches!(field.kind, Kind::U32 | Kind::U64)).collect();
     let relation = *random.pick(RELATIONS);
+    if random.one_in(12) {
+        let chosen = chosen(random, event, |random| arithmetic(random, event, 1));
+        return format!("{chosen} {relation} {}", arithmetic(random, event, 1));
+    }
     let has_bits = Field::from_name(name).and_then(|field| field.constants).is_none_or(|constants| constants.bits);
     match random.below(9) {
         5 | 6 if has_bits => format!("{name}.has({})", random.pick(BITS)),
@@ -218,6 +222,12 @@ fn int_test(random: &mut Random, event: Event, name: &str) -> String {
         }
         _ => format!("{name} {relation} {}", random.pick(NUMBERS)),
     }
+}
+
+/// One of two values, by a simple condition.
+fn chosen(random: &mut Random, event: Event, value: impl Fn(&mut Random) -> String) -> String {
+    let by = leaf(random, event, 0);
+    format!("({by} ? {} : {})", value(random), value(random))
 }
 
 /// An integer that is computed and cannot overflow: of what lies within 33 bits, twice.
@@ -253,6 +263,14 @@ fn arithmetic(random: &mut Random, event: Event, depth: usize) -> String {
 
 fn text_test(random: &mut Random, event: Event, name: &str, capacity: usize) -> String {
     let others: Vec<_> = Field::of(event).filter(|field| matches!(field.kind, Kind::Text(_))).collect();
+    if random.one_in(12) {
+        let test = text_test(random, event, "", COMM_MAX);
+        // Only what begins with the field can be asked of a choice.
+        if let Some(asked) = test.strip_prefix('.').or_else(|| test.strip_prefix(' ')) {
+            let chosen = chosen(random, event, |random| random.pick(&others).name.to_owned());
+            return format!("{chosen}{}{asked}", &test[..1]);
+        }
+    }
     // A pattern that is one literal must fit the field, as others must.
     match random.below(if capacity < TEXT_MAX { 11 } else { 14 }) {
         11 => format!("{name}.glob({})", quoted(&glob(random))),
