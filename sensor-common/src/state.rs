@@ -97,20 +97,20 @@ impl Window {
     }
 
     /// How many parts have passed at `now`, of a window that is so long.
-    #[inline(always)]
+    #[inline]
     pub const fn passed(&self, now: u64, within: u64) -> u64 {
         now.saturating_sub(self.since) / part(within)
     }
 
     /// The window when so many parts have passed.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub const fn turned(mut self, passed: u64, within: u64) -> Self {
         let mut turns = 0;
         while turns < PARTS as u64 {
             if turns < passed {
-                let [a, b, c, d, e, f, g, _] = self.counts;
-                self.counts = [0, a, b, c, d, e, f, g];
+                let [p0, p1, p2, p3, p4, p5, p6, _] = self.counts;
+                self.counts = [0, p0, p1, p2, p3, p4, p5, p6];
             }
             turns += 1;
         }
@@ -119,10 +119,10 @@ impl Window {
     }
 
     /// How often in all parts.
-    #[inline(always)]
+    #[inline]
     pub const fn total(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h] = self.counts;
-        a + b + c + d + e + f + g + h
+        let [p0, p1, p2, p3, p4, p5, p6, p7] = self.counts;
+        p0 + p1 + p2 + p3 + p4 + p5 + p6 + p7
     }
 }
 

@@ -23,10 +23,9 @@ type Choice = [IdedExpr; 3];
 impl Checker<'_> {
     /// A test of what is chosen, as a choice between two tests; `None` where `call` is no test, or nothing in it is chosen.
     pub(super) fn choice_of_tests(&mut self, call: &CallExpr, expr: &IdedExpr) -> Option<Checked<Typed>> {
-        let is_test = !matches!(
-            call.func_name.as_str(),
-            op::LOGICAL_AND | op::LOGICAL_OR | op::LOGICAL_NOT | op::CONDITIONAL
-        ) && !makes_value(&call.func_name);
+        let is_test =
+            !matches!(call.func_name.as_str(), op::LOGICAL_AND | op::LOGICAL_OR | op::LOGICAL_NOT | op::CONDITIONAL)
+                && !makes_value(&call.func_name);
         let [by, one, other] = is_test.then(|| self.lifted(call, expr)).flatten()?;
         self.choices += 1;
         if self.choices > CHOICES_MAX {

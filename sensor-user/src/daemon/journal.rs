@@ -192,9 +192,7 @@ mod tests {
     /// The generations that are kept after so many of so many rules.
     fn kept(generations: u64, rules: usize) -> Vec<u64> {
         let text: Vec<_> = (0..rules)
-            .map(|number| {
-                format!("- {{id: r{number}, title: x, severity: low, on: fifo.open, condition: reads}}\n")
-            })
+            .map(|number| format!("- {{id: r{number}, title: x, severity: low, on: fifo.open, condition: reads}}\n"))
             .collect();
         let source = sensor_rules::Source { name: "x.yaml".into(), text: format!("rules:\n{}", text.concat()).into() };
         let rules = Arc::new(sensor_rules::check(&[source], sensor_rules::Options::default()).unwrap());
