@@ -74,6 +74,12 @@ impl Groups {
         .with(Self::ARGUMENTS)
         .with(Self::CGROUP)
         .with(Self::TARGET_EXE);
+    /// Not a group of fields: set in the needs of the generation in force when a candidate has rules for the event, see
+    /// [`shadow`](crate::shadow).
+    pub const SHADOWED: Self = Self(1 << 30);
+    /// Those that cost a helper's call or more to fill, the dearest first: early programs do without them too, where every rule
+    /// is found by something else.
+    pub const SPARED: [Self; 2] = [Self::PARENT, Self::COMM];
     /// Not a group of fields: set in a generation's needs when any rule is for the event at all.
     pub const JUDGED: Self = Self(1 << 31);
 

@@ -11,6 +11,7 @@
 //! | [`field`] | the field table: name, type, place in the record, documentation |
 //! | [`verdict`] | what rules answer and what the sensor makes of it |
 //! | [`brakes`] | what holds blocking back: lifeline, budgets, heartbeat |
+//! | [`shadow`] | what is counted while a candidate judges beside the generation in force |
 //! | [`state`] | counts and sequences: what rules note, and what the sensor keeps |
 //! | [`maps`] | names and layouts of the maps shared by hooks, rules and daemon |
 //! | [`kernel`] | the members of kernel structs whose offsets come from BTF |
@@ -27,6 +28,7 @@ pub mod hook;
 pub mod kernel;
 pub mod maps;
 pub mod record;
+pub mod shadow;
 pub mod state;
 pub mod syscall;
 pub mod verdict;

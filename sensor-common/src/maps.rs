@@ -4,7 +4,7 @@
 //! [`stage`], its facts in `GENERATIONS`. `ACTIVE` holds the number of the bank in force; a hook reads it once
 //! per event and stays with it. The number fits one byte, so the one write that changes it cannot be seen half done.
 
-use crate::{brakes, event::Event, verdict::Outcome};
+use crate::{brakes, event::Event, shadow, verdict::Outcome};
 
 /// One record per slot and CPU: per-CPU array of [`SLOTS`] [`Record`](crate::record::Record)s.
 pub const RECORDS: &str = "RECORDS";
@@ -21,7 +21,7 @@ pub const QUARANTINE: &str = "QUARANTINE";
 /// Array of [`BANKS`] times [`STATES_MAX`](crate::state::STATES_MAX) [`Tracked`](crate::state::Tracked)s.
 pub const STATES: &str = "STATES";
 /// Hash from [`WindowKey`](crate::state::WindowKey) to [`Window`](crate::state::Window).
-pub const WINDOWS: &str = "WINDOWS";
+pub const WINDOWS: &str = "STATE_WINDOWS";
 /// Hash from [`RateKey`] to [`Rate`].
 pub const RATES: &str = "RATES";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
@@ -44,12 +44,17 @@ pub const SHARED: &[&str] = &[
     brakes::BUDGETS,
     brakes::FIRINGS,
     brakes::DEMOTED,
+    shadow::SHADOW,
+    shadow::SHADOW_COUNTS,
+    shadow::SHADOW_MATCHES,
+    shadow::SHADOW_EXAMPLES,
+    shadow::SHADOW_WINDOWS,
 ];
 
 /// How many events can be under way on one CPU, each preempted by the next, before one is lost (and counted).
 pub const SLOTS: u32 = 4;
-/// How many generations are in the kernel at once: the one in force and its successor or predecessor.
-pub const BANKS: u32 = 2;
+/// How many generations are in the kernel at once: the one in force, the one before it, and a candidate.
+pub const BANKS: u32 = 3;
 
 /// The programs of a generation for one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,10 +73,11 @@ pub const FINISH: u32 = 0;
 #[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
 pub const STAGES: u32 = 1 + 2 * BANKS * Event::COUNT as u32;
 
-/// Index of a program for the event with this index, of the generation in `bank`, in the program array of the event's hook.
+/// Index of a program for the event with this index, of the generation in `bank` and the [`Stage`] with this discriminant, in the
+/// program array of the event's hook.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
-pub const fn stage_of(bank: u32, stage: Stage, event: u32) -> u32 {
-    1 + (2 * bank + stage as u32) * Event::COUNT as u32 + event
+pub const fn stage_of(bank: u32, stage: u32, event: u32) -> u32 {
+    1 + (2 * bank + stage) * Event::COUNT as u32 + event
 }
 
 /// What hooks need to know about one generation.
@@ -84,11 +90,14 @@ pub struct Generation {
     pub needs: [u32; Event::COUNT],
     /// Per event: those of them that its early program reads, with `JUDGED`; 0 where it has none.
     pub early: [u32; Event::COUNT],
+    /// Per event: how many programs it passes through at most behind the hook, finish included.
+    pub calls: [u32; Event::COUNT],
 }
 
 impl Generation {
     /// None: it judges nothing, and no generation has its number.
-    pub const NONE: Self = Self { id: u64::MAX, needs: [0; Event::COUNT], early: [0; Event::COUNT] };
+    pub const NONE: Self =
+        Self { id: u64::MAX, needs: [0; Event::COUNT], early: [0; Event::COUNT], calls: [0; Event::COUNT] };
 }
 
 /// What the daemon decides at run time, for hooks and finish.

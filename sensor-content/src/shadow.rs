@@ -6,6 +6,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::bundle::Budget;
+
 /// What a candidate has to keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -21,12 +23,32 @@ pub struct Limits {
     pub cost: u64,
     /// Of a thousand events, how many it may miss.
     pub missed: u64,
+    /// How many events its rules may match in an hour. Reached in less than an hour, it is broken too.
+    pub hourly: u64,
 }
 
 impl Limits {
     /// What holds where nothing else is said.
-    pub const DEFAULT: Self =
-        Self { time: Duration::from_mins(1), events: 1000, blocks: 0, alerts: 100, cost: 5000, missed: 1 };
+    pub const DEFAULT: Self = Self {
+        time: Duration::from_mins(1),
+        events: 1000,
+        blocks: 0,
+        alerts: 100,
+        cost: 5000,
+        missed: 1,
+        hourly: u64::MAX,
+    };
+
+    /// These, and what the release says that it may cost.
+    #[must_use]
+    pub fn within(self, budget: Budget) -> Self {
+        let Budget { nanoseconds_per_event, alerts_per_hour } = budget;
+        Self {
+            cost: self.cost.min(nanoseconds_per_event.into()),
+            hourly: self.hourly.min(alerts_per_hour.into()),
+            ..self
+        }
+    }
 }
 
 /// How often a rule of the candidate matched, beside the rule with the same id of the active generation.
@@ -53,7 +75,9 @@ pub struct Observed {
     pub events: u64,
     /// Events that the active generation judged and it did not.
     pub missed: u64,
-    /// What judging took it, altogether, nanoseconds.
+    /// Events that one of its rules matched at least.
+    pub matched: u64,
+    /// What judging an event took it on average, nanoseconds: see [`mean`].
     pub cost: u64,
     /// By rule.
     pub rules: Vec<Matches>,
@@ -77,6 +101,8 @@ pub enum Reason {
     Blocks(Matches),
     /// A rule would report more than it may.
     Alerts(Matches),
+    /// Its rules matched so many events, more than it may in an hour.
+    Hourly(u64),
     /// An event costs so many nanoseconds.
     Cost(u64),
     /// So much time is missing.
@@ -119,12 +145,30 @@ fn broken(seen: &Observed, limits: &Limits) -> Vec<Reason> {
     };
     let of = |rule: &Matches| if rule.blocks { Reason::Blocks(rule.clone()) } else { Reason::Alerts(rule.clone()) };
     let mut broken: Vec<_> = seen.rules.iter().filter(over).map(of).collect();
-    let cost = seen.cost.checked_div(seen.events).unwrap_or(0);
+    let hour = 3600;
+    let hours = |count: u64| u128::from(count) * u128::from(seen.time.as_secs().max(hour));
+    if u128::from(seen.matched) * u128::from(hour) > hours(limits.hourly) {
+        broken.push(Reason::Hourly(seen.matched));
+    }
     // An average of few says nothing.
-    if cost > limits.cost && seen.events >= limits.events {
-        broken.push(Reason::Cost(cost));
+    if seen.cost > limits.cost && seen.events >= limits.events.max(1) {
+        broken.push(Reason::Cost(seen.cost));
     }
     broken
+}
+
+/// What an event took on average, nanoseconds, of events by classes of what they took, the cheapest first: how many there were, and
+/// what they took together. The dearest hundredth is left out: what was interrupted while it was judged.
+pub fn mean(classes: impl IntoIterator<Item = (u64, u64)> + Clone) -> u64 {
+    let all: u64 = classes.clone().into_iter().map(|(count, _)| count).sum();
+    let kept = all - all / 100;
+    let (mut left, mut time) = (kept, 0u128);
+    for (count, together) in classes {
+        let taken = left.min(count);
+        left -= taken;
+        time += u128::from(together) * u128::from(taken) / u128::from(count.max(1));
+    }
+    u64::try_from(time / u128::from(kept.max(1))).unwrap_or(u64::MAX)
 }
 
 /// What is missing until there is enough to go by.
@@ -148,6 +192,9 @@ impl fmt::Display for Reason {
         let (does, rule) = match self {
             Self::Blocks(rule) => ("block", rule),
             Self::Alerts(rule) => ("report", rule),
+            Self::Hourly(events) => {
+                return write!(out, "its rules matched {events} events, more than the release says for an hour");
+            }
             Self::Cost(cost) => return write!(out, "an event costs {cost} ns"),
             Self::Time(time) => return write!(out, "{} s more are to be seen", time.as_secs_f64().ceil()),
             Self::Events(events) => return write!(out, "{events} events more are to be seen"),
@@ -167,7 +214,7 @@ mod tests {
     /// Enough of everything, and nothing wrong.
     fn good() -> Observed {
         let Limits { time, events, cost, .. } = Limits::DEFAULT;
-        Observed { time, events, missed: 0, cost: cost * events, rules: vec![rule(true, 7, 7), rule(false, 100, 0)] }
+        Observed { time, events, missed: 0, matched: 107, cost, rules: vec![rule(true, 7, 7), rule(false, 100, 0)] }
     }
 
     fn rule(blocks: bool, candidate: u64, active: u64) -> Matches {
@@ -206,8 +253,25 @@ mod tests {
 
     #[test]
     fn cost_is_an_average_of_enough_events() {
-        assert_eq!(decided(|seen| seen.cost += seen.events), (Decision::Reject, vec![Reason::Cost(5001)]));
+        assert_eq!(decided(|seen| seen.cost += 1), (Decision::Reject, vec![Reason::Cost(5001)]));
         assert_eq!(decided(|seen| (seen.events, seen.cost) = (10, u64::MAX)).0, Decision::Hold);
+        // 100 cheap ones, and one that was interrupted.
+        assert_eq!(mean([(100, 200), (0, 0), (1, 1_000_000)]), 2);
+        assert_eq!(mean([(50, 100), (50, 500)]), 5);
+        assert_eq!(mean([]), 0);
+        assert_eq!(mean([(u64::MAX, u64::MAX)]), 1);
+    }
+
+    #[test]
+    fn a_release_is_held_to_its_own_budget() {
+        let limits = Limits::DEFAULT.within(Budget { nanoseconds_per_event: 100, alerts_per_hour: 107 });
+        assert_eq!((limits.cost, limits.hourly), (100, 107));
+        let mut seen = Observed { cost: 100, ..good() };
+        assert_eq!(decide(&seen, &limits).decision, Decision::Promote);
+        seen.matched += 1;
+        assert_eq!(decide(&seen, &limits).reasons, [Reason::Hourly(108)]);
+        seen.time = Duration::from_hours(2);
+        assert_eq!(decide(&seen, &limits).decision, Decision::Promote);
     }
 
     #[test]
@@ -222,8 +286,14 @@ mod tests {
 
     #[test]
     fn the_largest_numbers_do_no_harm() {
-        let largest =
-            Observed { time: Duration::MAX, events: u64::MAX, missed: u64::MAX, cost: u64::MAX, rules: Vec::new() };
+        let largest = Observed {
+            time: Duration::MAX,
+            events: u64::MAX,
+            missed: u64::MAX,
+            matched: u64::MAX,
+            cost: 0,
+            rules: Vec::new(),
+        };
         assert_eq!(decide(&largest, &Limits::DEFAULT).decision, Decision::Hold);
     }
 }

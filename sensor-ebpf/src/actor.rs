@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str, bpf_probe_read_user};
 use sensor_common::{
-    event::Groups,
+    event::{ACTORS, Groups},
     record::{Ancestor, COMM_MAX, Record, TEXT_MAX, Text},
 };
 
@@ -22,6 +22,9 @@ use crate::{
 /// Fills those of the wanted groups that describe the process and those above it.
 #[inline(always)]
 pub fn fill(held: &mut Held, wanted: Wanted) {
+    if !wanted.meets(ACTORS) {
+        return;
+    }
     let task = Struct::current_task();
     if wanted.contains(Groups::PROCESS) {
         fill_process(held.record, task);

@@ -6,6 +6,7 @@
 //! | [`traced`] | the same, where only tracepoints of system calls are permitted |
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
+//! | [`shadow`] | the way of an event through a candidate, and what is counted of it |
 //! | [`limit`] | how many reports a rule may send |
 //! | [`brakes`] | lifeline, budgets, heartbeat: what holds blocking back |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
@@ -41,6 +42,7 @@ mod process;
 mod quarantine;
 mod record;
 mod scratch;
+mod shadow;
 mod shm;
 mod stage;
 mod state;

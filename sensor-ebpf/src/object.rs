@@ -65,11 +65,14 @@ impl File {
     #[inline(always)]
     pub fn pipe(file: Struct) -> Option<(Self, Type)> {
         let file = Self::new(file);
-        if !is_fifo(file.mode()) {
-            return None;
-        }
-        let kind = if file.magic() == PIPEFS { Type::Pipe } else { Type::Fifo };
-        Some((file, kind))
+        is_fifo(file.mode()).then(|| file.in_use())
+    }
+
+    /// The file and which of the two it is, of one that is a pipe or FIFO.
+    #[inline(always)]
+    pub fn in_use(self) -> (Self, Type) {
+        let kind = if self.magic() == PIPEFS { Type::Pipe } else { Type::Fifo };
+        (self, kind)
     }
 
     /// The file and what it is, or `None` where the sensor does not care for it.
@@ -153,9 +156,16 @@ impl File {
     }
 }
 
+/// What is filled of an open file.
+const OF_FILE: Groups =
+    Groups::PATH.with(Groups::INODE).with(Groups::OWNER).with(Groups::MODE).with(Groups::OPEN);
+
 impl Subject for File {
     #[inline(always)]
     fn fill(&self, held: &mut Held, wanted: Wanted) {
+        if !wanted.meets(OF_FILE) {
+            return;
+        }
         let object = &mut held.record.object;
         if wanted.contains(Groups::PATH) {
             let (dentry, mnt) = (self.file.get::<u64>(&FILE_DENTRY), self.file.get::<u64>(&FILE_MNT));

@@ -30,10 +30,7 @@ const FLAG_ITER_IOVEC: u32 = 4;
 pub fn fill(held: &mut Held, iter: Struct) {
     let count: u64 = iter.get(&ITER_COUNT);
     let skip: u64 = iter.get(&ITER_OFFSET);
-    let mut kind = u32::from(iter.get::<u8>(&ITER_TYPE));
-    if value(&ITER_IS_IOVEC) == FLAG_ITER_IOVEC {
-        kind &= !1;
-    }
+    let kind = u32::from(iter.get::<u8>(&ITER_TYPE));
     if kind == value(&ITER_IS_UBUF) {
         // In one piece: the way of a plain write.
         held.scratch.from.set(iter.get(&ITER_UBUF));
@@ -41,6 +38,7 @@ pub fn fill(held: &mut Held, iter: Struct) {
         fill_from(held, from, count, Memory::User);
         return;
     }
+    let kind = if value(&ITER_IS_IOVEC) == FLAG_ITER_IOVEC { kind & !1 } else { kind };
     begin(held.scratch, skip, count);
     held.scratch.from.set(iter.get(&ITER_IOV));
     let segments =

@@ -55,8 +55,12 @@ lsm_hook! {
 /// A pipe or FIFO that data goes into.
 #[inline(always)]
 pub fn written_file(file: Struct) -> Seen<File> {
-    let (file, kind) = File::pipe(file)?;
-    Some((if kind == Type::Fifo { Event::FifoPayload } else { Event::PipePayload }, file))
+    File::pipe(file).map(written_to)
+}
+
+#[inline(always)]
+fn written_to((file, kind): (File, Type)) -> (Event, File) {
+    (if kind == Type::Fifo { Event::FifoPayload } else { Event::PipePayload }, file)
 }
 
 /// Data on its way into a pipe or FIFO.
@@ -70,7 +74,8 @@ impl Write {
     #[inline(always)]
     fn seen<C: Context>(ctx: &C) -> Seen<Self> {
         let iocb = Struct::typed(ctx.arg(0));
-        let (event, file) = written_file(iocb.follow(&KIOCB_KI_FILP))?;
+        // Nothing but pipes and FIFOs is written to by this function (`pipefifo_fops`): no need to look.
+        let (event, file) = written_to(File::new(iocb.follow(&KIOCB_KI_FILP)).in_use());
         Some((event, Self { file, from: Struct::typed(ctx.arg(1)) }))
     }
 }

@@ -39,8 +39,19 @@ impl Wanted {
     /// Whether all of `groups` are to be filled.
     #[inline(always)]
     pub fn contains(self, groups: Groups) -> bool {
+        self.groups().contains(groups)
+    }
+
+    /// Whether some of `groups` are: what fills them can be left out where not.
+    #[inline(always)]
+    pub fn meets(self, groups: Groups) -> bool {
+        self.groups().meets(groups)
+    }
+
+    #[inline(always)]
+    fn groups(self) -> Groups {
         // SAFETY: made from a map value, which lives as long as the program.
-        Groups(unsafe { &*self.0 }.get()).contains(groups)
+        Groups(unsafe { &*self.0 }.get())
     }
 }
 
@@ -86,6 +97,18 @@ pub struct Scratch {
     pub length: Hidden<u64>,
     /// 1 where the event is not to be reported.
     pub over: Hidden<u32>,
+    /// Which [`Stage`](sensor_common::maps::Stage) is next.
+    pub stage: Hidden<u32>,
+    /// 1 while the candidate judges: the event's verdict is settled.
+    pub shadow: Hidden<u32>,
+    /// 1 where the candidate is next.
+    pub shadowed: Hidden<u32>,
+    /// 1 where the generation in force refuses the event.
+    pub refused: Hidden<u32>,
+    /// The action that it asked for.
+    pub asked: Hidden<u32>,
+    /// Since when the candidate judges: `CLOCK_MONOTONIC`, nanoseconds.
+    pub since: Hidden<u64>,
     /// [`ROOM`], and behind it enough to let the verifier see that nothing ever ends outside.
     pub bytes: [u8; 2 * ROOM + TEXT_MAX],
 }

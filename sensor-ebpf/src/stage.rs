@@ -1,4 +1,5 @@
-//! The way of an event: hook → rules of the active generation → finish, each reached by a tail call.
+//! The way of an event: hook → rules of the generation in force → finish, each reached by a tail call; and where there is a candidate,
+//! from there to its rules and back, see [`shadow`].
 
 use aya_ebpf::{EbpfContext, helpers::generated, maps::ProgramArray};
 use sensor_common::{
@@ -15,6 +16,7 @@ use crate::{
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
     record::{self, Held},
     scratch::Wanted,
+    shadow::{self, SHADOW_EXAMPLES},
     state,
 };
 
@@ -63,15 +65,25 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
     held.record.verdict.action = 0;
     held.record.verdict.matched = 0;
     held.record.verdict.noted = 0;
-    let early = Groups(generation.early[event as usize]);
-    let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
+    shadow::begin(&mut held);
+    let groups = if needs.contains(Groups::JUDGED) {
+        let early = Groups(generation.early[event as usize]);
+        let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
+        held.scratch.stage.set(stage as u32);
+        groups
+    } else {
+        // Only the candidate has rules for it.
+        let Some(groups) = shadow::hand_over(&mut held, event) else { return record::release(held) };
+        groups
+    };
     fill(&mut held, groups, subject);
-    go_on(ctx, stages, held, stage);
+    go_on(ctx, stages, &held);
+    record::release(held);
 }
 
-/// Hands the event over to a program of the generation that judges it. Comes back, with a counted loss, where there is none.
+/// Hands the event over to the program that is next. Comes back, with a counted loss, where there is none.
 #[inline(always)]
-fn go_on<C: EbpfContext>(ctx: &C, stages: &ProgramArray, held: Held, stage: Stage) {
+fn go_on<C: EbpfContext>(ctx: &C, stages: &ProgramArray, held: &Held) {
     // Read back, not remembered: the verifier would go through all that was before once for each event of the hook.
     // SAFETY: references are valid to read.
     let (bank, event) = unsafe {
@@ -79,9 +91,8 @@ fn go_on<C: EbpfContext>(ctx: &C, stages: &ProgramArray, held: Held, stage: Stag
         (core::ptr::read_volatile(&raw const head.bank), core::ptr::read_volatile(&raw const head.event))
     };
     // SAFETY: the array holds programs of this hook's prototype only.
-    unsafe { stages.tail_call(ctx, stage_of(bank, stage, event)) };
-    count_loss(Loss::NoStage);
-    record::release(held);
+    unsafe { stages.tail_call(ctx, stage_of(bank, held.scratch.stage.get(), event)) };
+    if shadow::is_under_way(held) { shadow::count_missed() } else { count_loss(Loss::NoStage) }
 }
 
 /// Whether a rule in force is for `event`.
@@ -99,7 +110,8 @@ pub enum Answer {
 }
 
 /// Ends an event: what finish returns to the kernel. Where an early program asks for the rest of the record, the rules are
-/// next. The subject is looked at again only where there is more to fill: of most events no rule wants to know more.
+/// next; where there is a candidate, it is. The subject is looked at again only where there is more to fill: of most events no rule
+/// wants to know more.
 #[inline(always)]
 pub fn finish<C: EbpfContext, S: Subject>(
     ctx: &C,
@@ -111,24 +123,49 @@ pub fn finish<C: EbpfContext, S: Subject>(
     let more = held.record.verdict.action == Verdict::MORE;
     let event = Event::from_index(held.record.head.event);
     if !more && let Some(event) = event {
-        count_judged(event);
-        state::conclude(&mut held);
+        count(&mut held, event);
     }
-    let mut verdict = ALLOW;
-    if (more || held.record.verdict.matched != 0)
+    let follows = more || held.scratch.shadowed.get() != 0;
+    if (follows || held.record.verdict.matched != 0)
         && let (Some(event), Some((_, subject))) = (event, seen())
     {
-        if more {
-            held.record.verdict.action = 0;
-            let needs = needs(&held).without(Groups(held.record.head.filled));
-            fill(&mut held, needs, &subject);
-            go_on(ctx, stages, held, Stage::Rules);
-            return ALLOW;
+        if !more && held.record.verdict.matched != 0 {
+            conclude(answer, &mut held, event, &subject);
         }
-        verdict = conclude(answer, &mut held, event, &subject);
+        if follows && let Some(groups) = next(&mut held, event) {
+            let missing = groups.without(Groups(held.record.head.filled));
+            fill(&mut held, missing, &subject);
+            go_on(ctx, stages, &held);
+        }
     }
+    let refused = answer == Answer::Counts && held.scratch.refused.get() != 0;
     record::release(held);
-    verdict
+    if refused { DENY } else { ALLOW }
+}
+
+/// Counts an event that one of the generations has judged, and follows up what that noted.
+#[inline(always)]
+fn count(held: &mut Held, event: Event) {
+    state::conclude(held);
+    if shadow::is_under_way(held) {
+        return shadow::count(held);
+    }
+    count_judged(event);
+    if needs(held).contains(Groups::SHADOWED) {
+        held.scratch.shadowed.set(1);
+        shadow::compare(held);
+    }
+}
+
+/// The groups that the next program reads: the rules behind an early program, or the candidate's first.
+#[inline(always)]
+fn next(held: &mut Held, event: Event) -> Option<Groups> {
+    if held.record.verdict.action == Verdict::MORE {
+        held.record.verdict.action = 0;
+        held.scratch.stage.set(Stage::Rules as u32);
+        return Some(needs(held));
+    }
+    shadow::hand_over(held, event)
 }
 
 /// The groups that the generation which judges the event reads.
@@ -142,14 +179,18 @@ fn needs(held: &Held) -> Groups {
     }
 }
 
-/// Carries out what the rules that matched ask for, and reports it.
+/// Carries out what the rules that matched ask for, and reports it. What the candidate asks for is reported as an example at most.
 #[inline(always)]
-fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: &S) -> i32 {
+fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: &S) {
     // SAFETY: the helper takes nothing and always succeeds.
     held.record.head.time = unsafe { generated::bpf_ktime_get_boot_ns() };
-    let outcome = decide(held, answer);
-    count_matched(event, outcome);
-    held.record.head.outcome = outcome as u32;
+    if !shadow::is_under_way(held) {
+        let outcome = decide(held, answer);
+        count_matched(event, outcome);
+        held.record.head.outcome = outcome as u32;
+        let over = limit::is_over(held);
+        held.scratch.over.set(u32::from(over));
+    }
     report(held, event, subject);
     // Read back, not remembered: the verifier would go through the report once for each outcome.
     // SAFETY: a reference is valid to read.
@@ -161,8 +202,9 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
         // SAFETY: the helper signals the current task only.
         unsafe { generated::bpf_send_signal(SIGKILL) };
     }
-    let refused = outcome == Outcome::Killed as u32 || outcome == Outcome::Denied as u32;
-    if answer == Answer::Counts && refused { DENY } else { ALLOW }
+    if outcome == Outcome::Killed as u32 || outcome == Outcome::Denied as u32 {
+        held.scratch.refused.set(1);
+    }
 }
 
 /// What becomes of an event for which the rules asked for `action`: the sensor's decision, not the content's.
@@ -194,13 +236,19 @@ fn decide(held: &Held, answer: Answer) -> Outcome {
 /// Sends the record to the daemon, with everything in it that the event carries; or counts that its rules have reported enough.
 #[inline(always)]
 fn report<S: Subject>(held: &mut Held, event: Event, subject: &S) {
-    let over = limit::is_over(held);
-    held.scratch.over.set(u32::from(over));
     let missing = event.groups().without(Groups(held.record.head.filled));
     // What is put in quarantine is known by what is filled.
-    let unread = over && held.record.verdict.action != Action::Quarantine as u32;
+    let unread = held.scratch.over.get() != 0 && held.record.verdict.action != Action::Quarantine as u32;
     fill(held, if unread { Groups::NONE } else { missing }, subject);
-    if held.scratch.over.get() != 0 {
+    let over = held.scratch.over.get() != 0;
+    if shadow::is_under_way(held) {
+        // One that finds no room is an example less.
+        if !over {
+            let _ = SHADOW_EXAMPLES.output::<Record>(&*held.record, 0);
+        }
+        return;
+    }
+    if over {
         count_loss(Loss::RateLimited);
         return;
     }

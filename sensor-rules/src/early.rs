@@ -2,31 +2,33 @@
 //!
 //! Some fields cost much to fill: paths of executables, arguments. Most events match nothing, and most conditions say so by their
 //! other parts. So each event gets an *early* program: the same rules, in which every part that reads a costly field is taken to
-//! hold. Where none of these matches, no rule does, and the costly fields are never filled.
+//! hold. Where none of these matches, no rule does, and the costly fields are never filled. So are fields that cost less, where
+//! every rule is still found by a key without them.
 
 use sensor_common::event::{Event, Groups};
 
 use crate::{
     expr::{Cond, CondKind},
     fold::fold,
+    plan::key::cover,
     rule::RuleSet,
 };
 
-/// `cond` without the parts that read [`Groups::LATE`]: holds wherever `cond` holds.
-pub fn weakened(cond: &Cond) -> Cond {
-    fold(&assumed(cond, true))
+/// `cond` without the parts that read groups of `late`: holds wherever `cond` holds.
+pub fn weakened(cond: &Cond, late: Groups) -> Cond {
+    fold(&assumed(cond, late, true))
 }
 
 /// `cond` with the parts that read late fields replaced: so that it holds wherever `cond` holds (`sense`), or so that `cond`
 /// holds wherever it holds.
-fn assumed(cond: &Cond, sense: bool) -> Cond {
-    let part = |part: &Cond, sense| Box::new(assumed(part, sense));
+fn assumed(cond: &Cond, late: Groups, sense: bool) -> Cond {
+    let part = |part: &Cond, sense| Box::new(assumed(part, late, sense));
     let kind = match &cond.kind {
-        _ if !cond.groups().meets(Groups::LATE) => cond.kind.clone(),
+        _ if !cond.groups().meets(late) => cond.kind.clone(),
         CondKind::Not(inner) => CondKind::Not(part(inner, !sense)),
         CondKind::And(left, right) => CondKind::And(part(left, sense), part(right, sense)),
         CondKind::Or(left, right) => CondKind::Or(part(left, sense), part(right, sense)),
-        CondKind::Choose(by, one, other) if !by.groups().meets(Groups::LATE) => {
+        CondKind::Choose(by, one, other) if !by.groups().meets(late) => {
             CondKind::Choose(by.clone(), part(one, sense), part(other, sense))
         }
         CondKind::Choose(_, one, other) if sense => CondKind::Or(part(one, true), part(other, true)),
@@ -36,20 +38,45 @@ fn assumed(cond: &Cond, sense: bool) -> Cond {
     Cond { kind, range: cond.range.clone() }
 }
 
-/// The groups that an early program for `event` reads; `None` where it would sort nothing out.
-pub fn groups(rules: &RuleSet, event: Event) -> Option<Groups> {
-    if !rules.needs(event).meets(Groups::LATE) {
-        return None;
-    }
-    let mut groups = Groups::JUDGED;
-    for (_, _, checked, _) in rules.judging(event) {
-        let weakened = weakened(&checked.cond);
-        if matches!(weakened.kind, CondKind::Const(true)) {
+/// What an early program for an event reads, and what it does without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Early {
+    /// The groups that it reads, with [`Groups::JUDGED`].
+    pub reads: Groups,
+    /// Those that are filled after it.
+    pub late: Groups,
+}
+
+impl Early {
+    /// For `event`; `None` where it would sort nothing out.
+    pub fn of(rules: &RuleSet, event: Event) -> Option<Self> {
+        let late = late(rules, event);
+        if !rules.needs(event).meets(late) {
             return None;
         }
-        groups = groups.with(weakened.groups());
+        let mut reads = Groups::JUDGED;
+        for (_, _, checked, _) in rules.judging(event) {
+            let weakened = weakened(&checked.cond, late);
+            if matches!(weakened.kind, CondKind::Const(true)) {
+                return None;
+            }
+            reads = reads.with(weakened.groups());
+        }
+        Some(Self { reads, late })
     }
-    Some(groups)
+}
+
+/// The groups that the early program for `event` does without: those that cost much, and of those that cost less
+/// each that no rule needs to be found by a key.
+fn late(rules: &RuleSet, event: Event) -> Groups {
+    let found_without = |late: Groups| {
+        let mut conditions = rules.judging(event).map(|(_, _, checked, _)| &checked.cond);
+        conditions.all(|cond| !cond.groups().meets(late) || cover(&weakened(cond, late), true).is_some())
+    };
+    Groups::SPARED.into_iter().fold(Groups::LATE, |late, group| {
+        let more = late.with(group);
+        if rules.needs(event).meets(group) && found_without(more) { more } else { late }
+    })
 }
 
 #[cfg(test)]
@@ -62,7 +89,7 @@ mod tests {
             format!("rules:\n- id: x\n  title: x\n  severity: low\n  on: fifo.open\n  condition: |\n    {condition}\n");
         let source = Source { name: "x.yaml".into(), text: text.into_bytes() };
         let rules = check(&[source], Options::default()).map_err(|problems| problems.to_string()).unwrap();
-        groups(&rules, Event::FifoOpen)
+        Early::of(&rules, Event::FifoOpen).map(|early| early.reads)
     }
 
     #[test]
@@ -76,6 +103,16 @@ mod tests {
         );
         assert_eq!(early("process.exe == '/bin/cat' ? path == '/tmp/f' : path == '/tmp/g'"), path);
         assert_eq!(early("reads ? process.exe == 'a' : false"), Some(Groups::JUDGED.with(Groups::OPEN)));
+    }
+
+    #[test]
+    fn a_name_is_read_late_where_the_rule_is_found_by_more_than_it() {
+        let path = Some(Groups::JUDGED.with(Groups::PATH));
+        assert_eq!(early("path == '/tmp/f' && process.comm == 'nc'"), path);
+        assert_eq!(early("path == '/tmp/f' && (process.comm == 'nc' || process.exe == '/bin/nc')"), path);
+        assert_eq!(early("reads && process.comm == 'nc'"), None);
+        let open_and_comm = Some(Groups::JUDGED.with(Groups::OPEN).with(Groups::COMM));
+        assert_eq!(early("reads && process.comm == 'nc' && process.exe == '/bin/nc'"), open_and_comm);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use sensor_common::{
 };
 
 use crate::{
-    align::Alignment, budget::BlockBudget, condition::Checked, early, expr::Cond, source::Place, state::State,
+    align::Alignment, budget::BlockBudget, condition::Checked, early::Early, expr::Cond, source::Place, state::State,
     text::Text,
 };
 
@@ -153,9 +153,9 @@ impl RuleSet {
         })
     }
 
-    /// Those of them that the early program for `event` reads; `None` where there is no such program.
-    pub fn early(&self, event: Event) -> Option<Groups> {
-        early::groups(self, event)
+    /// What the early program for `event` reads of them, and what not; `None` where there is no such program.
+    pub fn early(&self, event: Event) -> Option<Early> {
+        Early::of(self, event)
     }
 }
 

@@ -11,7 +11,7 @@ use sensor_common::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    daemon::journal::Tally,
+    daemon::{confine::Confinement, fleet::Fleet, journal::Tally},
     kernel::{HookState, Unseen, probe::Mode},
 };
 
@@ -54,6 +54,9 @@ pub struct Status {
     pub quarantine: BTreeMap<String, u64>,
     /// What holds blocking back.
     pub brakes: Brakes,
+    /// What the daemon has given up after its start.
+    #[serde(default)]
+    pub confinement: Confinement,
     /// Events that found the first record of their CPU in use and took another.
     pub preempted: u64,
     /// What became of the events that matched.
@@ -63,6 +66,15 @@ pub struct Status {
     /// The generations that are kept, where any are.
     #[serde(default)]
     pub content: Option<Content>,
+    /// The host in its fleet, where it follows a repository.
+    #[serde(default)]
+    pub fleet: Option<Fleet>,
+    /// The candidate that judges in the shadow of the generation in force.
+    #[serde(default)]
+    pub shadow: Option<Shadow>,
+    /// What became of the last one.
+    #[serde(default)]
+    pub last_shadow: Option<ShadowEnd>,
     /// The last push or rollback that was refused.
     pub last_refusal: Option<LastRefusal>,
 }
@@ -72,6 +84,9 @@ pub struct Status {
 pub struct Brakes {
     /// How long the daemon may be silent before every verdict is "allow", seconds; 0: for ever.
     pub heartbeat_limit_s: u64,
+    /// How long ago the daemon's last sign of life was, milliseconds.
+    #[serde(default)]
+    pub silence_ms: u64,
     /// How many executables are on the lifeline.
     pub lifeline: usize,
     /// What cannot be on the lifeline, and why.
@@ -132,8 +147,43 @@ pub struct Changes {
     pub pushed: u64,
     /// Returns to the generation before.
     pub rolled_back: u64,
-    /// Pushes and rollbacks refused; what ran went on.
+    /// Pushes and rollbacks refused, and candidates rejected in the shadow; what ran went on.
     pub refused: u64,
+    /// Of those put in force, the ones that judged in the shadow before.
+    #[serde(default)]
+    pub promoted: u64,
+}
+
+/// A candidate in the shadow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shadow {
+    /// Its number.
+    pub generation: u64,
+    /// Since when it judges.
+    pub since: Timestamp,
+    /// How many rules it has.
+    pub rules: usize,
+    /// Events that it judged.
+    pub events: u64,
+    /// Of these, events that a rule at least matched.
+    pub matched: u64,
+    /// Events that it should have judged and did not.
+    pub missed: u64,
+    /// What judging an event takes on average, beside the generation in force.
+    pub nanoseconds_per_event: u64,
+    /// What is missing until it is decided; or why it was.
+    pub reasons: Vec<String>,
+}
+
+/// What became of a candidate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowEnd {
+    /// When it was decided.
+    pub time: Timestamp,
+    /// Whether it came into force.
+    pub promoted: bool,
+    /// What it did.
+    pub shadow: Shadow,
 }
 
 /// The generations that the daemon keeps.
@@ -206,6 +256,14 @@ impl fmt::Display for Status {
         if let Some(content) = &self.content {
             content.fmt_lines(out)?;
         }
+        self.fleet.iter().try_for_each(|fleet| write!(out, "{fleet}"))?;
+        if let Some(shadow) = &self.shadow {
+            writeln!(out, "{:<12} {shadow}; held:", "shadow")?;
+            shadow.fmt_reasons(out)?;
+        }
+        if let Some(end) = &self.last_shadow {
+            write!(out, "{:<12} {end}", "last shadow")?;
+        }
         self.fmt_hooks(out)?;
         self.fmt_events(out)?;
         self.fmt_losses(out)?;
@@ -214,6 +272,36 @@ impl fmt::Display for Status {
             writeln!(out, "\nlast refusal {time}\n  {reason}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Shadow {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { generation, since, rules, events, matched, missed, nanoseconds_per_event, reasons: _ } = self;
+        write!(
+            out,
+            "generation {generation}, {rules} rules, judges beside since {since:.0}: {events} events, {matched} matched, {missed} missed, \
+             {nanoseconds_per_event} ns each"
+        )
+    }
+}
+
+impl Shadow {
+    fn fmt_reasons(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reasons.iter().flat_map(|reason| reason.lines()).try_for_each(|line| writeln!(out, "  {line}"))
+    }
+}
+
+impl fmt::Display for ShadowEnd {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { time, promoted, shadow } = self;
+        let what = if *promoted { "came into force" } else { "was rejected" };
+        let Shadow { generation, events, nanoseconds_per_event, .. } = shadow;
+        writeln!(
+            out,
+            "generation {generation} {what} at {time:.0}, after {events} events of {nanoseconds_per_event} ns each:"
+        )?;
+        shadow.fmt_reasons(out)
     }
 }
 
@@ -309,7 +397,8 @@ impl Status {
             writeln!(out, "{:<12} {file} is there: nothing is blocked until it is removed", "")?;
         }
         self.unseen.iter().try_for_each(|unseen| writeln!(out, "{:<12} {unseen}", "not seen"))?;
-        write!(out, "{:<12} {}", "brakes", self.brakes)
+        write!(out, "{:<12} {}", "brakes", self.brakes)?;
+        writeln!(out, "{:<12} {}", "confined", self.confinement)
     }
 
     /// The hooks that are attached, or were and have missed something; the others are one number.

@@ -26,42 +26,72 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// A host's disk.
-struct Host {
+pub struct Host {
     root: String,
 }
 
-fn key() -> PrivateKey {
+/// The publisher.
+pub fn key() -> PrivateKey {
     PrivateKey::from_seed(&[1; 32])
 }
 
-fn bundle(number: u64, draft: &Draft<'_>) -> Result<Vec<u8>> {
+/// A release with one rule.
+///
+/// # Errors
+/// Where the rule is not sound.
+pub fn bundle(number: u64, draft: &Draft<'_>) -> Result<Vec<u8>> {
+    bundle_of(number, rules::file("guard.yaml", std::slice::from_ref(draft)), (2000, 60))
+}
+
+/// A bundle that says that it costs so many nanoseconds per event, and alerts so often in an hour.
+///
+/// # Errors
+/// Where it makes no sense.
+pub fn bundle_of(number: u64, source: Source, (cost, alerts): (u32, u32)) -> Result<Vec<u8>> {
     let release = format!(
         "generation = {number}\ncategory = \"routine\"\nsoak = \"1h\"\nchangelog = \"{number}\"\n\
-         budget = {{ nanoseconds_per_event = 2000, alerts_per_hour = 60 }}"
+         budget = {{ nanoseconds_per_event = {cost}, alerts_per_hour = {alerts} }}"
     );
-    let Source { name, text } = rules::file("guard.yaml", std::slice::from_ref(draft));
-    Ok(Release::parse(&release)?.build(vec![Source { name, text }], &key())?)
+    Ok(Release::parse(&release)?.build(vec![source], &key())?)
 }
 
 const PATH: &str = "/tmp/guarded-by-bundle";
-const GUARD: Draft<'_> = Draft::block("guard", &["fifo.create"], "path == '/tmp/guarded-by-bundle'");
+/// Blocks that [`PATH`] is made.
+pub const GUARD: Draft<'_> = Draft::block("guard", &["fifo.create"], "path == '/tmp/guarded-by-bundle'");
 
-fn guarded() -> bool {
+/// Whether the rule is carried out.
+pub fn guarded() -> bool {
     fifo::is_refused(&fifo::remake(PATH))
 }
 
 impl Host {
-    fn new(name: &str) -> Result<Self> {
+    /// A host that trusts the publisher.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn new(name: &str) -> Result<Self> {
         let root = format!("/tmp/{name}");
         fs::create_dir_all(format!("{root}/etc/keys"))?;
         fs::write(format!("{root}/etc/keys/publisher.pub"), key().public().to_pem()?)?;
         Ok(Self { root })
     }
 
-    fn starts(&self) -> Result<Sensor> {
+    /// The owner's policy is this from now on.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn policy(&self, text: &str) -> Result<()> {
+        Ok(fs::write(format!("{}/etc/content.toml", self.root), text)?)
+    }
+
+    /// The daemon starts.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn starts(&self) -> Result<Sensor> {
         let (state, etc) = (format!("{}/state", self.root), format!("{}/etc", self.root));
         let launch = Launch::default().with(&["--state", &state, "--config", &etc, "--settle", "3600", "--up", "0"]);
-        launch.enforcing().start()
+        launch.enforcing().roomy().start()
     }
 }
 
@@ -72,7 +102,11 @@ fn is_refused(sensor: &Sensor, bundle: &[u8]) -> Result<Refused> {
     }
 }
 
-fn runs(sensor: &Sensor, number: u64) -> Result<()> {
+/// Waits until a generation is in force.
+///
+/// # Errors
+/// Where it does not come into force.
+pub fn runs(sensor: &Sensor, number: u64) -> Result<()> {
     wait::until("the generation to be in force", || Ok((sensor.status()?.generation == Some(number)).then_some(())))
         .with_context(|| sensor.words())
 }

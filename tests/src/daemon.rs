@@ -17,6 +17,7 @@ use crate::{
     sensor::{CREANCE, Launch, Sensor},
     shared,
     suite::{Boot, Test},
+    wait,
 };
 
 /// See the [module](self).
@@ -41,11 +42,16 @@ fn guarded() -> bool {
     fifo::is_refused(&made)
 }
 
+/// Waits until nothing guards any more: the kernel lets go of what was pinned a moment after the daemon.
+fn freed() -> Result<()> {
+    wait::until("what has gone to guard no more", || Ok((!guarded()).then_some(())))
+}
+
 fn stops() -> Result<()> {
     let sensor = guarding()?.start()?;
     ensure!(guarded(), "the sensor does not guard");
     sensor.stop()?;
-    ensure!(!guarded(), "the sensor has gone and still guards");
+    freed()?;
     for left in [PINS, control::SOCKET] {
         ensure!(!Path::new(left).exists(), "{left} is left");
     }
@@ -72,7 +78,7 @@ fn killed() -> Result<()> {
         sensor.status()?.hooks.iter().filter(|hook| hook.attached).map(|hook| hook.hook.clone()).collect();
     ensure!(attached.len() == 1, "one rule for fifo.create attaches {attached:?}");
     sensor.stop()?;
-    ensure!(!guarded(), "something of the killed daemon still guards");
+    freed()?;
     Ok(())
 }
 

@@ -50,13 +50,20 @@ struct Counts {
     limited: u64,
     full: u64,
     quiet: u64,
+    /// Skipped by the kernel, and counted by it: where one writer preempts the other inside a program.
+    missed: u64,
 }
 
 fn limited() -> Result<()> {
     let counts = flood(&["--report-limit", "20"])?;
     ensure!(counts.limited > counts.offered / 2, "only {} reports of {} were left out", counts.limited, counts.offered);
     ensure!(counts.full == 0, "the ring buffer was full {} times", counts.full);
-    ensure!(counts.quiet == QUIET, "of {QUIET} matches of the quiet rule {} were reported", counts.quiet);
+    ensure!(
+        counts.quiet <= QUIET && counts.quiet + counts.missed >= QUIET,
+        "of {QUIET} matches of the quiet rule {} were reported, {} skipped",
+        counts.quiet,
+        counts.missed
+    );
     Ok(())
 }
 
@@ -79,15 +86,19 @@ fn flood(arguments: &[&str]) -> Result<Counts> {
     }
     let seconds = started.elapsed().as_secs_f64();
     let counts = counts(&sensor)?;
-    let Counts { offered, delivered, limited, full, .. } = counts;
-    ensure!(offered == WRITERS * WRITES + QUIET, "{offered} matches were counted of {}", WRITERS * WRITES + QUIET);
+    let Counts { offered, delivered, limited, full, missed, .. } = counts;
+    let made = WRITERS * WRITES + QUIET;
+    // The hook also misses other files' events, which are nobody's loss: so at most, and at least.
+    ensure!(offered <= made && offered + missed >= made, "{offered} matches were counted of {made}, {missed} skipped");
     ensure!(
         offered == delivered + limited + full,
         "{offered} matches are not {delivered} delivered, {limited} limited and {full} without room"
     );
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]
     let rate = (offered as f64 / seconds) as u64;
-    let text = format!("{rate} matches/s: {offered} = {delivered} delivered + {limited} limited + {full} ring full");
+    let text = format!(
+        "{rate} matches/s: {offered} = {delivered} delivered + {limited} limited + {full} ring full; {missed} skipped"
+    );
     report::send(&Message::Say { text });
     sensor.stop()?;
     Ok(counts)
@@ -115,6 +126,7 @@ fn counts(sensor: &Sensor) -> Result<Counts> {
         delivered: reports.len() as u64,
         limited: lost("rate_limited")?,
         full: lost("ring_full")?,
+        missed: status.hooks.iter().map(|hook| hook.recursion_misses).sum(),
         quiet: reports.iter().filter(|report| names_rule(report, "quiet")).count() as u64,
     })
 }

@@ -10,10 +10,10 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, brakes, conformance, content, daemon, endurance, features, flood, hooks, input, language, losses,
-    machine, planner, preemption,
+    alerts, block, brakes, confined, conformance, content, daemon, endurance, features, flood, hooks, input, language,
+    losses, machine, planner, preemption,
     protocol::{Message, is_chosen},
-    quarantine, refusal, report, restart, stress, swap, tracepoints, without_bpf,
+    quarantine, refusal, report, restart, shadow, stress, swap, tracepoints, uring, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -102,6 +102,7 @@ pub const TESTS: &[&[Test]] = &[
     brakes::TESTS,
     conformance::TESTS,
     quarantine::TESTS,
+    uring::TESTS,
     hooks::TESTS,
     refusal::TESTS,
     input::TESTS,
@@ -111,9 +112,11 @@ pub const TESTS: &[&[Test]] = &[
     losses::TESTS,
     // With daemons of their own.
     content::TESTS,
+    confined::TESTS,
     flood::TESTS,
     daemon::TESTS,
     restart::TESTS,
+    shadow::TESTS,
     preemption::TESTS,
     stress::TESTS,
     endurance::TESTS,

@@ -6,8 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     rules::{self, Draft},
-    sensor::{self, CREANCE},
-    shared,
+    sensor::{CREANCE, Launch},
     suite::{Boot, Test},
 };
 
@@ -28,11 +27,14 @@ fn doctor() -> Result<()> {
 /// It either observes and says so, or does not start and says why: never guards in words only.
 fn daemon() -> Result<()> {
     let guard = rules::file("guard.yaml", &[Draft::block("guard", &["fifo.create"], "path == '/tmp/unguarded'")]);
-    shared::stop()?;
-    let directory = sensor::write(&[guard])?;
-    let mut command = Command::new("/bin/timeout");
-    command.args(["-s", "TERM", "10", CREANCE, "daemon", "--enforce", "--rules"]).arg(directory);
-    let words = words(&command.output().context("cannot start creance")?);
+    let words = match Launch::rules(&[guard])?.enforcing().start() {
+        Ok(sensor) => {
+            let words = sensor.words();
+            sensor.stop()?;
+            words
+        }
+        Err(error) => format!("{error:#}"),
+    };
     ensure!(words.contains("lsm="), "the daemon does not name the kernel argument that is missing: {words}");
     ensure!(words.contains("block") || words.contains("BPF LSM"), "it does not say what cannot be done: {words}");
     Ok(())

@@ -4,7 +4,7 @@ use std::{ffi::CString, fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{conformance, endurance, preemption, quarantine};
+use crate::{conformance, endurance, preemption, quarantine, uring};
 
 /// The program that plays the roles.
 pub const PROGRAM: &str = "/bin/vm-init";
@@ -18,6 +18,8 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["hammer", number, rounds] => preemption::hammer(number.parse()?, rounds.parse()?),
         [role @ ("great-grandparent" | "grandparent" | "parent")] => conformance::above(role),
         ["actor"] => conformance::actor(),
+        ["ring-opener", way] => uring::opener(way),
+        ["ring-taker", way, request] => quarantine::taker(way, request),
         ["victim", way] => quarantine::victim(way),
         ["pump", operations] => endurance::pump(operations.parse()?),
         ["take", way] => quarantine::take(way),

@@ -86,6 +86,18 @@ pub fn user_space() -> Result<()> {
     command::run(&mut cargo).context("user space does not build")
 }
 
+/// `creance` with faults on purpose, for the fault table.
+///
+/// # Errors
+/// Where it does not build.
+pub fn with_faults() -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    // With the whole workspace, so that what it is made of has the features that it has elsewhere, and is not built anew.
+    cargo.args(["build", "--quiet", "--release", "--workspace", "--bin", "creance-faults"]);
+    cargo.args(["--features", "sensor-user/faults"]).current_dir(project::root());
+    command::run(&mut cargo).context("the build with faults does not build")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -90,6 +90,13 @@ impl Generation<Downloaded> {
     }
 }
 
+impl Generation<Shadow> {
+    /// The generation in the shadow, after a start of the daemon.
+    pub fn in_shadow(id: Id) -> Self {
+        Self { id, state: PhantomData }
+    }
+}
+
 impl Generation<Probation> {
     /// The generation on probation, after a start of the daemon.
     pub fn on_probation(trial: &Trial) -> Self {

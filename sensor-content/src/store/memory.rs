@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::life::{BootId, Denied, Entry, Generation, Good, Id, Probation, RolledBack, Trial};
+use crate::life::{BootId, Denied, Entry, Generation, Good, Id, Probation, Rejected, RolledBack, Trial};
 
 /// How many good generations are kept.
 pub const GOOD_KEPT: usize = 3;
@@ -32,6 +32,8 @@ pub enum Rung {
 pub enum Phase {
     /// Its programs are about to be loaded.
     Loading,
+    /// It judges in the shadow of what is in force.
+    Shadow,
     /// It is in force.
     Running,
     /// It has been in force for a while.
@@ -175,6 +177,8 @@ impl Memory {
         }
         let what = match (rebooted, attempt.phase) {
             (true, Phase::Loading) => "the host went down while it was loaded",
+            (true, Phase::Shadow) => "the host went down while it judged in the shadow",
+            (false, Phase::Shadow) => "the daemon ended while it judged in the shadow",
             (true, _) => "the host went down without a clean stop while it was in force",
             (false, Phase::Loading) => "the daemon ended while it was loaded",
             (false, _) => "the daemon ended without a clean stop while it was in force",
@@ -187,9 +191,12 @@ impl Memory {
             }
             return Vec::new();
         };
+        if attempt.phase == Phase::Shadow && !rebooted {
+            return vec![Generation::in_shadow(id).step::<Rejected>(now, what).1];
+        }
         if self.good.contains(&id) {
             let counts = match attempt.phase {
-                Phase::Loading => true,
+                Phase::Loading | Phase::Shadow => true,
                 Phase::Running => rebooted,
                 Phase::Settled | Phase::Left => false,
             };

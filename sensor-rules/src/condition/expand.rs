@@ -14,8 +14,9 @@ use crate::definitions::{Body, Definition, Definitions, Macro, visit};
 
 /// Most parts of a condition with everything put in.
 const PARTS_MAX: usize = 65_536;
-/// Deepest nesting of a condition with everything put in.
-const DEPTH_MAX: usize = 1_024;
+/// Deepest nesting of a condition with everything put in: what follows it calls itself as often, and must do with the 2 MiB of
+/// stack that a thread has. Chains of `&&` and `||` are balanced, and never nested so deep.
+const DEPTH_MAX: usize = 128;
 
 /// A condition with everything put in.
 pub struct Expanded<'d> {

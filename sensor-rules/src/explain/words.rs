@@ -56,13 +56,13 @@ impl Words<'_> {
         writeln!(out, "{}: {}, on the hook {} ({deny})", self.event.name(), counted(count, "rule"), hook.name())?;
         let needs = self.rules.needs(self.event);
         let early = self.rules.early(self.event);
-        writeln!(out, "  filled on every event: {}", fields(self.event, early.unwrap_or(needs)))?;
+        writeln!(out, "  filled on every event: {}", fields(self.event, early.map_or(needs, |early| early.reads)))?;
         match early {
             Some(early) => {
                 writeln!(
                     out,
                     "  filled where the early program finds that a rule may match: {}",
-                    fields(self.event, needs.without(early))
+                    fields(self.event, needs.without(early.reads))
                 )?;
             }
             None if needs.meets(Groups::LATE) => {

@@ -106,18 +106,19 @@ impl<'a> Plan<'a> {
     /// The plans for `event`: none where no rule is for it. `words` says how many words of marks there is room for, given the
     /// conditions.
     pub fn all(rules: &'a RuleSet, event: Event, words: &impl Fn(&[Judge<'_>]) -> usize) -> Vec<Self> {
-        let plan = |stage, condition: fn(&Cond) -> Cond| {
+        let plan = |stage, condition: &dyn Fn(&Cond) -> Cond| {
             let judges: Vec<_> = rules
                 .judging(event)
                 .map(|(number, rule, checked, effect)| Judge { number, rule, cond: condition(&checked.cond), effect })
                 .collect();
             Self::of(event, stage, judges, Grain::Coarse, words)
         };
-        let rules_plan = plan(Stage::Rules, fold);
+        let rules_plan = plan(Stage::Rules, &fold);
         if rules_plan.judges.is_empty() {
             return Vec::new();
         }
-        rules.early(event).map(|_| plan(Stage::Early, weakened)).into_iter().chain([rules_plan]).collect()
+        let early = rules.early(event).map(|early| plan(Stage::Early, &|cond| weakened(cond, early.late)));
+        early.into_iter().chain([rules_plan]).collect()
     }
 
     fn of(

@@ -1,6 +1,6 @@
 //! `creance push`: put rules in force.
 
-use std::{io::Write, path::PathBuf};
+use std::{io::Write, path::PathBuf, thread, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -11,15 +11,19 @@ use crate::{
     content,
     control::{
         client,
-        protocol::{Pushed, Refused, Refuser},
+        protocol::{Pushed, Refused, Refuser, Request},
     },
     files,
     log::say,
     sources,
 };
 
+/// How often the daemon is asked what became of a candidate.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Put rules in force in the running daemon; a refused push changes nothing
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Push {
     /// A bundle, or directories with rule files (*.yaml), or rule files: together they replace all that is in force
     #[arg(required = true, value_name = "DIR")]
@@ -33,22 +37,29 @@ pub struct Push {
     /// With a bundle: set the owner's policy aside, this once
     #[arg(long)]
     policy_aside: bool,
+    /// Put the rules in force at once, also where the owner's policy lets what is new judge in the shadow first
+    #[arg(long)]
+    no_shadow: bool,
+    /// Where the rules judge in the shadow first: wait until it is decided what becomes of them
+    #[arg(long, conflicts_with = "no_shadow")]
+    wait: bool,
     #[command(flatten)]
     daemon: Connection,
 }
 
 impl Push {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let pushed = if let Some(bundle) = self.bundle()? {
-            self.daemon.open()?.push_bundle(&bundle, self.policy_aside)
+        let (policy_aside, skip_checks, no_shadow) = (self.policy_aside, self.skip_checks, self.no_shadow);
+        let request = if let Some(bundle) = self.bundle()? {
+            Request::push_bundle(&bundle, policy_aside, no_shadow)
         } else {
-            let sources = sources::read(&self.paths)?;
-            self.daemon.open()?.push(sources, self.skip_checks)
+            let sources = sources::read(&self.paths)?.into_iter().map(Into::into).collect();
+            Request::Push { sources, skip_checks, no_shadow }
         };
-        match pushed {
+        match self.daemon.open()?.pushed(&request) {
             Ok(pushed) => {
                 report(out, &pushed)?;
-                Ok(Done::Well)
+                if self.wait && pushed.shadow.is_some() { self.decided(out, pushed.generation) } else { Ok(Done::Well) }
             }
             Err(client::Error::Refused(refused)) => {
                 explain(&refused);
@@ -72,6 +83,21 @@ impl Push {
         Ok(Some(bytes))
     }
 
+    /// Waits until it is decided what becomes of a generation in the shadow, and says it.
+    fn decided(&self, out: &mut impl Write, generation: u64) -> anyhow::Result<Done> {
+        let mut daemon = self.daemon.open()?;
+        loop {
+            let status = daemon.status()?;
+            if let Some(end) = status.last_shadow.filter(|end| end.shadow.generation == generation)
+                && status.shadow.is_none_or(|shadow| shadow.generation != generation)
+            {
+                write!(out, "{end}")?;
+                return Ok(if end.promoted { Done::Well } else { Done::Badly });
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
     fn no_bundle(&self) -> anyhow::Result<Option<Vec<u8>>> {
         ensure!(
             self.key.is_none() && !self.policy_aside,
@@ -82,10 +108,16 @@ impl Push {
 }
 
 fn report(out: &mut impl Write, pushed: &Pushed) -> std::io::Result<()> {
-    write!(out, "generation {} is in force: {} rule{}", pushed.generation, pushed.rules, plural(pushed.rules))?;
-    match pushed.previous {
-        Some(previous) => writeln!(out, "; `creance rollback` returns to generation {previous}")?,
-        None => writeln!(out)?,
+    let place = if pushed.shadow.is_some() { "judges in the shadow" } else { "is in force" };
+    write!(out, "generation {} {place}: {} rule{}", pushed.generation, pushed.rules, plural(pushed.rules))?;
+    match (pushed.previous, pushed.shadow) {
+        (active, Some((seconds, events))) => writeln!(
+            out,
+            "; generation {} stays in force for {seconds} s and {events} events at least (`creance status`)",
+            active.unwrap_or_default()
+        )?,
+        (Some(previous), None) => writeln!(out, "; `creance rollback` returns to generation {previous}")?,
+        (None, None) => writeln!(out)?,
     }
     for program in &pushed.programs {
         writeln!(

@@ -6,7 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64ct::{Base64, Encoding};
 use sensor_content::life::Entry;
 use sensor_rules::Source;
 
@@ -93,24 +92,29 @@ impl Client {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Makes `sources` the next generation.
+    /// Makes `sources` the next generation, or where the owner's policy asks for it the candidate.
     ///
     /// # Errors
     /// [`Error::Refused`] when the rules, or the programs made of them, are not accepted; what ran still runs.
     pub fn push(&mut self, sources: Vec<Source>, skip_checks: bool) -> Result<Pushed, Error> {
         let sources = sources.into_iter().map(Into::into).collect();
-        match self.ask(&Request::Push { sources, skip_checks })? {
-            Reply::Pushed(pushed) => Ok(pushed),
-            other => Err(unwanted(other)),
-        }
+        self.pushed(&Request::Push { sources, skip_checks, no_shadow: false })
     }
 
-    /// Puts a bundle in force, on probation.
+    /// Puts a bundle in force, on probation, or lets it judge in the shadow.
     ///
     /// # Errors
     /// [`Error::Refused`] when it is not accepted; what ran still runs.
     pub fn push_bundle(&mut self, bundle: &[u8], policy_aside: bool) -> Result<Pushed, Error> {
-        match self.ask(&Request::PushBundle { bundle: Base64::encode_string(bundle), policy_aside })? {
+        self.pushed(&Request::push_bundle(bundle, policy_aside, false))
+    }
+
+    /// Asks for what is answered by [`Reply::Pushed`].
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn pushed(&mut self, request: &Request) -> Result<Pushed, Error> {
+        match self.ask(request)? {
             Reply::Pushed(pushed) => Ok(pushed),
             other => Err(unwanted(other)),
         }

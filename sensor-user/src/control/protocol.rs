@@ -1,7 +1,8 @@
 //! What is said on the control socket.
 
+use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
-use sensor_content::life::Entry;
+use sensor_content::{life::Entry, shadow::Limits};
 use sensor_rules::{Diagnostics, RuleSet, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -26,6 +27,9 @@ pub enum Request {
         /// to the kernel's verifier.
         #[serde(default)]
         skip_checks: bool,
+        /// Put them in force at once, also where the owner's policy asks for a shadow.
+        #[serde(default)]
+        no_shadow: bool,
     },
     /// Take this bundle in. Answered by [`Reply::Pushed`] or [`Reply::Refused`].
     PushBundle {
@@ -34,6 +38,9 @@ pub enum Request {
         /// Set the owner's policy aside, this once.
         #[serde(default)]
         policy_aside: bool,
+        /// Put it in force at once, also where the policy asks for a shadow.
+        #[serde(default)]
+        no_shadow: bool,
     },
     /// What became of generations. Answered by [`Reply::History`].
     History,
@@ -69,6 +76,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// The request to take these bytes in.
+    pub fn push_bundle(bundle: &[u8], policy_aside: bool, no_shadow: bool) -> Self {
+        Self::PushBundle { bundle: Base64::encode_string(bundle), policy_aside, no_shadow }
+    }
+
     /// Whether it asks for what runs, and changes nothing.
     pub const fn is_status(&self) -> bool {
         matches!(self, Self::Status | Self::History)
@@ -79,7 +91,7 @@ impl Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// The rules are in force.
+    /// The rules are in force, or judge in the shadow.
     Pushed(Pushed),
     /// The request was refused; nothing changed.
     Refused(Box<Refused>),
@@ -183,10 +195,13 @@ pub struct Quarantined {
 /// What a successful push did.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pushed {
-    /// The generation now in force.
+    /// The generation now in force; or the one that judges in the shadow.
     pub generation: u64,
-    /// The one before, to which `rollback` returns.
+    /// The one before, to which `rollback` returns; or the one that stays in force.
     pub previous: Option<u64>,
+    /// Where it judges in the shadow: how long at least, and how many events.
+    #[serde(default)]
+    pub shadow: Option<(u64, u64)>,
     /// How many rules it has.
     pub rules: usize,
     /// Events that its rules are for and that cannot be seen in this mode.
@@ -208,6 +223,7 @@ impl Pushed {
         Self {
             generation: activation.generation,
             previous: activation.previous,
+            shadow: None,
             rules: rules.rules().len(),
             unseen: Unseen::all(rules, mode),
             programs: activation.programs.clone(),
@@ -215,6 +231,12 @@ impl Pushed {
             verify_us: micros(activation.verify_time),
             switch_us: micros(activation.switch_time),
         }
+    }
+
+    /// The same of rules that judge in the shadow.
+    #[must_use]
+    pub fn in_shadow(self, limits: &Limits) -> Self {
+        Self { shadow: Some((limits.time.as_secs(), limits.events)), ..self }
     }
 }
 

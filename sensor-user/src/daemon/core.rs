@@ -13,11 +13,15 @@ use sensor_rules::{Options, RuleSet, Source};
 
 use super::{
     cause::{Cause, refused},
+    confine::Confinement,
     engine::Engine,
+    fleet::board::Board,
     guard::Guard,
     journal::Journal,
     keeper::Keeper,
     memory::Memory,
+    probation::Watch,
+    shadow::Candidate,
     switch::Switch,
 };
 use crate::{
@@ -28,7 +32,7 @@ use crate::{
     event::Clock,
     kernel::{self, Refusal, Unseen, probe::Mode},
     log::say,
-    status::{self, Changes, LastRefusal, Status},
+    status::{self, Changes, LastRefusal, ShadowEnd, Status},
 };
 
 /// See the [module](self).
@@ -39,7 +43,9 @@ pub struct Core<E> {
     permits: Permits,
     started: Timestamp,
     kernel: String,
+    confinement: Confinement,
     guard: Guard,
+    fleet: Board,
     switch: Mutex<Switch>,
     state: Mutex<State<E>>,
 }
@@ -69,7 +75,13 @@ pub(super) struct State<E> {
     pub(super) changes: Changes,
     /// Where the daemon keeps generations, if it does.
     pub(super) keeper: Option<Keeper>,
-    last_refusal: Option<LastRefusal>,
+    /// What the generation on probation is held to.
+    pub(super) watch: Option<Watch>,
+    /// What judges in the shadow.
+    pub(super) candidate: Option<Candidate>,
+    /// What became of the last one.
+    pub(super) last_shadow: Option<ShadowEnd>,
+    pub(super) last_refusal: Option<LastRefusal>,
 }
 
 impl<E: Engine> Core<E> {
@@ -79,7 +91,16 @@ impl<E: Engine> Core<E> {
         let next = engine.active().max(engine.previous()).map_or(1, |last| last + 1);
         let brakes = engine.brakes();
         let switch = Mutex::new(Switch::new(Arc::clone(&brakes), mode));
-        let state = Mutex::new(State { engine, next, changes: Changes::default(), keeper: None, last_refusal: None });
+        let state = Mutex::new(State {
+            engine,
+            next,
+            changes: Changes::default(),
+            keeper: None,
+            watch: None,
+            candidate: None,
+            last_shadow: None,
+            last_refusal: None,
+        });
         Self {
             journal,
             memory: None,
@@ -87,7 +108,9 @@ impl<E: Engine> Core<E> {
             permits,
             started: Timestamp::now(),
             kernel,
+            confinement: Confinement::default(),
             guard: Guard::new(brakes),
+            fleet: Board::default(),
             switch,
             state,
         }
@@ -116,21 +139,29 @@ impl<E: Engine> Core<E> {
         self
     }
 
+    /// The same, with what the daemon has given up.
+    #[must_use]
+    pub fn confined(self, confinement: Confinement) -> Self {
+        Self { confinement, ..self }
+    }
+
     /// The same, with a place where generations are kept. Those that are pushed without a number get one that no release has.
     #[must_use]
     pub fn keeping(self, keeper: Keeper) -> Self {
         let mut state = self.lock();
+        state.changes.rolled_back += keeper.charged();
         state.keeper = Some(keeper);
         state.next = state.next.max(UNNUMBERED);
         drop(state);
         self
     }
 
-    /// Checks `sources`, compiles them, and puts them in force as the next generation; or changes nothing.
+    /// Checks `sources`, compiles them, and puts them in force as the next generation; or changes nothing. Where the owner's policy
+    /// asks for a shadow, they judge there first, unless it is to be `at_once`.
     ///
     /// # Errors
     /// Who refused, and why.
-    pub fn push(&self, sources: &[Source], skip_checks: bool) -> Result<Pushed, Box<Refused>> {
+    pub fn push(&self, sources: &[Source], skip_checks: bool, at_once: bool) -> Result<Pushed, Box<Refused>> {
         let checked = self.check(sources, skip_checks);
         let mut state = self.lock();
         let result = checked.and_then(|rules| {
@@ -139,6 +170,12 @@ impl<E: Engine> Core<E> {
             }
             if let Some(memory) = &self.memory {
                 memory.remember(state.next, sources, skip_checks).map_err(Refusal::from)?;
+            }
+            if let Some(limits) = Self::limits(&state).filter(|_| !at_once) {
+                let generation = state.next;
+                let activation = self.shadow(&mut state, generation, &rules, limits)?;
+                state.next += 1;
+                return Ok(Pushed::new(&activation, &rules, self.mode).in_shadow(&limits));
             }
             let pushed = self.activate(&mut state, &rules)?;
             // Nothing of it is left after a restart, so that nobody is charged with it.
@@ -192,7 +229,7 @@ impl<E: Engine> Core<E> {
     /// When there is none.
     pub fn rollback(&self) -> Result<u64, Box<Refused>> {
         let mut state = self.lock();
-        if let Some(left) = self.leave(&mut state) {
+        if let Some(left) = self.leave(&mut state, "by order") {
             state.changes.rolled_back += u64::from(left.is_ok());
             return state.note(left);
         }
@@ -230,6 +267,11 @@ impl<E: Engine> Core<E> {
     /// When the kernel does not take it.
     pub fn off_file(&self, path: Option<PathBuf>) -> anyhow::Result<bool> {
         self.switch().file(path)
+    }
+
+    /// What is said of the host in its fleet.
+    pub fn fleet(&self) -> &Board {
+        &self.fleet
     }
 
     /// The brakes, and what they did.
@@ -274,6 +316,7 @@ impl<E: Engine> Core<E> {
             mode: self.mode.name().into(),
             enforcing: switch.is_on(),
             off_file: switch.off().map(|path| path.display().to_string()),
+            confinement: self.confinement.clone(),
             brakes: self.guard.status(&self.journal)?,
             generation,
             previous: state.engine.previous(),
@@ -289,6 +332,9 @@ impl<E: Engine> Core<E> {
             reports: self.journal.tally().into(),
             changes: state.changes,
             content: state.keeper.as_ref().map(Keeper::status),
+            fleet: self.fleet.read(),
+            shadow: state.candidate.as_ref().map(Candidate::status),
+            last_shadow: state.last_shadow.clone(),
             last_refusal: state.last_refusal.clone(),
         })
     }
@@ -301,6 +347,7 @@ impl<E: Engine> Core<E> {
     /// Ends; what is left are the events. With `everything`, no trace is left in the kernel; else all that is in force stays, for
     /// the next daemon.
     pub fn stop(self, everything: bool) -> Journal {
+        Self::end_shadow(&mut self.lock());
         if let Some(keeper) = &mut self.lock().keeper {
             keeper.ends(everything);
         }
@@ -359,12 +406,14 @@ impl<E: Engine> Service for Core<E> {
     fn answer(&self, request: Request) -> Answer {
         Answer::Reply(Box::new(match request {
             Request::Events { follow } => return Answer::Events { follow },
-            Request::Push { sources, skip_checks } => {
+            Request::Push { sources, skip_checks, no_shadow } => {
                 let sources: Vec<Source> = sources.into_iter().map(Into::into).collect();
-                self.push(&sources, skip_checks).map_or_else(Reply::Refused, Reply::Pushed)
+                self.push(&sources, skip_checks, no_shadow).map_or_else(Reply::Refused, Reply::Pushed)
             }
-            Request::PushBundle { bundle, policy_aside } => match Base64::decode_vec(&bundle) {
-                Ok(bytes) => self.push_bundle(bytes, policy_aside).map_or_else(Reply::Refused, Reply::Pushed),
+            Request::PushBundle { bundle, policy_aside, no_shadow } => match Base64::decode_vec(&bundle) {
+                Ok(bytes) => {
+                    self.push_bundle(bytes, policy_aside, no_shadow).map_or_else(Reply::Refused, Reply::Pushed)
+                }
                 Err(error) => Reply::Error { message: format!("the bundle is not in base64: {error}") },
             },
             Request::History => self.history().map_or_else(failed, Reply::History),

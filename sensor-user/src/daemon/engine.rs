@@ -8,7 +8,7 @@ use sensor_common::{
 };
 use sensor_rules::RuleSet;
 
-use crate::kernel::{self, Activation, HookState, Refusal, Sensor};
+use crate::kernel::{self, Activation, HookState, Refusal, Seen, Sensor};
 
 /// Generations of rules, and what is known of the hooks that use them.
 pub trait Engine: Send + 'static {
@@ -17,6 +17,26 @@ pub trait Engine: Send + 'static {
     /// # Errors
     /// Who refused, and why.
     fn activate(&mut self, generation: u64, rules: &RuleSet) -> Result<Activation, Refusal>;
+    /// Lets `rules` judge beside the generation in force, counted only, in place of a candidate before; or changes nothing.
+    ///
+    /// # Errors
+    /// Who refused, and why.
+    fn shadow(&mut self, generation: u64, rules: &RuleSet) -> Result<Activation, Refusal>;
+    /// What the candidate did so far; `None` where there is none (any more).
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn shadowed(&mut self) -> anyhow::Result<Option<Seen>>;
+    /// Puts the candidate, made of `rules`, in force; or changes nothing.
+    ///
+    /// # Errors
+    /// When the switch failed.
+    fn promote(&mut self, rules: &RuleSet) -> Result<Activation, Refusal>;
+    /// Takes the candidate out of the kernel, if there is one.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    fn give_up(&mut self) -> anyhow::Result<()>;
     /// Puts the generation before in force again; its number.
     ///
     /// # Errors
@@ -55,6 +75,18 @@ pub trait Engine: Send + 'static {
 impl Engine for Sensor {
     fn activate(&mut self, generation: u64, rules: &RuleSet) -> Result<Activation, Refusal> {
         self.activate(generation, rules)
+    }
+    fn shadow(&mut self, generation: u64, rules: &RuleSet) -> Result<Activation, Refusal> {
+        self.shadow(generation, rules)
+    }
+    fn shadowed(&mut self) -> anyhow::Result<Option<Seen>> {
+        self.shadowed()
+    }
+    fn promote(&mut self, rules: &RuleSet) -> Result<Activation, Refusal> {
+        self.promote(rules)
+    }
+    fn give_up(&mut self) -> anyhow::Result<()> {
+        self.give_up()
     }
     fn rollback(&mut self) -> Result<u64, Refusal> {
         self.rollback()
@@ -96,6 +128,8 @@ pub trait Brakes: Send + Sync + 'static {
     fn patience(&self) -> Duration;
     /// Tells the kernel side that the daemon is alive.
     fn beat(&self) -> anyhow::Result<()>;
+    /// For how long the daemon has given no sign of life.
+    fn silence(&self) -> anyhow::Result<Duration>;
     /// Makes these executables the lifeline.
     fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()>;
     /// What each rule that asks for more than an alert is allowed, and what it did.
@@ -117,6 +151,9 @@ impl Brakes for kernel::Brakes {
     }
     fn beat(&self) -> anyhow::Result<()> {
         self.beat()
+    }
+    fn silence(&self) -> anyhow::Result<Duration> {
+        self.silence()
     }
     fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()> {
         self.set_lifeline(listed)

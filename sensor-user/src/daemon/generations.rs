@@ -17,7 +17,9 @@ use super::{
     cause::Cause,
     core::{Core, State},
     engine::Engine,
+    fault::{self, Point},
     keeper::{Keeper, Unwanted},
+    probation::Watch,
     trial,
 };
 use crate::{
@@ -51,13 +53,14 @@ fn first_line(text: &str) -> &str {
 }
 
 impl<E: Engine> Core<E> {
-    /// Takes a bundle in and puts it in force, on probation; or changes nothing. `aside` sets the owner's policy aside.
+    /// Takes a bundle in and puts it in force, on probation, or lets it judge in the shadow, as the owner's policy says; or changes
+    /// nothing. `aside` sets the policy aside, `at_once` the shadow.
     ///
     /// # Errors
     /// Who refused, and why.
-    pub fn push_bundle(&self, bytes: Vec<u8>, aside: bool) -> Result<Pushed, Box<Refused>> {
+    pub fn push_bundle(&self, bytes: Vec<u8>, aside: bool, at_once: bool) -> Result<Pushed, Box<Refused>> {
         let mut log = Log::default();
-        let result = self.take_in(bytes, aside, &mut log);
+        let result = self.take_in(bytes, aside, at_once, &mut log);
         let mut state = self.lock();
         if let Some(keeper) = &mut state.keeper {
             keeper.said(|store| store.record(&log.0));
@@ -65,7 +68,7 @@ impl<E: Engine> Core<E> {
         state.note(result)
     }
 
-    fn take_in(&self, bytes: Vec<u8>, aside: bool, log: &mut Log) -> Result<Pushed, Cause> {
+    fn take_in(&self, bytes: Vec<u8>, aside: bool, at_once: bool, log: &mut Log) -> Result<Pushed, Cause> {
         let Some(settings) = self.lock().keeper.as_ref().map(|keeper| keeper.settings().clone()) else {
             return Err(Cause::Daemon("bundles need a place to be kept: start the daemon with --state DIR"));
         };
@@ -111,7 +114,7 @@ impl<E: Engine> Core<E> {
             }
         };
         let checked = log.took(signed.step::<Checked>(Timestamp::now(), format!("{tests} test events right")));
-        self.put_in_force(&bundle, rules, checked, log)
+        self.put_in_kernel(&bundle, rules, checked, at_once, log)
     }
 
     /// Why the bundle is not wanted, if so. The policy is read anew: its owner may just have changed it.
@@ -125,11 +128,13 @@ impl<E: Engine> Core<E> {
         })
     }
 
-    fn put_in_force(
+    /// Loads the rules: into the shadow, or in force.
+    fn put_in_kernel(
         &self,
         bundle: &Bundle,
         rules: RuleSet,
         checked: Generation<Checked>,
+        at_once: bool,
         log: &mut Log,
     ) -> Result<Pushed, Cause> {
         let state = &mut *self.lock();
@@ -152,7 +157,16 @@ impl<E: Engine> Core<E> {
             return Err(Cause::Said(Refuser::Daemon, message));
         }
         let rules = Arc::new(rules);
-        let activation = match self.load(state, id.number, bundle.sources(), &rules) {
+        fault::at(Point::Push, id.number);
+        let limits = Self::limits(state).map(|limits| limits.within(bundle.manifest().budget));
+        let loaded = match limits.filter(|_| !at_once) {
+            Some(limits) => {
+                self.keep_names(id.number, bundle.sources());
+                self.shadow(state, id.number, &rules, limits)
+            }
+            None => self.load(state, id.number, bundle.sources(), &rules),
+        };
+        let activation = match loaded {
             Ok(activation) => activation,
             Err(refusal) => {
                 log.reject(checked, &refusal.to_string());
@@ -167,10 +181,22 @@ impl<E: Engine> Core<E> {
         let compiled = log.took(checked.step::<Compiled>(now, format!("{} programs", programs.len())));
         let instructions: usize = programs.iter().map(|program| program.instructions).sum();
         let verified = log.took(compiled.step::<Verified>(now, format!("{instructions} instructions")));
-        let shadow = log.took(verified.step::<Shadow>(now, "passed over: this daemon runs no shadows"));
+        let soak = bundle.manifest().soak;
+        if let Some(limits) = limits.filter(|_| !at_once) {
+            let pushed = Pushed::new(&activation, &rules, self.mode).in_shadow(&limits);
+            let beside = activation.previous.unwrap_or_default();
+            let shadow = log.took(verified.step::<Shadow>(now, format!("beside generation {beside}")));
+            Self::shadow_of(state, shadow, &std::mem::take(&mut log.0), soak);
+            return Ok(pushed);
+        }
+        let why = match limits {
+            Some(_) => "passed over: by order",
+            None => "passed over: the owner's policy asks for none, or nothing is in force to compare with",
+        };
+        let shadow = log.took(verified.step::<Shadow>(now, why));
         let _ = log.took(shadow.step::<Probation>(now, "in force"));
         if let Some(keeper) = &mut state.keeper {
-            let trial = Trial { id, since: now, boot: keeper.store.boot().clone(), soak: bundle.manifest().soak };
+            let trial = Trial { id, since: now, boot: keeper.store.boot().clone(), soak };
             let entries = std::mem::take(&mut log.0);
             if let Err(error) = keeper.begins(trial, &entries) {
                 say(format_args!("WARNING: generation {id} is in force and will not be after a restart: {error}"));
@@ -189,16 +215,21 @@ impl<E: Engine> Core<E> {
         sources: &[Source],
         rules: &Arc<RuleSet>,
     ) -> Result<Activation, Refusal> {
-        if let Some(memory) = &self.memory
-            && let Err(error) = memory.remember(number, sources, false)
-        {
-            say(format_args!("WARNING: the next daemon will not know the names of these rules: {error:#}"));
-        }
+        self.keep_names(number, sources);
         // First the names, then the switch: the first event of a generation may come at once.
         self.journal().remember(number, Arc::clone(rules));
         let activation = state.engine.activate(number, rules)?;
         self.note_in_force(number);
         Ok(activation)
+    }
+
+    /// Keeps the names of rules for the next daemon.
+    fn keep_names(&self, number: u64, sources: &[Source]) {
+        if let Some(memory) = &self.memory
+            && let Err(error) = memory.remember(number, sources, false)
+        {
+            say(format_args!("WARNING: the next daemon will not know the names of these rules: {error:#}"));
+        }
     }
 
     /// Goes on with what the daemon before left in force, if it may stay; what to say of it.
@@ -254,6 +285,9 @@ impl<E: Engine> Core<E> {
             }
             say(format_args!("WARNING: the attempt cannot be written down: {error}"));
         }
+        if let Rung::Generation(id) = rung {
+            fault::at(Point::Start, id.number);
+        }
         let count = rules.as_ref().map_or(0, |(_, _, rules)| rules.rules().len());
         if let Some((number, sources, rules)) = rules
             && let Err(refusal) = self.load(state, number, &sources, &Arc::new(rules))
@@ -273,7 +307,7 @@ impl<E: Engine> Core<E> {
     }
 
     /// To be called now and then: what has settled has settled, what is on probation is tried again once the host is up,
-    /// and what the owner wants to leave is left.
+    /// what had to be held by a brake meanwhile is taken back, and what the owner wants to leave is left.
     pub fn tick(&self) {
         let state = &mut *self.lock();
         let Some(keeper) = &mut state.keeper else { return };
@@ -284,6 +318,7 @@ impl<E: Engine> Core<E> {
             match self.start_with(state, Rung::Generation(to)) {
                 Ok(words) => {
                     say(format_args!("{words}, as the owner's policy wants"));
+                    state.changes.rolled_back += 1;
                     if let Some(keeper) = &mut state.keeper {
                         keeper.takes_back(from, "the owner's policy wants it (rollback)");
                     }
@@ -292,11 +327,23 @@ impl<E: Engine> Core<E> {
             }
             return;
         }
-        if let Some(trial) = keeper.retries() {
+        if let Some(reason) = self.mishap(state) {
+            say(format_args!("WARNING: {} is taken back: {reason}", name(running)));
+            match self.leave(state, &reason) {
+                Some(Ok(number)) => {
+                    state.changes.rolled_back += 1;
+                    say(format_args!("generation {number} is in force again"));
+                }
+                _ => say("WARNING: there is nothing to go back to"),
+            }
+            return;
+        }
+        if let Some(trial) = state.keeper.as_mut().and_then(Keeper::retries) {
             match self.start_with(state, Rung::Generation(trial.id)) {
                 Ok(words) => say(format_args!("{words}, on probation")),
                 Err(reason) => {
                     say(format_args!("WARNING: generation {} is taken back: {reason}", trial.id));
+                    state.changes.rolled_back += 1;
                     if let Some(keeper) = &mut state.keeper {
                         keeper.takes_back(trial.id, first_line(&reason));
                     }
@@ -305,9 +352,26 @@ impl<E: Engine> Core<E> {
         }
     }
 
+    /// Why the generation in force, on probation, is not to stay, if so.
+    fn mishap(&self, state: &mut State<E>) -> Option<String> {
+        let keeper = state.keeper.as_ref()?;
+        let Rung::Generation(id) = keeper.running() else { return None };
+        keeper.store.memory().trial.as_ref().filter(|trial| trial.id == id)?;
+        let matched = state.engine.counters().ok()?.matched.iter().sum();
+        let watch = if let Some(watch) = state.watch.filter(|watch| watch.id == id) {
+            watch
+        } else {
+            let bundle = keeper.store.bundle(id, &keeper.settings().keys().ok()?).ok()?;
+            *state.watch.insert(Watch { id, budget: bundle.manifest().budget, matched })
+        };
+        let demoted = self.guard().status(self.journal()).ok()?.demoted;
+        let held = demoted.iter().find(|demoted| demoted.generation == id.number);
+        watch.mishap(held.map(|demoted| demoted.rule.as_str()), matched, keeper.in_force())
+    }
+
     /// Leaves what is in force for the last good generation before it, or the baseline; its number. `None` where no generations
-    /// are kept.
-    pub(super) fn leave(&self, state: &mut State<E>) -> Option<Result<u64, Cause>> {
+    /// are kept. For the journal, the reason.
+    pub(super) fn leave(&self, state: &mut State<E>, reason: &str) -> Option<Result<u64, Cause>> {
         let keeper = state.keeper.as_mut()?;
         let running = keeper.running();
         if running == Rung::Baseline {
@@ -321,7 +385,7 @@ impl<E: Engine> Core<E> {
                 Ok(_) => {
                     let keeper = state.keeper.as_mut()?;
                     if let Rung::Generation(from) = running {
-                        keeper.takes_back(from, "by order");
+                        keeper.takes_back(from, reason);
                     }
                     return Some(Ok(keeper.number()));
                 }

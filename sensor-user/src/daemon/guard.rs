@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What is shown for the rules that an event's verdict has no room to name.
-const UNNAMED_RULES: &str = "(rules beyond those that an event names)";
+pub const UNNAMED_RULES: &str = "(rules beyond those that an event names)";
 
 /// See the [module](self).
 pub struct Guard {
@@ -113,6 +113,7 @@ impl Guard {
         });
         Ok(status::Brakes {
             heartbeat_limit_s: self.brakes.patience().as_secs(),
+            silence_ms: u64::try_from(self.brakes.silence()?.as_millis()).unwrap_or(u64::MAX),
             lifeline: seen.lifeline.listed.len(),
             complaints: seen.lifeline.complaints.iter().cloned().collect(),
             demoted: demoted.collect(),

@@ -21,7 +21,7 @@ pub const BACKLOG: usize = 4096;
 const GENERATIONS_KEPT: usize = 16;
 /// Most rules that are kept for that, beside those of the generations that may be in the kernel: a thousand take some megabytes.
 const RULES_KEPT: usize = 1000;
-/// How many generations may be in the kernel: that in force, the one before, and the one that comes.
+/// How many generations may be in the kernel: that in force, the one before, and a candidate.
 const GENERATIONS_IN_KERNEL: usize = 3;
 
 /// An event that was handed out.

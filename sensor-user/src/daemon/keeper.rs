@@ -8,9 +8,9 @@ use std::{
 use anyhow::Context;
 use jiff::Timestamp;
 use sensor_content::{
-    bundle::Bundle,
+    bundle::{Bundle, Category},
     key::PublicKey,
-    life::{BootId, Entry, Id, Judgement, Trial},
+    life::{BootId, Entry, Id, Judgement, Stage, Trial},
     policy::{Decision, Policy},
     store::{Directory, Phase, Rung, Start, Store, Switch},
 };
@@ -68,10 +68,14 @@ pub struct Keeper {
     running: Rung,
     since: Instant,
     settled: bool,
+    /// Judges in the shadow.
+    shadow: Option<Id>,
     /// On probation, and to be tried again.
     retry: Option<Trial>,
     switch: Option<Switch>,
     started: Instant,
+    /// How many generations were rolled back at the start.
+    charged: u64,
     /// Rules that alert only, because the owner's policy does not permit what they ask for.
     restrained: Vec<String>,
     /// The policy as it is now, and what is wrong with the file if it cannot be read.
@@ -85,23 +89,28 @@ impl Keeper {
     /// # Errors
     /// When the store cannot be opened.
     pub fn open(settings: Settings) -> anyhow::Result<Self> {
+        let opened = Timestamp::now();
         let directory = Directory::open(settings.state.clone());
         let store = directory
-            .and_then(|directory| Store::open(directory, settings.boot.clone(), Timestamp::now()))
+            .and_then(|directory| Store::open(directory, settings.boot.clone(), opened))
             .with_context(|| format!("the generations in {} cannot be read", settings.state.display()))?;
         for damage in store.damage() {
             say(format_args!("WARNING: {damage}"));
         }
         let switch = content::switch(&settings.safe_mode);
+        let now = |entry: &&Entry| entry.stage == Stage::RolledBack && entry.time == opened;
+        let charged = store.history().unwrap_or_default().iter().filter(now).count() as u64;
         let mut keeper = Self {
             store,
             settings,
             running: Rung::Nothing,
             since: Instant::now(),
             settled: false,
+            shadow: None,
             retry: None,
             switch,
             started: Instant::now(),
+            charged,
             restrained: Vec::new(),
             policy: Policy::default(),
             trouble: None,
@@ -115,9 +124,19 @@ impl Keeper {
         &self.settings
     }
 
+    /// How many generations were rolled back at the start, for what they did before.
+    pub const fn charged(&self) -> u64 {
+        self.charged
+    }
+
     /// What is in force.
     pub const fn running(&self) -> Rung {
         self.running
+    }
+
+    /// Since when.
+    pub fn in_force(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// Number of the generation in force; 0 where it is none from the store.
@@ -212,6 +231,19 @@ impl Keeper {
     pub fn still_runs(&mut self) {
         let (running, phase) = (self.running, if self.settled { Phase::Settled } else { Phase::Running });
         self.said(|store| store.attempt(running, phase));
+        self.charges_shadow();
+    }
+
+    /// Notes what judges in the shadow: should the host go down, that is charged.
+    pub fn shadows(&mut self, id: Option<Id>) {
+        self.shadow = id;
+        self.charges_shadow();
+    }
+
+    fn charges_shadow(&mut self) {
+        if let Some(id) = self.shadow {
+            self.said(|store| store.attempt(Rung::Generation(id), Phase::Shadow));
+        }
     }
 
     /// The generation must not run here any more.
@@ -230,6 +262,11 @@ impl Keeper {
     /// Why the generation is not taken now, if so.
     pub fn refusal(&self, bundle: &Bundle, aside: bool) -> Option<Unwanted> {
         let id = Id { number: bundle.number(), digest: bundle.digest() };
+        self.objection(id, bundle.manifest().category, aside)
+    }
+
+    /// Why a generation of this kind is not taken now, if so.
+    pub fn objection(&self, id: Id, category: Category, aside: bool) -> Option<Unwanted> {
         if let Some(denial) = self.store.memory().denial(id) {
             return Some(Unwanted::Denied(format!(
                 "generation {id} is denied here since {:.0}: {}",
@@ -241,18 +278,18 @@ impl Keeper {
                 "the owner's policy cannot be read, and nothing new is taken until it can: {trouble}"
             )));
         }
-        if bundle.number() <= self.number() && aside {
+        if id.number <= self.number() && aside {
             return Some(Unwanted::Old(format!(
                 "generation {id} is not newer than {}, which is in force",
                 self.number()
             )));
         }
-        (!aside).then(|| self.policy_refusal(bundle, id)).flatten()
+        (!aside).then(|| self.policy_refusal(id, category)).flatten()
     }
 
-    fn policy_refusal(&self, bundle: &Bundle, id: Id) -> Option<Unwanted> {
+    fn policy_refusal(&self, id: Id, category: Category) -> Option<Unwanted> {
         let known = self.store.known().unwrap_or_default();
-        let (offered, host) = ((id, bundle.manifest().category), (self.number(), &known));
+        let (offered, host) = ((id, category), (self.number(), &known));
         match content::decide(&self.policy, &self.settings.approvals, offered, host) {
             Ok(answer) if answer.decision == Decision::Take => None,
             Ok(answer) => Some(Unwanted::Policy(answer.to_string())),
@@ -275,6 +312,7 @@ impl Keeper {
         if !self.settled && self.since.elapsed() >= self.settings.settle {
             self.settled = true;
             self.said(|store| store.settle(rung));
+            self.charges_shadow();
         }
         let memory = self.store.memory();
         let good = self.settled

@@ -60,10 +60,14 @@ struct Loaded {
 impl Verified {
     /// A generation that an earlier daemon put in force: its programs are where they were.
     pub fn adopted(facts: &Generation, quarantines: Option<Container>) -> Self {
+        let mut facts = *facts;
+        for needs in &mut facts.needs {
+            *needs = Groups(*needs).without(Groups::SHADOWED).0;
+        }
         Self {
             // In the kernel's maps already.
             states: Vec::new(),
-            facts: *facts,
+            facts,
             quarantines,
             programs: Vec::new(),
             compile_time: Duration::ZERO,
@@ -103,7 +107,7 @@ impl Verified {
         }
         for event in Event::ALL.iter().filter(|event| is_seen(event.hook())) {
             verified.facts.needs[*event as usize] = rules.needs(*event).0;
-            verified.facts.early[*event as usize] = rules.early(*event).unwrap_or(Groups::NONE).0;
+            verified.facts.early[*event as usize] = rules.early(*event).map_or(Groups::NONE, |early| early.reads).0;
         }
         verified.verify_time = started.elapsed().saturating_sub(compile_time);
         Ok(verified)
@@ -116,6 +120,9 @@ impl Verified {
             .load_rules(&object.elf)
             .with_context(|| format!("cannot load the object of the rules for {}", object.hook.name()))?;
         for described in &object.programs {
+            // Itself, and finish behind the last of a chain.
+            let calls = 1 + u32::from(described.chained.is_none());
+            self.facts.calls[described.event as usize] += calls;
             let program = ebpf.program_mut(&described.name).context("an object lacks a program that it should have")?;
             hooks.verify(object.hook, program).map_err(|error| refusal(described.event, described, error))?;
             self.programs.push(LoadedProgram {

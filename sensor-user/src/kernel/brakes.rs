@@ -83,6 +83,12 @@ impl Brakes {
         self.lock().heartbeat.set(0, now(libc::CLOCK_MONOTONIC), 0).context("cannot write the heartbeat")
     }
 
+    /// For how long the daemon has given no sign of life.
+    pub fn silence(&self) -> Result<Duration> {
+        let beat = self.lock().heartbeat.get(&0, 0).context("cannot read the heartbeat")?;
+        Ok(Duration::from_nanos(now(libc::CLOCK_MONOTONIC).saturating_sub(beat)))
+    }
+
     /// Makes these executables the lifeline.
     pub fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> Result<()> {
         let max = LIFELINE_MAX as usize;

@@ -10,7 +10,8 @@ use aya::{
 use sensor_common::{
     brakes::{Budget, Demotion, FileKey, FiringsKey, RuleKey},
     maps::{Counters, Generation, Mark, ObjectKey, Settings},
-    state::Tracked,
+    shadow::{Matches, ShadowCounts, ShadowKey},
+    state::{Tracked, Window, WindowKey},
 };
 
 /// A map value of `sensor-common`, as aya wants it.
@@ -40,6 +41,16 @@ unsafe impl Pod for Value<Budget> {}
 unsafe impl Pod for Value<Demotion> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<Tracked> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<ShadowKey> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Matches> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<ShadowCounts> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<WindowKey> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Window> {}
 
 /// Takes a map out of the loaded object.
 pub fn take<T>(ebpf: &mut Ebpf, name: &str) -> Result<T>
@@ -91,7 +102,8 @@ pub fn sum(counters: &PerCpuArray<MapData, Value<Counters>>) -> Result<Counters>
     Ok(sum)
 }
 
-fn add(sum: &mut [u64], more: &[u64]) {
+/// Adds each of `more`.
+pub fn add(sum: &mut [u64], more: &[u64]) {
     for (sum, more) in sum.iter_mut().zip(more) {
         *sum += more;
     }

@@ -12,6 +12,7 @@
 //! | [`chain`] | rules that did not fit one program |
 //! | [`grace`] | waiting for programs that are still running |
 //! | [`heap`] | freed memory, given back |
+//! | [`shadow`], [`comparison`] | a candidate that judges beside the generation in force, and what is counted of both |
 //! | [`quarantine`] | what nobody may read |
 //! | [`pins`] | what outlives the daemon |
 //! | [`maps`] | typed access to the shared maps |
@@ -22,6 +23,7 @@ mod bank;
 mod brakes;
 pub mod btf;
 mod chain;
+mod comparison;
 mod grace;
 mod heap;
 mod hooks;
@@ -32,6 +34,7 @@ mod place;
 pub mod probe;
 mod quarantine;
 mod refusal;
+mod shadow;
 pub mod test_run;
 mod unseen;
 mod verifier_log;
@@ -50,12 +53,14 @@ use sensor_common::{
         ACTIVE, BANKS, COUNTERS, Container, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, STATES, Stage,
         stage_of,
     },
+    shadow::NO_BANK,
     state::{STATES_MAX, Tracked},
 };
 use sensor_rules::RuleSet;
 
 pub use bank::LoadedProgram;
 pub use brakes::Brakes;
+pub use comparison::Seen;
 pub use hooks::HookState;
 pub use pins::WhenGone;
 pub use refusal::{Refusal, VerifierRefusal};
@@ -63,6 +68,7 @@ pub use unseen::{Unseen, tracepoints_see};
 
 use bank::Verified;
 use btf::Btf;
+use comparison::Comparison;
 use grace::GracePeriod;
 use hooks::Hooks;
 use maps::{Value, sum, take};
@@ -112,9 +118,15 @@ pub struct Sensor {
     states: Array<MapData, Value<Tracked>>,
     counters: PerCpuArray<MapData, Value<Counters>>,
     events: Option<RingBuf<MapData>>,
+    comparison: Comparison,
     grace: GracePeriod,
     banks: [Option<Verified>; BANKS as usize],
+    /// In force.
     bank: usize,
+    /// Was in force before.
+    before: Option<usize>,
+    /// Judges in the shadow.
+    candidate: Option<usize>,
     pins: Arc<Pins>,
 }
 
@@ -136,9 +148,12 @@ impl Sensor {
             states: take(ebpf, STATES)?,
             counters: take(ebpf, COUNTERS)?,
             events: Some(take(ebpf, EVENTS)?),
+            comparison: Comparison::new(ebpf)?,
             grace: GracePeriod::new()?,
-            banks: [None, None],
+            banks: [const { None }; BANKS as usize],
             bank: 0,
+            before: None,
+            candidate: None,
             hooks,
             pins,
         };
@@ -147,6 +162,7 @@ impl Sensor {
             sensor.adopt().context("cannot adopt what an earlier daemon left in force")?;
         } else {
             sensor.brakes.set_enforce(false)?;
+            sensor.comparison.set_bank(NO_BANK)?;
             (0..sensor.banks.len()).try_for_each(|bank| sensor.empty(bank))?;
         }
         heap::give_back();
@@ -154,7 +170,7 @@ impl Sensor {
     }
 
     /// Takes over what an earlier daemon left in force, wherever it was interrupted: the bank that `ACTIVE` names is in force with
-    /// every hook that it needs, because these are attached before and detached after that is written.
+    /// every hook that it needs, because these are attached before and detached after that is written. A candidate is given up.
     fn adopt(&mut self) -> Result<()> {
         self.hooks.adopt()?;
         self.bank = self.active.get(&0, 0).context("cannot read which generation is in force")? as usize;
@@ -165,6 +181,9 @@ impl Sensor {
                 *bank = Some(Verified::adopted(&facts, self.brakes.quarantines(&facts)?));
             }
         }
+        self.candidate = self.comparison.bank()?.filter(|bank| *bank != self.bank && self.banks[*bank].is_some());
+        self.give_up()?;
+        self.before = (0..self.banks.len()).find(|bank| *bank != self.bank && self.banks[*bank].is_some());
         let known = self.known();
         self.brakes.keep_only(&known)?;
         for bank in (0..self.banks.len()).filter(|bank| self.banks[*bank].is_none()) {
@@ -231,30 +250,10 @@ impl Sensor {
     /// Any step refused; the generation in force stays in force.
     pub fn activate(&mut self, generation: u64, rules: &RuleSet) -> Result<Activation, Refusal> {
         let verified = Verified::load(generation, rules, &mut self.hooks)?;
+        self.give_up()?;
         let started = Instant::now();
-        let idle = 1 - self.bank;
-        let previous = self.active();
-        // From here on the idle bank is no longer the generation that it was.
-        // (One that was put in force twice is in both.)
-        if let Some(old) = self.banks[idle].take()
-            && previous != Some(old.facts.id)
-        {
-            self.brakes.forget(old.facts.id)?;
-        }
-        self.empty(idle)?;
-        self.pins.unpin_parts(idle);
-        for (hook, parts) in verified.parts() {
-            self.pins.pin_parts(idle, hook, parts)?;
-        }
-        self.brakes.allow(generation, rules)?;
-        self.fill(idle, &verified)?;
-        let (programs, compile_time, verify_time) =
-            (verified.programs.clone(), verified.compile_time, verified.verify_time);
-        self.banks[idle] = Some(verified);
-        self.switch(idle)?;
-        let switch_time = started.elapsed();
-        heap::give_back();
-        Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
+        let bank = self.prepare(verified)?;
+        self.put_in_force(bank, rules, started)
     }
 
     /// Lets the verifier judge `rules` as if they were to be put in force, and changes nothing.
@@ -270,11 +269,13 @@ impl Sensor {
     /// # Errors
     /// There is none, or the switch failed.
     pub fn rollback(&mut self) -> Result<u64, Refusal> {
-        let idle = 1 - self.bank;
-        let Some(generation) = self.previous() else {
+        let (Some(before), Some(generation)) = (self.before, self.previous()) else {
             return Err(Refusal::Kernel(anyhow::anyhow!("there is no earlier generation to go back to")));
         };
-        self.switch(idle)?;
+        self.give_up()?;
+        let present = self.bank;
+        self.switch(before)?;
+        self.before = self.banks[present].is_some().then_some(present);
         Ok(generation)
     }
 
@@ -285,7 +286,7 @@ impl Sensor {
 
     /// The generation that [`rollback`](Self::rollback) would put in force.
     pub fn previous(&self) -> Option<u64> {
-        self.banks[1 - self.bank].as_ref().map(|verified| verified.facts.id)
+        self.banks[self.before?].as_ref().map(|verified| verified.facts.id)
     }
 
     /// What holds blocking back. Usable while a push is under way.
@@ -341,10 +342,56 @@ impl Sensor {
         self.generations.set(u32::try_from(bank)?, nothing, 0).context("cannot empty a bank")
     }
 
+    /// Fills a bank that is not in use with a generation that is not in force yet. Until it is, `SHADOW` names the bank: a daemon
+    /// that comes after this one knows it by that.
+    fn prepare(&mut self, verified: Verified) -> Result<usize> {
+        let used = [Some(self.bank), self.before, self.candidate];
+        let bank = (0..self.banks.len()).find(|bank| !used.contains(&Some(*bank))).context("all banks are in use")?;
+        self.clear(bank)?;
+        self.comparison.set_bank(u32::try_from(bank)?)?;
+        for (hook, parts) in verified.parts() {
+            self.pins.pin_parts(bank, hook, parts)?;
+        }
+        self.fill(bank, &verified)?;
+        self.banks[bank] = Some(verified);
+        Ok(bank)
+    }
+
+    /// Puts a prepared bank in force; the generation before the present one is forgotten.
+    fn put_in_force(&mut self, bank: usize, rules: &RuleSet, started: Instant) -> Result<Activation, Refusal> {
+        let previous = self.active();
+        if let Some(before) = self.before.take() {
+            self.clear(before)?;
+        }
+        let verified = self.banks[bank].as_ref().context("the bank is empty")?;
+        let (generation, programs) = (verified.facts.id, verified.programs.clone());
+        let (compile_time, verify_time) = (verified.compile_time, verified.verify_time);
+        self.brakes.allow(generation, rules)?;
+        let present = self.bank;
+        self.switch(bank)?;
+        self.comparison.set_bank(NO_BANK)?;
+        self.before = self.banks[present].is_some().then_some(present);
+        let switch_time = started.elapsed();
+        heap::give_back();
+        Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
+    }
+
+    /// Forgets the generation in a bank that nothing judges by any more.
+    fn clear(&mut self, bank: usize) -> Result<()> {
+        let old = self.banks[bank].take();
+        // (One that was put in force twice is in two.)
+        if let Some(old) = old.filter(|old| !self.known().contains(&old.facts.id)) {
+            self.brakes.forget(old.facts.id)?;
+        }
+        self.empty(bank)?;
+        self.pins.unpin_parts(bank);
+        Ok(())
+    }
+
     /// Puts the programs of a generation into a bank that is not in force.
     fn fill(&mut self, bank: usize, verified: &Verified) -> Result<()> {
         for (event, stage) in Event::ALL.iter().flat_map(|event| [(*event, Stage::Early), (*event, Stage::Rules)]) {
-            let index = stage_of(u32::try_from(bank)?, stage, event as u32);
+            let index = stage_of(u32::try_from(bank)?, stage as u32, event as u32);
             match verified.program(event, stage) {
                 Some(program) => {
                     let stages = self.hooks.stages(event.hook())?;

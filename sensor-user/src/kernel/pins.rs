@@ -21,6 +21,7 @@ use sensor_common::{
     field::FIELDS,
     maps::{BANKS, Counters, Generation, SLOTS, STAGES, Settings},
     record::Record,
+    shadow::ShadowCounts,
 };
 
 use super::attach::Link;
@@ -193,7 +194,13 @@ fn has_links(directory: &Path) -> bool {
 
 /// What two versions must agree on to read each other's records and maps.
 fn layout() -> String {
-    let sizes = [size_of::<Record>(), size_of::<Generation>(), size_of::<Settings>(), size_of::<Counters>()];
+    let sizes = [
+        size_of::<Record>(),
+        size_of::<Generation>(),
+        size_of::<Settings>(),
+        size_of::<Counters>(),
+        size_of::<ShadowCounts>(),
+    ];
     let fields: Vec<_> = FIELDS.iter().map(|field| (field.name, field.offset)).collect();
     let events: Vec<_> = Event::ALL.iter().map(|event| (event.name(), event.hook().name())).collect();
     let hooks: Vec<_> = Hook::ALL.iter().map(|hook| hook.name()).collect();

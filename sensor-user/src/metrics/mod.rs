@@ -2,20 +2,23 @@
 //!
 //! Each scrape asks for the status and builds the figures anew, so that they cannot differ from what `creance status` shows.
 
+mod fleet;
 pub mod server;
 
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use sensor_content::life::Stage;
 
 use crate::{
     daemon::{core::Core, engine::Engine},
-    status::{Changes, Reports, Status},
+    status::{Brakes, Changes, Reports, Shadow, Status},
 };
 
 /// The text of a daemon's figures, made anew for each scrape.
 pub fn of<E: Engine>(core: Arc<Core<E>>) -> server::Text {
     Arc::new(move || {
+        core.fleet().scraped();
         let status = core.status().map_err(|error| format!("{error:#}"))?;
         text(&status).map_err(|error| error.to_string())
     })
@@ -47,9 +50,16 @@ pub fn text(status: &Status) -> Result<String, prometheus::Error> {
     figures.counter("matched_total", "Judged events that a rule at least matched", "event", matched)?;
     figures.counter("outcomes_total", "Matched events by what the sensor did", "outcome", each(&status.outcomes))?;
     figures.counter("quarantine_total", "What the quarantine did", "deed", each(&status.quarantine))?;
-    let Changes { pushed, rolled_back, refused } = status.changes;
-    let changes = [("pushed", pushed), ("rolled_back", rolled_back), ("refused", refused)];
-    figures.counter("changes_total", "Pushes and rollbacks by what became of them", "change", changes)?;
+    let Changes { pushed, rolled_back, refused, promoted } = status.changes;
+    let changes = [("pushed", pushed), ("rolled_back", rolled_back), ("refused", refused), ("promoted", promoted)];
+    figures.counter(
+        "changes_total",
+        "Generations put in force (promoted: of these, after a shadow), rolled back, and refused or rejected in the shadow",
+        "change",
+        changes,
+    )?;
+    generations(&figures, status)?;
+    brakes(&figures, &status.brakes)?;
     figures.counter("lost_total", "Events lost, skipped or cut, by reason", "reason", each(&status.all_losses()))?;
 
     let hooks = &status.hooks;
@@ -66,8 +76,56 @@ pub fn text(status: &Status) -> Result<String, prometheus::Error> {
         "state",
         reports,
     )?;
+    if let Some(fleet) = &status.fleet {
+        fleet::add(&figures, fleet)?;
+    }
     figures.number("followers", "Clients that follow the events", number(status.reports.followers as u64))?;
     TextEncoder::new().encode_to_string(&figures.0.gather())
+}
+
+/// What is kept, and what judges in the shadow.
+fn generations(figures: &Figures, status: &Status) -> Result<(), prometheus::Error> {
+    let content = status.content.clone().unwrap_or_default();
+    let kept = [
+        (Stage::Shadow, usize::from(status.shadow.is_some())),
+        (Stage::Probation, usize::from(content.trial.is_some())),
+        (Stage::Good, content.good.len()),
+        (Stage::Denied, content.denied.len()),
+    ];
+    let kept = kept.map(|(stage, count)| ([stage.name()], number(count as u64)));
+    let kept = kept.iter().map(|(name, count)| (&name[..], *count));
+    figures.gauge("generations", "Generations by where they stand on this host", &["state"], kept)?;
+    let Shadow { generation, events, matched, missed, nanoseconds_per_event, .. } =
+        status.shadow.clone().unwrap_or_default();
+    figures.number(
+        "shadow_generation",
+        "The generation that judges in the shadow; 0 where none does",
+        number(generation),
+    )?;
+    figures.number("shadow_events", "Events that it judged", number(events))?;
+    figures.number("shadow_matched", "Of these, events that a rule at least matched", number(matched))?;
+    figures.number("shadow_missed", "Events that it should have judged and did not", number(missed))?;
+    let cost = number(nanoseconds_per_event);
+    figures.number("shadow_nanoseconds_per_event", "What judging an event takes it on average", cost)
+}
+
+/// What holds blocking back.
+fn brakes(figures: &Figures, brakes: &Brakes) -> Result<(), prometheus::Error> {
+    let Brakes { heartbeat_limit_s, silence_ms, lifeline, complaints: _, demoted } = brakes;
+    figures.number(
+        "brakes_demoted",
+        "Rules that only alert because they went over their budgets",
+        number(demoted.len() as u64),
+    )?;
+    figures.number("lifeline_executables", "Executables on the lifeline", number(*lifeline as u64))?;
+    let limit = number(*heartbeat_limit_s);
+    figures.number(
+        "heartbeat_limit_seconds",
+        "After so long without a heartbeat nothing is blocked; 0: never",
+        limit,
+    )?;
+    let silence = number(*silence_ms);
+    figures.number("heartbeat_age_milliseconds", "Time since the heartbeat that the kernel side saw last", silence)
 }
 
 /// Figures under way to the text.

@@ -15,6 +15,7 @@ use sensor_common::{
     event::{Event, Hook},
     maps::{Counters, Loss, Mark, ObjectKey},
     record::Record,
+    shadow::ShadowCounts,
     verdict::{Action, Outcome},
 };
 use sensor_rules::{RuleSet, Source};
@@ -31,7 +32,7 @@ use sensor_user::{
         keeper,
     },
     event::Clock,
-    kernel::{Activation, HookState, LoadedProgram, Refusal, VerifierRefusal, probe::Mode},
+    kernel::{Activation, HookState, LoadedProgram, Refusal, Seen, VerifierRefusal, probe::Mode},
 };
 
 /// An engine that accepts everything unless it is told what to say.
@@ -39,11 +40,23 @@ use sensor_user::{
 pub struct Fake {
     active: Option<u64>,
     previous: Option<u64>,
+    candidate: Option<u64>,
+    /// What the candidate does.
+    pub seen: Arc<Mutex<Option<Seen>>>,
     pub brakes: Arc<FakeBrakes>,
     pub marks: Vec<(ObjectKey, Mark)>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
+    /// Rules whose id contains this are refused.
+    pub refuses: Option<String>,
     /// The next activation ends in a panic, as if the daemon died.
     pub die_next: Arc<Mutex<bool>>,
+}
+
+impl Fake {
+    /// One whose verifier refuses rules with such an id.
+    pub fn refusing(word: String) -> Self {
+        Self { refuses: Some(word), ..Self::default() }
+    }
 }
 
 /// Brakes that do nothing but remember.
@@ -66,6 +79,10 @@ impl Brakes for FakeBrakes {
 
     fn beat(&self) -> anyhow::Result<()> {
         Ok(())
+    }
+
+    fn silence(&self) -> anyhow::Result<Duration> {
+        Ok(Duration::from_millis(250))
     }
 
     fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()> {
@@ -97,25 +114,37 @@ impl Engine for Fake {
         if let Some(refusal) = self.refuse_next.lock().unwrap().take() {
             return Err(refusal);
         }
+        let refuses = |rule: &sensor_rules::Rule| self.refuses.as_ref().is_some_and(|word| rule.id.ends_with(word));
+        if rules.rules().iter().any(refuses) {
+            return Err(verifier_refusal());
+        }
         self.previous = self.active.replace(generation);
-        let programs = Event::ALL
-            .iter()
-            .filter(|event| rules.rules().iter().any(|rule| rule.events.contains(event)))
-            .map(|event| LoadedProgram {
-                event: event.name().into(),
-                instructions: 42,
-                verified_instructions: Some(99),
-            })
-            .collect();
-        let time = Duration::from_micros(1500);
-        Ok(Activation {
-            generation,
-            previous: self.previous,
-            programs,
-            compile_time: time,
-            verify_time: time,
-            switch_time: time,
-        })
+        self.candidate = None;
+        Ok(activation(generation, self.previous, rules))
+    }
+
+    fn shadow(&mut self, generation: u64, rules: &RuleSet) -> Result<Activation, Refusal> {
+        if let Some(refusal) = self.refuse_next.lock().unwrap().take() {
+            return Err(refusal);
+        }
+        self.candidate = Some(generation);
+        Ok(activation(generation, self.active, rules))
+    }
+
+    fn shadowed(&mut self) -> anyhow::Result<Option<Seen>> {
+        let seen = self.seen.lock().unwrap().clone().unwrap_or_else(nothing_seen);
+        Ok(self.candidate.map(|_| seen))
+    }
+
+    fn promote(&mut self, rules: &RuleSet) -> Result<Activation, Refusal> {
+        let candidate = self.candidate.take().unwrap();
+        self.previous = self.active.replace(candidate);
+        Ok(activation(candidate, self.previous, rules))
+    }
+
+    fn give_up(&mut self) -> anyhow::Result<()> {
+        self.candidate = None;
+        Ok(())
     }
 
     fn rollback(&mut self) -> Result<u64, Refusal> {
@@ -173,6 +202,21 @@ impl Engine for Fake {
     }
 }
 
+fn activation(generation: u64, previous: Option<u64>, rules: &RuleSet) -> Activation {
+    let programs = Event::ALL
+        .iter()
+        .filter(|event| rules.rules().iter().any(|rule| rule.events.contains(event)))
+        .map(|event| LoadedProgram { event: event.name().into(), instructions: 42, verified_instructions: Some(99) })
+        .collect();
+    let time = Duration::from_micros(1500);
+    Activation { generation, previous, programs, compile_time: time, verify_time: time, switch_time: time }
+}
+
+/// A candidate that has judged nothing.
+pub fn nothing_seen() -> Seen {
+    Seen { counts: ShadowCounts::ZERO, candidate: BTreeMap::new(), active: BTreeMap::new(), examples: Vec::new() }
+}
+
 /// What the verifier says of the rule `past-the-end`.
 pub fn verifier_refusal() -> Refusal {
     Refusal::Verifier(Box::new(VerifierRefusal {
@@ -224,6 +268,7 @@ pub struct Daemon {
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
     pub brakes: Arc<FakeBrakes>,
     pub die_next: Arc<Mutex<bool>>,
+    pub seen: Arc<Mutex<Option<Seen>>>,
     pub socket: PathBuf,
     stop: Option<(tokio::sync::oneshot::Sender<()>, thread::JoinHandle<()>)>,
     _directory: tempfile::TempDir,
@@ -257,7 +302,7 @@ impl Daemon {
         let socket = directory.path().join("control.sock");
         let engine = Fake::default();
         let (refuse_next, die_next) = (Arc::clone(&engine.refuse_next), Arc::clone(&engine.die_next));
-        let brakes = Arc::clone(&engine.brakes);
+        let (brakes, seen) = (Arc::clone(&engine.brakes), Arc::clone(&engine.seen));
         let core = Arc::new(change(Core::new(engine, Journal::default(), mode, permits)));
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -271,7 +316,7 @@ impl Daemon {
                 let _ = stopped.await;
             });
         });
-        Self { core, refuse_next, die_next, brakes, socket, stop: Some((stop, thread)), _directory: directory }
+        Self { core, refuse_next, die_next, seen, brakes, socket, stop: Some((stop, thread)), _directory: directory }
     }
 
     pub fn client(&self) -> Client {

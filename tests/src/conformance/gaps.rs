@@ -80,6 +80,13 @@ pub const SEND_FD: Gap = Gap {
     event: Event::PipeReceive,
     why: "The kernel asks no security module; where a process takes it out (FIXED_FD_INSTALL), that is seen.",
 };
+/// Before 5.11.
+pub const SENDFILE: Gap = Gap {
+    what: "sendfile into a pipe before 5.11, where the kernel writes the data",
+    event: Event::PipePayload,
+    why: "The write is seen, its data is not: `payload` is empty, and counted as `payload_unread`. Later kernels move pages, and write nothing.",
+};
+
 /// Without a copy, by a 32-bit program.
 pub const COMPAT_VMSPLICE: Gap = Gap {
     what: "vmsplice by a 32-bit program",
@@ -123,10 +130,15 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("`size`", "How much was written or sent, not how much was to be."),
     ("Data that `splice`, `tee` or `sendfile` put into a socket", "No `unix.send`."),
+    (
+        "What `sendfile` puts into a pipe before 5.11, where the kernel writes it",
+        "No `pipe.write` and no `pipe.payload`.",
+    ),
     ("Several messages of one call (`sendmmsg`, `recvmmsg`)", "One event, of the first."),
     (
         "Events while another tracing program runs on the same CPU",
-        "Skipped; since 6.7 the kernel counts them as recursion misses, before it does not.",
+        "Skipped; since 6.7 the kernel counts them as recursion misses, before it does not. Programs at tracepoints can be preempted on the newest \
+         kernels (seen on 7.3, not on 6.12): while one is, all events on its CPU are skipped.",
     ),
 ];
 
@@ -144,6 +156,7 @@ pub const ALL: &[Gap] = &[
     SIGIO,
     REGISTERED,
     SEND_FD,
+    SENDFILE,
     COMPAT_VMSPLICE,
 ];
 

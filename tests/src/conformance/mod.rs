@@ -27,7 +27,7 @@ mod plan;
 mod process;
 mod shm;
 mod sysv;
-mod unix;
+pub(crate) mod unix;
 mod uring;
 
 use std::{

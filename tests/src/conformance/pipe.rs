@@ -7,12 +7,13 @@ use sensor_common::event::Event::{
     FifoPayload, FifoRead, FifoWrite, PipeCreate, PipeOpen, PipePayload, PipeRead, PipeReceive, PipeSendfile,
     PipeSplice, PipeTee, PipeVmsplice, PipeWrite, ProcessPtrace,
 };
+use serde_json::json;
 
 use super::{
     PAYLOAD, at,
     call::{Room, call, segments, syscall},
-    fifo,
-    known::{self, Values},
+    fifo, gaps,
+    known::{self, Values, values},
     plan::{Plan, Seen, seen},
 };
 
@@ -156,20 +157,24 @@ fn files(plan: &mut Plan) -> Result<()> {
     let pipe = Pipe::new()?;
     let file = known::leak(&at("file"), libc::O_RDONLY)?;
     let seen = sent(plan, &pipe);
-    plan.step("sendfile", seen, move || {
-        syscall!(SYS_sendfile, pipe.writer, file, std::ptr::null::<i64>(), SENT).map(drop)
-    });
+    let act = move || syscall!(SYS_sendfile, pipe.writer, file, std::ptr::null::<i64>(), SENT).map(drop);
+    if plan.kernel < (5, 11) {
+        plan.gap(&gaps::SENDFILE, seen, act);
+    } else {
+        plan.step("sendfile", seen, act);
+    }
     Ok(())
 }
 
 /// What is seen of [`SENT`] bytes of [`PAYLOAD`] that are sent from a file. Since 5.11 the kernel puts the file's pages into the
-/// pipe, and asks nobody whether it may be written to; before, it wrote, after asking three times.
+/// pipe, and asks nobody whether it may be written to; before, it wrote what lies at no address, after asking three times.
 pub fn sent(plan: &Plan, pipe: &Pipe) -> Vec<Seen> {
     let mut all = vec![seen(PipeSendfile, &pipe.known)];
     if plan.kernel < (5, 11) {
-        let write = seen(PipeWrite, &pipe.known);
-        let data = known::all([&pipe.known, &known::payload(&PAYLOAD[..SENT])]);
-        all.extend([write.clone(), write.clone(), write, seen(PipePayload, &data)]);
+        let write = seen(PipeWrite, &pipe.known).inner();
+        let unread = values([("payload", json!(""))]);
+        let data = known::all([&pipe.known, &known::payload(&PAYLOAD[..SENT]), &unread]);
+        all.extend([write.clone(), write.clone(), write, seen(PipePayload, &data).inner()]);
     }
     all
 }

@@ -22,6 +22,8 @@ pub struct Seen {
     pub actor: usize,
     /// The fields of the object, of the peer and of the target.
     pub object: Values,
+    /// Whether the kernel does it by itself, inside a call for something else: its tracepoint tells of the call only.
+    pub inner: bool,
 }
 
 /// A step, as the test needs to know it.
@@ -121,7 +123,7 @@ pub fn seen(event: Event, object: &Values) -> Seen {
 
 /// An event that another process performs.
 pub fn by(actor: usize, event: Event, object: &Values) -> Seen {
-    Seen { event: event.name().to_owned(), actor, object: object.clone() }
+    Seen { event: event.name().to_owned(), actor, object: object.clone(), inner: false }
 }
 
 impl Seen {
@@ -130,6 +132,12 @@ impl Seen {
     pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.object.insert(field.to_owned(), value.into());
         self
+    }
+
+    /// The same, as something that the kernel does inside a call.
+    #[must_use]
+    pub fn inner(self) -> Self {
+        Self { inner: true, ..self }
     }
 
     /// The event.

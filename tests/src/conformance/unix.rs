@@ -277,6 +277,11 @@ impl Rights {
         Self { header, fd, end: 0 }
     }
 
+    /// The descriptor that came, where one did: `recvmsg` says so by the length.
+    pub fn received(&self) -> Option<RawFd> {
+        (self.fd >= 0).then_some(self.fd)
+    }
+
     /// The header, with this behind it.
     pub fn attach(&mut self, mut header: libc::msghdr) -> libc::msghdr {
         header.msg_control = (&raw mut *self).cast();

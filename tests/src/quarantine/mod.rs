@@ -4,13 +4,21 @@
 //! |---|---|
 //! | `splice` | the ways out of a pipe that copy nothing |
 //! | `socket` | unix sockets |
+//! | `descriptor` | descriptors that are handed over |
+//! | `uring` | all of them by `io_uring` |
 
+mod descriptor;
 mod socket;
 mod splice;
+mod uring;
 
 use std::{
-    io::{Read as _, Write as _},
-    os::unix::{fs::MetadataExt as _, process::ExitStatusExt as _},
+    fs::File,
+    io::{self, Read as _, Write as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::{fs::MetadataExt as _, process::ExitStatusExt as _},
+    },
     process::{Child, Command, Stdio},
 };
 
@@ -22,7 +30,7 @@ use crate::{
     protocol::Table,
     report,
     rules::{self, Draft},
-    sensor::{CREANCE, Sensor, names_rule},
+    sensor::{CREANCE, Launch, Sensor, names_rule},
     shared, shell,
     suite::{Boot, Test},
     wait,
@@ -30,6 +38,7 @@ use crate::{
 
 pub use socket::victim;
 pub use splice::take;
+pub use uring::taker;
 
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
@@ -39,7 +48,20 @@ pub const TESTS: &[Test] = &[
     Test { name: "quarantine::who_sleeps_in_a_splice_gets_nothing_through", boot: Boot::Plain, run: splice::asleep },
     Test { name: "quarantine::no_later_receiver_gets_the_message", boot: Boot::Plain, run: socket::later },
     Test { name: "quarantine::a_receiver_that_slept_does_nothing_with_it", boot: Boot::Plain, run: socket::asleep },
+    Test {
+        name: "quarantine::a_descriptor_handed_over_leads_to_nothing",
+        boot: Boot::Plain,
+        run: descriptor::of_a_pipe,
+    },
+    Test {
+        name: "quarantine::a_message_keeps_its_descriptor",
+        boot: Boot::Plain,
+        run: descriptor::along_with_a_message,
+    },
+    Test { name: "quarantine::no_later_request_of_a_ring_gets_anything", boot: Boot::Plain, run: uring::later },
+    Test { name: "quarantine::a_request_that_slept_does_nothing_with_it", boot: Boot::Plain, run: uring::asleep },
     Test { name: "quarantine::ends_with_what_is_in_it", boot: Boot::Plain, run: socket::ends },
+    Test { name: "quarantine::the_lifeline_reads_and_is_counted", boot: Boot::Plain, run: lifeline },
     Test { name: "quarantine::is_off_where_nothing_is_enforced", boot: Boot::Plain, run: not_enforced },
 ];
 
@@ -54,6 +76,25 @@ fn kept(sensor: &Sensor, kept: Kept) -> Result<u64> {
     Ok(sensor.status()?.quarantine[kept.name()])
 }
 
+/// The calls that read.
+const READS: [&str; 3] = ["read", "readv", "preadv2"];
+
+/// Reads by one of them; how many bytes.
+fn read(file: &File, call: &str) -> io::Result<isize> {
+    let mut room = [0_u8; CONTENT.len()];
+    let part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+    let fd = file.as_raw_fd();
+    // SAFETY: an open descriptor, and room of this length that lives through the call.
+    let moved = unsafe {
+        match call {
+            "read" => libc::read(fd, part.iov_base, part.iov_len),
+            "readv" => libc::readv(fd, &raw const part, 1),
+            _ => libc::preadv2(fd, &raw const part, 1, -1, 0),
+        }
+    };
+    if moved < 0 { Err(io::Error::last_os_error()) } else { Ok(moved) }
+}
+
 fn later_readers() -> Result<()> {
     let sensor = shared::enforcing(vec![rules::file("kept.yaml", &[RULE])])?;
     fifo::remake(FIFO)?;
@@ -62,9 +103,9 @@ fn later_readers() -> Result<()> {
     let denied = kept(&sensor, Kept::Denied)?;
     both.write_all(CONTENT)?;
     writer.write_all(CONTENT)?;
-    for _ in 0..3 {
-        ensure!(fifo::is_refused(&both.read_exact(&mut [0])), "the FIFO's content was read");
-        ensure!(fifo::is_refused(&reader.read_exact(&mut [0])), "the pipe's content was read");
+    for call in READS {
+        ensure!(fifo::is_refused(&read(&both, call)), "the FIFO's content was read by {call}");
+        ensure!(fifo::is_refused(&read(&reader, call)), "the pipe's content was read by {call}");
     }
     let other = shell::run("cat /tmp/kept")?;
     ensure!(other.stdout.is_empty() && !other.status.success(), "another process read {:?}", other.stdout);
@@ -115,6 +156,27 @@ fn sleeping_reader() -> Result<()> {
     report::fact(Table::Stops, "quarantine: a reader that slept", "killed");
     shared::park(sensor);
     Ok(())
+}
+
+fn lifeline() -> Result<()> {
+    const RESCUE: &str = "/tmp/kept-rescue";
+    std::fs::copy("/bin/bash", RESCUE)?;
+    std::fs::write("/tmp/kept-lifeline", format!("{RESCUE}\n"))?;
+    let launch = Launch::rules(&[rules::file("kept.yaml", &[RULE])])?.enforcing();
+    let sensor = launch.with(&["--lifeline", "/tmp/kept-lifeline"]).start()?;
+    let (reader, mut writer) = fifo::pipe()?;
+    writer.write_all(CONTENT)?;
+    ensure!(fifo::is_refused(&read(&reader, "read")), "the content was read by anybody");
+    let spared = kept(&sensor, Kept::Lifeline)?;
+    // Into a file: a pipe that it writes this into is in quarantine too.
+    let script = "read -r line && echo \"$line\" > /tmp/kept-read";
+    let status = Command::new(RESCUE).args(["-c", script]).stdin(Stdio::from(reader)).status()?;
+    ensure!(status.success(), "the lifeline's read ended with {status}");
+    let read = std::fs::read("/tmp/kept-read")?;
+    ensure!(read == CONTENT, "the lifeline read {:?}", String::from_utf8_lossy(&read));
+    ensure!(kept(&sensor, Kept::Lifeline)? > spared, "it is not counted");
+    released()?;
+    sensor.stop()
 }
 
 /// Waits until the process sleeps in this system call.

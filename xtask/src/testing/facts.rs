@@ -119,10 +119,11 @@ impl Facts {
         self.0.keys().any(|(_, known)| *known == kernel.name())
     }
 
-    /// Puts the facts of a run on these kernels in the place of what was known of them.
+    /// Puts what is new of these kernels in the place of what was known of them.
     fn replace(&mut self, kernels: &[KernelSeries], new: Self) {
-        self.0.retain(|(_, kernel), _| kernels.iter().all(|new| new.name() != *kernel));
-        self.0.extend(new.0);
+        let is_meant = |name: &str| kernels.iter().any(|kernel| kernel.name() == name);
+        self.0.retain(|(_, kernel), _| !is_meant(kernel));
+        self.0.extend(new.0.into_iter().filter(|((_, kernel), _)| is_meant(kernel)));
     }
 
     /// What differs on one kernel from what is written, if anything.
@@ -152,37 +153,37 @@ pub enum Document {
     Compare,
 }
 
-/// Writes the document, where nothing failed, or compares it.
+fn written() -> Facts {
+    Facts::parse(&fs::read_to_string(project::root().join(PATH)).unwrap_or_default())
+}
+
+/// Writes the columns of these kernels, on which nothing failed.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub fn document(kernels: &[KernelSeries], facts: Facts, how: Document, tally: &mut Tally) -> Result<()> {
-    let path = project::root().join(PATH);
-    let mut written = Facts::parse(&fs::read_to_string(&path).unwrap_or_default());
-    if how == Document::Write {
-        if tally.failed > 0 {
-            println!("{PATH} is left as it is: tests failed");
-            return Ok(());
-        }
-        written.replace(kernels, facts);
-        println!("{PATH} is written");
-        return fs::write(&path, written.markdown()).with_context(|| format!("cannot write {PATH}"));
-    }
+pub fn write(kernels: &[KernelSeries], facts: Facts) -> Result<()> {
+    let mut document = written();
+    document.replace(kernels, facts);
+    let names: Vec<_> = kernels.iter().map(|kernel| kernel.name()).collect();
+    println!(
+        "{PATH} is written of {}",
+        if names.is_empty() { "no kernel: tests failed".to_owned() } else { names.join(", ") }
+    );
+    fs::write(project::root().join(PATH), document.markdown()).with_context(|| format!("cannot write {PATH}"))
+}
+
+/// Compares what was found out on these kernels with the document.
+pub fn compare(kernels: &[KernelSeries], facts: &Facts, tally: &mut Tally) {
+    let written = written();
     for kernel in kernels {
-        if !written.has(*kernel) {
-            println!(
-                "{PATH} says nothing about {kernel} yet: `cargo xtask test --kernel {kernel} --document` changes that"
-            );
-            continue;
-        }
-        let mut differences = facts.differences(&written, *kernel);
+        let mut differences =
+            if written.has(*kernel) { facts.differences(&written, *kernel) } else { "nothing is written\n".to_owned() };
         if !differences.is_empty() {
             let _ = write!(differences, "`cargo xtask test --kernel {kernel} --document` writes it anew");
         }
         let failure = (!differences.is_empty()).then_some(differences.as_str());
         tally.add(&format!("{kernel} {PATH} is current"), Duration::ZERO, failure);
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -212,6 +213,7 @@ mod tests {
     fn a_run_replaces_its_own_columns() {
         let (mut facts, mut new) = (some(), Facts::default());
         new.add(KernelSeries::V6_12, Table::Hooks, "file_open", "fentry");
+        new.add(KernelSeries::V5_10, Table::Hooks, "file_open", "fentry");
         facts.replace(&[KernelSeries::V6_12], new);
         assert_eq!(facts.rows(Table::Hooks, KernelSeries::V6_12), [("file_open".to_owned(), "fentry".to_owned())]);
         assert_eq!(facts.rows(Table::Hooks, KernelSeries::V5_10).len(), 2);

@@ -13,13 +13,14 @@ use anyhow::{Result, bail};
 use super::{Tally, facts::Facts};
 use crate::{
     command, console,
+    debian::{self, Job},
     project::{self, KernelSeries},
     protocol::{Message, Table, is_chosen},
-    vm::{Clock, Failure, Machine},
+    vm::{Clock, Failure, Machine, Root},
 };
 
-/// Longest time for all tests of one boot.
-const LIMIT: Duration = Duration::from_mins(20);
+/// How long the tests of one boot may say nothing.
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// The tests that share a boot.
 struct Group {
@@ -37,6 +38,18 @@ pub struct Shown {
     pub tally: Tally,
     /// What they found out.
     pub facts: Facts,
+    /// The kernels on which one failed.
+    pub failed: Vec<KernelSeries>,
+}
+
+impl Shown {
+    /// Counts one test on a kernel.
+    fn add(&mut self, kernel: KernelSeries, test: &str, time: Duration, failure: Option<&str>) {
+        self.tally.add(&format!("{kernel} {test}"), time, failure);
+        if failure.is_some() {
+            self.failed.push(kernel);
+        }
+    }
 }
 
 /// Boots and tests each kernel, and first of all proves that a machine which goes down does not go unnoticed.
@@ -66,15 +79,21 @@ pub fn all(kernels: &[KernelSeries], filter: Option<&str>, initramfs: &Path, sho
 fn crash(kernel: KernelSeries, initramfs: &Path, shown: &Mutex<Shown>) -> Result<()> {
     let started = Instant::now();
     let arguments = "creance.job=crash".to_owned();
-    let machine =
-        Machine { kernel, name: "crash", arguments, initramfs, clock: Clock::Real, limit: Duration::from_mins(2) };
+    let machine = Machine {
+        kernel,
+        name: "crash",
+        arguments,
+        root: Root::Initramfs(initramfs),
+        clock: Clock::Real,
+        limit: Duration::from_mins(2),
+    };
     let ending = machine.work(|_| {})?;
     let failure = match &ending {
         Err(Failure { why, .. }) if why.starts_with("kernel panic: ") => None,
         Err(Failure { why, .. }) => Some(format!("a kernel that panics is taken for: {why}")),
         Ok(()) => Some("a kernel that panics went unnoticed".to_owned()),
     };
-    lock(shown).tally.add(&format!("{kernel} harness::a_panic_is_noticed"), started.elapsed(), failure.as_deref());
+    lock(shown).add(kernel, "harness::a_panic_is_noticed", started.elapsed(), failure.as_deref());
     Ok(())
 }
 
@@ -106,13 +125,13 @@ fn boot(
     initramfs: &Path,
     shown: &Mutex<Shown>,
 ) -> Result<()> {
-    let add = |name: &str, time, failure: Option<&str>| lock(shown).tally.add(name, time, failure);
+    let add = |test: &str, time, failure: Option<&str>| lock(shown).add(kernel, test, time, failure);
     let only = filter.map(|filter| format!(" creance.only={filter}")).unwrap_or_default();
     let machine = Machine {
         kernel,
         name: &format!("test-{}", group.boot),
         arguments: format!("{} creance.job=tests creance.boot={}{only}", group.arguments, group.boot),
-        initramfs,
+        root: Root::Initramfs(initramfs),
         clock: Clock::Real,
         limit: LIMIT,
     };
@@ -120,11 +139,11 @@ fn boot(
     let ending = machine.work(|message| match message {
         Message::Passed { test, millis } => {
             waiting.retain(|name| *name != test);
-            add(&format!("{kernel} {test}"), Duration::from_millis(millis), None);
+            add(&test, Duration::from_millis(millis), None);
         }
         Message::Failed { test, millis, why } => {
             waiting.retain(|name| *name != test);
-            add(&format!("{kernel} {test}"), Duration::from_millis(millis), Some(&why));
+            add(&test, Duration::from_millis(millis), Some(&why));
         }
         Message::NotHere { test, why } => {
             waiting.retain(|name| *name != test);
@@ -138,10 +157,36 @@ fn boot(
     })?;
     if let Err(Failure { why, tail }) = ending {
         let why = format!("{why}\n{}", console::tail(&tail, 20));
-        add(&format!("{kernel} machine {}", group.boot), Duration::ZERO, Some(&why));
+        add(&format!("machine {}", group.boot), Duration::ZERO, Some(&why));
     }
     for test in waiting {
-        add(&format!("{kernel} {test}"), Duration::ZERO, Some("did not run to its end: the machine stopped"));
+        add(&test, Duration::ZERO, Some("did not run to its end: the machine stopped"));
+    }
+    Ok(())
+}
+
+/// The package on a Debian host: one boot, whose tests follow each other and end with the first that fails.
+pub fn debian(kernel: KernelSeries, tally: &mut Tally) -> Result<()> {
+    let add = |tally: &mut Tally, test: &str, time, failure: Option<&str>| {
+        tally.add(&format!("{kernel} debian {test}"), time, failure);
+    };
+    let mut none = true;
+    let ending = debian::work(kernel, Job::Package, |message| match message {
+        Message::Passed { test, millis } => {
+            none = false;
+            add(tally, &test, Duration::from_millis(millis), None);
+        }
+        Message::Failed { test, millis, why } => {
+            none = false;
+            add(tally, &test, Duration::from_millis(millis), Some(&why));
+        }
+        Message::Say { text } => println!("      {text}"),
+        _ => {}
+    })?;
+    match ending {
+        Err(Failure { why, tail }) => add(tally, "machine", Duration::ZERO, Some(&format!("{why}\n{tail}"))),
+        Ok(()) if none => add(tally, "machine", Duration::ZERO, Some("it tested nothing")),
+        Ok(()) => {}
     }
     Ok(())
 }

@@ -18,6 +18,9 @@ use facts::Facts;
 
 use crate::{build, initramfs, project::KernelSeries, protocol::FINDERS, setup};
 
+/// What the names of those tests begin with that need a Debian host.
+const PACKAGE: &str = "package::";
+
 /// Every test, on the usual kernels; with kernels or a filter, only VM tests that fit.
 ///
 /// # Errors
@@ -30,16 +33,28 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     build::ebpf()?;
     let mut tally = Tally::default();
     if all {
+        setup::servers()?;
         here::style(&mut tally)?;
         here::units(&mut tally)?;
     }
     build::user_space()?;
     let initramfs = initramfs::build()?;
-    let shown = Mutex::new(guest::Shown { tally, facts: Facts::default() });
-    guest::all(kernels, filter, &initramfs, &shown)?;
-    let guest::Shown { mut tally, facts } = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let shown = Mutex::new(guest::Shown { tally, facts: Facts::default(), failed: Vec::new() });
+    // Their names are known in the guest only; a filter names them all, or none.
+    let package = filter.is_some_and(|filter| filter.contains(PACKAGE));
+    if !package {
+        guest::all(kernels, filter, &initramfs, &shown)?;
+    }
+    let guest::Shown { mut tally, facts, failed } = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if all || package {
+        guest::debian(kernels.last().copied().unwrap_or(KernelSeries::V6_12), &mut tally)?;
+    }
     if filter.is_none_or(|filter| filter == FINDERS) {
-        facts::document(kernels, facts, document, &mut tally)?;
+        let sound: Vec<_> = kernels.iter().copied().filter(|kernel| !failed.contains(kernel)).collect();
+        match document {
+            Document::Write => facts::write(&sound, facts)?,
+            Document::Compare => facts::compare(kernels, &facts, &mut tally),
+        }
     }
     println!("{tally}");
     Ok(tally.code())

@@ -1,5 +1,5 @@
 //! The same by `io_uring`: each request submitted plainly, handed to a worker of the kernel (`IOSQE_ASYNC`), and taken up by the
-//! kernel's own polling thread (`SQPOLL`). Workers and polling threads are threads of the process.
+//! kernel's own polling thread (`SQPOLL`).
 
 mod files;
 mod sockets;
@@ -7,7 +7,7 @@ mod sockets;
 use std::{cell::RefCell, io, rc::Rc};
 
 use anyhow::{Context as _, Result, ensure};
-use io_uring::{IoUring, Probe, squeue};
+use io_uring::{Probe, squeue};
 use serde_json::json;
 
 use super::{
@@ -15,34 +15,14 @@ use super::{
     known::{self, UNKNOWN},
     plan::{Plan, Seen},
 };
+use crate::{
+    ring::{self, Way},
+    suite::NotHere,
+};
 
-/// How requests get to the kernel.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// Tried by the thread that submits them; by a worker where that would block.
-    Plain,
-    /// By a worker at once.
-    Worker,
-    /// By the polling thread.
-    Polled,
-}
-
-impl Way {
-    const ALL: [Self; 3] = [Self::Plain, Self::Worker, Self::Polled];
-
-    /// As it stands behind the name of a step.
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Plain => "",
-            Self::Worker => ", IOSQE_ASYNC",
-            Self::Polled => ", SQPOLL",
-        }
-    }
-}
-
-/// A ring, and one way to use it.
+/// A ring, and who uses it.
 struct Ring {
-    io: RefCell<IoUring>,
+    io: RefCell<ring::Ring>,
     probe: Probe,
     way: Way,
     /// Who performs the requests: index among the actors.
@@ -51,11 +31,12 @@ struct Ring {
 
 /// See the [module](self).
 pub fn plan(plan: &mut Plan) -> Result<()> {
-    if let Err(error) = IoUring::new(2) {
-        let refused = [libc::ENOSYS, libc::EPERM].contains(&error.raw_os_error().unwrap_or(0));
-        ensure!(refused, "io_uring_setup: {error}");
-        plan.absent("every request to io_uring");
-        return Ok(());
+    match ring::Ring::new(Way::Plain) {
+        Err(error) if error.is::<NotHere>() => {
+            plan.absent("every request to io_uring");
+            return Ok(());
+        }
+        tried => tried.map(drop)?,
     }
     plan.plain = false;
     for way in Way::ALL {
@@ -68,12 +49,7 @@ pub fn plan(plan: &mut Plan) -> Result<()> {
 
 impl Ring {
     fn new(plan: &mut Plan, way: Way) -> Result<Self> {
-        let mut builder = IoUring::builder();
-        if way == Way::Polled {
-            // Milliseconds until it falls asleep.
-            builder.setup_sqpoll(20);
-        }
-        let ring = builder.build(8).context("io_uring_setup")?;
+        let ring = ring::Ring::new(way)?;
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe).context("IORING_REGISTER_PROBE")?;
         let mut who = plan.known(0).clone();
@@ -123,12 +99,7 @@ impl Ring {
 
     /// Submits a request and waits until it is done; what it returned.
     fn run(&self, entry: squeue::Entry) -> Result<i32> {
-        let mut ring = self.io.borrow_mut();
-        let entry = if self.way == Way::Worker { entry.flags(squeue::Flags::ASYNC) } else { entry };
-        // SAFETY: the memory that the entry names is the caller's, and this returns only when the kernel is done with it.
-        unsafe { ring.submission().push(&entry) }.context("the ring is full")?;
-        ring.submit_and_wait(1).context("io_uring_enter")?;
-        let result = ring.completion().next().context("nothing is done")?.result();
+        let result = self.io.borrow_mut().run(entry)?;
         ensure!(result >= 0, "the request: {}", io::Error::from_raw_os_error(-result));
         Ok(result)
     }
