@@ -11,7 +11,7 @@ use sensor_common::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    daemon::{confine::Confinement, journal::Tally},
+    daemon::{confine::Confinement, fleet::Fleet, journal::Tally},
     kernel::{HookState, Unseen, probe::Mode},
 };
 
@@ -66,6 +66,9 @@ pub struct Status {
     /// The generations that are kept, where any are.
     #[serde(default)]
     pub content: Option<Content>,
+    /// The host in its fleet, where it follows a repository.
+    #[serde(default)]
+    pub fleet: Option<Fleet>,
     /// The candidate that judges in the shadow of the generation in force.
     #[serde(default)]
     pub shadow: Option<Shadow>,
@@ -253,6 +256,7 @@ impl fmt::Display for Status {
         if let Some(content) = &self.content {
             content.fmt_lines(out)?;
         }
+        self.fleet.iter().try_for_each(|fleet| write!(out, "{fleet}"))?;
         if let Some(shadow) = &self.shadow {
             writeln!(out, "{:<12} {shadow}; held:", "shadow")?;
             shadow.fmt_reasons(out)?;

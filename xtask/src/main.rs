@@ -23,6 +23,7 @@ mod cpio;
 mod debian;
 mod dist;
 mod faults;
+mod fleet;
 mod fuzz;
 mod initramfs;
 mod project;
@@ -97,6 +98,12 @@ enum Task {
         #[command(subcommand)]
         what: fuzz::Fuzz,
     },
+    /// Send a good release and a bad one to a fleet on loopback: the publisher's commands, nginx, Prometheus, and daemons without a kernel
+    Fleet {
+        /// How many hosts
+        #[arg(long, default_value_t = 50)]
+        hosts: usize,
+    },
     /// Send a release, good or bad, to millions of virtual hosts, staged as ours are and otherwise
     Simulate(simulate::Arguments),
     /// Say what this host's kernel offers to the sensor
@@ -152,6 +159,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Dist => dist::run(),
         Task::Faults { kernel } => faults::table(kernel),
         Task::Fuzz { what } => fuzz::run(&what),
+        Task::Fleet { hosts } => fleet::run(hosts),
         Task::Simulate(arguments) => simulate::run(&arguments),
         Task::Doctor => {
             setup::compiler()?;

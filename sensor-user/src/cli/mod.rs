@@ -14,7 +14,9 @@ mod policy;
 mod push;
 mod quarantine;
 mod recover;
+mod repo;
 mod rollback;
+mod rollout;
 mod status;
 mod test;
 
@@ -57,6 +59,10 @@ enum Command {
     Bundle(bundle::Bundle),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Repo(repo::Repo),
+    #[command(subcommand)]
+    Rollout(rollout::Command),
     Push(push::Push),
     Status(status::Status),
     History(history::History),
@@ -126,6 +132,8 @@ impl Command {
             Self::Explain(command) => command.run(out),
             Self::Bundle(command) => command.run(out),
             Self::Policy(command) => command.run(out),
+            Self::Repo(command) => command.run(out),
+            Self::Rollout(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::History(command) => command.run(out),

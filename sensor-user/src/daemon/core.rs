@@ -15,6 +15,7 @@ use super::{
     cause::{Cause, refused},
     confine::Confinement,
     engine::Engine,
+    fleet::board::Board,
     guard::Guard,
     journal::Journal,
     keeper::Keeper,
@@ -44,6 +45,7 @@ pub struct Core<E> {
     kernel: String,
     confinement: Confinement,
     guard: Guard,
+    fleet: Board,
     switch: Mutex<Switch>,
     state: Mutex<State<E>>,
 }
@@ -108,6 +110,7 @@ impl<E: Engine> Core<E> {
             kernel,
             confinement: Confinement::default(),
             guard: Guard::new(brakes),
+            fleet: Board::default(),
             switch,
             state,
         }
@@ -266,6 +269,11 @@ impl<E: Engine> Core<E> {
         self.switch().file(path)
     }
 
+    /// What is said of the host in its fleet.
+    pub fn fleet(&self) -> &Board {
+        &self.fleet
+    }
+
     /// The brakes, and what they did.
     pub fn guard(&self) -> &Guard {
         &self.guard
@@ -324,6 +332,7 @@ impl<E: Engine> Core<E> {
             reports: self.journal.tally().into(),
             changes: state.changes,
             content: state.keeper.as_ref().map(Keeper::status),
+            fleet: self.fleet.read(),
             shadow: state.candidate.as_ref().map(Candidate::status),
             last_shadow: state.last_shadow.clone(),
             last_refusal: state.last_refusal.clone(),

@@ -5,6 +5,7 @@
 //! | [`engine`] | what is needed of the kernel side |
 //! | [`core`] | generations and questions, without the loop |
 //! | [`journal`] | events: history, followers, [`sink`]s |
+//! | [`fleet`] | the host in its fleet: releases from a repository |
 //! | [`keeper`], `generations` | generations on disk, and their life |
 //! | [`probation`] | what a generation on probation is held to |
 //! | [`shadow`] | a candidate that judges in the shadow of what is in force |
@@ -22,6 +23,7 @@ pub mod confine;
 pub mod core;
 pub mod engine;
 pub mod fault;
+pub mod fleet;
 mod generations;
 pub mod guard;
 pub mod journal;
@@ -171,7 +173,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         metrics: Socket::bind(&options.metrics, options.group)?,
     };
     let lifeline = lifeline.seen_by(Lookout::start()?);
-    let confinement = confine::daemon(&options.writable()?, Some(&options.kernel.pin_dir));
+    let confinement = confine::daemon(mode, &options.writable()?, Some(&options.kernel.pin_dir));
     say(format_args!("confined: {confinement}"));
     // From here on there may be threads.
     let sinks = options.events.iter().map(|path| Sink::open(path)).collect::<anyhow::Result<_>>()?;
@@ -285,6 +287,7 @@ async fn watch(
     if options.content.is_some() {
         let starting = Arc::clone(core);
         tokio::task::spawn_blocking(move || starting.start_content()).await?;
+        tokio::spawn(fleet::follow(Arc::clone(core)));
         tokio::spawn(tend(Arc::clone(core), TICK, Core::tick));
         tokio::spawn(tend(Arc::clone(core), LOOK, Core::look_at_shadow));
     }

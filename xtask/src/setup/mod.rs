@@ -9,6 +9,7 @@ mod linker;
 mod lists;
 mod packagers;
 mod qemu;
+mod servers;
 
 use std::{fs, path::Path, time::Instant};
 
@@ -82,6 +83,14 @@ pub fn machines(kernels: &[KernelSeries]) -> Result<()> {
         apt::install(&missing)?;
     }
     KernelSeries::USUAL.iter().chain(kernels).try_for_each(|series| kernels::fetch(*series))
+}
+
+/// What a fleet on loopback needs; prints only what it fetches.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn servers() -> Result<()> {
+    servers::fetch()
 }
 
 /// What makes the image of a Debian host; prints only what it installs.

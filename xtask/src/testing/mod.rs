@@ -33,6 +33,7 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     build::ebpf()?;
     let mut tally = Tally::default();
     if all {
+        setup::servers()?;
         here::style(&mut tally)?;
         here::units(&mut tally)?;
     }
