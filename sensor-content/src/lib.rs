@@ -4,8 +4,10 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`bundle`] | the unit of release: rules, what is said of them, and a signature |
+//! | [`fleet`] | a host's part in a roll-out |
 //! | [`life`] | the states of a generation on a host |
 //! | [`policy`] | what the host's owner wants |
+//! | `repository` (with the feature of that name) | how content travels: signed static files, and what a host believes of them |
 //! | [`rollout`] | who gets a release when, and the judge that stops it |
 //! | [`shadow`] | whether what judged in the shadow may be put in force |
 //! | [`store`] | what a host keeps, and with what it starts |
@@ -13,10 +15,13 @@
 
 pub mod bundle;
 pub mod digest;
+pub mod fleet;
 pub mod key;
 pub mod life;
 pub mod policy;
 pub mod printable;
+#[cfg(feature = "repository")]
+pub mod repository;
 pub mod rollout;
 pub mod selftest;
 pub mod shadow;

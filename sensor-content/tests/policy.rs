@@ -41,9 +41,10 @@ fn the_shipped_example_is_a_policy() {
     assert_eq!(policy.lifeline(), [Path::new("/usr/sbin/haproxy")]);
     // What it shows as an example makes sense, too.
     let all = include_str!("../../packaging/content.toml").replace("# [", "[");
-    let keys = ["until", "reason", "key", "from", "to", "block"];
+    let keys = ["until", "reason", "key", "from", "to", "block", "address", "root", "poll", "proxy", "announce"];
     let all = keys.iter().fold(all, |text, key| text.replace(&format!("# {key} ="), &format!("{key} =")));
-    Policy::parse(&all).unwrap();
+    let repository = Policy::parse(&all).unwrap().repository().cloned().unwrap();
+    assert_eq!(repository.poll, jiff::SignedDuration::from_mins(10));
 }
 
 #[test]
@@ -51,6 +52,11 @@ fn errors_have_a_place_and_say_what_to_do() {
     for (text, place, words) in [
         ("ring = \"first\"", "1:8", "early"),
         ("rings = \"early\"", "1:1", "unknown field"),
+        ("[repository]\naddress = [\"ftp://x\"]\nroot = \"/r\"", "2:12", "begins with https://"),
+        ("[repository]\naddress = []\nroot = \"/r\"", "2:11", "name one"),
+        ("[repository]\naddress = [\"http://x\"]\nroot = \"r\"", "3:8", "no absolute path"),
+        ("[repository]\naddress = [\"http://x\"]\nroot = \"/r\"\npoll = \"25h\"", "4:8", "from 1s to 24h"),
+        ("[repository]\naddress = [\"http://x\"]\nroot = \"/r\"\nproxy = \"x:1\"", "4:9", "begins with http"),
         ("pin = \"N-3\"", "1:7", "\"N-2\""),
         ("hold = true", "1:8", "a table with `until`"),
         ("pin = -1", "1:7", "without quotes"),

@@ -10,5 +10,6 @@ pub mod files;
 pub mod kernel;
 pub mod log;
 pub mod metrics;
+pub mod publisher;
 pub mod sources;
 pub mod status;

@@ -11,7 +11,7 @@ use sensor_common::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    daemon::journal::Tally,
+    daemon::{confine::Confinement, fleet::Fleet, journal::Tally},
     kernel::{HookState, Unseen, probe::Mode},
 };
 
@@ -54,6 +54,9 @@ pub struct Status {
     pub quarantine: BTreeMap<String, u64>,
     /// What holds blocking back.
     pub brakes: Brakes,
+    /// What the daemon has given up after its start.
+    #[serde(default)]
+    pub confinement: Confinement,
     /// Events that found the first record of their CPU in use and took another.
     pub preempted: u64,
     /// What became of the events that matched.
@@ -63,6 +66,9 @@ pub struct Status {
     /// The generations that are kept, where any are.
     #[serde(default)]
     pub content: Option<Content>,
+    /// The host in its fleet, where it follows a repository.
+    #[serde(default)]
+    pub fleet: Option<Fleet>,
     /// The candidate that judges in the shadow of the generation in force.
     #[serde(default)]
     pub shadow: Option<Shadow>,
@@ -250,6 +256,7 @@ impl fmt::Display for Status {
         if let Some(content) = &self.content {
             content.fmt_lines(out)?;
         }
+        self.fleet.iter().try_for_each(|fleet| write!(out, "{fleet}"))?;
         if let Some(shadow) = &self.shadow {
             writeln!(out, "{:<12} {shadow}; held:", "shadow")?;
             shadow.fmt_reasons(out)?;
@@ -390,7 +397,8 @@ impl Status {
             writeln!(out, "{:<12} {file} is there: nothing is blocked until it is removed", "")?;
         }
         self.unseen.iter().try_for_each(|unseen| writeln!(out, "{:<12} {unseen}", "not seen"))?;
-        write!(out, "{:<12} {}", "brakes", self.brakes)
+        write!(out, "{:<12} {}", "brakes", self.brakes)?;
+        writeln!(out, "{:<12} {}", "confined", self.confinement)
     }
 
     /// The hooks that are attached, or were and have missed something; the others are one number.

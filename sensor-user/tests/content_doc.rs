@@ -1,6 +1,7 @@
 //! `docs/content.md` says what the program does: each command in it is run here, in order, and says what is shown.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod pages;
 mod support;
 
 use std::{
@@ -16,35 +17,6 @@ use sensor_user::daemon::keeper::Settings;
 use support::{Daemon, rule_file, write};
 
 const DOC: &str = include_str!("../../docs/content.md");
-
-/// A command and the lines that are shown to follow.
-struct Step {
-    command: String,
-    shown: Vec<String>,
-}
-
-/// The fenced blocks of this kind.
-fn blocks(kind: &str) -> impl Iterator<Item = &'static str> {
-    let fence = format!("```{kind}\n");
-    DOC.match_indices(&fence)
-        .map(|(at, fence)| &DOC[at + fence.len()..])
-        .map(|rest| rest.split("```").next().unwrap())
-        .collect::<Vec<_>>()
-        .into_iter()
-}
-
-fn steps() -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    for block in blocks("console") {
-        for line in block.lines() {
-            match line.strip_prefix("$ ").or_else(|| line.strip_prefix("# ")) {
-                Some(command) => steps.push(Step { command: command.to_owned(), shown: Vec::new() }),
-                None => steps.last_mut().unwrap().shown.push(line.to_owned()),
-            }
-        }
-    }
-    steps
-}
 
 /// A root file system for a host, with a `creance` that looks there.
 fn host(root: &Path) -> (Daemon, PathBuf) {
@@ -80,53 +52,31 @@ fn host(root: &Path) -> (Daemon, PathBuf) {
     (daemon, bin)
 }
 
-/// Whether `line` is what was shown, where `…` stands for anything.
-fn is_shown(line: &str, shown: &str) -> bool {
-    let mut rest = line;
-    for (index, part) in shown.split('…').enumerate() {
-        match rest.find(part) {
-            Some(0) if index == 0 => rest = &rest[part.len()..],
-            Some(at) if index > 0 => rest = &rest[at + part.len()..],
-            _ => return false,
-        }
-    }
-    shown.ends_with('…') || rest.is_empty()
-}
-
 #[test]
 fn each_command_says_what_is_shown() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     write(root, &[rule_file("one"), rule_file("two")]);
     fs::write(root.join("content.toml"), include_str!("../../packaging/content.toml")).unwrap();
-    for block in blocks("toml") {
+    for block in pages::blocks(DOC, "toml") {
         let name = block.lines().next().unwrap().strip_prefix("# ").unwrap();
         fs::write(root.join(name), block).unwrap();
     }
     let (_daemon, bin) = host(root);
-    let steps = steps();
+    let steps = pages::steps(DOC);
     assert!(steps.len() >= 20, "{}", steps.len());
-    for Step { command, shown } in steps {
+    for step in steps {
         let here = |path: &str| format!(" {}{path}", root.display());
-        let command_here = command.replace(" /etc/", &here("/etc/")).replace(" /mnt", &here(""));
+        let command = step.command.replace(" /etc/", &here("/etc/")).replace(" /mnt", &here(""));
         let output = Command::new("sh")
-            .args(["-c", &format!("{command_here} 2>&1")])
+            .args(["-c", &format!("{command} 2>&1")])
             .current_dir(root)
             .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
             .env("NO_COLOR", "1")
             .output()
             .unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
         // What is refused is shown, too.
-        let refused = shown.iter().any(|line| line.contains("is denied here"));
-        assert_eq!(output.status.success(), !refused, "{command}:\n{said}");
-        let mut lines = said.lines();
-        for shown in shown {
-            assert!(
-                shown == "…" || lines.any(|line| is_shown(line, &shown)),
-                "{command}: `{shown}` is missing in:\n{said}"
-            );
-        }
+        step.check(output, &["is denied here"]);
     }
 }
 

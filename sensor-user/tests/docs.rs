@@ -11,7 +11,12 @@ use sensor_common::{
     record::Record,
     verdict::{Action, Outcome},
 };
+use sensor_content::{
+    fleet::{Arm, Enrolment},
+    rollout::{Order, Ring},
+};
 use sensor_user::{
+    daemon::fleet::Fleet,
     event::{Clock, Report, schema},
     metrics,
 };
@@ -39,7 +44,25 @@ fn fields_md_is_current() {
 #[test]
 fn metrics_md_is_current() {
     let daemon = support::Daemon::start();
+    daemon.core.fleet().write(fleet());
     current("metrics.md", &metrics::markdown(&metrics::text(&daemon.core.status().unwrap()).unwrap()));
+}
+
+/// A host that is part of a roll-out.
+fn fleet() -> Fleet {
+    let (ring, kernel, since) = (Ring::General, "6.1".to_owned(), jiff::Timestamp::UNIX_EPOCH);
+    let enrolment = Enrolment {
+        release: 124,
+        stage: 0,
+        arm: Arm::Treated,
+        ring,
+        kernel: kernel.clone(),
+        since,
+        watched: 0,
+        mishaps: std::collections::BTreeMap::new(),
+    };
+    let (release, enrolment) = (Some((124, Order::Offer)), Some(enrolment));
+    Fleet { ring, kernel, polled: None, expires: None, release, enrolment, doing: String::new(), trouble: None }
 }
 
 /// A record of `event` with all that it can carry.

@@ -30,11 +30,16 @@ pub struct Host {
     root: String,
 }
 
-fn key() -> PrivateKey {
+/// The publisher.
+pub fn key() -> PrivateKey {
     PrivateKey::from_seed(&[1; 32])
 }
 
-fn bundle(number: u64, draft: &Draft<'_>) -> Result<Vec<u8>> {
+/// A release with one rule.
+///
+/// # Errors
+/// Where the rule is not sound.
+pub fn bundle(number: u64, draft: &Draft<'_>) -> Result<Vec<u8>> {
     bundle_of(number, rules::file("guard.yaml", std::slice::from_ref(draft)), (2000, 60))
 }
 
@@ -51,9 +56,11 @@ pub fn bundle_of(number: u64, source: Source, (cost, alerts): (u32, u32)) -> Res
 }
 
 const PATH: &str = "/tmp/guarded-by-bundle";
-const GUARD: Draft<'_> = Draft::block("guard", &["fifo.create"], "path == '/tmp/guarded-by-bundle'");
+/// Blocks that [`PATH`] is made.
+pub const GUARD: Draft<'_> = Draft::block("guard", &["fifo.create"], "path == '/tmp/guarded-by-bundle'");
 
-fn guarded() -> bool {
+/// Whether the rule is carried out.
+pub fn guarded() -> bool {
     fifo::is_refused(&fifo::remake(PATH))
 }
 

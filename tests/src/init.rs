@@ -114,8 +114,11 @@ fn reap_until(job: u32) -> Result<()> {
     }
 }
 
-fn power_off() -> ! {
+/// Powers the machine off when all that was reported has left it.
+pub fn power_off() -> ! {
     report::drain();
+    // SAFETY: takes nothing.
+    unsafe { libc::sync() };
     // SAFETY: no memory is passed; with this argument the call does not return to a process that may do it.
     unsafe { libc::reboot(libc::RB_POWER_OFF) };
     loop {

@@ -72,7 +72,7 @@ fn shell() -> Result<()> {
 }
 
 /// The value of `name=value` on a kernel command line.
-fn argument<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+pub fn argument<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 

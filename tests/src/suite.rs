@@ -10,8 +10,8 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, brakes, conformance, content, daemon, endurance, features, flood, hooks, input, language, losses,
-    machine, planner, preemption,
+    alerts, block, brakes, confined, conformance, content, daemon, endurance, features, flood, hooks, input, language,
+    losses, machine, planner, preemption,
     protocol::{Message, is_chosen},
     quarantine, refusal, report, restart, shadow, stress, swap, tracepoints, uring, without_bpf,
 };
@@ -112,6 +112,7 @@ pub const TESTS: &[&[Test]] = &[
     losses::TESTS,
     // With daemons of their own.
     content::TESTS,
+    confined::TESTS,
     flood::TESTS,
     daemon::TESTS,
     restart::TESTS,

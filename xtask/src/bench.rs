@@ -14,7 +14,7 @@ use crate::{
     protocol::Message,
     run::columns,
     setup,
-    vm::{Clock, Failure, LSM, Machine},
+    vm::{Clock, Failure, LSM, Machine, Root},
 };
 
 const LIMIT: Duration = Duration::from_mins(15);
@@ -50,7 +50,7 @@ pub fn overhead(kernel: KernelSeries, json: bool) -> Result<ExitCode> {
         kernel,
         name: "overhead",
         arguments,
-        initramfs: &initramfs,
+        root: Root::Initramfs(&initramfs),
         clock: Clock::Instructions,
         limit: LIMIT,
     };

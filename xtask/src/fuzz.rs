@@ -15,7 +15,7 @@ use crate::{
     project::{self, KernelSeries},
     protocol::Message,
     setup,
-    vm::{Clock, Failure, LSM, Machine},
+    vm::{Clock, Failure, LSM, Machine, Root},
 };
 
 /// Longest time for all rule sets on one kernel.
@@ -83,8 +83,14 @@ fn accepted(kernel: KernelSeries, sets: u64, seed: u64) -> Result<ExitCode> {
     build::everything()?;
     let initramfs = initramfs::build()?;
     let arguments = format!("{LSM} creance.job=accepted creance.sets={sets} creance.seed={seed}");
-    let machine =
-        Machine { kernel, name: "accepted", arguments, initramfs: &initramfs, clock: Clock::Real, limit: LIMIT };
+    let machine = Machine {
+        kernel,
+        name: "accepted",
+        arguments,
+        root: Root::Initramfs(&initramfs),
+        clock: Clock::Real,
+        limit: LIMIT,
+    };
     let ending = machine.work(|message| {
         if let Message::Say { text } = message {
             println!("{kernel} {text}");
@@ -129,7 +135,9 @@ fn parsers(minutes: u64, only: Option<&str>) -> Result<ExitCode> {
         println!("==> {target}: {minutes} minutes");
         let mut run = Command::new(built.join(project::TARGET).join("release").join(target));
         run.arg(&corpus).args(LIMITS).arg(format!("-max_total_time={}", 60 * minutes)).arg("-print_final_stats=1");
-        run.arg(format!("-artifact_prefix={}/", crashes.display())).arg("-verbosity=0").arg("-max_len=16384");
+        run.arg(format!("-artifact_prefix={}/", crashes.display()))
+            .args(["-verbosity=0", "-print_funcs=0"])
+            .arg("-max_len=16384");
         if !run.status()?.success() {
             failed.push(format!("{target}: see {}", crashes.display()));
         }

@@ -6,6 +6,8 @@
 //! | `build` | [`build`]: the eBPF object, then the static user-space binaries |
 //! | `test` | [`testing`]: everything, here and in VMs |
 //! | `run` | [`run`]: the played session |
+//! | `dist` | [`dist`]: packages |
+//! | `faults` | [`faults`]: bad generations on a Debian host in a VM ([`debian`]) |
 //! | `bench` | [`bench`]: guest instructions per operation; [`bench_rules`]: what rules cost |
 //! | `fuzz` | [`fuzz`]: random rules, records and texts |
 //! | `simulate` | [`simulate`]: a release meets millions of virtual hosts |
@@ -18,6 +20,10 @@ mod build;
 mod command;
 mod console;
 mod cpio;
+mod debian;
+mod dist;
+mod faults;
+mod fleet;
 mod fuzz;
 mod initramfs;
 mod project;
@@ -74,6 +80,14 @@ enum Task {
         #[arg(long)]
         shell: bool,
     },
+    /// Build the Debian package and the RPM package
+    Dist,
+    /// Let generations take a Debian host down in a VM, each in its own way, and print how it comes back
+    Faults {
+        /// The VM's kernel
+        #[arg(long, default_value = "6.12")]
+        kernel: KernelSeries,
+    },
     /// Measure
     Bench {
         #[command(subcommand)]
@@ -83,6 +97,12 @@ enum Task {
     Fuzz {
         #[command(subcommand)]
         what: fuzz::Fuzz,
+    },
+    /// Send a good release and a bad one to a fleet on loopback: the publisher's commands, nginx, Prometheus, and daemons without a kernel
+    Fleet {
+        /// How many hosts
+        #[arg(long, default_value_t = 50)]
+        hosts: usize,
     },
     /// Send a release, good or bad, to millions of virtual hosts, staged as ours are and otherwise
     Simulate(simulate::Arguments),
@@ -136,7 +156,10 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Run { kernel, shell: true } => run::shell(kernel),
         Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),
         Task::Bench { what: Measure::Rules { json } } => bench_rules::rules(json),
+        Task::Dist => dist::run(),
+        Task::Faults { kernel } => faults::table(kernel),
         Task::Fuzz { what } => fuzz::run(&what),
+        Task::Fleet { hosts } => fleet::run(hosts),
         Task::Simulate(arguments) => simulate::run(&arguments),
         Task::Doctor => {
             setup::compiler()?;

@@ -14,7 +14,7 @@ use crate::{
     project::KernelSeries,
     protocol::Message,
     setup,
-    vm::{Clock, LSM, Machine},
+    vm::{Clock, LSM, Machine, Root},
 };
 
 /// Longest time for the whole session.
@@ -71,7 +71,7 @@ fn prepare(kernel: KernelSeries) -> Result<PathBuf> {
 
 fn machine<'a>(kernel: KernelSeries, job: &'a str, initramfs: &'a std::path::Path) -> Machine<'a> {
     let arguments = format!("{LSM} creance.job={job}");
-    Machine { kernel, name: job, arguments, initramfs, clock: Clock::Real, limit: LIMIT }
+    Machine { kernel, name: job, arguments, root: Root::Initramfs(initramfs), clock: Clock::Real, limit: LIMIT }
 }
 
 fn progress(words: &str) {

@@ -27,6 +27,27 @@ pub enum Clock {
     Instructions,
 }
 
+/// What a guest runs from.
+#[derive(Clone, Copy)]
+pub enum Root<'a> {
+    /// The archive from [`initramfs`](crate::initramfs), in memory.
+    Initramfs(&'a Path),
+    /// A disk with a system of its own, from [`debian`](crate::debian), which may start again and again.
+    Disk {
+        /// Its image.
+        image: &'a Path,
+        /// Whether the kernel panics on purpose.
+        panics: bool,
+    },
+}
+
+impl Root<'_> {
+    /// What the console shows of trouble, where that is not wanted.
+    fn trouble(self, log: &str) -> Option<String> {
+        if matches!(self, Self::Disk { panics: true, .. }) { None } else { console::trouble(log) }
+    }
+}
+
 /// A machine to boot.
 pub struct Machine<'a> {
     /// Its kernel.
@@ -35,8 +56,8 @@ pub struct Machine<'a> {
     pub name: &'a str,
     /// Kernel arguments, the job for our init (`creance.job=…`) included.
     pub arguments: String,
-    /// The archive from [`initramfs`](crate::initramfs).
-    pub initramfs: &'a Path,
+    /// Its file system.
+    pub root: Root<'a>,
     /// What its time counts.
     pub clock: Clock,
     /// When it has said nothing for so long, it is ended, as a failure.
@@ -67,7 +88,7 @@ impl Machine<'_> {
         let why = self.listen(&mut child, &messages, &mut hear);
         let words = end(&mut child);
         let log = self.console();
-        match why.or_else(|| console::trouble(&log)) {
+        match why.or_else(|| self.root.trouble(&log)) {
             None => {
                 fs::remove_file(self.log()).ok();
                 Ok(Ok(()))
@@ -110,11 +131,11 @@ impl Machine<'_> {
                 Err(RecvTimeoutError::Disconnected) => {
                     // The console is written to its end only when QEMU has ended.
                     child.wait().ok();
-                    let trouble = console::trouble(&self.console());
+                    let trouble = self.root.trouble(&self.console());
                     return Some(trouble.unwrap_or_else(|| "the VM ended before it was done".to_owned()));
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Some(trouble) = console::trouble(&self.console()) {
+                    if let Some(trouble) = self.root.trouble(&self.console()) {
                         return Some(trouble);
                     }
                 }
@@ -141,8 +162,19 @@ impl Machine<'_> {
                 arguments.push_str(" nokaslr norandmaps randomize_kstack_offset=off random.trust_cpu=off");
             }
         }
-        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", "768"]);
-        qemu.arg("-kernel").arg(self.kernel.image()).arg("-initrd").arg(self.initramfs).arg("-append").arg(arguments);
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-m", "768"]);
+        match self.root {
+            Root::Initramfs(archive) => {
+                qemu.arg("-no-reboot").arg("-initrd").arg(archive);
+            }
+            Root::Disk { image, panics: _ } => {
+                arguments.push_str(" root=/dev/nvme0n1 rw systemd.show_status=0");
+                // What the guest has synced outlives the guest; it need not outlive this machine.
+                qemu.arg("-drive").arg(format!("id=disk,if=none,format=raw,cache=unsafe,file={}", image.display()));
+                qemu.args(["-device", "nvme,drive=disk,serial=creance"]);
+            }
+        }
+        qemu.arg("-kernel").arg(self.kernel.image()).arg("-append").arg(arguments);
         qemu.arg("-serial").arg(format!("file:{}", self.log().display()));
         qemu.args(["-chardev", "stdio,id=reports,signal=off", "-serial", "chardev:reports"]);
         qemu

@@ -120,6 +120,11 @@ impl Unverified {
         self.parts.digest
     }
 
+    /// The file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Its rule files, of unknown origin.
     pub fn claimed_sources(&self) -> &[Source] {
         &self.parts.sources

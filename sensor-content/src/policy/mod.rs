@@ -54,6 +54,21 @@ pub struct Rollback {
     pub to: Option<Number>,
 }
 
+/// Where releases come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// Addresses of the repository and its mirrors (`https://`, `http://`, `file:///`), the first that answers is taken.
+    pub addresses: Vec<String>,
+    /// The publisher's `root.json`, which is trusted.
+    pub root: PathBuf,
+    /// How often it is asked.
+    pub poll: SignedDuration,
+    /// By this proxy.
+    pub proxy: Option<String>,
+    /// Longest wait, after a release was fetched, until Prometheus has seen that it was: a host that does not survive it is missed.
+    pub announce: SignedDuration,
+}
+
 /// A policy that makes sense: there is no other road to one than [`Policy::parse`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -68,6 +83,7 @@ pub struct Policy {
     limits: [Option<Vec<Event>>; 3],
     lifeline: Vec<PathBuf>,
     rollback: Option<Rollback>,
+    repository: Option<Repository>,
     unsigned: bool,
     shadow: Option<Limits>,
 }
@@ -96,6 +112,11 @@ impl Policy {
     /// Executables whose processes are never blocked or killed, beside those that the sensor protects by itself.
     pub fn lifeline(&self) -> &[PathBuf] {
         &self.lifeline
+    }
+
+    /// Where releases come from, if they do not only come by hand.
+    pub const fn repository(&self) -> Option<&Repository> {
+        self.repository.as_ref()
     }
 
     /// Whether `action` may be carried out on `event`.
@@ -134,6 +155,7 @@ impl Default for Policy {
             limits: [const { None }; 3],
             lifeline: Vec::new(),
             rollback: None,
+            repository: None,
             unsigned: false,
             shadow: None,
         }

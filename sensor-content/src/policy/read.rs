@@ -7,7 +7,7 @@ use sensor_common::{event::Event, verdict::Action};
 use serde::Deserialize;
 use toml::{Spanned, value::Datetime};
 
-use super::{Hold, Pin, Policy, Rollback, Window, window::Day};
+use super::{Hold, Pin, Policy, Repository, Rollback, Window, window::Day};
 use crate::{bundle::Number, rollout::Ring, shadow::Limits};
 
 /// An urgent release is delayed so long at most: it is never skipped.
@@ -15,6 +15,10 @@ const URGENT_DELAY_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// A routine release is delayed so long at most.
 const DELAY_MAX: SignedDuration = SignedDuration::from_hours(90 * 24);
 
+/// How often a host asks for news, where its owner says nothing.
+const POLL: SignedDuration = SignedDuration::from_mins(10);
+/// How long it waits to be seen before it loads what it fetched.
+const ANNOUNCE: SignedDuration = SignedDuration::from_mins(2);
 /// A release judges in the shadow so long at most before it comes into force.
 const SHADOW_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -45,6 +49,7 @@ struct Draft {
     actions: Option<ActionsDraft>,
     lifeline: Option<LifelineDraft>,
     rollback: Option<Spanned<RollbackDraft>>,
+    repository: Option<RepositoryDraft>,
     #[serde(default)]
     unsigned: bool,
     shadow: Option<ShadowDraft>,
@@ -104,6 +109,16 @@ struct LifelineDraft {
 struct RollbackDraft {
     from: Number,
     to: Option<Number>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table with `address` and `root`")]
+struct RepositoryDraft {
+    address: Spanned<Vec<Spanned<String>>>,
+    root: Spanned<PathBuf>,
+    poll: Option<Spanned<SignedDuration>>,
+    proxy: Option<Spanned<String>>,
+    announce: Option<Spanned<SignedDuration>>,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +183,7 @@ impl Draft {
                 .lifeline
                 .map_or(Ok(Vec::new()), |lifeline| lifeline.executables.into_iter().map(absolute).collect())?,
             rollback: self.rollback.map(|wish| rollback(&wish, pin)).transpose()?,
+            repository: self.repository.map(RepositoryDraft::read).transpose()?,
             unsigned: self.unsigned,
             shadow: self.shadow.map(ShadowDraft::read).transpose()?,
         })
@@ -188,6 +204,45 @@ fn pin(draft: &Spanned<PinDraft>) -> Read<Pin> {
                 Err(Fault(draft.span(), message))
             }
         },
+    }
+}
+
+impl RepositoryDraft {
+    fn read(self) -> Read<Repository> {
+        let span = self.address.span();
+        let addresses = self.address.into_inner().into_iter().map(|address| {
+            let known = ["https://", "http://", "file:///"].iter().any(|scheme| address.get_ref().starts_with(scheme));
+            if known {
+                return Ok(address.into_inner());
+            }
+            let message = "an address of a repository begins with https://, http:// or file:///";
+            Err(Fault(address.span(), message.into()))
+        });
+        let addresses = addresses.collect::<Read<Vec<_>>>()?;
+        let mixed = addresses.iter().any(|address| address.starts_with("file:")) && addresses.len() > 1;
+        if addresses.is_empty() || mixed {
+            return Err(Fault(span, "name one directory, or one web server or more".into()));
+        }
+        let time = |time: Option<Spanned<SignedDuration>>, default, range: std::ops::RangeInclusive<SignedDuration>| {
+            let Some(time) = time else { return Ok(default) };
+            if range.contains(time.get_ref()) {
+                return Ok(*time.get_ref());
+            }
+            Err(Fault(time.span(), format!("this time must be from {:#} to {:#}", range.start(), range.end())))
+        };
+        let proxy = self.proxy.map(|proxy| {
+            if proxy.get_ref().contains("://") {
+                return Ok(proxy.into_inner());
+            }
+            Err(Fault(proxy.span(), "the address of a proxy begins with http://, https:// or socks5://".into()))
+        });
+        Ok(Repository {
+            addresses,
+            root: absolute(self.root)?,
+            poll: time(self.poll, POLL, SignedDuration::from_secs(1)..=SignedDuration::from_hours(24))?,
+            proxy: proxy.transpose()?,
+            announce: time(self.announce, ANNOUNCE, SignedDuration::ZERO..=SignedDuration::from_hours(1))?,
+        })
     }
 }
 

@@ -65,6 +65,18 @@ impl Share {
         self.0
     }
 
+    /// What is left when `other` is taken away.
+    #[must_use]
+    pub const fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// So many of `hosts`, rounded down.
+    pub fn count(self, hosts: u64) -> u64 {
+        let count = u128::from(hosts) * u128::from(self.0) / u128::from(Self::ALL.0);
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
     /// Between 0 and 1.
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / f64::from(Self::ALL.0)

@@ -1,5 +1,7 @@
 //! One step of a roll-out, as a pure function: run it from a timer, keep what it was made of, replay it at will.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,9 @@ use super::{
 pub struct State {
     /// The generation that goes out.
     pub release: u64,
+    /// The generation that everybody may have already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
     /// Counts the documents.
     pub serial: u64,
     /// What hosts were told last.
@@ -74,7 +79,7 @@ impl State {
     pub const fn start(release: u64, now: Timestamp) -> Self {
         let progress =
             Progress { stage: 0, ramped: SignedDuration::ZERO, soaked: SignedDuration::ZERO, finished: false };
-        Self { release, serial: 0, order: Order::Offer, progress, stepped: now, looks: 0 }
+        Self { release, base: None, serial: 0, order: Order::Offer, progress, stepped: now, looks: 0 }
     }
 }
 
@@ -155,6 +160,10 @@ fn document(plan: &Plan, state: &State, census: &Census) -> Document {
         order: state.order,
         hanging: plan.is_last(stage),
         offers: if finished { Plan::everything() } else { plan.offers(stage, ramped, census) },
+        base: state.base,
+        stage,
+        control: if finished { BTreeMap::new() } else { plan.compared(stage, ramped) },
+        finished,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Who may take a release now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
     /// The generation it is about.
@@ -23,13 +23,43 @@ pub struct Document {
     pub hanging: bool,
     /// By ring; a ring that is not named waits.
     pub offers: BTreeMap<Ring, Offer>,
+    /// The generation that everybody may have already: what went out before, for hosts that come late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
+    /// The last stage that is open, from 0: a host that takes the release now is counted there.
+    #[serde(default)]
+    pub stage: usize,
+    /// By ring: the buckets that are compared with those that this stage opens, as far as its ramp is gone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub control: BTreeMap<Ring, Slice>,
+    /// Whether all stages are over: nothing is compared any more.
+    #[serde(default)]
+    pub finished: bool,
+}
+
+/// Hosts whose buckets are at least `from`, and below `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slice {
+    /// The first.
+    pub from: Share,
+    /// Beyond the last.
+    pub to: Share,
+}
+
+impl Slice {
+    /// Whether a host with this bucket is in it.
+    pub const fn contains(self, bucket: Bucket) -> bool {
+        !self.from.contains(bucket) && self.to.contains(bucket)
+    }
 }
 
 /// What hosts shall do about a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// Those that are covered may take it.
+    #[default]
     Offer,
     /// Nobody takes it for now; who has it keeps it.
     Pause,

@@ -117,6 +117,19 @@ impl Signal {
         }
     }
 
+    /// As it is written in data.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::KernelCrash => "kernel-crash",
+            Self::Fallback => "fallback",
+            Self::Missing => "missing",
+            Self::Refusal => "refusal",
+            Self::Restart => "restart",
+            Self::Flood => "flood",
+            Self::Cost => "cost",
+        }
+    }
+
     /// Whether it is judged before the minimum population is reached.
     pub const fn hard(self) -> bool {
         matches!(self, Self::KernelCrash | Self::Fallback | Self::Missing | Self::Refusal)

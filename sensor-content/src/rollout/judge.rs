@@ -232,7 +232,7 @@ fn control_silent(stage: &str, cohort: &Cohort) -> Option<Finding> {
 }
 
 /// The first stage must hear from a quarter of its hosts of each kernel that is not too rare (the others are switched
-/// off, or their owners wait); every stage from some hosts at all, and from some of its control group.
+/// off, or their owners wait); every stage from some of the hosts that it opens, and from some of its control group.
 fn too_few(plan: &Plan, stage: usize, health: &Health) -> Vec<Finding> {
     let Some(here) = plan.stages().get(stage) else { return Vec::new() };
     let nobody = Cohort::default();
@@ -251,11 +251,12 @@ fn too_few(plan: &Plan, stage: usize, health: &Health) -> Vec<Finding> {
     // The first stage has to show every kernel; what later ones bring of a kernel, earlier ones may have had already.
     let common = hosts.iter().filter(|(_, known)| stage == 0 && **known >= here.hosts_per_kernel * 2);
     let kernels = common.map(|(kernel, _)| finding(kernel, heard(kernel), here.hosts_per_kernel / 4));
-    let all: u64 = cohort.treated.values().map(|counts| counts.heard).sum();
-    let known: u64 = hosts.values().sum();
-    let all = finding("all kernels", all, MINIMUM.min(known / 2).max(1));
-    let control: u64 = cohort.control.values().map(|counts| counts.heard).sum();
-    let control = finding("control group", control, MINIMUM.min(known / 200).max(1));
+    // Who is not there cannot be waited for: in a small fleet a stage may open nobody, and a control group be empty.
+    let expected = plan.expected(stage, &health.census);
+    let needed = |expected: u64| MINIMUM.min(expected / 4);
+    let sum = |counts: &BTreeMap<String, Counts>| counts.values().map(|counts| counts.heard).sum();
+    let all = finding("all kernels", sum(&cohort.treated), needed(expected.treated));
+    let control = finding("control group", sum(&cohort.control), needed(expected.control));
     kernels.flatten().chain(all).chain(control).collect()
 }
 

@@ -15,11 +15,12 @@ mod document;
 mod health;
 mod judge;
 mod plan;
+pub mod prometheus;
 mod statistics;
 
 pub use bucket::{Bucket, HostId, Share};
 pub use controller::{Decision, Progress, State, halt, resume, revoke, step};
-pub use document::{Answer, Document, Host, Offer, Order};
+pub use document::{Answer, Document, Host, Offer, Order, Slice};
 pub use health::{Census, Cohort, Counts, Health, Signal};
 pub use judge::{Finding, Judgement, Question, Verdict, judge};
 pub use plan::{Limits, Plan, PlanError, Ring, Stage};

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::{bucket::Share, document::Offer, health::Census};
+use super::{
+    bucket::Share,
+    document::{Offer, Slice},
+    health::Census,
+};
 
 /// Where a host stands by its owner's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +26,15 @@ pub enum Ring {
 impl Ring {
     /// First to last.
     pub const ALL: [Self; 3] = [Self::Early, Self::General, Self::Late];
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Early => "early",
+            Self::General => "general",
+            Self::Late => "late",
+        }
+    }
 }
 
 /// A plan that makes sense: there is no other road to one than [`Plan::parse`].
@@ -77,6 +90,15 @@ pub struct Stage {
     pub ramp: SignedDuration,
     /// Then wait and watch.
     pub soak: SignedDuration,
+}
+
+/// Hosts that a stage should bring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Those that it opens.
+    pub treated: u64,
+    /// Those that they are compared with.
+    pub control: u64,
 }
 
 /// Why a text is no plan.
@@ -176,6 +198,35 @@ impl Plan {
             Offer { share: (share > Share::NONE).then_some(share), kernels: kernels.collect() }
         };
         here.open.keys().map(|ring| (*ring, offer(ring))).collect()
+    }
+
+    /// The buckets that are compared with those that `stage` opens, when `done` of its ramp is over: a part of each ring's control
+    /// group, which goes through the same motions at the same pace.
+    pub fn compared(&self, stage: usize, done: SignedDuration) -> BTreeMap<Ring, Slice> {
+        let Some(here) = self.stages.get(stage) else { return BTreeMap::new() };
+        let part = |duration: SignedDuration| u64::try_from(duration.as_secs()).unwrap_or(0);
+        let slice = |ring: &Ring| {
+            let (turn, turns) = self.turn(stage, *ring)?;
+            let first = self.control(*ring).rest();
+            let cut = |turn: usize| first.towards(Share::ALL, turn as u64, turns as u64);
+            Some((*ring, Slice { from: cut(turn), to: cut(turn).towards(cut(turn + 1), part(done), part(here.ramp)) }))
+        };
+        here.open.keys().filter_map(slice).collect()
+    }
+
+    /// How many hosts `stage` opens that were not open before, and how many they are compared with.
+    pub fn expected(&self, stage: usize, census: &Census) -> Expected {
+        let Some(here) = self.stages.get(stage) else { return Expected::default() };
+        let (mut treated, mut control) = (0, 0);
+        for ring in here.open.keys() {
+            for hosts in census.get(ring).into_iter().flat_map(BTreeMap::values) {
+                let open = |stage: Option<usize>| self.kernel_target(stage, *ring, *hosts);
+                treated += open(Some(stage)).less(open(stage.checked_sub(1))).count(*hosts);
+                let turns = self.turn(stage, *ring).map(|(_, turns)| turns as u64);
+                control += turns.map_or(0, |turns| self.control(*ring).count(*hosts) / turns);
+            }
+        }
+        Expected { treated, control }
     }
 
     /// How much of `ring` is open at the end of a stage; the control group is left out.

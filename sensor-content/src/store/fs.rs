@@ -53,7 +53,11 @@ pub trait Fs {
 
 /// A directory of the running system.
 #[derive(Clone, Debug)]
-pub struct Directory(PathBuf);
+pub struct Directory {
+    path: PathBuf,
+    /// Rights of new files.
+    mode: u32,
+}
 
 impl Directory {
     /// The directory at `path`, made where it is not there, for its owner only.
@@ -63,18 +67,24 @@ impl Directory {
     pub fn open(path: PathBuf) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        Ok(Self(path))
+        Ok(Self { path, mode: 0o600 })
+    }
+
+    /// A directory that is there, of files that everybody may read.
+    #[cfg(feature = "repository")]
+    pub(crate) const fn public(path: PathBuf) -> Self {
+        Self { path, mode: 0o644 }
     }
 
     fn write(&self, name: &str, options: &mut OpenOptions, bytes: &[u8]) -> io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
-        options.create(true).mode(0o600).open(self.0.join(name))?.write_all(bytes)
+        options.create(true).mode(self.mode).open(self.path.join(name))?.write_all(bytes)
     }
 }
 
 impl Fs for Directory {
     fn read(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
-        let file = match File::open(self.0.join(name)) {
+        let file = match File::open(self.path.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
@@ -84,7 +94,7 @@ impl Fs for Directory {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        fs::read_dir(&self.0)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     fn create(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -96,22 +106,22 @@ impl Fs for Directory {
     }
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
-        File::open(self.0.join(name))?.sync_all()
+        File::open(self.path.join(name))?.sync_all()
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.0.join(from), self.0.join(to))
+        fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
-        match fs::remove_file(self.0.join(name)) {
+        match fs::remove_file(self.path.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
     }
 
     fn sync_directory(&mut self) -> io::Result<()> {
-        File::open(&self.0)?.sync_all()
+        File::open(&self.path)?.sync_all()
     }
 }
 

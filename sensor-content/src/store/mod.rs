@@ -12,13 +12,15 @@ mod fs;
 mod journal;
 mod ladder;
 mod memory;
-mod sealed;
+pub(crate) mod sealed;
 
 use std::{collections::BTreeMap, io};
 
 use jiff::Timestamp;
 
 use fs::NEW;
+#[cfg(feature = "repository")]
+pub(crate) use fs::replace;
 pub use fs::{Directory, Fs};
 pub use ladder::{Start, Switch, SwitchError};
 pub use memory::{Attempt, CRASHES, Charge, Denial, GOOD_KEPT, Memory, Phase, Rung, UNCLEAN};
@@ -267,6 +269,22 @@ impl<F: Fs> Store<F> {
         }
         Ok(value)
     }
+}
+
+/// The value that [`write_sealed`] wrote last; none where there is none, or what is there is damaged.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_sealed<T: serde::de::DeserializeOwned>(fs: &impl Fs, name: &str) -> io::Result<Option<T>> {
+    Ok(fs.read(name, SEALED_MAX)?.and_then(|bytes| sealed::unseal(&bytes)))
+}
+
+/// Writes a value so that a power cut leaves it, or the one before.
+///
+/// # Errors
+/// The one before is there still.
+pub fn write_sealed<T: serde::Serialize>(fs: &mut impl Fs, name: &str, value: &T) -> io::Result<()> {
+    fs::replace(fs, name, &sealed::seal(value)?)
 }
 
 fn file_name(id: Id) -> String {

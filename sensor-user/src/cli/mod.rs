@@ -14,7 +14,9 @@ mod policy;
 mod push;
 mod quarantine;
 mod recover;
+mod repo;
 mod rollback;
+mod rollout;
 mod status;
 mod test;
 
@@ -24,7 +26,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::{
     control::{self, Client, client},
@@ -57,6 +59,10 @@ enum Command {
     Bundle(bundle::Bundle),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Repo(repo::Repo),
+    #[command(subcommand)]
+    Rollout(rollout::Command),
     Push(push::Push),
     Status(status::Status),
     History(history::History),
@@ -95,6 +101,11 @@ impl Connection {
     }
 }
 
+/// All commands and options, for man pages and shell completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
     let mut out = io::stdout().lock();
@@ -121,6 +132,8 @@ impl Command {
             Self::Explain(command) => command.run(out),
             Self::Bundle(command) => command.run(out),
             Self::Policy(command) => command.run(out),
+            Self::Repo(command) => command.run(out),
+            Self::Rollout(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::History(command) => command.run(out),

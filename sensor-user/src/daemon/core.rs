@@ -13,11 +13,14 @@ use sensor_rules::{Options, RuleSet, Source};
 
 use super::{
     cause::{Cause, refused},
+    confine::Confinement,
     engine::Engine,
+    fleet::board::Board,
     guard::Guard,
     journal::Journal,
     keeper::Keeper,
     memory::Memory,
+    probation::Watch,
     shadow::Candidate,
     switch::Switch,
 };
@@ -40,7 +43,9 @@ pub struct Core<E> {
     permits: Permits,
     started: Timestamp,
     kernel: String,
+    confinement: Confinement,
     guard: Guard,
+    fleet: Board,
     switch: Mutex<Switch>,
     state: Mutex<State<E>>,
 }
@@ -70,6 +75,8 @@ pub(super) struct State<E> {
     pub(super) changes: Changes,
     /// Where the daemon keeps generations, if it does.
     pub(super) keeper: Option<Keeper>,
+    /// What the generation on probation is held to.
+    pub(super) watch: Option<Watch>,
     /// What judges in the shadow.
     pub(super) candidate: Option<Candidate>,
     /// What became of the last one.
@@ -89,6 +96,7 @@ impl<E: Engine> Core<E> {
             next,
             changes: Changes::default(),
             keeper: None,
+            watch: None,
             candidate: None,
             last_shadow: None,
             last_refusal: None,
@@ -100,7 +108,9 @@ impl<E: Engine> Core<E> {
             permits,
             started: Timestamp::now(),
             kernel,
+            confinement: Confinement::default(),
             guard: Guard::new(brakes),
+            fleet: Board::default(),
             switch,
             state,
         }
@@ -127,6 +137,12 @@ impl<E: Engine> Core<E> {
         }
         self.memory = Some(memory);
         self
+    }
+
+    /// The same, with what the daemon has given up.
+    #[must_use]
+    pub fn confined(self, confinement: Confinement) -> Self {
+        Self { confinement, ..self }
     }
 
     /// The same, with a place where generations are kept. Those that are pushed without a number get one that no release has.
@@ -213,7 +229,7 @@ impl<E: Engine> Core<E> {
     /// When there is none.
     pub fn rollback(&self) -> Result<u64, Box<Refused>> {
         let mut state = self.lock();
-        if let Some(left) = self.leave(&mut state) {
+        if let Some(left) = self.leave(&mut state, "by order") {
             state.changes.rolled_back += u64::from(left.is_ok());
             return state.note(left);
         }
@@ -251,6 +267,11 @@ impl<E: Engine> Core<E> {
     /// When the kernel does not take it.
     pub fn off_file(&self, path: Option<PathBuf>) -> anyhow::Result<bool> {
         self.switch().file(path)
+    }
+
+    /// What is said of the host in its fleet.
+    pub fn fleet(&self) -> &Board {
+        &self.fleet
     }
 
     /// The brakes, and what they did.
@@ -295,6 +316,7 @@ impl<E: Engine> Core<E> {
             mode: self.mode.name().into(),
             enforcing: switch.is_on(),
             off_file: switch.off().map(|path| path.display().to_string()),
+            confinement: self.confinement.clone(),
             brakes: self.guard.status(&self.journal)?,
             generation,
             previous: state.engine.previous(),
@@ -310,6 +332,7 @@ impl<E: Engine> Core<E> {
             reports: self.journal.tally().into(),
             changes: state.changes,
             content: state.keeper.as_ref().map(Keeper::status),
+            fleet: self.fleet.read(),
             shadow: state.candidate.as_ref().map(Candidate::status),
             last_shadow: state.last_shadow.clone(),
             last_refusal: state.last_refusal.clone(),

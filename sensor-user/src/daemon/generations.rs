@@ -17,7 +17,9 @@ use super::{
     cause::Cause,
     core::{Core, State},
     engine::Engine,
+    fault::{self, Point},
     keeper::{Keeper, Unwanted},
+    probation::Watch,
     trial,
 };
 use crate::{
@@ -155,6 +157,7 @@ impl<E: Engine> Core<E> {
             return Err(Cause::Said(Refuser::Daemon, message));
         }
         let rules = Arc::new(rules);
+        fault::at(Point::Push, id.number);
         let limits = Self::limits(state).map(|limits| limits.within(bundle.manifest().budget));
         let loaded = match limits.filter(|_| !at_once) {
             Some(limits) => {
@@ -282,6 +285,9 @@ impl<E: Engine> Core<E> {
             }
             say(format_args!("WARNING: the attempt cannot be written down: {error}"));
         }
+        if let Rung::Generation(id) = rung {
+            fault::at(Point::Start, id.number);
+        }
         let count = rules.as_ref().map_or(0, |(_, _, rules)| rules.rules().len());
         if let Some((number, sources, rules)) = rules
             && let Err(refusal) = self.load(state, number, &sources, &Arc::new(rules))
@@ -301,7 +307,7 @@ impl<E: Engine> Core<E> {
     }
 
     /// To be called now and then: what has settled has settled, what is on probation is tried again once the host is up,
-    /// and what the owner wants to leave is left.
+    /// what had to be held by a brake meanwhile is taken back, and what the owner wants to leave is left.
     pub fn tick(&self) {
         let state = &mut *self.lock();
         let Some(keeper) = &mut state.keeper else { return };
@@ -321,7 +327,18 @@ impl<E: Engine> Core<E> {
             }
             return;
         }
-        if let Some(trial) = keeper.retries() {
+        if let Some(reason) = self.mishap(state) {
+            say(format_args!("WARNING: {} is taken back: {reason}", name(running)));
+            match self.leave(state, &reason) {
+                Some(Ok(number)) => {
+                    state.changes.rolled_back += 1;
+                    say(format_args!("generation {number} is in force again"));
+                }
+                _ => say("WARNING: there is nothing to go back to"),
+            }
+            return;
+        }
+        if let Some(trial) = state.keeper.as_mut().and_then(Keeper::retries) {
             match self.start_with(state, Rung::Generation(trial.id)) {
                 Ok(words) => say(format_args!("{words}, on probation")),
                 Err(reason) => {
@@ -335,9 +352,26 @@ impl<E: Engine> Core<E> {
         }
     }
 
+    /// Why the generation in force, on probation, is not to stay, if so.
+    fn mishap(&self, state: &mut State<E>) -> Option<String> {
+        let keeper = state.keeper.as_ref()?;
+        let Rung::Generation(id) = keeper.running() else { return None };
+        keeper.store.memory().trial.as_ref().filter(|trial| trial.id == id)?;
+        let matched = state.engine.counters().ok()?.matched.iter().sum();
+        let watch = if let Some(watch) = state.watch.filter(|watch| watch.id == id) {
+            watch
+        } else {
+            let bundle = keeper.store.bundle(id, &keeper.settings().keys().ok()?).ok()?;
+            *state.watch.insert(Watch { id, budget: bundle.manifest().budget, matched })
+        };
+        let demoted = self.guard().status(self.journal()).ok()?.demoted;
+        let held = demoted.iter().find(|demoted| demoted.generation == id.number);
+        watch.mishap(held.map(|demoted| demoted.rule.as_str()), matched, keeper.in_force())
+    }
+
     /// Leaves what is in force for the last good generation before it, or the baseline; its number. `None` where no generations
-    /// are kept.
-    pub(super) fn leave(&self, state: &mut State<E>) -> Option<Result<u64, Cause>> {
+    /// are kept. For the journal, the reason.
+    pub(super) fn leave(&self, state: &mut State<E>, reason: &str) -> Option<Result<u64, Cause>> {
         let keeper = state.keeper.as_mut()?;
         let running = keeper.running();
         if running == Rung::Baseline {
@@ -351,7 +385,7 @@ impl<E: Engine> Core<E> {
                 Ok(_) => {
                     let keeper = state.keeper.as_mut()?;
                     if let Rung::Generation(from) = running {
-                        keeper.takes_back(from, "by order");
+                        keeper.takes_back(from, reason);
                     }
                     return Some(Ok(keeper.number()));
                 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use jiff::Timestamp;
 use sensor_content::{
-    bundle::Bundle,
+    bundle::{Bundle, Category},
     key::PublicKey,
     life::{BootId, Entry, Id, Judgement, Stage, Trial},
     policy::{Decision, Policy},
@@ -134,6 +134,11 @@ impl Keeper {
         self.running
     }
 
+    /// Since when.
+    pub fn in_force(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// Number of the generation in force; 0 where it is none from the store.
     pub const fn number(&self) -> u64 {
         match self.running {
@@ -257,6 +262,11 @@ impl Keeper {
     /// Why the generation is not taken now, if so.
     pub fn refusal(&self, bundle: &Bundle, aside: bool) -> Option<Unwanted> {
         let id = Id { number: bundle.number(), digest: bundle.digest() };
+        self.objection(id, bundle.manifest().category, aside)
+    }
+
+    /// Why a generation of this kind is not taken now, if so.
+    pub fn objection(&self, id: Id, category: Category, aside: bool) -> Option<Unwanted> {
         if let Some(denial) = self.store.memory().denial(id) {
             return Some(Unwanted::Denied(format!(
                 "generation {id} is denied here since {:.0}: {}",
@@ -268,18 +278,18 @@ impl Keeper {
                 "the owner's policy cannot be read, and nothing new is taken until it can: {trouble}"
             )));
         }
-        if bundle.number() <= self.number() && aside {
+        if id.number <= self.number() && aside {
             return Some(Unwanted::Old(format!(
                 "generation {id} is not newer than {}, which is in force",
                 self.number()
             )));
         }
-        (!aside).then(|| self.policy_refusal(bundle, id)).flatten()
+        (!aside).then(|| self.policy_refusal(id, category)).flatten()
     }
 
-    fn policy_refusal(&self, bundle: &Bundle, id: Id) -> Option<Unwanted> {
+    fn policy_refusal(&self, id: Id, category: Category) -> Option<Unwanted> {
         let known = self.store.known().unwrap_or_default();
-        let (offered, host) = ((id, bundle.manifest().category), (self.number(), &known));
+        let (offered, host) = ((id, category), (self.number(), &known));
         match content::decide(&self.policy, &self.settings.approvals, offered, host) {
             Ok(answer) if answer.decision == Decision::Take => None,
             Ok(answer) => Some(Unwanted::Policy(answer.to_string())),

@@ -13,6 +13,8 @@ use sensor_common::brakes::{
     Reach::{self, Children, Itself},
 };
 
+use super::lookout::{Lookout, running};
+
 /// Where the programs of the login path lie.
 const DIRECTORIES: &[&str] = &[
     "/bin",
@@ -52,6 +54,8 @@ pub struct Lifeline {
     added: Vec<PathBuf>,
     /// What was on it before, for processes that still run a program that was replaced since.
     old: BTreeMap<FileKey, Reach>,
+    /// Who sees what processes run, where this thread may not.
+    lookout: Option<Lookout>,
 }
 
 /// What was found.
@@ -71,6 +75,13 @@ impl Lifeline {
         self
     }
 
+    /// The same, and the lookout sees what processes run.
+    #[must_use]
+    pub fn seen_by(mut self, lookout: Lookout) -> Self {
+        self.lookout = Some(lookout);
+        self
+    }
+
     /// The login path, the sensor, and the executables named in the file `additions`: a path on each line; `#` begins a remark.
     ///
     /// # Errors
@@ -82,7 +93,7 @@ impl Lifeline {
                 .with_context(|| format!("the lifeline file {} cannot be read", file.display()))?;
             added = paths(&text).with_context(|| format!("in the lifeline file {}", file.display()))?;
         }
-        Ok(Self { added, old: BTreeMap::new() })
+        Ok(Self { added, old: BTreeMap::new(), lookout: None })
     }
 
     /// Looks the executables up: an update replaces them while the daemon runs. What a running process still uses stays.
@@ -103,8 +114,9 @@ impl Lifeline {
         }
         self.old.retain(|key, _| !found.listed.contains_key(key));
         if !self.old.is_empty() {
-            let running = running();
-            self.old.retain(|key, _| running.contains(key));
+            let running = self.lookout.as_ref().map_or_else(|| Some(running()), Lookout::running);
+            // Not known: then all of them may still be running.
+            self.old.retain(|key, _| running.as_ref().is_none_or(|running| running.contains(key)));
         }
         found.listed.extend(&self.old);
         self.old.clone_from(&found.listed);
@@ -163,7 +175,7 @@ fn identify(path: &Path) -> Result<Option<FileKey>> {
 }
 
 /// A file as the kernel side knows it: by the device of its file system, which is not what `stat` says on btrfs.
-fn key(file: &fs::File) -> Result<FileKey> {
+pub(super) fn key(file: &fs::File) -> Result<FileKey> {
     let metadata = file.metadata()?;
     let descriptor = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
     let mount = descriptor.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim).unwrap_or_default();
@@ -184,15 +196,6 @@ fn device_of(mounts: &str, id: &str) -> Option<u32> {
 /// The kernel's `dev_t`.
 fn device(major: u64, minor: u64) -> Option<u32> {
     u32::try_from(major << 20 | minor).ok()
-}
-
-/// What the processes of this host run.
-fn running() -> BTreeSet<FileKey> {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes
-        .filter(|entry| entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))
-        .filter_map(|entry| key(&fs::File::open(entry.path().join("exe")).ok()?).ok())
-        .collect()
 }
 
 #[cfg(test)]
@@ -233,7 +236,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sleep");
         fs::copy("/bin/sleep", &path).unwrap();
-        let mut lifeline = Lifeline { added: vec![path.clone()], old: BTreeMap::new() };
+        let mut lifeline = Lifeline { added: vec![path.clone()], old: BTreeMap::new(), lookout: None };
         let old = identify(&path).unwrap().unwrap();
         assert!(lifeline.find().listed.contains_key(&old));
         let mut child = std::process::Command::new(&path).arg("1000").spawn().unwrap();

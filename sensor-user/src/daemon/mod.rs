@@ -5,27 +5,36 @@
 //! | [`engine`] | what is needed of the kernel side |
 //! | [`core`] | generations and questions, without the loop |
 //! | [`journal`] | events: history, followers, [`sink`]s |
+//! | [`fleet`] | the host in its fleet: releases from a repository |
 //! | [`keeper`], `generations` | generations on disk, and their life |
+//! | [`probation`] | what a generation on probation is held to |
 //! | [`shadow`] | a candidate that judges in the shadow of what is in force |
 //! | [`trial`] | a bundle's own tests, in a child |
 //! | [`ring`] | from the ring buffer to the journal |
 //! | [`guard`], [`pulse`], [`switch`], [`lifeline`], [`off_file`] | the brakes: what is reported, done again and again, asked for, kept alive, watched |
+//! | [`confine`], [`lookout`] | what is given up after the start, and the thread that still looks at processes |
+//! | [`fault`] | what goes wrong on purpose, in a build for tests |
 //! | [`manager`] | what systemd is told |
 //! | [`memory`] | the rules in force, for the daemon that comes next |
 //! | [`lock`] | one daemon at a time |
 
 mod cause;
+pub mod confine;
 pub mod core;
 pub mod engine;
+pub mod fault;
+pub mod fleet;
 mod generations;
 pub mod guard;
 pub mod journal;
 pub mod keeper;
 pub mod lifeline;
 pub mod lock;
+mod lookout;
 pub mod manager;
 pub mod memory;
 mod off_file;
+mod probation;
 mod pulse;
 pub mod ring;
 pub mod shadow;
@@ -34,6 +43,7 @@ pub mod switch;
 pub mod trial;
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
@@ -46,7 +56,7 @@ use anyhow::{Context, bail};
 use aya::maps::{MapData, RingBuf};
 use sensor_rules::Source;
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, UnixListener, UnixSocket},
     signal::unix::{SignalKind, signal},
     time::MissedTickBehavior,
 };
@@ -58,6 +68,7 @@ use self::{
     keeper::{Keeper, Settings},
     lifeline::Lifeline,
     lock::Lock,
+    lookout::Lookout,
     memory::Memory,
     ring::Ring,
     sink::Sink,
@@ -75,6 +86,9 @@ use crate::{
 
 /// How long a clean stop waits for requests under way.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many that want to connect may wait.
+const WAITING: u32 = 1024;
 
 /// How a daemon is started.
 #[derive(Clone, Debug)]
@@ -105,6 +119,24 @@ pub struct Options {
     pub kernel: kernel::Options,
 }
 
+impl Options {
+    /// The directories below which the daemon writes; those that are not there are made.
+    fn writable(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let above = |path: &Path| path.parent().map(Path::to_owned);
+        let sockets = [above(&self.socket), above(&self.metrics)].into_iter().flatten();
+        let content = self.content.iter().map(|settings| settings.state.clone());
+        let pins = [self.kernel.pin_dir.clone()];
+        let own: BTreeSet<_> = sockets.chain(content).chain(pins).collect();
+        // One that is missing there is an error of its own, when the events are to be written.
+        let events = self.events.iter().filter(|path| **path != Path::new("-")).filter_map(|path| above(path));
+        for directory in &own {
+            fs::create_dir_all(directory)
+                .with_context(|| format!("the directory {} cannot be made", directory.display()))?;
+        }
+        Ok(own.into_iter().chain(events).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+}
+
 /// Runs the daemon until SIGTERM or SIGINT, which leave nothing in force, or SIGUSR2, which leaves everything to the next daemon.
 ///
 /// # Errors
@@ -128,7 +160,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     // What is wrong with the policy is said by those that keep generations.
     let policy = options.content.as_ref().and_then(|settings| settings.policy().ok()).unwrap_or_default();
     let lifeline = Lifeline::new(options.lifeline.as_deref())?.with(policy.lifeline());
-    let sinks = options.events.iter().map(|path| Sink::open(path)).collect::<anyhow::Result<_>>()?;
     let mode = options.kernel.mode;
     for warning in options.permits.warnings(mode) {
         say(format_args!("WARNING: {warning}"));
@@ -136,18 +167,28 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut sensor = Sensor::start(&options.kernel)
         .context("the sensor could not be loaded; `creance doctor` shows what this kernel offers")?;
     let ring_buffer = sensor.take_events()?;
+    // Only the group of a socket is not the daemon's own, so both are made before it gives its rights up.
+    let sockets = Sockets {
+        control: Socket::bind(&options.socket, options.group)?,
+        metrics: Socket::bind(&options.metrics, options.group)?,
+    };
+    let lifeline = lifeline.seen_by(Lookout::start()?);
+    let confinement = confine::daemon(mode, &options.writable()?, Some(&options.kernel.pin_dir));
+    say(format_args!("confined: {confinement}"));
+    // From here on there may be threads.
+    let sinks = options.events.iter().map(|path| Sink::open(path)).collect::<anyhow::Result<_>>()?;
     let memory = Memory::open(options.socket.with_file_name("generations"))?;
     let first = match (first, &options.content) {
         (None, None) => inherited(&sensor, &memory)?,
         (first, _) => first,
     };
-    let core = Core::new(sensor, Journal::new(sinks), mode, options.permits).with_memory(memory);
+    let core = Core::new(sensor, Journal::new(sinks), mode, options.permits).with_memory(memory).confined(confinement);
     let core = Arc::new(match &options.content {
         Some(settings) => core.keeping(Keeper::open(settings.clone())?),
         None => core,
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    let result = runtime.block_on(watch(options, ring_buffer, &core, first, lifeline));
+    let result = runtime.block_on(watch(options, ring_buffer, &core, first, lifeline, sockets));
     // Ends all conversations, so that the core is ours again.
     runtime.shutdown_timeout(PATIENCE);
     let (mut ring_buffer, end) = result?;
@@ -220,6 +261,7 @@ async fn watch(
     core: &Arc<Core<Sensor>>,
     first: Option<Vec<Source>>,
     mut lifeline: Lifeline,
+    sockets: Sockets,
 ) -> anyhow::Result<(RingBuf<MapData>, End)> {
     // Before anything can happen that a signal must undo.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -245,14 +287,15 @@ async fn watch(
     if options.content.is_some() {
         let starting = Arc::clone(core);
         tokio::task::spawn_blocking(move || starting.start_content()).await?;
+        tokio::spawn(fleet::follow(Arc::clone(core)));
         tokio::spawn(tend(Arc::clone(core), TICK, Core::tick));
         tokio::spawn(tend(Arc::clone(core), LOOK, Core::look_at_shadow));
     }
     core.with_engine(|sensor| sensor.replace_others(|record| core.journal().accept(record, Clock::now())))?;
-    let Socket { listener, path: _unlinked_at_the_end } = Socket::bind(&options.socket, options.group)?;
+    let (listener, _unlinked_at_the_end) = sockets.control.listen()?;
     let admitted = Admitted::users([0, effective_user()]).readers(options.group);
     let _server = tokio::spawn(server::serve(listener, Arc::clone(core), admitted));
-    let _metrics = serve_metrics(options, core).await?;
+    let _metrics = serve_metrics(options, core, sockets.metrics).await?;
     let _watchdog = tokio::spawn(manager::watchdog(Arc::clone(core)));
     manager::ready();
     say(format_args!("ready, listening on {}", options.socket.display()));
@@ -278,9 +321,9 @@ async fn watch(
 }
 
 /// Serves the figures; the socket's file goes with what is returned.
-async fn serve_metrics(options: &Options, core: &Arc<Core<Sensor>>) -> anyhow::Result<Unlink> {
+async fn serve_metrics(options: &Options, core: &Arc<Core<Sensor>>, socket: Socket) -> anyhow::Result<Unlink> {
     let text = metrics::of(Arc::clone(core));
-    let Socket { listener, path } = Socket::bind(&options.metrics, options.group)?;
+    let (listener, path) = socket.listen()?;
     tokio::spawn(metrics::server::serve(listener, Arc::clone(&text)));
     if let Some(address) = options.metrics_listen {
         let listener =
@@ -295,26 +338,40 @@ fn said(end: End, words: &str) -> End {
     end
 }
 
-/// A unix socket for root, and for a group; the file goes with it.
+/// The sockets of a daemon.
+struct Sockets {
+    control: Socket,
+    metrics: Socket,
+}
+
+/// A unix socket for root, and for a group; the file goes with it. Nobody can connect before it listens.
 struct Socket {
-    listener: UnixListener,
+    socket: UnixSocket,
     path: Unlink,
 }
 
 impl Socket {
-    /// Listens at `path`. What a daemon that was killed left there is removed: the lock says that it is gone.
+    /// Makes the socket at `path`. What a daemon that was killed left there is removed: the lock says that it is gone.
     fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<Self> {
         let context = || format!("the socket {} cannot be made", path.display());
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(context),
             _ => {}
         }
-        let listener = UnixListener::bind(path).with_context(context)?;
+        let socket = UnixSocket::new_stream().with_context(context)?;
+        socket.bind(path).with_context(context)?;
         let path = Unlink(path.to_owned());
         let mode = if group.is_some() { 0o660 } else { 0o600 };
         chown(&path.0, None, group).with_context(context)?;
         fs::set_permissions(&path.0, fs::Permissions::from_mode(mode)).with_context(context)?;
-        Ok(Self { listener, path })
+        Ok(Self { socket, path })
+    }
+
+    /// Lets others connect. Needs a running runtime.
+    fn listen(self) -> anyhow::Result<(UnixListener, Unlink)> {
+        let Self { socket, path } = self;
+        let listener = socket.listen(WAITING).with_context(|| format!("nobody can listen on {}", path.0.display()))?;
+        Ok((listener, path))
     }
 }
 

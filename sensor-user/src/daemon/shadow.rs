@@ -234,6 +234,20 @@ impl<E: Engine> Core<E> {
             reject(state, candidate, "the daemon ended while it judged in the shadow");
         }
     }
+
+    /// Gives this candidate up, if it is in the shadow.
+    pub(super) fn give_up(state: &mut State<E>, generation: u64, why: &str) -> bool {
+        let candidate = state.candidate.take_if(|candidate| candidate.generation == generation);
+        candidate.is_some_and(|candidate| {
+            reject(state, candidate, why);
+            true
+        })
+    }
+
+    /// The generation that judges in the shadow.
+    pub fn in_shadow(&self) -> Option<u64> {
+        self.lock().candidate.as_ref().map(|candidate| candidate.generation)
+    }
 }
 
 /// Gives a candidate up; what is in force stays so.

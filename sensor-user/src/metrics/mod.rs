@@ -2,6 +2,7 @@
 //!
 //! Each scrape asks for the status and builds the figures anew, so that they cannot differ from what `creance status` shows.
 
+mod fleet;
 pub mod server;
 
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
@@ -17,6 +18,7 @@ use crate::{
 /// The text of a daemon's figures, made anew for each scrape.
 pub fn of<E: Engine>(core: Arc<Core<E>>) -> server::Text {
     Arc::new(move || {
+        core.fleet().scraped();
         let status = core.status().map_err(|error| format!("{error:#}"))?;
         text(&status).map_err(|error| error.to_string())
     })
@@ -74,6 +76,9 @@ pub fn text(status: &Status) -> Result<String, prometheus::Error> {
         "state",
         reports,
     )?;
+    if let Some(fleet) = &status.fleet {
+        fleet::add(&figures, fleet)?;
+    }
     figures.number("followers", "Clients that follow the events", number(status.reports.followers as u64))?;
     TextEncoder::new().encode_to_string(&figures.0.gather())
 }

@@ -46,8 +46,17 @@ pub struct Fake {
     pub brakes: Arc<FakeBrakes>,
     pub marks: Vec<(ObjectKey, Mark)>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
+    /// Rules whose id contains this are refused.
+    pub refuses: Option<String>,
     /// The next activation ends in a panic, as if the daemon died.
     pub die_next: Arc<Mutex<bool>>,
+}
+
+impl Fake {
+    /// One whose verifier refuses rules with such an id.
+    pub fn refusing(word: String) -> Self {
+        Self { refuses: Some(word), ..Self::default() }
+    }
 }
 
 /// Brakes that do nothing but remember.
@@ -104,6 +113,10 @@ impl Engine for Fake {
         assert!(!std::mem::take(&mut *self.die_next.lock().unwrap()), "dies, as it was told");
         if let Some(refusal) = self.refuse_next.lock().unwrap().take() {
             return Err(refusal);
+        }
+        let refuses = |rule: &sensor_rules::Rule| self.refuses.as_ref().is_some_and(|word| rule.id.ends_with(word));
+        if rules.rules().iter().any(refuses) {
+            return Err(verifier_refusal());
         }
         self.previous = self.active.replace(generation);
         self.candidate = None;

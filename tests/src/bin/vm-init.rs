@@ -2,7 +2,7 @@
 
 use std::{env, process, process::ExitCode};
 
-use creance_tests::{init, job, report, room, shared, suite, work};
+use creance_tests::{debian, init, job, report, room, shared, suite, work};
 
 fn main() -> ExitCode {
     if process::id() == 1 {
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["job"] => job::run(),
+        ["debian"] => debian::run(),
         ["make-room", directory, only @ ..] => told("the room", room::make(directory.as_ref(), only)),
         ["room", only @ ..] => told("the room", room::live(only).map(drop)),
         ["suite", boot, only @ ..] => {

@@ -7,13 +7,18 @@ mod compiler;
 mod kernels;
 mod linker;
 mod lists;
+mod packagers;
 mod qemu;
+mod servers;
 
 use std::{fs, path::Path, time::Instant};
 
 use anyhow::Result;
 
-pub use self::compiler::Compiler;
+pub use self::{
+    compiler::Compiler,
+    packagers::{CARGO_DEB, CARGO_GENERATE_RPM, Packager, install as packager},
+};
 use crate::{
     command,
     project::{self, KernelSeries},
@@ -78,6 +83,26 @@ pub fn machines(kernels: &[KernelSeries]) -> Result<()> {
         apt::install(&missing)?;
     }
     KernelSeries::USUAL.iter().chain(kernels).try_for_each(|series| kernels::fetch(*series))
+}
+
+/// What a fleet on loopback needs; prints only what it fetches.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn servers() -> Result<()> {
+    servers::fetch()
+}
+
+/// What makes the image of a Debian host; prints only what it installs.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn debian() -> Result<()> {
+    if command::find("mmdebstrap").is_none() || command::find("mke2fs").is_none() && !Path::new("/sbin/mke2fs").exists()
+    {
+        apt::install(&["mmdebstrap", "e2fsprogs"])?;
+    }
+    Ok(())
 }
 
 /// Where bpf-linker is; the directory goes on the `PATH` of the eBPF build.

@@ -70,7 +70,14 @@ impl Publisher {
             self.reasons = vec!["people noticed".to_owned()];
         }
         let offers = Ring::ALL.iter().map(|ring| (*ring, offer.clone())).collect();
-        Document { release: RELEASE, serial: u64::from(now / MINUTE), order, hanging: true, offers }
+        Document {
+            release: RELEASE,
+            serial: u64::from(now / MINUTE),
+            order,
+            hanging: true,
+            offers,
+            ..Document::default()
+        }
     }
 }
 

@@ -13,9 +13,10 @@ use anyhow::{Result, bail};
 use super::{Tally, facts::Facts};
 use crate::{
     command, console,
+    debian::{self, Job},
     project::{self, KernelSeries},
     protocol::{Message, Table, is_chosen},
-    vm::{Clock, Failure, Machine},
+    vm::{Clock, Failure, Machine, Root},
 };
 
 /// How long the tests of one boot may say nothing.
@@ -78,8 +79,14 @@ pub fn all(kernels: &[KernelSeries], filter: Option<&str>, initramfs: &Path, sho
 fn crash(kernel: KernelSeries, initramfs: &Path, shown: &Mutex<Shown>) -> Result<()> {
     let started = Instant::now();
     let arguments = "creance.job=crash".to_owned();
-    let machine =
-        Machine { kernel, name: "crash", arguments, initramfs, clock: Clock::Real, limit: Duration::from_mins(2) };
+    let machine = Machine {
+        kernel,
+        name: "crash",
+        arguments,
+        root: Root::Initramfs(initramfs),
+        clock: Clock::Real,
+        limit: Duration::from_mins(2),
+    };
     let ending = machine.work(|_| {})?;
     let failure = match &ending {
         Err(Failure { why, .. }) if why.starts_with("kernel panic: ") => None,
@@ -124,7 +131,7 @@ fn boot(
         kernel,
         name: &format!("test-{}", group.boot),
         arguments: format!("{} creance.job=tests creance.boot={}{only}", group.arguments, group.boot),
-        initramfs,
+        root: Root::Initramfs(initramfs),
         clock: Clock::Real,
         limit: LIMIT,
     };
@@ -154,6 +161,32 @@ fn boot(
     }
     for test in waiting {
         add(&test, Duration::ZERO, Some("did not run to its end: the machine stopped"));
+    }
+    Ok(())
+}
+
+/// The package on a Debian host: one boot, whose tests follow each other and end with the first that fails.
+pub fn debian(kernel: KernelSeries, tally: &mut Tally) -> Result<()> {
+    let add = |tally: &mut Tally, test: &str, time, failure: Option<&str>| {
+        tally.add(&format!("{kernel} debian {test}"), time, failure);
+    };
+    let mut none = true;
+    let ending = debian::work(kernel, Job::Package, |message| match message {
+        Message::Passed { test, millis } => {
+            none = false;
+            add(tally, &test, Duration::from_millis(millis), None);
+        }
+        Message::Failed { test, millis, why } => {
+            none = false;
+            add(tally, &test, Duration::from_millis(millis), Some(&why));
+        }
+        Message::Say { text } => println!("      {text}"),
+        _ => {}
+    })?;
+    match ending {
+        Err(Failure { why, tail }) => add(tally, "machine", Duration::ZERO, Some(&format!("{why}\n{tail}"))),
+        Ok(()) if none => add(tally, "machine", Duration::ZERO, Some("it tested nothing")),
+        Ok(()) => {}
     }
     Ok(())
 }

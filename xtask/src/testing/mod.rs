@@ -18,6 +18,9 @@ use facts::Facts;
 
 use crate::{build, initramfs, project::KernelSeries, protocol::FINDERS, setup};
 
+/// What the names of those tests begin with that need a Debian host.
+const PACKAGE: &str = "package::";
+
 /// Every test, on the usual kernels; with kernels or a filter, only VM tests that fit.
 ///
 /// # Errors
@@ -30,14 +33,25 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     build::ebpf()?;
     let mut tally = Tally::default();
     if all {
+        setup::servers()?;
         here::style(&mut tally)?;
         here::units(&mut tally)?;
     }
     build::user_space()?;
     let initramfs = initramfs::build()?;
     let shown = Mutex::new(guest::Shown { tally, facts: Facts::default(), failed: Vec::new() });
-    guest::all(kernels, filter, &initramfs, &shown)?;
+    // Their names are known in the guest only; a filter names them all, or none.
+    let package = filter.is_some_and(|filter| filter.contains(PACKAGE));
+    if !package {
+        guest::all(kernels, filter, &initramfs, &shown)?;
+    }
     let guest::Shown { mut tally, facts, failed } = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // It builds packages and a Debian root first: not part of every run.
+    let long = filter.is_none() && kernels == KernelSeries::ALL;
+    let asked = kernels.last().copied().filter(|_| package);
+    if let Some(kernel) = asked.or(long.then_some(KernelSeries::V6_12)) {
+        guest::debian(kernel, &mut tally)?;
+    }
     if filter.is_none_or(|filter| filter == FINDERS) {
         let sound: Vec<_> = kernels.iter().copied().filter(|kernel| !failed.contains(kernel)).collect();
         match document {

@@ -1,0 +1,49 @@
+//! `creance repo add`: bundles into the repository.
+
+use std::{io::Write, path::PathBuf};
+
+use clap::Args;
+use jiff::Timestamp;
+use sensor_content::repository::{Lifetime, bundle_name};
+
+use super::{Directory, keys, open};
+use crate::cli::{Done, bundle};
+
+/// Add bundles: they exist from then on, and nobody takes them before a roll-out says so
+#[derive(Args, Debug)]
+pub struct Add {
+    /// The repository
+    #[arg(value_name = "DIR")]
+    repository: Directory,
+    /// The bundles
+    #[arg(value_name = "BUNDLE", required = true)]
+    bundles: Vec<PathBuf>,
+    /// A private key that signs: as many content keys as must, and the online key
+    #[arg(long, value_name = "FILE", required = true)]
+    key: Vec<PathBuf>,
+}
+
+impl Add {
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        let bundles = self.bundles.iter().map(|path| bundle::read(path)).collect::<anyhow::Result<Vec<_>>>()?;
+        let signers = keys::signing(&self.key)?;
+        let (tree, mut metadata) = open(&self.repository)?;
+        let mut said = Vec::new();
+        let mut targets = Vec::new();
+        for bundle in &bundles {
+            let number = bundle.claims().generation;
+            let new = metadata.add(bundle, &signers, Lifetime::default(), Timestamp::now())?;
+            let digest = bundle.digest().short();
+            let so = if new { "; no host takes it before a roll-out" } else { " already" };
+            said.push(format!("generation {number} ({digest}) is in the repository{so}"));
+            if new {
+                targets.push((bundle_name(number), bundle.bytes()));
+            }
+        }
+        if !targets.is_empty() {
+            tree.write(&metadata, &targets)?;
+        }
+        said.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        Ok(Done::Well)
+    }
+}

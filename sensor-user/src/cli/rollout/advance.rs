@@ -1,0 +1,46 @@
+//! `creance rollout advance`: one step, for a timer.
+
+use std::io::Write;
+
+use clap::Args;
+use jiff::Timestamp;
+use sensor_content::rollout::Order;
+
+use super::{Place, table};
+use crate::{cli::Done, log::say, publisher::Prometheus};
+
+/// Look at the fleet, decide, sign, publish: one step, for a timer or cron, once a minute. Where it does not run, nothing advances
+#[derive(Args, Debug)]
+pub struct Advance {
+    #[command(flatten)]
+    place: Place,
+    /// Where Prometheus answers
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
+    prometheus: String,
+}
+
+impl Advance {
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        let (now, key) = (Timestamp::now(), self.place.key()?);
+        let mut desk = self.place.open()?;
+        let Some(mut rollout) = desk.rollout()? else {
+            let renewed = desk.renew(key, now)?;
+            writeln!(out, "there is no roll-out; {}", if renewed { "signed anew" } else { "nothing to do" })?;
+            return Ok(Done::Well);
+        };
+        // Without an answer the last one grows old, and the judge pauses: no data is not healthy.
+        match Prometheus::new(&self.prometheus)?.health(&rollout, now) {
+            Ok(health) => rollout.health = health,
+            Err(error) => say(format_args!("WARNING: the fleet's health cannot be read: {error:#}")),
+        }
+        let before = rollout.state.order;
+        let decision = desk.step(&mut rollout, key, now)?;
+        writeln!(out, "generation {}: {}", rollout.state.release, table::place(&rollout))?;
+        decision.reasons.iter().try_for_each(|reason| writeln!(out, "  {reason}"))?;
+        let stopped = rollout.state.order == Order::Revoke && before != Order::Revoke;
+        if stopped {
+            writeln!(out, "REVOKED: hosts that have it return to their last good generation")?;
+        }
+        Ok(if stopped { Done::Badly } else { Done::Well })
+    }
+}

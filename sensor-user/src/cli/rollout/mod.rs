@@ -1,0 +1,80 @@
+//! `creance rollout`: who gets a release when.
+
+mod advance;
+mod html;
+mod orders;
+mod plan;
+mod replay;
+mod start;
+mod status;
+mod table;
+
+use std::{io::Write, path::PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use super::{Done, repo};
+use crate::{
+    content,
+    publisher::{Desk, Rollout},
+};
+
+/// Roll a release out by stages, each opened by evidence from the one before
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Plan(plan::ShowPlan),
+    Start(start::Start),
+    Status(status::Status),
+    Advance(advance::Advance),
+    Halt(orders::Halt),
+    Resume(orders::Resume),
+    Revoke(orders::Revoke),
+    Replay(replay::Replay),
+}
+
+impl Command {
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        match self {
+            Self::Plan(command) => command.run(out),
+            Self::Start(command) => command.run(out),
+            Self::Status(command) => command.run(out),
+            Self::Advance(command) => command.run(out),
+            Self::Halt(command) => command.run(out),
+            Self::Resume(command) => command.run(out),
+            Self::Revoke(command) => command.run(out),
+            Self::Replay(command) => command.run(out),
+        }
+    }
+}
+
+/// Where the publisher works.
+#[derive(Args, Debug)]
+struct Place {
+    /// The repository
+    #[arg(value_name = "REPO")]
+    repository: PathBuf,
+    /// Where roll-outs are remembered, and every decision with what it was made of
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/creance-rollout")]
+    state: PathBuf,
+    /// The private online key
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+}
+
+impl Place {
+    fn open(&self) -> anyhow::Result<Desk> {
+        Desk::open(repo::open(&self.repository)?, &self.state)
+    }
+
+    fn key(&self) -> anyhow::Result<sensor_content::key::PrivateKey> {
+        content::private_key(&self.key)
+    }
+
+    /// The desk, and the roll-out on it.
+    fn rollout(&self) -> anyhow::Result<(Desk, Rollout)> {
+        let desk = self.open()?;
+        let rollout = desk.rollout()?.context("there is no roll-out; `creance rollout start` begins one")?;
+        Ok((desk, rollout))
+    }
+}

@@ -1,0 +1,26 @@
+//! `creance rollout replay`: was each decision what its inputs demanded?
+
+use std::{io::Write, path::PathBuf};
+
+use clap::Args;
+
+use crate::{cli::Done, publisher::Desk};
+
+/// Make every decision about a release again from what it was made of
+#[derive(Args, Debug)]
+pub struct Replay {
+    /// The generation
+    #[arg(value_name = "GENERATION")]
+    generation: u64,
+    /// Where roll-outs are remembered
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/creance-rollout")]
+    state: PathBuf,
+}
+
+impl Replay {
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        let count = Desk::replay(&self.state, self.generation)?;
+        writeln!(out, "generation {}: {count} decisions, each the same again", self.generation)?;
+        Ok(Done::Well)
+    }
+}

@@ -1,0 +1,87 @@
+//! What status and metrics say of the host in its fleet.
+
+use std::{
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use sensor_content::{
+    fleet::Enrolment,
+    rollout::{Order, Ring},
+};
+use serde::{Deserialize, Serialize};
+
+/// How far the host follows a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// The ring that its owner chose.
+    pub ring: Ring,
+    /// Release of its kernel.
+    pub kernel: String,
+    /// When the repository was asked last, and answered.
+    pub polled: Option<Timestamp>,
+    /// Until when what it said may be acted on.
+    pub expires: Option<Timestamp>,
+    /// The release that is rolled out, and what hosts are told to do about it.
+    pub release: Option<(u64, Order)>,
+    /// The host's part in it.
+    pub enrolment: Option<Enrolment>,
+    /// What it does about it.
+    pub doing: String,
+    /// What is wrong with the repository, or the road to it.
+    pub trouble: Option<String>,
+}
+
+/// Between the member, who writes, and those who ask.
+#[derive(Debug, Default)]
+pub struct Board {
+    fleet: Mutex<Option<Fleet>>,
+    scrapes: AtomicU64,
+}
+
+impl Board {
+    /// What is known now.
+    pub fn read(&self) -> Option<Fleet> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Shows this from now on.
+    pub fn write(&self, fleet: Fleet) {
+        *self.fleet.lock().unwrap_or_else(PoisonError::into_inner) = Some(fleet);
+    }
+
+    /// Somebody has asked for the figures.
+    pub fn scraped(&self) {
+        self.scrapes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often somebody has.
+    pub fn scrapes(&self) -> u64 {
+        self.scrapes.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Display for Fleet {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ring, kernel: _, polled, expires: _, release, enrolment, doing, trouble } = self;
+        let polled = polled.map_or_else(|| "never answered yet".into(), |time| format!("asked {time:.0}"));
+        writeln!(out, "{:<12} {polled}; this host is in the ring {ring:?}", "repository")?;
+        if let Some((release, order)) = release {
+            writeln!(out, "{:<12} generation {release}: {order:?}; {doing}", "roll-out")?;
+        }
+        if let Some(Enrolment { release, arm, since, mishaps, .. }) = enrolment {
+            let seen: u64 = mishaps.values().sum();
+            writeln!(
+                out,
+                "{:<12} {} for generation {release} since {since:.0}, {seen} mishaps",
+                "counted as",
+                arm.name()
+            )?;
+        }
+        trouble.iter().try_for_each(|trouble| writeln!(out, "WARNING: repository: {trouble}"))
+    }
+}

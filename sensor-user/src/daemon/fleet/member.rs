@@ -1,0 +1,357 @@
+//! From poll to push: what the repository says, what the owner wants, and when.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use sensor_content::{
+    fleet::{Arm, Enrolment, Membership, Standing, Wish, until_poll},
+    policy::{Policy, Repository},
+    repository::{Client, Fetch, Files, Http, Listed, View},
+    rollout::{Document, Order, Signal},
+    store::{Directory, read_sealed, write_sealed},
+};
+
+use super::{Fleet, Machine};
+use crate::{
+    control::protocol::Refuser,
+    daemon::{core::Core, engine::Engine},
+    files,
+    log::say,
+};
+
+/// The host's part in roll-outs, beside what is known of the repository.
+const MEMBERSHIP: &str = "membership";
+/// Longest root, bytes.
+const ROOT_MAX: usize = 1 << 20;
+/// So often it is written how long the daemon was up, and looked how many alerts there were.
+const MINUTE: Duration = Duration::from_mins(1);
+/// What could not be taken for a reason of this host's own is tried again after so long.
+const PATIENCE: Duration = Duration::from_hours(1);
+/// Minutes for which counts of alerts are kept.
+const HOUR: usize = 60;
+
+/// A release that was fetched and is not loaded yet: first it must be seen that it was fetched.
+struct Pending {
+    listed: Listed,
+    bytes: Vec<u8>,
+    since: Instant,
+    scrapes: u64,
+}
+
+/// See the [module](self).
+pub struct Member {
+    machine: Machine,
+    directory: PathBuf,
+    store: Directory,
+    membership: Membership,
+    /// The repository as the policy names it, and the client for it.
+    source: Option<(Repository, Client)>,
+    next_poll: Option<Instant>,
+    polled: Option<Timestamp>,
+    pending: Option<Pending>,
+    /// What was pushed and judges in the shadow first.
+    shadowed: Option<Listed>,
+    /// What could not be taken for a reason of this host's own, and when.
+    put_off: Option<(Listed, Instant)>,
+    trouble: Option<String>,
+    minute: Instant,
+    /// What rules had matched at the end of each of the last minutes.
+    matched: Vec<u64>,
+    doing: String,
+}
+
+impl Member {
+    /// The host as it remembers itself. `None` where the daemon keeps no generations.
+    pub fn open<E: Engine>(core: &Core<E>, machine: Machine) -> Option<Self> {
+        let (state, boot) = core.keeper_place()?;
+        let directory = state.join("repository");
+        let mut store = Directory::open(directory.clone())
+            .map_err(|error| say(format_args!("WARNING: no repository is followed: {}: {error}", directory.display())))
+            .ok()?;
+        let written = directory.join(MEMBERSHIP).metadata().and_then(|data| data.modified()).ok();
+        let mut membership: Membership = read_sealed(&store, MEMBERSHIP).ok().flatten().unwrap_or_default();
+        // Evidence that is older than what we wrote last is of another crash.
+        let crashed = machine.crashed.is_some_and(|crash| written.is_none_or(|written| crash >= written - CLOCK_SLACK));
+        membership.starts(&boot, crashed);
+        let _ = write_sealed(&mut store, MEMBERSHIP, &membership);
+        Some(Self {
+            machine,
+            directory,
+            store,
+            membership,
+            source: None,
+            next_poll: None,
+            polled: None,
+            pending: None,
+            shadowed: None,
+            put_off: None,
+            trouble: None,
+            minute: Instant::now(),
+            matched: Vec::new(),
+            doing: String::new(),
+        })
+    }
+
+    /// Does what is to be done now: to be called every few seconds.
+    pub fn tick<E: Engine>(&mut self, core: &Core<E>) {
+        let policy = core.policy();
+        self.follow(&policy);
+        self.poll();
+        self.obey(core, &policy);
+        self.watch(core);
+        if policy.repository().is_some() {
+            core.fleet().write(self.board(&policy));
+        }
+    }
+
+    /// Takes up the repository that the policy names.
+    fn follow(&mut self, policy: &Policy) {
+        let named = policy.repository();
+        if self.source.as_ref().map(|(known, _)| known) == named {
+            return;
+        }
+        self.source = None;
+        let Some(repository) = named else { return };
+        match self.client(repository) {
+            Ok(client) => {
+                self.source = Some((repository.clone(), client));
+                self.next_poll = None;
+            }
+            Err(error) => self.troubled(format!("{error:#}")),
+        }
+    }
+
+    fn client(&self, repository: &Repository) -> anyhow::Result<Client> {
+        let root = files::read_text(&repository.root, ROOT_MAX, "root of a repository")?;
+        let fetch: Arc<dyn Fetch> = match repository.addresses.first().and_then(|first| first.strip_prefix("file://")) {
+            Some(directory) => Arc::new(Files::new(directory.into())),
+            None => Arc::new(
+                Http::new(&repository.addresses, repository.proxy.as_deref())
+                    .map_err(|error| anyhow::anyhow!(error))?,
+            ),
+        };
+        Ok(Client::open(fetch, &root, self.directory.clone())?)
+    }
+
+    fn poll(&mut self) {
+        let Some((repository, client)) = &mut self.source else { return };
+        let every = Duration::try_from(repository.poll).unwrap_or(MINUTE);
+        let now = Timestamp::now();
+        let wait = || Instant::now() + until_poll(self.machine.host, every, now);
+        let due = *self.next_poll.get_or_insert_with(wait);
+        if Instant::now() < due {
+            return;
+        }
+        self.next_poll = Some(wait());
+        match client.poll(now) {
+            Ok(_) => {
+                self.polled = Some(now);
+                self.trouble = None;
+            }
+            Err(error) => self.troubled(error.to_string()),
+        }
+    }
+
+    /// Does what the repository said last, as far as the owner wants it. What has expired may stop content, and brings none.
+    fn obey<E: Engine>(&mut self, core: &Core<E>, policy: &Policy) {
+        let Some((_, client)) = &self.source else { return };
+        let view = client.view().clone();
+        let Some(document) = &view.document else {
+            return "nothing is rolled out".clone_into(&mut self.doing);
+        };
+        if document.order == Order::Revoke {
+            self.pending.take_if(|pending| pending.listed.id.number == document.release);
+            core.withdraw(document.release);
+        }
+        if client.fresh(Timestamp::now()).is_err() {
+            self.pending = None;
+            return "nothing new is taken: what is known has expired".clone_into(&mut self.doing);
+        }
+        if let Some(listed) = self.shadowed {
+            if core.in_shadow() == Some(listed.id.number) {
+                self.doing = format!("generation {} judges in the shadow", listed.id.number);
+                return;
+            }
+            self.shadowed = None;
+            if core.running() != listed.id.number && document.order != Order::Revoke {
+                self.is_refused(listed, document, Signal::Flood);
+            }
+        }
+        let wanted = self.wanted(core, policy, &view, document);
+        self.enrol_control(core, policy, &view, document);
+        match wanted {
+            None => {
+                self.pending = None;
+                "nothing is to be taken now".clone_into(&mut self.doing);
+            }
+            Some(listed) => self.take(core, listed, document),
+        }
+    }
+
+    fn standing<'a>(machine: &'a Machine, policy: &Policy, running: u64) -> Standing<'a> {
+        let Machine { host, kernel, hangs, .. } = machine;
+        Standing { host: *host, ring: policy.ring(), kernel, hangs: *hangs, running }
+    }
+
+    /// What is offered to this host and wanted by its owner now.
+    fn wanted<E: Engine>(&self, core: &Core<E>, policy: &Policy, view: &View, document: &Document) -> Option<Listed> {
+        let exist: Vec<_> = view.listed.keys().copied().collect();
+        let Wish::Take(numbers) = Self::standing(&self.machine, policy, core.running()).wish(document, &exist) else {
+            return None;
+        };
+        let offered = numbers.iter().filter_map(|number| view.listed.get(number).copied());
+        let put_off = self.put_off.filter(|(_, when)| when.elapsed() < PATIENCE).map(|(listed, _)| listed);
+        let offered: Vec<_> = offered
+            .filter(|listed| put_off != Some(*listed) && !self.membership.has_refused(listed.id, &self.machine.kernel))
+            .collect();
+        core.wanted(&offered)
+    }
+
+    /// Where this host is one of those that are compared, and would take the release now if it were offered, it is counted from now on.
+    fn enrol_control<E: Engine>(&mut self, core: &Core<E>, policy: &Policy, view: &View, document: &Document) {
+        let standing = Self::standing(&self.machine, policy, core.running());
+        if document.order != Order::Offer || !standing.is_control(document) {
+            return;
+        }
+        let release = view.listed.get(&document.release).copied();
+        if release.is_some_and(|release| core.wanted(&[release]).is_some()) {
+            self.enrol(Arm::Control, document, policy);
+        }
+    }
+
+    fn enrol(&mut self, arm: Arm, document: &Document, policy: &Policy) {
+        let enrolled = self.membership.enrol(Enrolment {
+            release: document.release,
+            stage: document.stage,
+            arm,
+            ring: policy.ring(),
+            kernel: self.machine.kernel.clone(),
+            since: Timestamp::now(),
+            watched: 0,
+            mishaps: BTreeMap::new(),
+        });
+        if enrolled {
+            self.matched.clear();
+            self.remember();
+        }
+    }
+
+    /// Fetches the release, waits until that has been seen, and puts it in force.
+    fn take<E: Engine>(&mut self, core: &Core<E>, listed: Listed, document: &Document) {
+        let Some((repository, client)) = &self.source else { return };
+        let number = listed.id.number;
+        let announce = Duration::try_from(repository.announce).unwrap_or(MINUTE);
+        let pending = self.pending.take().filter(|pending| pending.listed == listed);
+        let Some(pending) = pending else {
+            match client.bundle(number, Timestamp::now()) {
+                Ok(bytes) => {
+                    if number == document.release && !document.finished {
+                        self.enrol(Arm::Treated, document, &core.policy());
+                    }
+                    self.doing = format!("generation {number} is fetched, and loaded when that has been seen");
+                    let (since, scrapes) = (Instant::now(), core.fleet().scrapes());
+                    self.pending = Some(Pending { listed, bytes, since, scrapes });
+                }
+                Err(error) => self.troubled(format!("generation {number}: {error}")),
+            }
+            return;
+        };
+        if core.fleet().scrapes() == pending.scrapes && pending.since.elapsed() < announce {
+            self.pending = Some(pending);
+            return;
+        }
+        match core.push_bundle(pending.bytes, false, false) {
+            Ok(pushed) if pushed.shadow.is_some() => self.shadowed = Some(listed),
+            Ok(_) => {
+                say(format_args!("generation {number} is in force, from the repository"));
+                self.doing = format!("generation {number} was taken");
+            }
+            // It asks again when its owner may want it.
+            Err(refused) if refused.by == Refuser::Policy => self.doing = refused.message,
+            // A full disk says nothing of the release.
+            Err(refused) if refused.by == Refuser::Daemon => {
+                self.troubled(format!("generation {number}: {}", refused.message));
+                self.put_off = Some((listed, Instant::now()));
+            }
+            Err(refused) => {
+                say(format_args!("generation {number} from the repository is refused: {}", refused.message));
+                self.is_refused(listed, document, Signal::Refusal);
+            }
+        }
+    }
+
+    /// The release is not asked for again on this kernel, and the judge must know why.
+    fn is_refused(&mut self, listed: Listed, document: &Document, signal: Signal) {
+        if document.release == listed.id.number {
+            self.membership.is_so(signal);
+        }
+        self.membership.refused(listed.id, &self.machine.kernel);
+        self.remember();
+    }
+
+    /// Counts how long the daemon was up, and whether there were more alerts than the release may bring.
+    fn watch<E: Engine>(&mut self, core: &Core<E>) {
+        let passed = self.minute.elapsed();
+        if passed < MINUTE || self.membership.enrolment().is_none() {
+            return;
+        }
+        self.minute = Instant::now();
+        self.membership.watched(SignedDuration::try_from(passed).unwrap_or(SignedDuration::ZERO));
+        if let Some((budget, matched)) = core.alerts() {
+            self.matched.push(matched);
+            let surplus = self.matched.len().saturating_sub(HOUR + 1);
+            self.matched.drain(..surplus);
+            let first = self.matched.first().copied().unwrap_or(matched);
+            if matched.saturating_sub(first) > budget {
+                self.membership.is_so(Signal::Flood);
+            }
+        }
+        self.remember();
+    }
+
+    fn remember(&mut self) {
+        if let Err(error) = write_sealed(&mut self.store, MEMBERSHIP, &self.membership) {
+            say(format_args!("WARNING: {} cannot be written: {error}", self.directory.join(MEMBERSHIP).display()));
+        }
+    }
+
+    fn troubled(&mut self, trouble: String) {
+        if self.trouble.as_ref() != Some(&trouble) {
+            say(format_args!("WARNING: repository: {trouble}"));
+        }
+        self.trouble = Some(trouble);
+    }
+
+    fn board(&self, policy: &Policy) -> Fleet {
+        let view = self.source.as_ref().map(|(_, client)| client.view());
+        let document = view.and_then(|view| view.document.as_ref());
+        Fleet {
+            ring: policy.ring(),
+            kernel: self.machine.kernel.clone(),
+            polled: self.polled,
+            expires: view.filter(|_| self.polled.is_some()).map(|view| view.expires),
+            release: document.map(|document| (document.release, document.order)),
+            enrolment: self.membership.enrolment().cloned(),
+            doing: self.doing.clone(),
+            trouble: self.trouble.clone(),
+        }
+    }
+}
+
+impl Drop for Member {
+    /// The daemon ends in order; one that is killed does not come here.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.membership.ends();
+            self.remember();
+        }
+    }
+}
+
+/// Clocks of file systems may lag.
+const CLOCK_SLACK: Duration = Duration::from_mins(2);

@@ -1,0 +1,43 @@
+//! The host in its fleet: asks the repository, does what the roll-out and the owner's policy agree on, and says what came of it.
+//!
+//! | Part | Is |
+//! |---|---|
+//! | [`member`] | from poll to push |
+//! | [`board`] | what status and metrics say of it |
+//! | `offers` | what the daemon does with what is offered |
+//! | [`machine`] | what this host is, as far as a roll-out must know |
+
+pub mod board;
+pub mod machine;
+pub mod member;
+mod offers;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::MissedTickBehavior;
+
+pub use self::{board::Fleet, machine::Machine, member::Member};
+use super::{core::Core, engine::Engine};
+use crate::log::say;
+
+/// How often it is looked whether there is something to do: an order is obeyed so long after it was read at most.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Follows the repository that the owner's policy names, as long as the daemon lives.
+pub async fn follow<E: Engine>(core: Arc<Core<E>>) {
+    let Some(mut member) = Member::open(&core, Machine::this()) else { return };
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let core = Arc::clone(&core);
+        let done = tokio::task::spawn_blocking(move || {
+            member.tick(&core);
+            member
+        });
+        match done.await {
+            Ok(back) => member = back,
+            Err(error) => return say(format_args!("WARNING: the repository is followed no more: {error}")),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What the daemon does with what is offered: notes it, asks the owner's policy, and leaves what is taken back.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use sensor_content::{
+    life::{BootId, Generation, Signed},
+    policy::Policy,
+    repository::Listed,
+    store::Rung,
+};
+
+use super::super::{cause::refused, core::Core, engine::Engine};
+use crate::log::say;
+
+/// So many of the newest are noted: an owner may want to stay that far behind.
+const NOTED: usize = 4;
+
+impl<E: Engine> Core<E> {
+    /// Of these releases, the newest first, the one that the owner wants now. When each was first seen is noted: delays count from
+    /// there.
+    pub fn wanted(&self, offered: &[Listed]) -> Option<Listed> {
+        let state = &mut *self.lock();
+        let keeper = state.keeper.as_mut()?;
+        keeper.read_policy();
+        let known = keeper.store.known().unwrap_or_default();
+        let now = Timestamp::now();
+        for listed in offered.iter().take(NOTED).filter(|listed| !known.contains_key(&listed.id.number)) {
+            let (generation, arrived) = Generation::arrived(listed.id, now, "listed in the repository");
+            let (_, signed) = generation.step::<Signed>(now, "by the repository's content keys");
+            keeper.said(|store| store.record(&[arrived, signed]));
+        }
+        offered.iter().copied().find(|listed| keeper.objection(listed.id, listed.category, false).is_none())
+    }
+
+    /// The generation is taken back by its publisher: it runs here no more, now or ever; whether that changed anything.
+    pub fn withdraw(&self, number: u64) -> bool {
+        const REASON: &str = "its publisher has revoked it";
+        let state = &mut *self.lock();
+        if Self::give_up(state, number, REASON) {
+            return true;
+        }
+        let Some(keeper) = state.keeper.as_mut() else { return false };
+        if keeper.number() == number {
+            return match self.leave(state, REASON) {
+                Some(Ok(to)) => {
+                    say(format_args!(
+                        "generation {number} is revoked by its publisher; generation {to} is in force again"
+                    ));
+                    true
+                }
+                Some(Err(cause)) => {
+                    say(format_args!(
+                        "WARNING: generation {number} is revoked and cannot be left: {}",
+                        refused(cause, None).message
+                    ));
+                    false
+                }
+                None => false,
+            };
+        }
+        let memory = keeper.store.memory();
+        let kept = memory.trial.iter().map(|trial| trial.id).chain(memory.good.iter().copied());
+        let Some(id) = kept.into_iter().find(|id| id.number == number) else { return false };
+        keeper.takes_back(id, REASON);
+        say(format_args!("generation {id} is revoked by its publisher, and will not be loaded here"));
+        true
+    }
+
+    /// The owner's policy, read anew.
+    pub fn policy(&self) -> Policy {
+        let mut state = self.lock();
+        let Some(keeper) = &mut state.keeper else { return Policy::default() };
+        keeper.read_policy();
+        keeper.policy().clone()
+    }
+
+    /// The directory of generations, and this start of the kernel.
+    pub fn keeper_place(&self) -> Option<(PathBuf, BootId)> {
+        let state = self.lock();
+        let settings = state.keeper.as_ref()?.settings();
+        Some((settings.state.clone(), settings.boot.clone()))
+    }
+
+    /// Number of the generation in force; 0 where it is none from the store.
+    pub fn running(&self) -> u64 {
+        self.lock().keeper.as_ref().map_or(0, |keeper| match keeper.running() {
+            Rung::Generation(id) => id.number,
+            Rung::Baseline | Rung::Nothing => 0,
+        })
+    }
+
+    /// Alerts that the generation in force may bring in an hour, as its publisher said, and all that rules matched since the start.
+    pub fn alerts(&self) -> Option<(u64, u64)> {
+        let state = self.lock();
+        let keeper = state.keeper.as_ref()?;
+        let Rung::Generation(id) = keeper.running() else { return None };
+        let bundle = keeper.store.bundle(id, &keeper.settings().keys().ok()?).ok()?;
+        let counters = state.engine.counters().ok()?;
+        Some((bundle.manifest().budget.alerts_per_hour.into(), counters.matched.iter().sum()))
+    }
+}

@@ -1,0 +1,153 @@
+//! What one host makes of what it is told: by files, without servers.
+
+use sensor_content::{
+    fleet::Arm,
+    rollout::{Document, Order, Plan, Ring, Share, Signal, Slice},
+};
+
+use crate::{host::Host, world::World};
+
+/// A world with one host, release 1 on it and good, and release 2 in the repository.
+fn world() -> World {
+    let mut world = World::new();
+    world.release(1, "good");
+    publish(&world, &document(1, Order::Offer));
+    let policy = world.policy(&format!("file://{}", world.path("repo").display()));
+    world.host(Ring::General, "6.1", &policy).boot();
+    live(&mut world, "it takes release 1", |host| host.running() == 1);
+    world.hosts[0].end(true);
+    world.hosts[0].boot();
+    live(&mut world, "it is good", |host| host.good() == [1]);
+    world.release(2, "better");
+    world
+}
+
+fn document(release: u64, order: Order) -> Document {
+    Document { release, order, hanging: true, offers: Plan::everything(), ..Document::default() }
+}
+
+/// As `creance rollout` does, without a plan.
+fn publish(world: &World, document: &Document) {
+    use sensor_content::repository::{DOCUMENT, Lifetime, Signers, Tree};
+    let tree = Tree::open(&world.path("repo")).unwrap();
+    let mut metadata = tree.read().unwrap();
+    let key = sensor_user::content::private_key(&world.path("keys/online.key")).unwrap();
+    let bytes = serde_json::to_vec(document).unwrap();
+    metadata.publish(&bytes, &Signers::new(vec![key]), Lifetime::default(), jiff::Timestamp::now()).unwrap();
+    tree.write(&metadata, &[(DOCUMENT.into(), &bytes)]).unwrap();
+}
+
+/// The host lives, and somebody reads its figures, until the condition holds.
+fn live(world: &mut World, what: &str, holds: impl Fn(&Host) -> bool) {
+    let scrape = &mut |world: &World| drop(world.hosts[0].scrape());
+    world.live(what, scrape, |world| holds(&world.hosts[0]));
+}
+
+#[test]
+fn offers_halts_and_revocations_are_obeyed_also_without_a_road_to_the_repository() {
+    let mut world = world();
+    publish(&world, &document(2, Order::Halt));
+    live(&mut world, "it knows of the halt", |host| host.order() == Some((2, Order::Halt)));
+    assert_eq!(world.hosts[0].running(), 1);
+    publish(&world, &document(2, Order::Offer));
+    live(&mut world, "it takes release 2", |host| host.running() == 2);
+    let figures = world.hosts[0].scrape();
+    let labels = r#"{arm="treated",kernel="6.1",release="2",ring="general",stage="0"}"#;
+    assert!(figures.contains(&format!("creance_rollout_age_seconds{labels}")), "{figures}");
+    // A reboot: it is on probation, and tried again when the host is up.
+    world.hosts[0].end(true);
+    world.hosts[0].start();
+    live(&mut world, "it is tried again", |host| host.running() == 2);
+    publish(&world, &document(2, Order::Revoke));
+    live(&mut world, "it is back", |host| host.running() == 1);
+    assert!(world.hosts[0].history(2).contains(&"rolled back".to_owned()));
+    // The repository is gone; what was read last holds, and the revoked one does not come back.
+    std::fs::rename(world.path("repo"), world.path("gone")).unwrap();
+    world.hosts[0].end(true);
+    world.hosts[0].start();
+    live(&mut world, "it knows from its disk", |host| {
+        host.order() == Some((2, Order::Revoke)) && host.fleet().unwrap().trouble.is_some()
+    });
+    assert_eq!(world.hosts[0].running(), 1);
+}
+
+#[test]
+fn a_revocation_reaches_a_host_that_was_off_and_still_has_it_on_disk() {
+    let mut world = world();
+    publish(&world, &document(2, Order::Offer));
+    live(&mut world, "it takes release 2", |host| host.running() == 2);
+    world.hosts[0].end(true);
+    publish(&world, &document(2, Order::Revoke));
+    world.hosts[0].boot();
+    live(&mut world, "it is back", |host| host.running() == 1 && host.order() == Some((2, Order::Revoke)));
+}
+
+#[test]
+fn the_owner_s_policy_wins() {
+    let mut world = world();
+    let policy = world.policy(&format!("file://{}", world.path("repo").display()));
+    world.hosts[0].set_policy(&format!("hold = {{ until = 2999-01-01T00:00:00Z }}\n{policy}"));
+    publish(&world, &document(2, Order::Offer));
+    live(&mut world, "it knows of the offer", |host| host.order() == Some((2, Order::Offer)));
+    assert_eq!(world.hosts[0].running(), 1);
+    assert_eq!(world.hosts[0].fleet().unwrap().enrolment.unwrap().release, 1, "who does not take it is not counted");
+    // One that stays a release behind takes what went out before.
+    world.release(3, "newest");
+    world.hosts[0].set_policy(&format!("pin = \"N-1\"\n{policy}"));
+    publish(&world, &Document { base: Some(2), ..document(3, Order::Offer) });
+    live(&mut world, "it takes the one before the newest", |host| host.running() == 2);
+}
+
+#[test]
+fn a_control_host_goes_through_the_motions_and_counts_what_happens() {
+    let mut world = world();
+    let all = Slice { from: Share::NONE, to: Share::ALL };
+    let compared = Document {
+        offers: std::collections::BTreeMap::new(),
+        control: [(Ring::General, all)].into(),
+        stage: 3,
+        ..document(2, Order::Offer)
+    };
+    publish(&world, &compared);
+    live(&mut world, "it is compared", |host| {
+        host.fleet().and_then(|fleet| fleet.enrolment).is_some_and(|enrolment| enrolment.release == 2)
+    });
+    let enrolment = |world: &World| world.hosts[0].fleet().unwrap().enrolment.unwrap();
+    assert_eq!((enrolment(&world).arm, enrolment(&world).stage), (Arm::Control, 3));
+    assert_eq!(world.hosts[0].running(), 1);
+    // The daemon is killed; then the host loses its power.
+    world.hosts[0].end(false);
+    world.hosts[0].start();
+    live(&mut world, "it counts", |host| {
+        host.fleet().and_then(|fleet| fleet.enrolment).is_some_and(|enrolment| !enrolment.mishaps.is_empty())
+    });
+    world.hosts[0].end(false);
+    world.hosts[0].boot();
+    live(&mut world, "it counts again", |host| {
+        host.fleet().and_then(|fleet| fleet.enrolment).is_some_and(|enrolment| enrolment.mishaps.len() == 2)
+    });
+    assert_eq!(enrolment(&world).mishaps, [(Signal::Fallback, 1), (Signal::Restart, 1)].into());
+}
+
+#[test]
+fn a_release_that_this_kernel_refuses_is_asked_for_once() {
+    let mut world = world();
+    world.release(4, "not-on-6-1");
+    publish(&world, &document(4, Order::Offer));
+    live(&mut world, "it is refused", |host| host.history(4).contains(&"rejected".to_owned()));
+    let figures = world.hosts[0].scrape();
+    assert!(figures.lines().any(|line| line.contains(r#"signal="refusal""#) && line.ends_with(" 1")), "{figures}");
+    let before = world.hosts[0].history(4);
+    let mut polls = 0;
+    world.live("it polls on", &mut |_| polls += 1, |_| true);
+    world.live("time passes", &mut |_| polls += 1, |world| {
+        world.hosts[0].fleet().is_some_and(|fleet| fleet.doing.contains("nothing is to be taken"))
+    });
+    world.hosts[0].end(true);
+    world.hosts[0].boot();
+    live(&mut world, "it knows after a reboot", |host| {
+        host.fleet().is_some_and(|fleet| fleet.doing.contains("nothing is to be taken"))
+    });
+    assert_eq!(world.hosts[0].history(4), before);
+    assert_eq!(world.hosts[0].running(), 1);
+}

@@ -1,0 +1,287 @@
+//! The fault table: generations that take the daemon or the host down, and how the host comes back by itself.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use sensor_content::life::Stage;
+use sensor_rules::Source;
+
+use super::{
+    Step,
+    host::{self, BROUGHT, PATIENCE, SERVICE, property, run},
+    progress::{Next, Progress, now},
+};
+use crate::{
+    content::{GUARD, guarded},
+    fifo,
+    protocol::Message,
+    report,
+    rules::{self, Draft},
+    wait,
+};
+
+/// What is wrong with a generation.
+struct Row {
+    what: &'static str,
+    /// The fault that a build for tests has for it: where and what, as in `sensor_user::daemon::fault`.
+    fault: Option<&'static str>,
+    rules: fn() -> Source,
+    /// Whether it strikes after the host's next start only.
+    at_boot: bool,
+    /// The owner's policy.
+    policy: &'static str,
+}
+
+/// Nothing is wrong with the rules themselves.
+fn harmless() -> Source {
+    host::file(&rules::NONE)
+}
+
+fn blocks() -> Source {
+    host::file(&Draft::block("everything", EVERYTHING, "true"))
+}
+
+fn alerts() -> Source {
+    host::file(&Draft::alert("everything", EVERYTHING, "true"))
+}
+
+/// Each pattern walks what is written to its end.
+fn costs() -> Source {
+    let patterns: Vec<_> = (0..120).map(|number| format!("payload.matches('^[a-f]*[g-z]x{number}$')")).collect();
+    host::file(&Draft::alert("costly", &["fifo.payload"], &patterns.join(" || ")))
+}
+
+/// What the publisher of the last says, nanoseconds per event.
+const BUDGET: u32 = 200;
+/// How many times too much it costs.
+const TOO_MUCH: u64 = 50;
+
+const EVERYTHING: &[&str] = &["fifo.create", "fifo.open", "pipe.create", "unix.connect", "unix.send", "unix.bind"];
+
+/// No shadow: the generation comes into force at once.
+const AT_ONCE: &str = "";
+/// A shadow run in which only the budget of the release counts.
+const SHADOW: &str = "[shadow]\ntime = \"1s\"\nevents = 100\ncost = 1000000000\n";
+
+const ROWS: &[Row] = &[
+    Row {
+        what: "kills the daemon at load",
+        fault: Some("push abort"),
+        rules: harmless,
+        at_boot: false,
+        policy: AT_ONCE,
+    },
+    Row {
+        what: "kills the daemon at boot only",
+        fault: Some("start abort"),
+        rules: harmless,
+        at_boot: true,
+        policy: AT_ONCE,
+    },
+    Row { what: "hangs the daemon", fault: Some("push hang"), rules: harmless, at_boot: false, policy: AT_ONCE },
+    Row {
+        what: "panics the kernel at load",
+        fault: Some("push panic"),
+        rules: harmless,
+        at_boot: false,
+        policy: AT_ONCE,
+    },
+    Row {
+        what: "panics the kernel at boot only",
+        fault: Some("start panic"),
+        rules: harmless,
+        at_boot: true,
+        policy: AT_ONCE,
+    },
+    Row { what: "blocks everything", fault: None, rules: blocks, at_boot: false, policy: AT_ONCE },
+    Row { what: "alerts on everything", fault: None, rules: alerts, at_boot: false, policy: AT_ONCE },
+    Row { what: "costs 50 times too much", fault: None, rules: costs, at_boot: false, policy: SHADOW },
+];
+
+/// The good generation.
+const GOOD: u64 = 1;
+
+/// The number of a row's generation.
+const fn number(row: usize) -> u64 {
+    10 + row as u64
+}
+
+/// The nanoseconds in the reason of a shadow run: `an event costs 70000 ns, and …`.
+fn cost(reason: &str) -> Option<u64> {
+    reason.split("an event costs ").nth(1)?.split(' ').next()?.parse().ok()
+}
+
+/// The owner's policy.
+const POLICY: &str = "/etc/creance/content.toml";
+/// What a build with faults reads.
+const FAULTS: &str = "/etc/creance/faults";
+
+/// Until the host has to start again, or all is done.
+///
+/// # Errors
+/// Where the host has not come back, or could not be brought to its start.
+pub fn go_on() -> Result<Step> {
+    let mut progress = Progress::after_boot()?;
+    loop {
+        match progress.next {
+            Next::Install => {
+                install()?;
+                host::push(GOOD, host::file(&GUARD), 2000)?;
+                progress.goes_on(Next::Good)?;
+                return reboot(&mut progress);
+            }
+            Next::Good => {
+                becomes_good()?;
+                early()?;
+                progress.ordered = progress.boots;
+                progress.goes_on(Next::Break(0))?;
+            }
+            Next::Break(index) => {
+                let Some(row) = ROWS.get(index) else { return Ok(Step::Done(true)) };
+                if breaks(row, index, &mut progress)? {
+                    return reboot(&mut progress);
+                }
+            }
+            Next::Recover(index) => {
+                let Some(row) = ROWS.get(index) else { bail!("no row {index}") };
+                recovers(row, index, &progress)?;
+                progress.ordered = progress.boots;
+                progress.goes_on(Next::Break(index + 1))?;
+            }
+        }
+    }
+}
+
+fn reboot(progress: &mut Progress) -> Result<Step> {
+    progress.ordered += 1;
+    progress.since = now();
+    progress.keep()?;
+    run("systemctl", &["reboot"])?;
+    Ok(Step::Reboot)
+}
+
+/// The package, with the build that has faults.
+fn install() -> Result<()> {
+    host::is_up()?;
+    host::install(&format!("{BROUGHT}/creance-1.deb"))?;
+    run("systemctl", &["stop", SERVICE])?;
+    let new = "/usr/bin/creance.new";
+    fs::copy(format!("{BROUGHT}/creance-faults"), new)?;
+    fs::set_permissions(new, fs::Permissions::from_mode(0o755))?;
+    fs::rename(new, "/usr/bin/creance")?;
+    host::set_up("--enforce --settle 1 --up 5")?;
+    fs::write(POLICY, AT_ONCE)?;
+    host::unit("creance-panic.path", "[Path]\nPathExists=/run/creance/panic\n[Install]\nWantedBy=multi-user.target\n")?;
+    host::unit("creance-panic.service", "[Service]\nExecStart=/bin/sh -c 'echo c > /proc/sysrq-trigger'\n")?;
+    run("systemctl", &["daemon-reload"])?;
+    run("systemctl", &["enable", "--now", "creance-panic.path"])?;
+    run("systemctl", &["start", SERVICE])?;
+    Ok(())
+}
+
+fn becomes_good() -> Result<()> {
+    host::runs(GOOD)?;
+    wait::within(PATIENCE, "the first generation to be good", || {
+        let content = host::status().ok().and_then(|status| status.content);
+        Ok(content.filter(|content| content.good.contains(&GOOD)).map(drop))
+    })?;
+    ensure!(guarded(), "the good generation does not guard");
+    Ok(())
+}
+
+/// The rules were in force before the first service that users see was started.
+fn early() -> Result<()> {
+    let time = |unit: &str, name: &str| -> Result<u64> { Ok(property(unit, name)?.parse()?) };
+    let ready = time(SERVICE, "ActiveEnterTimestampMonotonic")?;
+    let system = time("sysinit.target", "ActiveEnterTimestampMonotonic")?;
+    let login = time("ssh.service", "ExecMainStartTimestampMonotonic")?;
+    ensure!(ready <= system && system < login, "ready at {ready} µs, sysinit at {system} µs, sshd at {login} µs");
+    let seen = format!("{:.1} s, then sysinit.target, then sshd", Duration::from_micros(ready).as_secs_f64());
+    report::send(&Message::Seen {
+        what: "boot: rules in force".to_owned(),
+        expected: "before sysinit.target".to_owned(),
+        seen,
+        ok: true,
+    });
+    Ok(())
+}
+
+/// Sets the fault free; whether the host has to be started again for that.
+fn breaks(row: &Row, index: usize, progress: &mut Progress) -> Result<bool> {
+    let generation = number(index);
+    host::runs(GOOD)?;
+    let fault = row.fault.map(|fault| format!("{generation} {fault}\n")).unwrap_or_default();
+    fs::write(FAULTS, fault)?;
+    fs::write(POLICY, row.policy)?;
+    // SAFETY: takes nothing.
+    unsafe { libc::sync() };
+    progress.since = now();
+    progress.goes_on(Next::Recover(index))?;
+    let pushed = host::push(generation, (row.rules)(), BUDGET);
+    if row.at_boot {
+        pushed.with_context(|| format!("the generation that {} is refused", row.what))?;
+        return Ok(true);
+    }
+    if row.fault.is_none() {
+        pushed.with_context(|| format!("the generation that {} is refused", row.what))?;
+        work();
+    }
+    Ok(false)
+}
+
+/// Work such as any host has, and much of it; whether it is blocked does not matter.
+fn work() {
+    let file = "/tmp/work";
+    for _ in 0..300 {
+        drop(fifo::remake(file));
+        drop(fifo::pipe());
+        if let Ok(mut both) = fifo::open(file) {
+            let written = both.write_all(&[b'a'; 256]);
+            drop(written.and_then(|()| both.read_exact(&mut [0; 256])));
+        }
+    }
+}
+
+/// What has become of a generation, once that is sure.
+fn end(generation: u64) -> Result<Option<String>> {
+    let Ok(status) = host::status() else { return Ok(None) };
+    if status.generation != Some(GOOD) {
+        return Ok(None);
+    }
+    let denied = status.content.map(|content| content.denied).unwrap_or_default();
+    if let Some((_, reason)) = denied.into_iter().find(|(number, _)| *number == generation) {
+        return Ok(Some(reason));
+    }
+    let history = host::client()?.history()?;
+    let last = history.into_iter().rfind(|entry| entry.generation.number == generation);
+    Ok(last.filter(|entry| entry.stage == Stage::Rejected).map(|entry| entry.reason))
+}
+
+fn recovers(row: &Row, index: usize, progress: &Progress) -> Result<()> {
+    let generation = number(index);
+    let reason = wait::within(PATIENCE, &format!("the host to come back from one that {}", row.what), || {
+        if row.fault.is_none() {
+            work();
+        }
+        end(generation)
+    })?;
+    let seconds = now().saturating_sub(progress.since);
+    let extra = progress.boots.saturating_sub(progress.ordered);
+    let reachable = wait::within(PATIENCE, "a login", || Ok(host::reachable().ok())).is_ok();
+    let guards = guarded();
+    let dear = row.policy != SHADOW || cost(&reason).is_some_and(|cost| cost >= TOO_MUCH * u64::from(BUDGET));
+    let login = if reachable { "reachable" } else { "NOT REACHABLE" };
+    report::send(&Message::Seen {
+        what: row.what.to_owned(),
+        expected: format!("generation {GOOD}, reachable"),
+        seen: format!("generation {GOOD}, {login}, {extra} extra boots, {seconds} s: {reason}"),
+        ok: reachable && guards && dear && extra <= 1,
+    });
+    fs::remove_file(FAULTS)?;
+    Ok(())
+}

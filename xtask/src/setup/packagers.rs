@@ -1,0 +1,53 @@
+//! The tools that make packages, built here.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::{command, project};
+
+/// A subcommand of cargo that makes packages.
+#[derive(Clone, Copy)]
+pub struct Packager {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// For Debian.
+pub const CARGO_DEB: Packager = Packager { name: "cargo-deb", version: "3.8.0" };
+/// For what uses RPM.
+pub const CARGO_GENERATE_RPM: Packager = Packager { name: "cargo-generate-rpm", version: "0.21.1" };
+
+impl Packager {
+    /// Where it is installed.
+    pub fn path(self) -> PathBuf {
+        super::linker_directory().join(self.name)
+    }
+
+    /// What cargo calls it by.
+    pub fn subcommand(self) -> &'static str {
+        self.name.trim_start_matches("cargo-")
+    }
+}
+
+/// Builds and installs it below `target/tools`, where it is not there in this version already.
+///
+/// # Errors
+/// Where it cannot be had.
+pub fn install(packager: Packager) -> Result<()> {
+    let Packager { name, version } = packager;
+    let built = project::target("tools").join(format!("{name}.version"));
+    if packager.path().exists() && fs::read_to_string(&built).is_ok_and(|text| text == version) {
+        return Ok(());
+    }
+    println!("setup: cargo install {name} {version} into target/tools (a minute or two)");
+    let mut cargo = command::fresh("cargo");
+    cargo.env("CARGO_TARGET_DIR", project::target("tools/build"));
+    cargo.args(["install", "--quiet", "--locked", "--force", name, "--version", &format!("={version}"), "--root"]);
+    cargo.arg(project::target("tools"));
+    // Not from inside the checkout: its flags ask for static binaries.
+    cargo.current_dir("/");
+    command::run(&mut cargo).with_context(|| format!("{name} could not be built; is there a network?"))?;
+    fs::remove_dir_all(project::target("tools/build")).ok();
+    fs::write(&built, version).with_context(|| format!("cannot write {}", built.display()))
+}
