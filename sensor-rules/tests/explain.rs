@@ -61,11 +61,11 @@ fn the_instructions_of_two_rules() {
 
 #[test]
 fn what_is_kept_between_events() {
-    let rules = r#"
+    let rules = r"
 rules:
   - {id: often, title: x, severity: low, on: fifo.open, condition: 'reads', count: {by: process.pid, within: 1500ms, more_than: 20}}
   - {id: behind, title: x, severity: low, on: fifo.open, condition: 'writes', after: {on: [process.exec, fifo.open], condition: process.uid == 0, by: tree, within: 2m}}
-"#;
+";
     let source = Source { name: "rules.yaml".into(), text: rules.into() };
     let rules = check(&[source], Options::default()).unwrap_or_else(|problems| panic!("{problems}"));
     let plan = explain::plan(&rules, &|_| true).unwrap();
