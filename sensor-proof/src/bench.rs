@@ -196,6 +196,6 @@ fn table_row(first: bool, figures: &Figures) {
 
 fn table_line(cells: &[String; COLUMNS.len()]) {
     let [event, rest @ ..] = cells;
-    let rest: Vec<_> = rest.iter().map(|cell| format!("{cell:>11}")).collect();
+    let rest: Vec<_> = rest.iter().map(|cell| format!("{cell:>12}")).collect();
     println!("{event:<13}{}", rest.concat());
 }
