@@ -157,8 +157,7 @@ impl File {
 }
 
 /// What is filled of an open file.
-const OF_FILE: Groups =
-    Groups::PATH.with(Groups::INODE).with(Groups::OWNER).with(Groups::MODE).with(Groups::OPEN);
+const OF_FILE: Groups = Groups::PATH.with(Groups::INODE).with(Groups::OWNER).with(Groups::MODE).with(Groups::OPEN);
 
 impl Subject for File {
     #[inline(always)]

@@ -13,7 +13,7 @@ use crate::{
     actor, brakes,
     hook::Seen,
     limit,
-    maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched},
+    maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched, index},
     record::{self, Held},
     scratch::Wanted,
     shadow::{self, SHADOW_EXAMPLES},
@@ -173,7 +173,7 @@ fn needs(held: &Held) -> Groups {
     let generation = GENERATIONS.get(held.record.head.bank);
     let event = Event::from_index(held.record.head.event);
     match (generation, event) {
-        (Some(generation), Some(event)) => Groups(generation.needs[event as usize]),
+        (Some(generation), Some(event)) => Groups(generation.needs[index(event)]),
         _ => Groups::NONE,
     }
 }

@@ -45,7 +45,11 @@ pub fn conclude(held: &mut Held) {
     }
     for index in 0..NOTES_MAX as u32 {
         if u64::from(index) < noted {
-            if in_shadow { follow_in_shadow(held.scratch.slot(), index) } else { follow(held.scratch.slot(), index) };
+            if in_shadow {
+                follow_in_shadow(held.scratch.slot(), index)
+            } else {
+                follow(held.scratch.slot(), index)
+            };
         }
     }
 }

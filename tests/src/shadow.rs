@@ -217,7 +217,8 @@ fn dear() -> Result<()> {
     push(&sensor, SECOND, numbered("path == '/tmp/shadowed' && payload.contains('needle')"), ANYTHING)?;
     let end = decided(&sensor, SECOND, write_at_length()?)?;
     ensure!(end.promoted, "{end}");
-    let budget = u32::try_from(end.shadow.nanoseconds_per_event)?.max(1);
+    // A tenth of what one search takes: however quick or busy the machine is, the next release is far above it.
+    let budget = u32::try_from(end.shadow.nanoseconds_per_event / 10)?.max(1);
 
     // Each walks the payload to its end.
     let mut conditions = String::from("path == '/tmp/shadowed' && (");
