@@ -39,11 +39,12 @@ pub fn is_under_way(held: &Held) -> bool {
     held.scratch.shadow.get() != 0
 }
 
-/// The event is at its beginning: nobody has judged it.
+/// The event is at its beginning: nobody has judged it. `needs` are those of the generation in force, which say whether there is a
+/// candidate.
 #[inline(always)]
-pub fn begin(held: &mut Held) {
+pub fn begin(held: &mut Held, needs: Groups) {
     held.scratch.shadow.set(0);
-    held.scratch.shadowed.set(0);
+    held.scratch.shadowed.set(u32::from(needs.contains(Groups::SHADOWED)));
     held.scratch.refused.set(0);
 }
 

@@ -65,7 +65,7 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
     held.record.verdict.action = 0;
     held.record.verdict.matched = 0;
     held.record.verdict.noted = 0;
-    shadow::begin(&mut held);
+    shadow::begin(&mut held, needs);
     let groups = if needs.contains(Groups::JUDGED) {
         let early = Groups(generation.early[event as usize]);
         let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
@@ -151,8 +151,7 @@ fn count(held: &mut Held, event: Event) {
         return shadow::count(held);
     }
     count_judged(event);
-    if needs(held).contains(Groups::SHADOWED) {
-        held.scratch.shadowed.set(1);
+    if held.scratch.shadowed.get() != 0 {
         shadow::compare(held);
     }
 }

@@ -95,19 +95,20 @@ fn matches(
     let now = record.head.time;
     let key = WindowKey { generation: record.head.generation, state: note.state.into(), key: note.key };
     let window = windows.get_ptr_mut(&key);
-    // SAFETY: a live map value.
-    let open = window.filter(|window| !unsafe { **window }.is_over(now, tracked.within));
     if note.step == Step::Second as u32 {
-        return open.is_some();
+        // SAFETY: a live map value.
+        return window.is_some_and(|window| !unsafe { *window }.is_over(now, tracked.within));
     }
-    let count = match open {
-        Some(window) if note.step == Step::Count as u32 => {
-            // SAFETY: a live map value, aligned to 8 bytes; all raise it atomically.
-            unsafe {
-                asm::add(&raw mut (*window).count, 1);
-                core::ptr::read_volatile(&raw const (*window).count)
+    let count = match window {
+        // SAFETY: a live map value, aligned to 8 bytes; all raise the present part atomically.
+        Some(window) if note.step == Step::Count as u32 => unsafe {
+            let passed = (*window).passed(now, tracked.within);
+            if passed > 0 {
+                *window = (*window).turned(passed, tracked.within);
             }
-        }
+            asm::add(&raw mut (*window).counts[0], 1);
+            core::ptr::read_volatile(window).total()
+        },
         _ => {
             if windows.insert(&key, &Window::new(now), 0).is_err() {
                 count_cut(Loss::StateFull, in_shadow);

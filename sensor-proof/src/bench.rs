@@ -51,7 +51,11 @@ struct Figures {
     check_ms: f64,
     /// From checked rules to objects, milliseconds.
     compile_ms: f64,
-    /// The kernel's share: load, verify, translate; milliseconds.
+    /// From objects to maps and programs in the kernel without what follows, milliseconds.
+    load_ms: f64,
+    /// From text to rules in the kernel, all of the above, milliseconds.
+    push_ms: f64,
+    /// The kernel's share: to verify and translate the programs, milliseconds.
     verify_ms: f64,
     /// Instructions that the verifier looked at.
     verified: Option<u32>,
@@ -82,8 +86,10 @@ fn measure(event: Event, count: usize) -> Result<Figures> {
     let rules = rules?;
     let (objects, compile_time) = timed(|| compile(&rules, Target::SocketFilter));
     let objects = objects?;
-    let (run, verify_time) = timed(|| TestRun::load_objects(objects));
+    let (run, load_time) = timed(|| TestRun::load_objects(objects));
     let mut run = run?;
+    let verify_time = run.verify_time();
+    let load_time = load_time.saturating_sub(verify_time);
     let events = realistic::events(event);
     let (everyday, worst) = kernel(&mut run, event, &events)?;
     let attack = realistic::attack(event);
@@ -105,6 +111,8 @@ fn measure(event: Event, count: usize) -> Result<Figures> {
         interpreter: interpreter(&rules, event, &events)?,
         check_ms: milliseconds(check_time),
         compile_ms: milliseconds(compile_time),
+        load_ms: milliseconds(load_time),
+        push_ms: milliseconds(check_time + compile_time + load_time),
         verify_ms: milliseconds(verify_time),
         verified: run.verified_instructions(event),
     })
@@ -142,35 +150,52 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
+/// The columns of the table, and their units.
+const COLUMNS: [(&str, &str); 14] = [
+    ("event", ""),
+    ("rules", ""),
+    ("everyday", "ns"),
+    ("estimate", "ns"),
+    ("worst", "ns"),
+    ("matching", "ns"),
+    ("unplanned", "ns"),
+    ("interpreter", "ns"),
+    ("check", "ms"),
+    ("compile", "ms"),
+    ("load", "ms"),
+    ("push", "ms"),
+    ("verify", "ms"),
+    ("verified", "instr."),
+];
+
 fn table_row(first: bool, figures: &Figures) {
     if first {
-        println!(
-            "{:<13} {:>6} {:>9} {:>9} {:>7} {:>9} {:>10} {:>12} {:>9} {:>9} {:>9} {:>9}",
-            "event",
-            "rules",
-            "everyday",
-            "estimate",
-            "worst",
-            "matching",
-            "unplanned",
-            "interpreter",
-            "check",
-            "compile",
-            "verify",
-            "verified"
-        );
-        println!(
-            "{:<13} {:>6} {:>9} {:>9} {:>7} {:>9} {:>10} {:>12} {:>9} {:>9} {:>9} {:>9}",
-            "", "", "ns", "ns", "ns", "ns", "ns", "ns", "ms", "ms", "ms", "instr."
-        );
+        table_line(&COLUMNS.map(|(name, _)| name.to_owned()));
+        table_line(&COLUMNS.map(|(_, unit)| unit.to_owned()));
     }
-    let Figures {
-        event, rules, everyday, estimate, worst, matching, interpreter, check_ms, compile_ms, verify_ms, ..
-    } = figures;
-    let unplanned = figures.unplanned.map_or_else(|| "refused".to_owned(), |time| format!("{time:.0}"));
-    let verified = figures.verified.map_or_else(|| "?".to_owned(), |count| count.to_string());
-    println!(
-        "{event:<13} {rules:>6} {everyday:>9.0} {estimate:>9.0} {worst:>7.0} {matching:>9.0} {unplanned:>10} {interpreter:>12.0} {check_ms:>9.1} \
-         {compile_ms:>9.1} {verify_ms:>9.1} {verified:>9}"
-    );
+    let Figures { everyday, estimate, worst, matching, interpreter, .. } = figures;
+    let whole = |nanoseconds: &f64| format!("{nanoseconds:.0}");
+    let tenths = |milliseconds: f64| format!("{milliseconds:.1}");
+    table_line(&[
+        figures.event.to_owned(),
+        figures.rules.to_string(),
+        whole(everyday),
+        whole(estimate),
+        whole(worst),
+        whole(matching),
+        figures.unplanned.as_ref().map_or_else(|| "refused".to_owned(), whole),
+        whole(interpreter),
+        tenths(figures.check_ms),
+        tenths(figures.compile_ms),
+        tenths(figures.load_ms),
+        tenths(figures.push_ms),
+        tenths(figures.verify_ms),
+        figures.verified.map_or_else(|| "?".to_owned(), |count| count.to_string()),
+    ]);
+}
+
+fn table_line(cells: &[String; COLUMNS.len()]) {
+    let [event, rest @ ..] = cells;
+    let rest: Vec<_> = rest.iter().map(|cell| format!("{cell:>12}")).collect();
+    println!("{event:<13}{}", rest.concat());
 }

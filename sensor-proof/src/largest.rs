@@ -43,7 +43,7 @@ pub fn all() -> Vec<Large> {
         },
         Large {
             name: "a list of integers",
-            sources: vec![list("process.pid", 8_000, |number| (7 * number).to_string())],
+            sources: vec![list("process.pid", 60_000, |number| (7 * number).to_string())],
         },
         Large {
             name: "a list of strings",

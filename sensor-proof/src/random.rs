@@ -117,8 +117,10 @@ fn state(random: &mut Random, event: Event) -> String {
 
 /// Lists and macros for `event`: `m1` uses `m0`, and `m2` its argument.
 fn definitions(random: &mut Random, event: Event) -> String {
-    let words: Vec<_> = (0..random.below(5)).map(|_| literal(random, COMM_MAX)).collect();
-    let numbers: Vec<_> = (0..random.below(5)).map(|_| random.pick(NUMBERS).to_string()).collect();
+    // Long ones are looked up otherwise than short ones.
+    let count = |random: &mut Random| if random.one_in(3) { 12 + random.below(40) } else { random.below(5) };
+    let words: Vec<_> = (0..count(random)).map(|_| literal(random, COMM_MAX)).collect();
+    let numbers: Vec<_> = (0..count(random)).map(|_| random.pick(NUMBERS).to_string()).collect();
     let [first, second, third] = [0, 1, 1].map(|depth| cond(random, event, depth, 0));
     format!(
         "lists:\n  WORDS: [{}]\n  NUMBERS: [{}]\nmacros:\n  m0: |-\n    {first}\n  m1: |-\n    m0 || {second}\n  m2(x): |-\n    x == ({third})\n",
@@ -202,6 +204,10 @@ const RELATIONS: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
 fn int_test(random: &mut Random, event: Event, name: &str) -> String {
     let others: Vec<_> = Field::of(event).filter(|field| matches!(field.kind, Kind::U32 | Kind::U64)).collect();
     let relation = *random.pick(RELATIONS);
+    if random.one_in(12) {
+        let chosen = chosen(random, event, |random| arithmetic(random, event, 1));
+        return format!("{chosen} {relation} {}", arithmetic(random, event, 1));
+    }
     let has_bits = Field::from_name(name).and_then(|field| field.constants).is_none_or(|constants| constants.bits);
     match random.below(9) {
         5 | 6 if has_bits => format!("{name}.has({})", random.pick(BITS)),
@@ -216,6 +222,12 @@ fn int_test(random: &mut Random, event: Event, name: &str) -> String {
         }
         _ => format!("{name} {relation} {}", random.pick(NUMBERS)),
     }
+}
+
+/// One of two values, by a simple condition.
+fn chosen(random: &mut Random, event: Event, value: impl Fn(&mut Random) -> String) -> String {
+    let by = leaf(random, event, 0);
+    format!("({by} ? {} : {})", value(random), value(random))
 }
 
 /// An integer that is computed and cannot overflow: of what lies within 33 bits, twice.
@@ -251,6 +263,14 @@ fn arithmetic(random: &mut Random, event: Event, depth: usize) -> String {
 
 fn text_test(random: &mut Random, event: Event, name: &str, capacity: usize) -> String {
     let others: Vec<_> = Field::of(event).filter(|field| matches!(field.kind, Kind::Text(_))).collect();
+    if random.one_in(12) {
+        let test = text_test(random, event, "", COMM_MAX);
+        // Only what begins with the field can be asked of a choice.
+        if let Some(asked) = test.strip_prefix('.').or_else(|| test.strip_prefix(' ')) {
+            let chosen = chosen(random, event, |random| random.pick(&others).name.to_owned());
+            return format!("{chosen}{}{asked}", &test[..1]);
+        }
+    }
     // A pattern that is one literal must fit the field, as others must.
     match random.below(if capacity < TEXT_MAX { 11 } else { 14 }) {
         11 => format!("{name}.glob({})", quoted(&glob(random))),

@@ -182,12 +182,15 @@ impl Memory {
         for note in verdict.notes().to_vec() {
             let Some(tracked) = tracked.get(note.state as usize) else { continue };
             let key = WindowKey { generation, state: note.state.into(), key: note.key };
-            let open = self.0.get_mut(&key).filter(|window| !window.is_over(now, tracked.within));
-            let matches = match open {
-                open if note.step == Step::Second as u32 => open.is_some(),
+            let known = self.0.get_mut(&key);
+            let matches = match known {
+                known if note.step == Step::Second as u32 => {
+                    known.is_some_and(|window| !window.is_over(now, tracked.within))
+                }
                 Some(window) if note.step == Step::Count as u32 => {
-                    window.count += 1;
-                    window.count > tracked.more_than
+                    *window = window.turned(window.passed(now, tracked.within), tracked.within);
+                    window.counts[0] += 1;
+                    window.total() > tracked.more_than
                 }
                 _ => {
                     self.0.insert(key, Window::new(now));

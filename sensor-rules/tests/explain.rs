@@ -60,6 +60,29 @@ fn the_instructions_of_two_rules() {
 }
 
 #[test]
+fn what_is_kept_between_events() {
+    let rules = r"
+rules:
+  - {id: often, title: x, severity: low, on: fifo.open, condition: 'reads', count: {by: process.pid, within: 1500ms, more_than: 20}}
+  - {id: behind, title: x, severity: low, on: fifo.open, condition: 'writes', after: {on: [process.exec, fifo.open], condition: process.uid == 0, by: tree, within: 2m}}
+";
+    let source = Source { name: "rules.yaml".into(), text: rules.into() };
+    let rules = check(&[source], Options::default()).unwrap_or_else(|problems| panic!("{problems}"));
+    let plan = explain::plan(&rules, &|_| true).unwrap();
+    let told: Vec<_> = plan.lines().skip_while(|line| !line.contains("then: ")).collect();
+    let told: Vec<_> = told.windows(2).filter(|pair| pair[0].contains("then: ")).map(|pair| pair[1].trim()).collect();
+    assert_eq!(
+        told,
+        [
+            "counts: matches where that held more than 20 times in 1500ms, apart for each process.pid",
+            "is the second of two: matches where the first (fifo.open, process.exec) was at most 2m before, in the same process tree",
+            "is the first of two: the second may follow in the same process tree within 2m",
+            "is the first of two: the second may follow in the same process tree within 2m",
+        ]
+    );
+}
+
+#[test]
 fn every_instruction_is_listed_once() {
     let rules = rules();
     let listing = explain::assembly(&rules, &|_| true).unwrap();

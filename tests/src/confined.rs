@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use sensor_user::daemon::confine::{self, Confinement};
+use sensor_user::{
+    daemon::confine::{self, Confinement},
+    kernel::probe::Mode,
+};
 
 use crate::{
     content::{GUARD, Host, bundle, guarded},
@@ -69,7 +72,7 @@ fn daemon() -> Result<()> {
 fn files() -> Result<()> {
     fs::create_dir_all("/tmp/inside")?;
     let tried = thread::spawn(|| {
-        let confinement = confine::daemon(&["/tmp/inside".into()], None);
+        let confinement = confine::daemon(Mode::Lsm, &["/tmp/inside".into()], None);
         let inside = File::create("/tmp/inside/file").map(drop);
         let outside = File::create("/tmp/outside").map(drop);
         // SAFETY: takes a number.

@@ -20,7 +20,7 @@ use crate::{
 pub const TESTS: &[Test] = &[
     Test { name: "planner::a_rule_that_is_looked_up_finds_its_path_and_no_other", boot: Boot::Plain, run: looked_up },
     Test { name: "planner::random_rule_sets_are_accepted", boot: Boot::Plain, run: random_sets },
-    Test { name: "planner::a_thousand_rules_fit_thirty_mebibytes", boot: Boot::Long, run: memory },
+    Test { name: "planner::a_thousand_rules_fit_thirty_mebibytes", boot: Boot::Plain, run: memory },
     Test { name: "planner::ten_thousand_rules_that_cannot_be_looked_up", boot: Boot::Long, run: unindexable },
 ];
 
@@ -63,8 +63,11 @@ fn random_sets() -> Result<()> {
     Ok(())
 }
 
-/// Most memory of a daemon with a thousand rules, KiB.
+/// Most memory that a daemon with a thousand rules takes for itself, its ring buffer included, KiB. The pages of its program come beside it:
+/// they are those of a file, shared by all who run it, and the kernel takes them back when it needs room.
 const MEMORY_MAX: u64 = 30 * 1024;
+/// The ring buffer, as the daemon makes it where nobody says otherwise, KiB.
+const RING: u64 = 4 * 1024;
 
 fn memory() -> Result<()> {
     let sources = realistic::rules(Event::FifoOpen, 1000);
@@ -74,22 +77,24 @@ fn memory() -> Result<()> {
     let pushed = sensor.push(sources)?;
     let after = resident(pid)?;
     let text = format!(
-        "{before:?} KiB with 1 rule, {after:?} KiB with {} (resident, most ever resident); compiled in {} us",
-        pushed.rules, pushed.compile_us
+        "{before:?} KiB with 1 rule, {after:?} KiB with {} (its own, resident, most ever resident), and {RING} KiB of ring buffer",
+        pushed.rules
     );
     report::send(&Message::Say { text });
-    ensure!(after[0] <= MEMORY_MAX, "{} KiB are resident with {} rules", after[0], pushed.rules);
+    let own = after[0] + RING;
+    ensure!(own <= MEMORY_MAX, "{own} KiB are the daemon's with {} rules", pushed.rules);
     sensor.stop()
 }
 
-/// How much memory a process has, and the most it ever had, KiB: `VmRSS` and `VmHWM` of `/proc/PID/status`.
-fn resident(pid: u32) -> Result<[u64; 2]> {
+/// How much memory a process has that is of no file, how much with that of files, and the most it ever had, KiB: `RssAnon`, `VmRSS` and `VmHWM`
+/// of `/proc/PID/status`.
+fn resident(pid: u32) -> Result<[u64; 3]> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let value = |name: &str| -> Result<u64> {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     };
-    Ok([value("VmRSS:")?, value("VmHWM:")?])
+    Ok([value("RssAnon:")?, value("VmRSS:")?, value("VmHWM:")?])
 }
 
 fn unindexable() -> Result<()> {

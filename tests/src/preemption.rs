@@ -147,6 +147,8 @@ struct Sums {
     lost: u64,
     misses: u64,
     preempted: u64,
+    /// Judged, and no report of it: a busy host's daemon may not be quick enough for the ring buffer.
+    unreported: u64,
 }
 
 impl Sums {
@@ -157,6 +159,7 @@ impl Sums {
             lost: lost("no_record") + lost("no_stage"),
             misses: status.hooks.iter().map(|hook| hook.recursion_misses).sum(),
             preempted: status.preempted,
+            unreported: lost("ring_full"),
         }
     }
 
@@ -166,6 +169,7 @@ impl Sums {
             lost: self.lost - before.lost,
             misses: self.misses - before.misses,
             preempted: self.preempted - before.preempted,
+            unreported: self.unreported - before.unreported,
         }
     }
 }
@@ -221,7 +225,9 @@ fn no_mixture() -> Result<()> {
     // The same hook also misses other files' events, which are nobody's loss: so at most, and at least.
     let (least, most) = (sums.judged + sums.lost, sums.judged + sums.lost + sums.misses);
     ensure!((least..=most).contains(&operations), "{operations} operations, and {sums:?}");
-    ensure!(reports.len() as u64 == sums.judged, "{} reports of {} judged events", reports.len(), sums.judged);
+    let reported = reports.len() as u64;
+    ensure!(reported + sums.unreported == sums.judged, "{reported} reports, and {sums:?}");
+    ensure!(reported > sums.judged / 2, "{reported} reports of {sums:?}: too few to prove anything");
     ensure!(
         sums.preempted + sums.lost + sums.misses > 0,
         "no task was ever preempted inside a hook: nothing is proved"
@@ -243,7 +249,7 @@ fn traced() -> Result<()> {
     }
     let seen = reports.len() as u64;
     ensure!(
-        seen <= operations && seen + sums.lost + sums.misses >= operations,
+        seen <= operations && seen + sums.lost + sums.misses + sums.unreported >= operations,
         "{operations} operations, {seen} reports, {sums:?}"
     );
     shared::park(sensor);

@@ -1,6 +1,6 @@
 //! Builds the eBPF object with its own compiler, then the static user-space binaries that carry it.
 
-use std::{env, fs, process::Command};
+use std::{env, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -39,14 +39,41 @@ pub fn ebpf() -> Result<()> {
     let object = directory.join("sensor-ebpf.o");
     let stripped = directory.join("stripped.o");
     // The linker makes BTF of the debug information, which has done its duty then: five sixths of the file.
-    let mut objcopy = Command::new(format!("/usr/lib/llvm-{}/bin/llvm-objcopy", compiler.llvm()?));
-    objcopy.arg("--strip-debug").arg(&built).arg(&stripped);
-    command::run(&mut objcopy).context("the eBPF object cannot be stripped")?;
+    let program = format!("/usr/lib/llvm-{}/bin/llvm-objcopy", compiler.llvm()?);
+    let objcopy = |arguments: &[&str], input: &Path| {
+        let mut objcopy = Command::new(&program);
+        objcopy.args(arguments).arg(input).arg(&stripped).current_dir(&directory);
+        command::run(&mut objcopy).context("the eBPF object cannot be stripped")
+    };
+    objcopy(&["--strip-debug", "--dump-section=.BTF.ext=functions"], &built)?;
+    let functions = directory.join("functions");
+    fs::write(&functions, without_lines(&fs::read(&functions)?).context("the object's .BTF.ext is none")?)?;
+    objcopy(&["--update-section=.BTF.ext=functions", "--remove-section=.rel.BTF.ext"], &stripped.clone())?;
     let new = fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))?;
     if fs::read(&object).is_ok_and(|old| old == new) {
         return Ok(());
     }
     fs::write(&object, new).with_context(|| format!("cannot write {}", object.display()))
+}
+
+/// `.BTF.ext` without what says which line each instruction comes from: most of the object, and of the daemon's memory. What it says of
+/// functions, verifiers ask for.
+///
+/// Format: `Documentation/bpf/btf.rst` of the kernel.
+fn without_lines(ext: &[u8]) -> Option<Vec<u8>> {
+    let word = |at: usize| Some(u32::from_le_bytes(ext.get(at..at + 4)?.try_into().ok()?));
+    let header = word(4)?;
+    let part = |at: usize| {
+        let (offset, length) = (header.checked_add(word(at)?)? as usize, word(at + 4)? as usize);
+        ext.get(offset..offset.checked_add(length)?)
+    };
+    // Older headers know no relocations.
+    let (functions, relocations) = (part(8)?, if header >= 32 { part(24)? } else { &[] });
+    let lengths = [functions, relocations].map(|part| u32::try_from(part.len()).ok());
+    let [Some(functions_length), Some(relocations_length)] = lengths else { return None };
+    let words = [32, 0, functions_length, functions_length, 0, functions_length, relocations_length];
+    let words = words.into_iter().flat_map(u32::to_le_bytes);
+    Some([ext.get(..4)?, &words.collect::<Vec<_>>(), functions, relocations].concat())
 }
 
 /// `creance` and the VMs' init.
@@ -69,4 +96,20 @@ pub fn with_faults() -> Result<()> {
     cargo.args(["build", "--quiet", "--release", "--workspace", "--bin", "creance-faults"]);
     cargo.args(["--features", "sensor-user/faults"]).current_dir(project::root());
     command::run(&mut cargo).context("the build with faults does not build")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_left_out_and_the_rest_stays() {
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+        let magic = [0x9f, 0xeb, 1, 0];
+        let ext = [&magic[..], &words(&[32, 0, 8, 8, 12, 20, 4]), &words(&[8, 1]), &[7; 12], &[9; 4]].concat();
+        let left = [&magic[..], &words(&[32, 0, 8, 8, 0, 8, 4]), &words(&[8, 1]), &[9; 4]].concat();
+        assert_eq!(without_lines(&ext), Some(left.clone()));
+        assert_eq!(without_lines(&left), Some(left));
+        assert!((0..ext.len()).all(|length| without_lines(&ext[..length]).is_none()));
+    }
 }

@@ -135,7 +135,9 @@ fn parsers(minutes: u64, only: Option<&str>) -> Result<ExitCode> {
         println!("==> {target}: {minutes} minutes");
         let mut run = Command::new(built.join(project::TARGET).join("release").join(target));
         run.arg(&corpus).args(LIMITS).arg(format!("-max_total_time={}", 60 * minutes)).arg("-print_final_stats=1");
-        run.arg(format!("-artifact_prefix={}/", crashes.display())).arg("-verbosity=0").arg("-max_len=16384");
+        run.arg(format!("-artifact_prefix={}/", crashes.display()))
+            .args(["-verbosity=0", "-print_funcs=0"])
+            .arg("-max_len=16384");
         if !run.status()?.success() {
             failed.push(format!("{target}: see {}", crashes.display()));
         }

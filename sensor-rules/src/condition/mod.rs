@@ -1,6 +1,7 @@
 //! Conditions: CEL text to a typed condition and a program for the interpreter.
 
 mod ancestors;
+mod choices;
 mod expand;
 mod functions;
 mod integers;

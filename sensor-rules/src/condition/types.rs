@@ -46,7 +46,7 @@ pub(super) type Checked<T> = Result<T, Noted>;
 
 /// Checks the whole condition, with macros and lists put in.
 pub fn check(expr: &IdedExpr, spans: Spans<'_>, names: Names<'_>) -> Result<Cond, Vec<Fault>> {
-    let mut checker = Checker { spans, names, bound: None, inside: None, faults: Vec::new() };
+    let mut checker = Checker { spans, names, bound: None, choices: 0, inside: None, faults: Vec::new() };
     match checker.cond(expr) {
         Ok(cond) if checker.faults.is_empty() => Ok(cond),
         _ => Err(checker.faults),
@@ -58,6 +58,8 @@ pub(super) struct Checker<'a> {
     pub(super) names: Names<'a>,
     /// The variable for an ancestor, and the group of fields that it stands for at the moment.
     pub(super) bound: Option<(String, &'static str)>,
+    /// How many tests of what is chosen by `?:` there have been.
+    pub(super) choices: usize,
     /// The place in a macro or list of what is being looked at, where it was put in.
     inside: Option<Box<Other>>,
     faults: Vec<Fault>,
@@ -142,23 +144,20 @@ impl Checker<'_> {
         }
     }
 
+    /// Whether a name is that of a boolean field.
+    pub(super) fn is_flag(&self, expr: &IdedExpr) -> bool {
+        let Ok(segments) = segments(expr) else { return false };
+        matches!(self.names.resolve(&segments.join("."), 0..0), Ok(Typed::Bool(_)))
+    }
+
     fn name(&mut self, expr: &IdedExpr, range: Range<usize>) -> Checked<Typed> {
-        let mut segments = Vec::new();
-        let mut at = expr;
-        while let Expr::Select(select) = &at.expr {
-            if select.test {
-                return self.unsupported(range, "the macro `has` is", "every field of an event always has a value");
-            }
-            segments.push(select.field.as_str());
-            at = &select.operand;
-        }
-        let Expr::Ident(root) = &at.expr else {
-            return self.unsupported(range, "selecting a member of anything but a name is", "");
+        let segments = match segments(expr) {
+            Ok(segments) => segments,
+            Err((what, help)) => return self.unsupported(range, what, help),
         };
-        segments.push(root);
-        segments.reverse();
+        let root = segments[0];
         if let Some((variable, group)) = &self.bound
-            && variable == root
+            && *variable == root
         {
             let name = [&[*group], &segments[1..]].concat().join(".");
             return match ancestors::field(&name, variable, range) {
@@ -173,6 +172,9 @@ impl Checker<'_> {
     }
 
     fn call(&mut self, call: &CallExpr, expr: &IdedExpr, range: Range<usize>) -> Checked<Typed> {
+        if let Some(choice) = self.choice_of_tests(call, expr) {
+            return choice;
+        }
         let own = self.spans.own(expr);
         match (call.func_name.as_str(), call.args.as_slice()) {
             (op::LOGICAL_NOT, [inner]) => Ok(Typed::Bool(CondKind::Not(Box::new(self.cond(inner)?)))),
@@ -329,4 +331,23 @@ impl Checker<'_> {
         let fault = Fault::new(self.spans.of(expr), message).label(format!("this is {}, or no literal", found.name()));
         self.inside(expr, |checker| checker.note(fault))
     }
+}
+
+/// The words of a name with dots, or what is not supported about it, and what to do.
+fn segments(expr: &IdedExpr) -> Result<Vec<&str>, (&'static str, &'static str)> {
+    let mut segments = Vec::new();
+    let mut at = expr;
+    while let Expr::Select(select) = &at.expr {
+        if select.test {
+            return Err(("the macro `has` is", "every field of an event always has a value"));
+        }
+        segments.push(select.field.as_str());
+        at = &select.operand;
+    }
+    let Expr::Ident(root) = &at.expr else {
+        return Err(("selecting a member of anything but a name is", ""));
+    };
+    segments.push(root);
+    segments.reverse();
+    Ok(segments)
 }

@@ -96,6 +96,7 @@ pub enum When {
     SGt = 0x60,
     SGe = 0x70,
     Lt = 0xa0,
+    Le = 0xb0,
     SLt = 0xc0,
     SLe = 0xd0,
 }
@@ -121,6 +122,8 @@ pub enum Limit {
     Length,
     /// It has more jumps after each other than the verifier keeps in mind.
     Pending,
+    /// Its tables, or what its look-ups read, have more bytes than a map takes as one value.
+    Carried,
 }
 
 /// What a program calls the bytes that it carries for its look-ups, as if they were a map.
@@ -225,11 +228,6 @@ impl<O> Asm<O> {
         self.push(0x00, Reg::R0, 0, 0, 0);
     }
 
-    /// `target =` the address of the byte at `offset` of what the program carries in [`MEMORY`].
-    pub fn memory(&mut self, target: Reg, offset: usize) {
-        self.carried(MEMORY, target, offset);
-    }
-
     /// Puts `bytes` among the [`TABLES`] of the program, unless they are there; returns their offset, a multiple of 8.
     pub fn table(&mut self, bytes: Vec<u8>) -> usize {
         let tables = &mut self.tables;
@@ -241,12 +239,8 @@ impl<O> Asm<O> {
         })
     }
 
-    /// `target =` the address of the table at `offset`.
-    pub fn table_address(&mut self, target: Reg, offset: usize) {
-        self.carried(TABLES, target, offset);
-    }
-
-    fn carried(&mut self, name: &'static str, target: Reg, offset: usize) {
+    /// `target =` the address of the byte at `offset` of [`MEMORY`] or [`TABLES`].
+    pub fn carried(&mut self, name: &'static str, target: Reg, offset: usize) {
         self.maps.push((self.code.len(), name));
         // The loader adds the offset to the address; memory is smaller than 2 GiB.
         self.push(0x18, target, 0, 0, i32::try_from(offset).unwrap_or(i32::MAX));

@@ -3,7 +3,7 @@
 use sensor_common::field::Field;
 
 use super::{
-    asm::{Alu, Asm, Label, Reg, Size, When},
+    asm::{Alu, Asm, Label, Reg, Size, TABLES, When},
     text::{RECORD, bytes, capacity, imm, length},
 };
 use crate::pattern::Automaton;
@@ -41,7 +41,7 @@ pub fn test<O>(asm: &mut Asm<O>, field: &Field, automaton: &Automaton, miss: Lab
     asm.jump_if(When::Eq, LENGTH, 0, end);
     asm.bind(again);
     asm.load(Size::Byte, BYTE, BASE, bytes(field));
-    asm.table_address(ADDRESS, classes);
+    asm.carried(TABLES, ADDRESS, classes);
     asm.alu(Alu::Add, ADDRESS, BYTE);
     asm.load(Size::Byte, BYTE, ADDRESS, 0);
     asm.alu(Alu::Add, STATE, BYTE);
@@ -62,7 +62,7 @@ pub fn test<O>(asm: &mut Asm<O>, field: &Field, automaton: &Automaton, miss: Lab
 fn step<O>(asm: &mut Asm<O>, cells: usize, mask: usize) {
     asm.alu(Alu::And, STATE, imm(mask));
     asm.alu(Alu::Shl, STATE, 1);
-    asm.table_address(ADDRESS, cells);
+    asm.carried(TABLES, ADDRESS, cells);
     asm.alu(Alu::Add, ADDRESS, STATE);
     asm.load(Size::Half, STATE, ADDRESS, 0);
 }

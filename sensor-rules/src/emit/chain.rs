@@ -26,6 +26,9 @@ pub const PARTS_MAX: usize = 14;
 /// Most jumps that the verifier is given to keep in mind; the rest is for what it does not see as one state.
 const PENDING_MAX: usize = 7_500;
 
+/// Most bytes of one map's value, which is what a program's tables are, and what its look-ups read (`KMALLOC_MAX_SIZE`, on x86).
+pub const CARRIED_MAX: usize = 4 << 20;
+
 /// How much goes into one program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
@@ -128,6 +131,10 @@ fn fitting(plan: &Plan<'_>, target: Target, budget: Budget) -> Result<Code<Mark>
     }
     if pending(instructions) > PENDING_MAX {
         return Err(Limit::Pending);
+    }
+    let memory = plan.index.as_ref().map_or(0, |index| index.memory.len());
+    if code.tables.len().max(memory) > CARRIED_MAX {
+        return Err(Limit::Carried);
     }
     Ok(code)
 }

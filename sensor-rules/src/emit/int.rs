@@ -2,6 +2,7 @@
 
 use super::{
     asm::{Alu, Asm, Label, Reg, Size, When},
+    set,
     text::{RECORD, at},
 };
 use crate::{
@@ -45,36 +46,14 @@ pub fn jump_if<O>(asm: &mut Asm<O>, when: When, value: i64, target: Label) {
     }
 }
 
-/// Most values that are compared one after the other.
-const STRAIGHT: usize = 8;
-
 /// Jumps to `hit` when `R1` is one of `values`; falls through when it is none.
-///
-/// They are halved again and again, so that neither the kernel nor its verifier goes along a long list.
 pub fn one_of<O>(asm: &mut Asm<O>, values: &[i64], hit: Label) {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable();
-    sorted.dedup();
-    let miss = asm.label();
-    among(asm, &sorted, hit, miss);
-    asm.bind(miss);
-}
-
-/// As [`one_of`], of values in ascending order; where there are many of them, also jumps to `miss`.
-fn among<O>(asm: &mut Asm<O>, values: &[i64], hit: Label, miss: Label) {
-    let (low, high) = values.split_at(values.len() / 2);
-    let Some(first) = high.first().filter(|_| values.len() > STRAIGHT) else {
-        for value in values {
-            jump_if(asm, When::Eq, *value, hit);
-        }
+    if values.len() > set::SHORT && set::ints(asm, values, hit).is_some() {
         return;
-    };
-    let upper = asm.label();
-    jump_if(asm, When::SGe, *first, upper);
-    among(asm, low, hit, miss);
-    asm.jump(miss);
-    asm.bind(upper);
-    among(asm, high, hit, miss);
+    }
+    for value in values {
+        jump_if(asm, When::Eq, *value, hit);
+    }
 }
 
 /// Computes two integers, first the one that takes more registers; returns where they are: in the first two of `free`.

@@ -5,7 +5,8 @@ use core::mem::offset_of;
 use sensor_common::record::{TEXT_MAX, Text};
 
 use super::{
-    asm::{Alu, Asm, Label, Reg, Size, When},
+    asm::{Alu, Asm, Label, MEMORY, Reg, Size, When},
+    hashed::{ADDRESS, Hashed, NODE, WORD, follow},
     stack::{Answers, ROW},
     text::{RECORD, at, imm},
 };
@@ -13,27 +14,21 @@ use crate::plan::{
     Index,
     key::How,
     rows::{Area, FILTER_MULTIPLIER, Filter, Lookup},
-    table::{MULTIPLIER, slot},
+    table::slot,
 };
 
-/// The word that is looked up next.
-const WORD: Reg = Reg::R1;
 /// The length of the string.
 const LENGTH: Reg = Reg::R2;
 /// Where the walk begins (from the start), or how much of the end is behind it.
 const START: Reg = Reg::R3;
-/// Identity of the node that the walk has reached.
-const NODE: Reg = Reg::R4;
 /// How far the next word is shifted.
 const SHIFT: Reg = Reg::R5;
 /// Where the next word ends; also for intermediate results.
 const END: Reg = Reg::R9;
-/// For addresses.
-const ADDRESS: Reg = Reg::R7;
 
 /// Sets the marks: those of every event, and what all look-ups find.
 pub fn all<O>(asm: &mut Asm<O>, index: &Index, marks: &Answers<'_>) {
-    asm.memory(ADDRESS, 0);
+    asm.carried(MEMORY, ADDRESS, 0);
     // From memory also where nothing is marked: were it known to be 0, the verifier would go through every search once
     // with that and once without.
     let always = 1 + index.blocks.len().div_ceil(64);
@@ -89,7 +84,7 @@ fn search<O>(asm: &mut Asm<O>, lookup: &Lookup, filter: Filter, capacity: usize,
     asm.load(size, Reg::R0, ADDRESS, bytes(lookup));
     asm.alu_word(Alu::Mul, Reg::R0, FILTER_MULTIPLIER.cast_signed());
     asm.alu_word(Alu::Shr, Reg::R0, 32 - filter.size_log.cast_signed());
-    asm.memory(ADDRESS, filter.start);
+    asm.carried(MEMORY, ADDRESS, filter.start);
     asm.alu(Alu::Add, ADDRESS, Reg::R0);
     asm.load(Size::Byte, ADDRESS, ADDRESS, 0);
     asm.jump_if(When::Ne, ADDRESS, 0, candidate);
@@ -115,6 +110,14 @@ fn bytes(lookup: &Lookup) -> i16 {
 /// Goes down the trie as far as it leads, then falls through or jumps to `end`, with the row of the last node in [`ROW`].
 /// Of its registers only [`START`], in a search, lives on.
 fn walk<O>(asm: &mut Asm<O>, lookup: &Lookup, capacity: Option<usize>, end: Label) {
+    let hashed = Hashed {
+        memory: MEMORY,
+        displacements: lookup.displacements,
+        slots: lookup.slots,
+        buckets_log: lookup.table.buckets_log,
+        slots_log: lookup.table.slots_log,
+        slot_log: slot::SIZE_LOG,
+    };
     asm.store(Size::Double, Reg::R10, ROW, 0);
     if let Some(capacity) = capacity {
         asm.load(Size::Word, LENGTH, RECORD, length(lookup));
@@ -128,11 +131,7 @@ fn walk<O>(asm: &mut Asm<O>, lookup: &Lookup, capacity: Option<usize>, end: Labe
     }
     for step in 1..=lookup.depth {
         load_word(asm, lookup, end);
-        find_slot(asm, lookup);
-        asm.load(Size::Double, END, ADDRESS, slot::WORD);
-        asm.jump_if(When::Ne, END, WORD, end);
-        asm.load(Size::Word, END, ADDRESS, slot::FROM);
-        asm.jump_if(When::Ne, END, NODE, end);
+        follow(asm, &hashed, end);
         asm.load(Size::Word, END, ADDRESS, slot::ROW);
         asm.store(Size::Double, Reg::R10, ROW, END);
         if step < lookup.depth {
@@ -176,36 +175,13 @@ fn load_before<O>(asm: &mut Asm<O>, lookup: &Lookup, place: Reg) {
     asm.alu(Alu::Shr, WORD, SHIFT);
 }
 
-/// [`ADDRESS`] = the one slot in which the edge with [`WORD`] from [`NODE`] can be: see [`Table`](crate::plan::table::Table).
-fn find_slot<O>(asm: &mut Asm<O>, lookup: &Lookup) {
-    let multiplier = MULTIPLIER.cast_signed();
-    let [buckets, slots] = [lookup.table.buckets_log, lookup.table.slots_log].map(|log| 64 - log.cast_signed());
-    asm.alu(Alu::Mov, END, WORD);
-    asm.alu(Alu::Xor, END, NODE);
-    asm.constant(Reg::R0, multiplier);
-    asm.alu(Alu::Mul, END, Reg::R0);
-    asm.alu(Alu::Mov, Reg::R0, END);
-    asm.alu(Alu::Shr, Reg::R0, buckets);
-    asm.alu(Alu::Shl, Reg::R0, 1);
-    asm.memory(ADDRESS, lookup.displacements);
-    asm.alu(Alu::Add, ADDRESS, Reg::R0);
-    asm.load(Size::Half, ADDRESS, ADDRESS, 0);
-    asm.alu(Alu::Xor, END, ADDRESS);
-    asm.constant(Reg::R0, multiplier);
-    asm.alu(Alu::Mul, END, Reg::R0);
-    asm.alu(Alu::Shr, END, slots);
-    asm.alu(Alu::Shl, END, slot::SIZE_LOG.cast_signed());
-    asm.memory(ADDRESS, lookup.slots);
-    asm.alu(Alu::Add, ADDRESS, END);
-}
-
 /// Adds the row in [`ROW`] to the marks; the first is in them already.
 fn add_row<O>(asm: &mut Asm<O>, area: &Area, marks: &Answers<'_>) {
     let none = asm.label();
     asm.load(Size::Double, Reg::R0, Reg::R10, ROW);
     asm.jump_if(When::Eq, Reg::R0, 0, none);
     asm.jump_if(When::Gt, Reg::R0, area.last.cast_signed(), none);
-    asm.memory(ADDRESS, area.start);
+    asm.carried(MEMORY, ADDRESS, area.start);
     asm.alu(Alu::Add, ADDRESS, Reg::R0);
     for (place, word) in area.words.iter().enumerate() {
         asm.load(Size::Double, Reg::R0, ADDRESS, at(8 * place));

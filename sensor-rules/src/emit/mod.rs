@@ -5,11 +5,13 @@ mod automaton;
 mod chain;
 mod cond;
 mod decode;
+mod hashed;
 mod int;
 mod listing;
 mod lookup;
 mod object;
 mod program;
+mod set;
 mod stack;
 mod sweep;
 mod text;
@@ -22,7 +24,7 @@ use sensor_common::{
 pub use self::chain::{Budget, PARTS_MAP};
 use self::{
     asm::{Code, Limit},
-    chain::{PARTS_MAX, chain},
+    chain::{CARRIED_MAX, PARTS_MAX, chain},
     cond::{SLOTS_MAX, nested_same},
     program::{Mark, booleans},
 };
@@ -265,6 +267,9 @@ fn over(plan: &Plan<'_>, limit: Limit) -> Diagnostic {
     let why = match limit {
         Limit::Jump(_) => format!("its code for {name} has a jump of more than 32,767 instructions"),
         Limit::Length => format!("its code for {name} has more than a million instructions"),
+        Limit::Carried => format!(
+            "the tables of its lists and patterns for {name} have more than {CARRIED_MAX} bytes (a string of a list takes 20 to 45 for each 8 of its bytes)"
+        ),
         Limit::Pending => {
             format!(
                 "its code for {name} has more conditions in a row than a kernel's verifier keeps in mind (some 7,500)"

@@ -9,7 +9,10 @@ use sensor_common::{
     record::{COMM_MAX, TEXT_MAX, Text},
 };
 
-use super::asm::{Alu, Asm, Label, Reg, Size, When, words};
+use super::{
+    asm::{Alu, Asm, Label, Reg, Size, When, words},
+    set,
+};
 use crate::expr::TextTest;
 
 /// The register that holds the address of the record.
@@ -165,6 +168,9 @@ fn contains<O>(asm: &mut Asm<O>, field: &Field, literal: &[u8], miss: Label) {
 
 /// `field` is one of the literals. Jumps to `hit`, or falls through where it is none; the list is not empty.
 pub fn one_of<O>(asm: &mut Asm<O>, field: &Field, literals: &[Vec<u8>], hit: Label) {
+    if literals.len() > set::SHORT && set::texts(asm, field, literals, hit).is_some() {
+        return;
+    }
     let mut sorted: Vec<_> = literals.iter().collect();
     sorted.sort_by_key(|literal| literal.len());
     asm.load(Size::Word, Reg::R1, RECORD, length(field));

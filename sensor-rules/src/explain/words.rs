@@ -6,6 +6,7 @@ use sensor_common::{
     event::{Event, Groups},
     field::Field,
     maps::Stage,
+    state::Step,
 };
 
 use super::{
@@ -17,6 +18,7 @@ use crate::{
     emit::{self, Part},
     plan::{Entry, Index, KEYS_MIN, Plan, SEARCHES_MIN, entries, key::How},
     rule::RuleSet,
+    state::{By, Effect, State, StateKind},
 };
 
 /// How the rules for each event are found and tried, in words. Of rules only those whose id `shown` accepts.
@@ -134,7 +136,42 @@ fn rule(out: &mut String, plan: &Plan<'_>, number: usize, entry: &Entry) -> fmt:
     if let Some(index) = &plan.index {
         block(out, plan, index, number)?;
     }
-    writeln!(out, "    then: {}", predicate::text(&judge.cond))
+    writeln!(out, "    then: {}", predicate::text(&judge.cond))?;
+    match judge.effect {
+        Effect::Match => Ok(()),
+        Effect::Note(state, step) => writeln!(out, "    {}", noted(state, step)),
+    }
+}
+
+/// What becomes of a rule with state where its condition holds.
+fn noted(state: &State, step: Step) -> String {
+    let time = time(state.within);
+    let apart = match &state.by {
+        By::Field(field) => names::int(*field),
+        By::Tree => "process tree".to_owned(),
+    };
+    match (&state.kind, step) {
+        (StateKind::Count(more_than), _) => {
+            format!("counts: matches where that held more than {more_than} times in {time}, apart for each {apart}")
+        }
+        (StateKind::After(..), Step::First) => {
+            format!("is the first of two: the second may follow in the same {apart} within {time}")
+        }
+        (StateKind::After(events, _), _) => {
+            let events: Vec<_> = events.iter().map(|event| event.name()).collect();
+            format!(
+                "is the second of two: matches where the first ({}) was at most {time} before, in the same {apart}",
+                events.join(", ")
+            )
+        }
+    }
+}
+
+/// A time, as rules write it.
+fn time(nanoseconds: u64) -> String {
+    let units = [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000)];
+    let whole = units.into_iter().find(|(_, unit)| nanoseconds.is_multiple_of(*unit));
+    whole.map_or_else(|| format!("{nanoseconds} ns"), |(name, unit)| format!("{}{name}", nanoseconds / unit))
 }
 
 /// Which other rules are tried together with this one.

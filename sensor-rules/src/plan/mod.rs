@@ -17,7 +17,9 @@
 
 pub mod blocks;
 pub mod key;
+pub mod perfect;
 pub mod rows;
+pub mod set;
 pub mod table;
 pub mod trie;
 

@@ -1,11 +1,11 @@
-//! The edges of a trie as a table in memory: a perfect hash, so that a step costs two loads whether it finds an edge or not.
-//!
-//! The hash of an edge names a bucket; the bucket's displacement, mixed into the hash, names a slot that no other edge has.
+//! The edges of a trie as a table in memory: a [perfect hash](super::perfect), so that a step costs two loads whether it finds an
+//! edge or not.
 
-use super::trie::{Edge, Trie};
+use super::{
+    perfect::{Perfect, hash},
+    trie::{Edge, Trie},
+};
 
-/// The multiplier of the hash: 2^64 divided by the golden ratio.
-pub const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Where the members of a slot are, bytes. The word is 64 bits, the others 32.
 pub mod slot {
     pub const WORD: i16 = 0;
@@ -48,52 +48,15 @@ impl Table {
     }
 
     fn attempt(trie: &Trie, rows: &[u32], attempt: u32) -> Option<Self> {
-        let count = trie.edges.len().max(1);
-        let buckets_log = count.div_ceil(2).next_power_of_two().trailing_zeros().max(1);
-        let slots_log = (2 * count).next_power_of_two().trailing_zeros() + attempt / 4;
+        let slots_log = (2 * trie.edges.len().max(1)).next_power_of_two().trailing_zeros() + attempt / 4;
         let identity = |node: usize| identity(node, attempt);
-        let hash = |edge: &Edge| (edge.word ^ u64::from(identity(edge.from))).wrapping_mul(MULTIPLIER);
-        let mut buckets: Vec<(usize, Vec<(u64, usize)>)> =
-            (0..1 << buckets_log).map(|bucket| (bucket, Vec::new())).collect();
-        for (index, edge) in trie.edges.iter().enumerate() {
-            let hash = hash(edge);
-            buckets[usize::try_from(hash >> (64 - buckets_log)).ok()?].1.push((hash, index));
-        }
-        // The fullest first, while there is room.
-        buckets.sort_by_key(|(_, edges)| std::cmp::Reverse(edges.len()));
-        let mut owners = vec![None; 1 << slots_log];
-        let mut displacements = vec![0; 1 << buckets_log];
-        for (bucket, edges) in buckets {
-            displacements[bucket] = displace(&edges, slots_log, &mut owners)?;
-        }
+        let hashes: Vec<_> = trie.edges.iter().map(|edge| hash(edge.word, identity(edge.from))).collect();
+        let Perfect { displacements, owners, buckets_log } = Perfect::new(&hashes, slots_log)?;
         let slots = owners.iter().flat_map(|owner| {
             owner.map_or([0; 1 << slot::SIZE_LOG], |index| encoded(trie, rows, &trie.edges[index], &identity))
         });
         Some(Self { displacements, slots: slots.collect(), buckets_log, slots_log, root: identity(0) })
     }
-}
-
-/// A displacement with which all edges of a bucket fall into free slots, which they take.
-fn displace(edges: &[(u64, usize)], slots_log: u32, owners: &mut [Option<usize>]) -> Option<u16> {
-    'next: for displacement in 0..=u16::MAX {
-        let mut taken = Vec::with_capacity(edges.len());
-        for (hash, _) in edges {
-            let place = place(*hash, displacement, slots_log)?;
-            if owners[place].is_some() || taken.contains(&place) {
-                continue 'next;
-            }
-            taken.push(place);
-        }
-        for (place, (_, index)) in taken.into_iter().zip(edges) {
-            owners[place] = Some(*index);
-        }
-        return Some(displacement);
-    }
-    None
-}
-
-fn place(hash: u64, displacement: u16, slots_log: u32) -> Option<usize> {
-    usize::try_from((hash ^ u64::from(displacement)).wrapping_mul(MULTIPLIER) >> (64 - slots_log)).ok()
 }
 
 /// Never 0, so that an empty slot belongs to no node; differs from node to node (a product with an odd number), in all bits.
@@ -122,7 +85,13 @@ pub fn shift(step: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::trie::Side, *};
+    use super::{
+        super::{
+            perfect::{MULTIPLIER, place},
+            trie::Side,
+        },
+        *,
+    };
 
     /// What the emitted code does: the node that a walk over `text` ends at.
     fn walk(trie: &Trie, table: &Table, text: &[u8]) -> u32 {

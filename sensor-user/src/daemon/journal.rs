@@ -19,6 +19,10 @@ pub const HISTORY: usize = 1024;
 pub const BACKLOG: usize = 4096;
 /// Of how many generations the rules are kept, to name those that an event matched.
 const GENERATIONS_KEPT: usize = 16;
+/// Most rules that are kept for that, beside those of the generations that may be in the kernel: a thousand take some megabytes.
+const RULES_KEPT: usize = 1000;
+/// How many generations may be in the kernel: that in force, the one before, and a candidate.
+const GENERATIONS_IN_KERNEL: usize = 3;
 
 /// An event that was handed out.
 #[derive(Clone, Debug)]
@@ -81,9 +85,14 @@ impl Journal {
         let generations = &mut self.lock().generations;
         generations.retain(|(known, _)| *known != generation);
         generations.push_back((generation, rules));
-        while generations.len() > GENERATIONS_KEPT {
-            generations.pop_front();
-        }
+        let old = generations.len().saturating_sub(GENERATIONS_IN_KERNEL);
+        let sizes = generations.range(..old).rev().map(|(_, rules)| rules.rules().len());
+        let sums = sizes.scan(0, |sum, size| {
+            *sum += size;
+            Some(*sum)
+        });
+        let kept = sums.take(GENERATIONS_KEPT - GENERATIONS_IN_KERNEL).take_while(|sum| *sum <= RULES_KEPT).count();
+        generations.drain(..old - kept);
     }
 
     /// The rules of a generation, where they are remembered.
@@ -173,5 +182,30 @@ impl Inner {
             self.recent.pop_front();
         }
         self.recent.push_back(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The generations that are kept after so many of so many rules.
+    fn kept(generations: u64, rules: usize) -> Vec<u64> {
+        let text: Vec<_> = (0..rules)
+            .map(|number| format!("- {{id: r{number}, title: x, severity: low, on: fifo.open, condition: reads}}\n"))
+            .collect();
+        let source = sensor_rules::Source { name: "x.yaml".into(), text: format!("rules:\n{}", text.concat()).into() };
+        let rules = Arc::new(sensor_rules::check(&[source], sensor_rules::Options::default()).unwrap());
+        let journal = Journal::new(Vec::new());
+        (1..=generations).for_each(|generation| journal.remember(generation, Arc::clone(&rules)));
+        (1..=generations).filter(|generation| journal.rules(*generation).is_some()).collect()
+    }
+
+    #[test]
+    fn many_small_generations_are_remembered_or_a_few_large_ones() {
+        assert_eq!(kept(20, 5), (5..=20).collect::<Vec<_>>());
+        assert_eq!(kept(20, 250), (14..=20).collect::<Vec<_>>());
+        assert_eq!(kept(5, 2000), [3, 4, 5]);
+        assert_eq!(kept(2, 2000), [1, 2]);
     }
 }

@@ -173,7 +173,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         metrics: Socket::bind(&options.metrics, options.group)?,
     };
     let lifeline = lifeline.seen_by(Lookout::start()?);
-    let confinement = confine::daemon(&options.writable()?, Some(&options.kernel.pin_dir));
+    let confinement = confine::daemon(mode, &options.writable()?, Some(&options.kernel.pin_dir));
     say(format_args!("confined: {confinement}"));
     // From here on there may be threads.
     let sinks = options.events.iter().map(|path| Sink::open(path)).collect::<anyhow::Result<_>>()?;

@@ -18,6 +18,7 @@ mod kind {
     pub const STRUCT: u32 = 4;
     pub const UNION: u32 = 5;
     pub const ENUM: u32 = 6;
+    pub const FORWARD: u32 = 7;
     pub const TYPEDEF: u32 = 8;
     pub const VOLATILE: u32 = 9;
     pub const CONST: u32 = 10;
@@ -62,7 +63,7 @@ impl Type {
             kind::ARRAY => 12,
             kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => 12 * self.length(),
             kind::ENUM | kind::FUNC_PROTO => 8 * self.length(),
-            2 | 7..=12 | 16 | kind::TYPE_TAG => 0,
+            2 | kind::FORWARD..=kind::FUNC | 16 | kind::TYPE_TAG => 0,
             _ => return None,
         })
     }
@@ -183,6 +184,35 @@ impl Btf {
         Ok(None)
     }
 
+    /// BTF with nothing but the functions that are `wanted`, each under the id that it has here. A kernel has some hundred
+    /// thousand types, and a loader that is given all of them keeps them all in memory.
+    ///
+    /// # Errors
+    /// The BTF is cut.
+    pub fn only_functions(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<u8>> {
+        // What stands between the functions: a declaration without a name.
+        const NOTHING: [u32; 3] = [0, kind::FORWARD << 24, 0];
+        let mut found: Vec<(usize, &str)> = Vec::new();
+        for (id, ty) in self.types.iter().enumerate().filter(|(_, ty)| ty.kind() == kind::FUNC) {
+            if let Ok(name) = std::str::from_utf8(self.string(ty.name)?)
+                && wanted(name)
+            {
+                found.push((id, name));
+            }
+        }
+        let mut types = vec![NOTHING; found.last().map_or(0, |(id, _)| *id)];
+        let mut strings = vec![0];
+        for (id, name) in found {
+            // Ids begin with 1.
+            types[id - 1] = [u32::try_from(strings.len())?, kind::FUNC << 24, 0];
+            strings.extend(name.bytes().chain([0]));
+        }
+        let (types_size, strings_size) = (u32::try_from(12 * types.len())?, u32::try_from(strings.len())?);
+        let header = [24, 0, types_size, types_size, strings_size];
+        let words = header.into_iter().chain(types.into_iter().flatten()).flat_map(u32::to_ne_bytes);
+        Ok(MAGIC.to_ne_bytes().into_iter().chain([1, 0]).chain(words).chain(strings).collect())
+    }
+
     fn named(&self, name: &str) -> impl Iterator<Item = Type> {
         let ids = self.names.get(name.as_bytes()).map_or(&[][..], Vec::as_slice);
         ids.iter().filter_map(|id| self.types.get(*id as usize).copied())
@@ -264,6 +294,9 @@ mod tests {
             vec![0, kind::CONST << 24, 3],                       // 4
             vec![name("a"), kind::STRUCT << 24 | 3, 16, name("x"), 1, 0, 0, 2, 32, name("z"), 4, 64], // 5
             vec![name("e"), kind::ENUM << 24 | 2, 4, name("ONE"), 1, name("TWO"), 2], // 6
+            vec![name("a"), kind::FUNC << 24, 0],                // 7
+            vec![name("w"), kind::FUNC << 24, 0],                // 8
+            vec![name("v"), kind::FUNC << 24, 0],                // 9
         ]
         .concat();
         let header_size = 32; // longer than today's 24: kernels grow it
@@ -289,6 +322,19 @@ mod tests {
         assert!(btf.offset("nothing", "x").is_err());
         assert_eq!(btf.enumerator("e", "TWO").unwrap(), Some(2));
         assert_eq!(btf.enumerator("e", "THREE").unwrap(), None);
+    }
+
+    #[test]
+    fn functions_keep_their_ids_and_nothing_else_is_kept() {
+        let all = Btf::parse(sample()).unwrap();
+        let few = all.only_functions(|name| ["a", "w", "e"].contains(&name)).unwrap();
+        assert!(aya::Btf::parse(&few, aya::Endianness::default()).is_ok());
+        let read = Btf::parse(few).unwrap();
+        let mut ids: Vec<_> = read.names.iter().collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [(&b"a"[..].to_vec(), &vec![7]), (&b"w"[..].to_vec(), &vec![8])]);
+        assert!(read.offset("a", "x").is_err());
+        assert!(Btf::parse(all.only_functions(|_| false).unwrap()).unwrap().names.is_empty());
     }
 
     #[test]

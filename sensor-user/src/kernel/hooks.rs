@@ -1,7 +1,7 @@
 //! Our own programs: hooks and finish. Loaded when the first generation needs them; attached while one does.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::fd::{AsFd, AsRawFd},
     sync::Arc,
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use aya::{
-    Ebpf, EbpfError, EbpfLoader,
+    Ebpf, EbpfError, EbpfLoader, Endianness,
     maps::{MapData, ProgramArray},
     programs::{Program, ProgramFd},
 };
@@ -63,6 +63,7 @@ struct Loaded {
 pub struct Hooks {
     ebpf: Ebpf,
     mode: Mode,
+    /// The kernel's functions that programs are attached to.
     kernel: aya::Btf,
     /// Where each hook is attached, or why it cannot be.
     places: BTreeMap<Hook, Result<Place, String>>,
@@ -93,9 +94,9 @@ impl Hooks {
             loader.override_global(name, value, false);
         }
         let mut ebpf = loader.load(OBJECT).context("cannot load the sensor's maps")?;
-        let kernel = aya::Btf::from_sys_fs().context("cannot read the kernel's type information")?;
-        let places = Hook::ALL.iter().map(|hook| (*hook, place::of(*hook, mode, btf))).collect();
+        let places: BTreeMap<_, _> = Hook::ALL.iter().map(|hook| (*hook, place::of(*hook, mode, btf))).collect();
         let quarantine = Quarantine::new(&mut ebpf, btf)?;
+        let kernel = functions(btf, places.values().flatten().chain(quarantine.places()))?;
         Ok(Self { ebpf, mode, kernel, places, rules, loaded: BTreeMap::new(), quarantine, pins })
     }
 
@@ -240,6 +241,19 @@ impl Hooks {
         });
         hooks.chain(self.quarantine.states(&self.ebpf)?.into_iter().map(Ok)).collect()
     }
+}
+
+/// What a loader has to know of the kernel to attach programs to these places.
+fn functions<'a>(btf: &Btf, places: impl Iterator<Item = &'a Place>) -> Result<aya::Btf> {
+    let names: BTreeSet<&str> = places
+        .filter_map(|place| match place {
+            Place::Function(name) => Some(name.as_str()),
+            Place::Syscalls(_) => None,
+        })
+        .collect();
+    // An LSM program's place is the name of the hook.
+    let functions = btf.only_functions(|name| names.contains(name.strip_prefix("bpf_lsm_").unwrap_or(name)))?;
+    aya::Btf::parse(&functions, Endianness::default()).context("cannot use the kernel's type information")
 }
 
 /// The program of a hook in this mode.

@@ -11,6 +11,7 @@
 //! | [`brakes`] | what holds blocking back: switch, heartbeat, lifeline, budgets |
 //! | [`chain`] | rules that did not fit one program |
 //! | [`grace`] | waiting for programs that are still running |
+//! | [`heap`] | freed memory, given back |
 //! | [`shadow`], [`comparison`] | a candidate that judges beside the generation in force, and what is counted of both |
 //! | [`quarantine`] | what nobody may read |
 //! | [`pins`] | what outlives the daemon |
@@ -24,6 +25,7 @@ pub mod btf;
 mod chain;
 mod comparison;
 mod grace;
+mod heap;
 mod hooks;
 mod maps;
 mod offsets;
@@ -163,6 +165,7 @@ impl Sensor {
             sensor.comparison.set_bank(NO_BANK)?;
             (0..sensor.banks.len()).try_for_each(|bank| sensor.empty(bank))?;
         }
+        heap::give_back();
         Ok(sensor)
     }
 
@@ -368,7 +371,9 @@ impl Sensor {
         self.switch(bank)?;
         self.comparison.set_bank(NO_BANK)?;
         self.before = self.banks[present].is_some().then_some(present);
-        Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time: started.elapsed() })
+        let switch_time = started.elapsed();
+        heap::give_back();
+        Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
     }
 
     /// Forgets the generation in a bank that nothing judges by any more.

@@ -72,6 +72,11 @@ impl Quarantine {
         Ok(Self { marks: take(ebpf, QUARANTINE)?, guards: guards.collect() })
     }
 
+    /// Where its programs are attached.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        self.guards.iter().map(|guard| &guard.place)
+    }
+
     /// Takes over what an earlier daemon left attached.
     pub fn adopt(&mut self, pins: &Pins) -> Result<()> {
         for guard in &mut self.guards {

@@ -9,7 +9,7 @@ use sensor_common::{
 };
 use sensor_rules::RuleSet;
 
-use super::{Activation, Refusal, Seen, Sensor, bank::Verified, maps::Value};
+use super::{Activation, Refusal, Seen, Sensor, bank::Verified, heap, maps::Value};
 
 impl Sensor {
     /// Compiles `rules`, lets the verifier judge them, and lets them judge beside the generation in force from now on. A candidate
@@ -31,6 +31,7 @@ impl Sensor {
             return Err(error.into());
         }
         let switch_time = started.elapsed();
+        heap::give_back();
         Ok(Activation { generation, previous: self.active(), programs, compile_time, verify_time, switch_time })
     }
 

@@ -1,6 +1,11 @@
 //! Runs compiled rules on records, without any hook: the same code as a socket filter, by `BPF_PROG_TEST_RUN`.
 
-use std::{cell::RefCell, collections::BTreeMap, io, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    io,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -39,6 +44,8 @@ pub struct TestRun {
 struct Loaded {
     ebpf: Ebpf,
     record: Array<MapData, Cell>,
+    /// What the verifier took.
+    verify_time: Duration,
     /// Held for its life: without it the chain breaks.
     _parts: Option<Map>,
 }
@@ -121,6 +128,11 @@ impl TestRun {
         Ok(Some(program.test_run(options).context("the kernel cannot run the program")?.duration))
     }
 
+    /// How long the kernel took to verify and translate all programs.
+    pub fn verify_time(&self) -> Duration {
+        self.loaded.iter().map(|loaded| loaded.verify_time).sum()
+    }
+
     /// How many instructions the verifier looked at to accept the program for `event`, all paths taken together; `None` on
     /// kernels before 5.16, or where no rule is for the event.
     pub fn verified_instructions(&self, event: Event) -> Option<u32> {
@@ -133,16 +145,19 @@ impl Loaded {
     fn new(object: &Object) -> Result<Self> {
         let loaded = LOADER.with_borrow_mut(|loader| loader.load(&object.elf));
         let mut ebpf = loaded.context("cannot load the object with the rules")?;
+        let mut verify_time = Duration::ZERO;
         for described in &object.programs {
             let program: &mut SocketFilter = ebpf
                 .program_mut(&described.name)
                 .context("an object lacks a program that it should have")?
                 .try_into()?;
+            let started = Instant::now();
             program.load().map_err(|error| refused(described, error))?;
+            verify_time += started.elapsed();
         }
         let parts = chain::link(&mut ebpf, object)?;
         let record = ebpf.take_map(RECORD_MAP).context("an object lacks its record")?.try_into()?;
-        Ok(Self { ebpf, record, _parts: parts })
+        Ok(Self { ebpf, record, verify_time, _parts: parts })
     }
 
     fn judge(&mut self, name: &str, record: &Record) -> Result<Verdict> {

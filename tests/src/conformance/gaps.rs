@@ -138,7 +138,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     (
         "Events while another tracing program runs on the same CPU",
         "Skipped; since 6.7 the kernel counts them as recursion misses, before it does not. Programs at tracepoints can be preempted on the newest \
-         kernels (seen on 7.3, not on 6.12): while one is, all events on its CPU are skipped.",
+         kernels (seen on 7.3, not on 6.18): while one is, all events on its CPU are skipped.",
     ),
 ];
 

@@ -20,13 +20,21 @@ use rustix::thread::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::probe::Mode;
+
 /// What the daemon still needs, and what for.
 ///
 /// | Capability | For |
 /// |---|---|
 /// | `CAP_BPF`, `CAP_PERFMON` | maps, and programs that look into the kernel: capabilities(7) |
 /// | `CAP_DAC_READ_SEARCH` | executables of the lifeline, wherever they are |
+/// | `CAP_SYS_ADMIN`, on tracepoints only | `perf_event_open`, with which they are attached: Debian's kernels ask for it where `kernel.perf_event_paranoid` is 3, as it is there |
 const DAEMON: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON).union(CapabilitySet::DAC_READ_SEARCH);
+
+/// What the daemon needs in this mode.
+fn needed(mode: Mode) -> CapabilitySet {
+    if mode == Mode::Tracepoints { DAEMON.union(CapabilitySet::SYS_ADMIN) } else { DAEMON }
+}
 
 /// What the [`lookout`](super::lookout) needs: to see which executables other users' processes run.
 const LOOKOUT: CapabilitySet = CapabilitySet::SYS_PTRACE.union(CapabilitySet::DAC_READ_SEARCH);
@@ -50,9 +58,9 @@ impl fmt::Display for Confinement {
 }
 
 /// Confines the daemon: of all files it can write those below the directories `writable` only, and remove `passing` itself.
-pub fn daemon(writable: &[PathBuf], passing: Option<&Path>) -> Confinement {
+pub fn daemon(mode: Mode, writable: &[PathBuf], passing: Option<&Path>) -> Confinement {
     let files = files(writable, passing).unwrap_or_else(|error| format!("not confined: {error:#}"));
-    let capabilities = keep(DAEMON).unwrap_or_else(|error| format!("not given up: {error:#}"));
+    let capabilities = keep(needed(mode)).unwrap_or_else(|error| format!("not given up: {error:#}"));
     let calls = match set_no_new_privs(true).map_err(anyhow::Error::from).and_then(|()| calls::deny()) {
         Ok(count) => format!("{count} denied (seccomp)"),
         Err(error) => format!("not confined: {error:#}"),
