@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use sensor_content::rollout::{
-    Census, Cohort, Counts, Decision, Health, Order, Plan, Question, Ring, Stage, State, Verdict, halt, judge, resume,
-    revoke, step,
+    Answer, Bucket, Census, Cohort, Counts, Decision, Document, Health, Host, HostId, Order, Plan, Question, Ring,
+    Stage, State, Verdict, halt, judge, resume, revoke, step,
 };
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -259,5 +259,75 @@ fn the_document_shows_the_shipped_plans() {
     let document = include_str!("../../docs/rollout.md");
     for plan in plans() {
         assert!(document.contains(&table(&plan)), "docs/rollout.md should contain:\n{}", table(&plan));
+    }
+}
+
+/// Hosts that take what they are offered, go through the motions where they are compared, and are heard.
+struct Small {
+    hosts: Vec<(Bucket, Ring, &'static str)>,
+    /// By host: the stage, and whether it took the release.
+    parts: Vec<Option<(usize, bool)>>,
+}
+
+impl Small {
+    fn of(count: u8) -> Self {
+        let rings = Ring::ALL.iter().cycle();
+        let host = |(index, ring): (u8, &Ring)| {
+            let kernel = if index.is_multiple_of(5) { "6.12" } else { "6.1" };
+            (Bucket::of(HostId([index; 16]), 124), *ring, kernel)
+        };
+        Self { hosts: (0..count).zip(rings).map(host).collect(), parts: vec![None; count.into()] }
+    }
+
+    fn obey(&mut self, document: &Document) {
+        for ((bucket, ring, kernel), part) in self.hosts.iter().zip(&mut self.parts) {
+            let bucket = *bucket;
+            let host = Host { bucket, ring: *ring, kernel, hangs: false };
+            let compared = document.control.get(ring).is_some_and(|slice| slice.contains(bucket));
+            match part {
+                Some((_, true)) => {}
+                _ if document.answer(host) == Answer::Take => *part = Some((document.stage, true)),
+                None if compared => *part = Some((document.stage, false)),
+                _ => {}
+            }
+        }
+    }
+
+    fn health(&self, taken: Timestamp, stages: usize) -> Health {
+        let mut census = Census::new();
+        let mut cohorts = vec![Cohort::default(); stages];
+        for ((_, ring, kernel), part) in self.hosts.iter().zip(&self.parts) {
+            *census.entry(*ring).or_default().entry((*kernel).to_owned()).or_default() += 1;
+            let Some((stage, treated)) = part else { continue };
+            let Some(cohort) = cohorts.get_mut(*stage) else { continue };
+            let arm = if *treated { &mut cohort.treated } else { &mut cohort.control };
+            let counts = arm.entry((*kernel).to_owned()).or_default();
+            *counts = counts.plus(&Counts { fetched: 1, heard: 1, minutes: 60, ..Counts::default() });
+        }
+        Health { taken, census, stages: cohorts }
+    }
+}
+
+#[test]
+fn a_fleet_smaller_than_any_control_group_does_not_wait_for_hosts_that_are_not_there() {
+    for plan in plans() {
+        for count in [1, 2, 5, 12, 40, 150, 250] {
+            let (mut fleet, mut state) = (Small::of(count), State::start(124, start()));
+            for _ in 0..20_000 {
+                let now = state.stepped + SignedDuration::from_mins(5);
+                let decision = step(&plan, &state, &fleet.health(now, state.progress.stage + 1), now);
+                assert!(matches!(decision.after.order, Order::Offer), "{count} hosts: {:?}", decision.reasons);
+                fleet.obey(&decision.document);
+                state = decision.after;
+                if state.progress.finished {
+                    break;
+                }
+            }
+            assert!(state.progress.finished, "{count} hosts stay at stage {}", state.progress.stage);
+            assert!(
+                fleet.parts.iter().all(|part| matches!(part, Some((_, true)))),
+                "{count} hosts: all have it in the end"
+            );
+        }
     }
 }
