@@ -39,11 +39,17 @@ pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0)
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
 /// Raises one counter of this CPU by one.
+#[inline(always)]
+fn raise(counter: impl FnOnce(*mut Counters) -> *mut u64) {
+    raise_in(&COUNTERS, counter);
+}
+
+/// Raises one counter of this CPU, in a map of counters, by one.
 ///
 /// Atomically: programs are preemptible, so another task may be raising the same counter on the same CPU.
 #[inline(always)]
-fn raise(counter: impl FnOnce(*mut Counters) -> *mut u64) {
-    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
+pub fn raise_in<T>(map: &PerCpuArray<T>, counter: impl FnOnce(*mut T) -> *mut u64) {
+    if let Some(counters) = map.get_ptr_mut(0) {
         // SAFETY: `counters` points to a live map value, which is aligned to 8 bytes; `counter` selects one of
         // its members; all accesses in the kernel are atomic.
         unsafe { asm::add(counter(counters), 1) };

@@ -27,6 +27,16 @@ pub struct Held {
     pub scratch: &'static mut Scratch,
 }
 
+impl Held {
+    /// The event goes to the generation with this number, in this bank, which has said nothing of it yet.
+    #[inline(always)]
+    pub fn is_judged_by(&mut self, generation: u64, bank: u32) {
+        let (head, verdict) = (&mut self.record.head, &mut self.record.verdict);
+        (head.generation, head.bank) = (generation, bank);
+        (verdict.action, verdict.matched, verdict.noted) = (0, 0, 0);
+    }
+}
+
 /// The current task, as the owner of a record: never 0.
 #[inline(always)]
 fn current() -> u64 {

@@ -10,15 +10,15 @@ use aya_ebpf::{
 use sensor_common::{
     brakes::UNNAMED,
     event::{Event, Groups},
-    maps::Stage,
     shadow::{COSTS, EXAMPLES, EXAMPLES_BYTES, MATCHES_MAX, Matches, ShadowCounts, ShadowKey},
     verdict::{Outcome, RULES_MAX},
 };
 
 use crate::{
     asm,
-    maps::{GENERATIONS, RECORDS, SCRATCH, index},
+    maps::{GENERATIONS, RECORDS, SCRATCH, index, raise_in},
     record::Held,
+    stage,
 };
 
 #[map]
@@ -60,17 +60,13 @@ pub fn hand_over(held: &mut Held, event: Event) -> Option<Groups> {
     if !needs.contains(Groups::JUDGED) {
         return None;
     }
-    let verdict = &mut held.record.verdict;
-    held.scratch.asked.set(verdict.action);
-    (verdict.action, verdict.matched, verdict.noted) = (0, 0, 0);
-    let head = &mut held.record.head;
-    (head.generation, head.bank, head.outcome) = (generation.id, bank, Outcome::Allowed as u32);
+    held.scratch.asked.set(held.record.verdict.action);
+    held.is_judged_by(generation.id, bank);
+    held.record.head.outcome = Outcome::Allowed as u32;
     held.scratch.shadow.set(1);
     held.scratch.shadowed.set(0);
     held.scratch.since.set(now());
-    let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
-    held.scratch.stage.set(stage as u32);
-    Some(groups)
+    Some(stage::first(held, needs, early))
 }
 
 /// Counts what the candidate said, and what that took; notes whether the event is shown as an example.
@@ -78,10 +74,8 @@ pub fn hand_over(held: &mut Held, event: Event) -> Option<Groups> {
 pub fn count(held: &mut Held) {
     count_judged(now().wrapping_sub(held.scratch.since.get()));
     if held.record.verdict.matched != 0 {
-        raise(|counts| {
-            // SAFETY: the place of a member is computed, nothing is read.
-            unsafe { &raw mut (*counts).matched }
-        });
+        // SAFETY: the place of a member is computed, nothing is read.
+        raise_in(&SHADOW_COUNTS, |counts| unsafe { &raw mut (*counts).matched });
         let shown = count_matches(held.scratch.slot());
         held.scratch.over.set(u32::from(shown == 0));
     }
@@ -99,22 +93,13 @@ pub fn compare(held: &Held) {
 #[inline(always)]
 pub fn count_missed() {
     // SAFETY: the place of a member is computed, nothing is read.
-    raise(|counts| unsafe { &raw mut (*counts).missed });
+    raise_in(&SHADOW_COUNTS, |counts| unsafe { &raw mut (*counts).missed });
 }
 
 #[inline(always)]
 fn now() -> u64 {
     // SAFETY: the helper takes nothing and always succeeds.
     unsafe { bpf_ktime_get_ns() }
-}
-
-#[inline(always)]
-fn raise(counter: impl FnOnce(*mut ShadowCounts) -> *mut u64) {
-    if let Some(counts) = SHADOW_COUNTS.get_ptr_mut(0) {
-        // SAFETY: `counts` points to a live map value, aligned to 8 bytes; `counter` selects one of its members; all accesses in
-        // the kernel are atomic.
-        unsafe { asm::add(counter(counts), 1) };
-    }
 }
 
 /// Counts a judged event by what it took, nanoseconds. A global function, which the verifier goes through once.

@@ -57,20 +57,12 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
         return;
     }
     let Some(mut held) = record::claim() else { return };
+    held.is_judged_by(generation.id, bank);
     let head = &mut held.record.head;
-    head.generation = generation.id;
-    head.event = event as u32;
-    head.bank = bank;
-    head.filled = 0;
-    held.record.verdict.action = 0;
-    held.record.verdict.matched = 0;
-    held.record.verdict.noted = 0;
+    (head.event, head.filled) = (event as u32, 0);
     shadow::begin(&mut held, needs);
     let groups = if needs.contains(Groups::JUDGED) {
-        let early = Groups(generation.early[event as usize]);
-        let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
-        held.scratch.stage.set(stage as u32);
-        groups
+        first(&mut held, needs, Groups(generation.early[event as usize]))
     } else {
         // Only the candidate has rules for it.
         let Some(groups) = shadow::hand_over(&mut held, event) else { return record::release(held) };
@@ -79,6 +71,14 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
     fill(&mut held, groups, subject);
     go_on(ctx, stages, &held);
     record::release(held);
+}
+
+/// Notes which program of a generation is the first, its early one where it has one; the groups that this reads.
+#[inline(always)]
+pub fn first(held: &mut Held, needs: Groups, early: Groups) -> Groups {
+    let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
+    held.scratch.stage.set(stage as u32);
+    groups
 }
 
 /// Hands the event over to the program that is next. Comes back, with a counted loss, where there is none.

@@ -94,10 +94,8 @@ impl Brakes {
         let max = LIFELINE_MAX as usize;
         ensure!(listed.len() <= max, "{} executables are on the lifeline, and there is room for {max}", listed.len());
         let lifeline = &mut self.lock().lifeline;
-        let present: Vec<_> = lifeline.keys().filter_map(Result::ok).collect();
-        for key in present.into_iter().filter(|key| !listed.contains_key(&key.0)) {
-            maps::remove(lifeline, &key).context("cannot take an executable from the lifeline")?;
-        }
+        maps::remove_where(lifeline, |key| !listed.contains_key(key))
+            .context("cannot take an executable from the lifeline")?;
         for (key, reach) in listed {
             lifeline.insert(Value(*key), *reach as u32, 0).context("cannot put an executable on the lifeline")?;
         }
@@ -135,9 +133,9 @@ impl Brakes {
     /// Drops all that is noted of a generation.
     pub fn forget(&self, generation: u64) -> Result<()> {
         let maps = &mut *self.lock();
-        remove(&mut maps.budgets, |key| key.generation == generation)?;
-        remove(&mut maps.windows, |key| key.generation == generation)?;
-        remove(&mut maps.demoted, |key| key.generation == generation)?;
+        maps::remove_where(&mut maps.budgets, |key| key.generation == generation)?;
+        maps::remove_where(&mut maps.windows, |key| key.generation == generation)?;
+        maps::remove_where(&mut maps.demoted, |key| key.generation == generation)?;
         Ok(())
     }
 
@@ -171,8 +169,8 @@ impl Brakes {
     /// Lets a demoted rule be carried out again, with a new budget; false where it was not demoted.
     pub fn release(&self, rule: RuleKey) -> Result<bool> {
         let maps = &mut *self.lock();
-        remove(&mut maps.windows, |key| (key.generation, key.rule) == (rule.generation, rule.rule))?;
-        Ok(remove(&mut maps.demoted, |key| *key == rule)? > 0)
+        maps::remove_where(&mut maps.windows, |key| (key.generation, key.rule) == (rule.generation, rule.rule))?;
+        Ok(maps::remove_where(&mut maps.demoted, |key| *key == rule)? > 0)
     }
 
     /// Drops the counts of windows that are over: a window later, so that no program still counts in them.
@@ -180,7 +178,7 @@ impl Brakes {
         let now = now(libc::CLOCK_BOOTTIME);
         let maps = &mut *self.lock();
         let budgets: BTreeMap<_, _> = maps::entries(&maps.budgets)?.into_iter().collect();
-        remove(&mut maps.windows, |key| {
+        maps::remove_where(&mut maps.windows, |key| {
             let budget = budgets.get(&RuleKey::new(key.generation, key.rule));
             budget.is_none_or(|budget| u64::from(key.window) + 2 <= now / budget.window.max(1))
         })?;
@@ -191,18 +189,6 @@ impl Brakes {
         // No step leaves a map half changed.
         self.maps.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Removes the entries whose key is meant; how many there were.
-fn remove<K: Copy, V: aya::Pod>(map: &mut HashMap<MapData, Value<K>, V>, meant: impl Fn(&K) -> bool) -> Result<usize>
-where
-    Value<K>: aya::Pod,
-{
-    let keys: Vec<_> = map.keys().filter_map(Result::ok).filter(|key| meant(&key.0)).collect();
-    for key in &keys {
-        maps::remove(map, key)?;
-    }
-    Ok(keys.len())
 }
 
 /// The time of a clock, nanoseconds.

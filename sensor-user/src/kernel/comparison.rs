@@ -67,12 +67,8 @@ impl Comparison {
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| error).context("cannot count the processors")?;
         let zero = aya::maps::PerCpuValues::try_from(vec![Value(ShadowCounts::ZERO); cpus])?;
         self.counts.set(0, zero, 0).context("cannot reset the counts of the shadow")?;
-        for key in self.matches.keys().filter_map(Result::ok).collect::<Vec<_>>() {
-            maps::remove(&mut self.matches, &key)?;
-        }
-        for key in self.windows.keys().filter_map(Result::ok).collect::<Vec<_>>() {
-            maps::remove(&mut self.windows, &key)?;
-        }
+        maps::remove_where(&mut self.matches, |_| true)?;
+        maps::remove_where(&mut self.windows, |_| true)?;
         while self.examples.next().is_some() {}
         Ok(())
     }

@@ -88,6 +88,21 @@ pub fn remove<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, key: &K) -> Resu
     }
 }
 
+/// Removes the entries of a hash whose key is meant; how many there were.
+pub fn remove_where<K: Copy, V: Pod>(
+    map: &mut HashMap<MapData, Value<K>, V>,
+    meant: impl Fn(&K) -> bool,
+) -> Result<usize>
+where
+    Value<K>: Pod,
+{
+    let keys: Vec<_> = map.keys().filter_map(Result::ok).filter(|key| meant(&key.0)).collect();
+    for key in &keys {
+        remove(map, key)?;
+    }
+    Ok(keys.len())
+}
+
 /// The counters of all CPUs, added up.
 pub fn sum(counters: &PerCpuArray<MapData, Value<Counters>>) -> Result<Counters> {
     let mut sum = Counters::ZERO;
