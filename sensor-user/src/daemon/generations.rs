@@ -7,7 +7,7 @@ use sensor_content::{
     bundle::{Bundle, Engine as Here, Untrue, Unverified},
     life::{
         Checked, Compiled, Denied, Downloaded, Entry, Generation, Id, Probation, Rejected, Shadow, Signed,
-        State as LifeState, Trial, Verified,
+        State as LifeState, Verified,
     },
     store::Rung,
 };
@@ -48,7 +48,7 @@ impl Log {
     }
 }
 
-fn first_line(text: &str) -> &str {
+pub(super) fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
@@ -196,12 +196,7 @@ impl<E: Engine> Core<E> {
         let shadow = log.took(verified.step::<Shadow>(now, why));
         let _ = log.took(shadow.step::<Probation>(now, "in force"));
         if let Some(keeper) = &mut state.keeper {
-            let trial = Trial { id, since: now, boot: keeper.store.boot().clone(), soak };
-            let entries = std::mem::take(&mut log.0);
-            if let Err(error) = keeper.begins(trial, &entries) {
-                say(format_args!("WARNING: generation {id} is in force and will not be after a restart: {error}"));
-                keeper.runs(rung);
-            }
+            keeper.begins(id, now, soak, &std::mem::take(&mut log.0));
         }
         state.changes.pushed += 1;
         Ok(Pushed::new(&activation, &rules, self.mode))
@@ -357,12 +352,11 @@ impl<E: Engine> Core<E> {
         let keeper = state.keeper.as_ref()?;
         let Rung::Generation(id) = keeper.running() else { return None };
         keeper.store.memory().trial.as_ref().filter(|trial| trial.id == id)?;
-        let matched = state.engine.counters().ok()?.matched.iter().sum();
+        let matched = state.matched()?;
         let watch = if let Some(watch) = state.watch.filter(|watch| watch.id == id) {
             watch
         } else {
-            let bundle = keeper.store.bundle(id, &keeper.settings().keys().ok()?).ok()?;
-            *state.watch.insert(Watch { id, budget: bundle.manifest().budget, matched })
+            *state.watch.insert(Watch { id, budget: keeper.budget(id)?, matched })
         };
         let demoted = self.guard().status(self.journal()).ok()?.demoted;
         let held = demoted.iter().find(|demoted| demoted.generation == id.number);

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use jiff::Timestamp;
 use sensor_content::{
-    bundle::{Bundle, Category},
+    bundle::{Budget, Bundle, Category},
     key::PublicKey,
     life::{BootId, Entry, Id, Judgement, Stage, Trial},
     policy::{Decision, Policy},
@@ -191,18 +191,24 @@ impl Keeper {
         self.said(|store| store.attempt(rung, Phase::Running));
     }
 
-    /// The generation has come into force, on probation, for the first time.
-    ///
-    /// # Errors
-    /// When that cannot be remembered.
-    pub fn begins(&mut self, trial: Trial, entries: &[Entry]) -> std::io::Result<()> {
-        let rung = Rung::Generation(trial.id);
+    /// The generation has come into force, on probation for `soak` seconds at least, for the first time. Where that cannot be
+    /// remembered, it is said, and this daemon goes on with it.
+    pub fn begins(&mut self, id: Id, since: Timestamp, soak: u64, entries: &[Entry]) {
+        let trial = Trial { id, since, boot: self.store.boot().clone(), soak };
         // It takes the place of one that was to be tried again.
         self.retry = None;
-        self.store.begin(trial, Timestamp::now())?;
-        self.is_in_force(rung);
+        if let Err(error) = self.store.begin(trial, Timestamp::now()) {
+            say(format_args!("WARNING: generation {id} is in force and will not be after a restart: {error}"));
+            return self.runs(Rung::Generation(id));
+        }
+        self.is_in_force(Rung::Generation(id));
         self.said(|store| store.record(entries));
-        Ok(())
+    }
+
+    /// What the bundle of a generation in the store says that it costs.
+    pub fn budget(&self, id: Id) -> Option<Budget> {
+        let bundle = self.store.bundle(id, &self.settings.keys().ok()?).ok()?;
+        Some(bundle.manifest().budget)
     }
 
     fn is_in_force(&mut self, rung: Rung) {

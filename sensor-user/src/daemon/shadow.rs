@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use sensor_common::{brakes::UNNAMED, record::Record, shadow::EXAMPLES, verdict::Action};
 use sensor_content::{
-    life::{Entry, Generation, Id, Probation, Rejected, Shadow, Trial},
+    life::{Entry, Generation, Id, Probation, Rejected, Shadow},
     shadow::{self, Decision, Limits, Matches, Observed, Report},
     store::Rung,
 };
@@ -19,6 +19,7 @@ use sensor_rules::{Rule, RuleSet};
 use super::{
     core::{Core, State},
     engine::Engine,
+    generations::first_line,
     guard::UNNAMED_RULES,
 };
 use crate::{
@@ -94,8 +95,13 @@ impl Candidate {
             matched: self.seen.matched,
             missed: self.seen.missed,
             nanoseconds_per_event: self.seen.cost,
-            reasons: self.report.reasons.iter().map(ToString::to_string).collect(),
+            reasons: self.reasons(),
         }
+    }
+
+    /// Why it stands where it stands.
+    fn reasons(&self) -> Vec<String> {
+        self.report.reasons.iter().map(ToString::to_string).collect()
     }
 
     fn ended(&self, promoted: bool, reasons: Vec<String>) -> status::ShadowEnd {
@@ -185,8 +191,8 @@ impl<E: Engine> Core<E> {
         match candidate.report.decision {
             Decision::Hold => state.candidate = Some(candidate),
             Decision::Reject => {
-                let reasons: Vec<_> = candidate.report.reasons.iter().map(ToString::to_string).collect();
-                reject(state, candidate, &reasons.join("\n"));
+                let reasons = candidate.reasons().join("\n");
+                reject(state, candidate, &reasons);
             }
             Decision::Promote => self.promote(state, candidate),
         }
@@ -203,7 +209,7 @@ impl<E: Engine> Core<E> {
             Ok(activation) => activation,
             Err(refusal) => return reject(state, candidate, &refusal.to_string()),
         };
-        let reasons: Vec<_> = candidate.report.reasons.iter().map(ToString::to_string).collect();
+        let reasons = candidate.reasons();
         let Observed { events, cost, .. } = candidate.seen;
         let words = format!("{events} events in the shadow, {cost} ns each: {}", reasons.join(", "));
         say(format_args!("generation {} is in force: {words}", candidate.generation));
@@ -217,12 +223,7 @@ impl<E: Engine> Core<E> {
             Some((life, soak)) => {
                 let now = Timestamp::now();
                 let (life, entry) = life.step::<Probation>(now, format!("in force: {words}"));
-                let id = life.id();
-                let trial = Trial { id, since: now, boot: keeper.store.boot().clone(), soak };
-                if let Err(error) = keeper.begins(trial, &[entry]) {
-                    say(format_args!("WARNING: generation {id} is in force and will not be after a restart: {error}"));
-                    keeper.runs(Rung::Generation(id));
-                }
+                keeper.begins(life.id(), now, soak, &[entry]);
             }
             None => keeper.runs(Rung::Nothing),
         }
@@ -265,7 +266,7 @@ fn is_rejected<E: Engine>(state: &mut State<E>, mut candidate: Candidate, why: &
     let reason = format!("in the shadow: {why}");
     state.last_shadow = Some(candidate.ended(false, why.lines().map(str::to_owned).collect()));
     state.changes.refused += 1;
-    let first = reason.lines().next().unwrap_or_default();
+    let first = first_line(&reason);
     state.last_refusal =
         Some(LastRefusal { time: Timestamp::now(), reason: format!("generation {generation} {first}") });
     if let Some(keeper) = &mut state.keeper {

@@ -10,19 +10,18 @@ use sensor_content::{
     store::Rung,
 };
 
-use super::super::{cause::refused, core::Core, engine::Engine};
+use super::super::{cause::refused, core::Core, engine::Engine, keeper::Keeper};
 use crate::log::say;
 
 /// So many of the newest are noted: an owner may want to stay that far behind.
 const NOTED: usize = 4;
 
 impl<E: Engine> Core<E> {
-    /// Of these releases, the newest first, the one that the owner wants now. When each was first seen is noted: delays count from
-    /// there.
+    /// Of these releases, the newest first, the one that the owner wants now, by the [`policy`](Self::policy) as it was read last. When
+    /// each was first seen is noted: delays count from there.
     pub fn wanted(&self, offered: &[Listed]) -> Option<Listed> {
         let state = &mut *self.lock();
         let keeper = state.keeper.as_mut()?;
-        keeper.read_policy();
         let known = keeper.store.known().unwrap_or_default();
         let now = Timestamp::now();
         for listed in offered.iter().take(NOTED).filter(|listed| !known.contains_key(&listed.id.number)) {
@@ -84,10 +83,7 @@ impl<E: Engine> Core<E> {
 
     /// Number of the generation in force; 0 where it is none from the store.
     pub fn running(&self) -> u64 {
-        self.lock().keeper.as_ref().map_or(0, |keeper| match keeper.running() {
-            Rung::Generation(id) => id.number,
-            Rung::Baseline | Rung::Nothing => 0,
-        })
+        self.lock().keeper.as_ref().map_or(0, Keeper::number)
     }
 
     /// Alerts that the generation in force may bring in an hour, as its publisher said, and all that rules matched since the start.
@@ -95,8 +91,6 @@ impl<E: Engine> Core<E> {
         let state = self.lock();
         let keeper = state.keeper.as_ref()?;
         let Rung::Generation(id) = keeper.running() else { return None };
-        let bundle = keeper.store.bundle(id, &keeper.settings().keys().ok()?).ok()?;
-        let counters = state.engine.counters().ok()?;
-        Some((bundle.manifest().budget.alerts_per_hour.into(), counters.matched.iter().sum()))
+        Some((keeper.budget(id)?.alerts_per_hour.into(), state.matched()?))
     }
 }
