@@ -23,7 +23,7 @@ use super::{
     DOCUMENT, DOCUMENT_MAX, METADATA_MAX, bundle_name,
     fetch::{Fetch, FetchError, Reply, Request},
     roles::Role,
-    transport::{BASE, PATIENCE, Road},
+    transport::{BASE, PATIENCE, Road, TIMESTAMP},
 };
 use crate::{
     bundle::{BUNDLE_MAX, Category, Number},
@@ -110,6 +110,13 @@ struct Memory {
     root: Option<String>,
 }
 
+impl Memory {
+    /// The least that the time can be where the clock says `now`.
+    fn least(&self, now: Timestamp) -> Timestamp {
+        self.issued.map_or(now, |issued| issued.max(now))
+    }
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Client {
@@ -164,8 +171,11 @@ impl Client {
     /// [`ClientError::Expired`].
     pub fn fresh(&self, now: Timestamp) -> Result<(), ClientError> {
         let expires = self.memory.view.expires;
-        let least = self.memory.issued.map_or(now, |issued| issued.max(now));
-        if self.memory.timestamp.is_some() && least >= expires { Err(ClientError::Expired(expires)) } else { Ok(()) }
+        if self.memory.timestamp.is_some() && self.memory.least(now) >= expires {
+            Err(ClientError::Expired(expires))
+        } else {
+            Ok(())
+        }
     }
 
     /// Asks whether there is news, and believes what must be believed.
@@ -173,14 +183,7 @@ impl Client {
     /// # Errors
     /// The view is what it was.
     pub fn poll(&mut self, now: Timestamp) -> Result<Polled, ClientError> {
-        let request = Request {
-            path: "metadata/timestamp.json",
-            max: METADATA_MAX,
-            patience: self.patience,
-            etag: self.memory.etag.as_deref(),
-            part: None,
-        };
-        let (bytes, etag) = match self.fetch.fetch(&request)? {
+        let (bytes, etag) = match self.timestamp(self.memory.etag.as_deref())? {
             Reply::Unchanged => return self.fresh(now).map(|()| Polled::Unchanged),
             Reply::Fresh { bytes, etag } => (bytes, etag),
         };
@@ -213,9 +216,7 @@ impl Client {
         let repository = if let Some(repository) = &self.repository {
             repository
         } else {
-            let path = "metadata/timestamp.json";
-            let request = Request { path, max: METADATA_MAX, patience: self.patience, etag: None, part: None };
-            let Reply::Fresh { bytes, .. } = self.fetch.fetch(&request)? else {
+            let Reply::Fresh { bytes, .. } = self.timestamp(None)? else {
                 return Err(ClientError::Refused("an answer that was not asked for".into()));
             };
             loaded = self.load(bytes)?;
@@ -224,6 +225,12 @@ impl Client {
         };
         let bytes = Self::target(repository, &bundle_name(number), BUNDLE_MAX)?;
         bytes.ok_or_else(|| ClientError::Refused(format!("generation {number} does not exist any more")))
+    }
+
+    /// Asks for `timestamp.json`, unless it is what `etag` stands for.
+    fn timestamp(&self, etag: Option<&str>) -> Result<Reply, FetchError> {
+        let path = TIMESTAMP;
+        self.fetch.fetch(&Request { path, max: METADATA_MAX, patience: self.patience, etag, part: None })
     }
 
     fn load(&self, timestamp: Vec<u8>) -> Result<Repository, ClientError> {
@@ -263,8 +270,7 @@ impl Client {
         let issued: Option<Timestamp> = issued.and_then(|issued| issued.parse().ok());
         memory.issued = if rotated { issued } else { issued.max(memory.issued) };
         let expires = expiry(repository);
-        let least = memory.issued.map_or(now, |issued| issued.max(now));
-        if least >= expires {
+        if memory.least(now) >= expires {
             return Err(ClientError::Expired(expires));
         }
         memory.root =

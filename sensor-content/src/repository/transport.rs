@@ -25,6 +25,9 @@ const BUNDLE_PATIENCE: Duration = Duration::from_mins(10);
 /// Where `tough` thinks that the repository is: what stands below is asked for.
 pub const BASE: &str = "repository://here/";
 
+/// What is asked for first, and again and again.
+pub const TIMESTAMP: &str = "metadata/timestamp.json";
+
 /// How names begin of what broke off.
 const PART: &str = "part-";
 
@@ -69,7 +72,7 @@ impl Road {
     }
 
     fn get(&self, path: &str) -> Result<Bytes, FetchError> {
-        if path == "metadata/timestamp.json" {
+        if path == TIMESTAMP {
             return Ok(self.timestamp.clone());
         }
         let name = path.strip_prefix("metadata/");

@@ -108,23 +108,18 @@ impl Desk {
     /// Publishes a document, unless the one in force says the same and is signed for long enough: whatever is published, all
     /// hosts fetch.
     fn publish(&mut self, document: &Document, key: PrivateKey, now: Timestamp) -> anyhow::Result<()> {
-        let (signers, lifetime) = (Signers::new(vec![key]), Lifetime::default());
         let there = self.tree.document(&self.metadata)?;
         let there = there.and_then(|bytes| serde_json::from_slice::<Document>(&bytes).ok());
         if there.is_some_and(|there| Document { serial: document.serial, ..there } == *document) {
-            let half = lifetime.timestamp / 2;
-            if !self.metadata.renew(half, &signers, lifetime, now)?.is_empty() {
-                self.tree.write(&self.metadata, &[])?;
-            }
-            return Ok(());
+            return self.renew(key, now).map(drop);
         }
         let bytes = serde_json::to_vec(document)?;
-        self.metadata.publish(&bytes, &signers, lifetime, now)?;
+        self.metadata.publish(&bytes, &Signers::new(vec![key]), Lifetime::default(), now)?;
         self.tree.write(&self.metadata, &[(DOCUMENT.to_owned(), &bytes)])?;
         Ok(())
     }
 
-    /// Signs anew what expires soon, where there is no roll-out to publish.
+    /// Signs anew what expires soon, where there is nothing new to publish.
     ///
     /// # Errors
     /// It is not signed.

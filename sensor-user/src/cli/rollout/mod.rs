@@ -48,6 +48,9 @@ impl Command {
     }
 }
 
+/// Where roll-outs are remembered, if nothing else is said.
+const STATE: &str = "/var/lib/creance-rollout";
+
 /// Where the publisher works.
 #[derive(Args, Debug)]
 struct Place {
@@ -55,7 +58,7 @@ struct Place {
     #[arg(value_name = "REPO")]
     repository: PathBuf,
     /// Where roll-outs are remembered, and every decision with what it was made of
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/creance-rollout")]
+    #[arg(long, value_name = "DIR", default_value = STATE)]
     state: PathBuf,
     /// The private online key
     #[arg(long, value_name = "FILE")]

@@ -4,6 +4,7 @@ use std::{io::Write, path::PathBuf};
 
 use clap::Args;
 
+use super::STATE;
 use crate::{cli::Done, publisher::Desk};
 
 /// Make every decision about a release again from what it was made of
@@ -13,7 +14,7 @@ pub struct Replay {
     #[arg(value_name = "GENERATION")]
     generation: u64,
     /// Where roll-outs are remembered
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/creance-rollout")]
+    #[arg(long, value_name = "DIR", default_value = STATE)]
     state: PathBuf,
 }
 

@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{html, table};
+use super::{STATE, html, table};
 use crate::{
     cli::Done,
     files::{self, Existing},
@@ -20,7 +20,7 @@ const BAR: usize = 20;
 #[derive(Args, Debug)]
 pub struct Status {
     /// Where roll-outs are remembered
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/creance-rollout")]
+    #[arg(long, value_name = "DIR", default_value = STATE)]
     state: PathBuf,
     /// Ask Prometheus for the counts of this moment; without it, those of the last step are shown
     #[arg(long, value_name = "URL")]
