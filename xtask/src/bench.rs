@@ -9,11 +9,10 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::{
-    build, initramfs,
+    initramfs,
     project::{self, KernelSeries},
     protocol::Message,
     run::columns,
-    setup,
     vm::{Clock, Failure, LSM, Machine, Root},
 };
 
@@ -40,10 +39,7 @@ struct Cost {
 /// # Errors
 /// Where the VM fails.
 pub fn overhead(kernel: KernelSeries, json: bool) -> Result<ExitCode> {
-    setup::compiler()?;
-    setup::machines(&[kernel])?;
-    build::everything()?;
-    let initramfs = initramfs::build()?;
+    let initramfs = initramfs::ready(kernel)?;
     eprintln!("==> measuring in a VM whose clock counts instructions: some minutes");
     let arguments = format!("{LSM} creance.job=overhead");
     let machine = Machine {

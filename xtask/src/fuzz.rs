@@ -78,10 +78,7 @@ fn rules(pairs: u64, seed: u64) -> Result<ExitCode> {
 }
 
 fn accepted(kernel: KernelSeries, sets: u64, seed: u64) -> Result<ExitCode> {
-    setup::compiler()?;
-    setup::machines(&[kernel])?;
-    build::everything()?;
-    let initramfs = initramfs::build()?;
+    let initramfs = initramfs::ready(kernel)?;
     let arguments = format!("{LSM} creance.job=accepted creance.sets={sets} creance.seed={seed}");
     let machine = Machine {
         kernel,

@@ -8,7 +8,12 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{command, cpio::Archive, project};
+use crate::{
+    build, command,
+    cpio::Archive,
+    project::{self, KernelSeries},
+    setup,
+};
 
 /// Where a FIFO may be made, a rule be found, or a file system be mounted.
 const DIRECTORIES: &[&str] = &[
@@ -32,6 +37,17 @@ const DIRECTORIES: &[&str] = &[
     "rules",
     "rules.cases",
 ];
+
+/// What a VM with this kernel needs, installed and built, and the archive that it starts from.
+///
+/// # Errors
+/// Where something cannot be had or does not build.
+pub fn ready(kernel: KernelSeries) -> Result<PathBuf> {
+    setup::compiler()?;
+    setup::machines(&[kernel])?;
+    build::everything()?;
+    build()
+}
 
 /// Writes the archive and returns where.
 ///

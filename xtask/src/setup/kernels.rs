@@ -33,11 +33,7 @@ pub fn fetch(series: KernelSeries) -> Result<()> {
     let unpacked = directory.with_extension("new");
     fs::remove_dir_all(&unpacked).ok();
     fs::create_dir_all(&unpacked)?;
-    // A stale list may name a version that the archive has replaced: then look again.
-    if lists.download(&package, &unpacked).is_err() {
-        lists.update()?;
-        lists.download(&package, &unpacked).with_context(|| format!("cannot fetch {package}; is there a network?"))?;
-    }
+    lists.download(&package, &unpacked)?;
     unpack(&unpacked)?;
     fs::rename(&unpacked, &directory).with_context(|| format!("cannot put the kernel into {}", directory.display()))
 }

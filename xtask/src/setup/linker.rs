@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Compiler, apt};
-use crate::{command, project};
+use super::{Compiler, apt, packagers};
+use crate::project;
 
 /// The newest that builds with the project's compiler.
 const VERSION: &str = "^0.13";
@@ -37,24 +37,9 @@ pub fn install(compiler: Compiler) -> Result<()> {
         apt::install(&[&format!("llvm-{llvm}-dev"), "g++", "zlib1g-dev", "libzstd-dev"])?;
     }
     println!("setup: cargo install bpf-linker {VERSION} for LLVM {llvm} into target/tools (about a minute)");
-    let mut cargo = command::fresh("cargo");
-    cargo.env("LLVM_PREFIX", &prefix).env("CARGO_TARGET_DIR", project::target("tools/build"));
-    cargo.args([
-        "install",
-        "--quiet",
-        "--locked",
-        "--force",
-        "bpf-linker",
-        "--version",
-        VERSION,
-        "--no-default-features",
-    ]);
-    cargo
-        .args(["--target", "x86_64-unknown-linux-gnu", "--features", &format!("llvm-{llvm}"), "--root"])
-        .arg(project::target("tools"));
-    // Not from inside the checkout: its flags ask for static binaries, and this one links LLVM's library.
-    cargo.current_dir("/");
-    command::run(&mut cargo).context("bpf-linker could not be built; is there a network?")?;
-    fs::remove_dir_all(project::target("tools/build")).ok();
+    packagers::cargo_install("bpf-linker", VERSION, |cargo| {
+        cargo.env("LLVM_PREFIX", &prefix).args(["--no-default-features", "--target", "x86_64-unknown-linux-gnu"]);
+        cargo.args(["--features", &format!("llvm-{llvm}")]);
+    })?;
     fs::write(&built_for, llvm.to_string()).with_context(|| format!("cannot write {}", built_for.display()))
 }

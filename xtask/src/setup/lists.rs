@@ -70,8 +70,17 @@ impl Lists {
     /// Downloads a package into `directory`.
     ///
     /// # Errors
-    /// Where there is no network, or the lists are stale.
+    /// Where there is no network, or no such package.
     pub fn download(&self, package: &str, directory: &Path) -> Result<()> {
+        // A stale list may name a version that the archive has replaced: then look again.
+        if self.try_download(package, directory).is_ok() {
+            return Ok(());
+        }
+        self.update()?;
+        self.try_download(package, directory).with_context(|| format!("cannot fetch {package}; is there a network?"))
+    }
+
+    fn try_download(&self, package: &str, directory: &Path) -> Result<()> {
         // apt's sandbox user may not be allowed to write there: it then warns, and downloads as root.
         let mut command = self.command("apt-get");
         command::output(command.args(["download", "-qq", package]).current_dir(directory)).map(drop)

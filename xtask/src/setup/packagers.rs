@@ -1,6 +1,6 @@
 //! The tools that make packages, built here.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -30,6 +30,23 @@ impl Packager {
     }
 }
 
+/// Builds the programs of a crate, and installs them below `target/tools`. `more` adds what is to be said of this one.
+///
+/// # Errors
+/// Where it cannot be had, or does not build.
+pub fn cargo_install(name: &str, version: &str, more: impl FnOnce(&mut Command)) -> Result<()> {
+    let mut cargo = command::fresh("cargo");
+    cargo.env("CARGO_TARGET_DIR", project::target("tools/build"));
+    cargo.args(["install", "--quiet", "--locked", "--force", name, "--version", version, "--root"]);
+    cargo.arg(project::target("tools"));
+    more(&mut cargo);
+    // Not from inside the checkout: its flags ask for static binaries, and some of these link libraries of this machine.
+    cargo.current_dir("/");
+    command::run(&mut cargo).with_context(|| format!("{name} could not be built; is there a network?"))?;
+    fs::remove_dir_all(project::target("tools/build")).ok();
+    Ok(())
+}
+
 /// Builds and installs it below `target/tools`, where it is not there in this version already.
 ///
 /// # Errors
@@ -41,13 +58,6 @@ pub fn install(packager: Packager) -> Result<()> {
         return Ok(());
     }
     println!("setup: cargo install {name} {version} into target/tools (a minute or two)");
-    let mut cargo = command::fresh("cargo");
-    cargo.env("CARGO_TARGET_DIR", project::target("tools/build"));
-    cargo.args(["install", "--quiet", "--locked", "--force", name, "--version", &format!("={version}"), "--root"]);
-    cargo.arg(project::target("tools"));
-    // Not from inside the checkout: its flags ask for static binaries.
-    cargo.current_dir("/");
-    command::run(&mut cargo).with_context(|| format!("{name} could not be built; is there a network?"))?;
-    fs::remove_dir_all(project::target("tools/build")).ok();
+    cargo_install(name, &format!("={version}"), |_| {})?;
     fs::write(&built, version).with_context(|| format!("cannot write {}", built.display()))
 }

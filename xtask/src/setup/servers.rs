@@ -53,11 +53,7 @@ fn unpack(package: &str) -> Result<()> {
     let (lists, new) = (Lists::of_this_machine(), directory().join("new"));
     fs::remove_dir_all(&new).ok();
     fs::create_dir_all(&new)?;
-    // A stale list may name a version that the archive has replaced: then look again.
-    if lists.download(package, &new).is_err() {
-        lists.update()?;
-        lists.download(package, &new).with_context(|| format!("cannot fetch {package}; is there a network?"))?;
-    }
+    lists.download(package, &new)?;
     let archives = new.read_dir()?.flatten().map(|entry| entry.path());
     for archive in archives.filter(|path| path.extension() == Some("deb".as_ref())) {
         command::run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(directory()))
