@@ -10,7 +10,7 @@ use sensor_proof::{
 use sensor_rules::{Options, RuleSet, Source, check};
 use sensor_user::kernel::{self, Refusal, Sensor};
 
-use crate::{protocol::Message, report, suite};
+use crate::{report, suite};
 
 /// How often the progress is told, in rule sets.
 const TOLD: u64 = 500;
@@ -118,5 +118,5 @@ fn is_absent(why: &anyhow::Error) -> bool {
 }
 
 fn say(text: String) {
-    report::send(&Message::Say { text });
+    report::say(text);
 }

@@ -11,9 +11,7 @@ use anyhow::{Context, Result, ensure};
 use sensor_common::{event::Hook, maps::Loss};
 
 use crate::{
-    fifo,
-    protocol::Message,
-    report,
+    fifo, report,
     rules::{self, Draft},
     sensor::{Launch, Sensor},
     suite::{Boot, Test},
@@ -133,7 +131,7 @@ fn endures() -> Result<()> {
         let held = Held::by(&sensor)?;
         let seconds = started.elapsed().as_secs();
         let text = format!("{} operations, {seconds} s, {matched} matches, {told:?}, {held:?}", round * OPERATIONS);
-        report::send(&Message::Say { text });
+        report::say(text);
         // The first million warms up what is allocated once.
         let first = first.get_or_insert(held);
         let held = Held::by(&sensor)?;

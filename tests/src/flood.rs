@@ -10,9 +10,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use sensor_rules::Source;
 
 use crate::{
-    fifo,
-    protocol::Message,
-    report,
+    fifo, report,
     rules::{self, Draft},
     sensor::{Launch, Sensor, names_rule},
     suite::{Boot, Test},
@@ -99,7 +97,7 @@ fn flood(arguments: &[&str]) -> Result<Counts> {
     let text = format!(
         "{rate} matches/s: {offered} = {delivered} delivered + {limited} limited + {full} ring full; {missed} skipped"
     );
-    report::send(&Message::Say { text });
+    report::say(text);
     sensor.stop()?;
     Ok(counts)
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use sensor_common::event::{Attach, Event, Hook};
 
 use crate::{
-    protocol::{Message, Table},
+    protocol::Table,
     report,
     rules::{self, Draft},
     sensor::Sensor,
@@ -26,7 +26,7 @@ fn each() -> Result<()> {
             Err(error) => problems.push(format!("{}: {error:#}", hook.name())),
         }
     }
-    report::send(&Message::Say { text: format!("verified instructions: {}", sizes.join(", ")) });
+    report::say(format!("verified instructions: {}", sizes.join(", ")));
     ensure!(problems.is_empty(), "{}", problems.join("\n"));
     shared::park(sensor);
     Ok(())

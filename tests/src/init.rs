@@ -52,7 +52,7 @@ fn listen() -> Result<()> {
 pub fn run() -> ! {
     if let Err(error) = live() {
         eprintln!("vm-init: {error:#}");
-        report::send(&Message::Say { text: format!("vm-init: {error:#}") });
+        report::say(format!("vm-init: {error:#}"));
         report::send(&Message::Done { ok: false });
     }
     power_off()
@@ -72,7 +72,7 @@ fn live() -> Result<()> {
     anyhow::ensure!(loopback.success(), "cannot bring up the loopback network");
     thread::spawn(|| {
         if let Err(error) = listen() {
-            report::send(&Message::Say { text: format!("vm-init: {error:#}") });
+            report::say(format!("vm-init: {error:#}"));
         }
     });
     let job = Command::new("/proc/self/exe").arg("job").stdin(Stdio::null()).spawn().context("cannot start the job")?;

@@ -35,7 +35,7 @@ pub fn run() -> ExitCode {
         Some("crash") => attempt(fs::write("/proc/sysrq-trigger", "c").map(|()| false).map_err(Into::into)),
         Some("shell") => attempt(shell().map(|()| true)),
         other => {
-            report::send(&Message::Say { text: format!("no such job: {other:?}") });
+            report::say(format!("no such job: {other:?}"));
             false
         }
     };
@@ -49,7 +49,7 @@ pub fn run() -> ExitCode {
 /// The answer of a job; an error is told, and is a failure.
 fn attempt(result: Result<bool>) -> bool {
     result.unwrap_or_else(|error| {
-        report::send(&Message::Say { text: format!("{error:#}") });
+        report::say(format!("{error:#}"));
         false
     })
 }

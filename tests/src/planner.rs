@@ -7,9 +7,7 @@ use sensor_common::event::Event;
 use sensor_proof::{largest, realistic};
 
 use crate::{
-    accepted, fifo,
-    protocol::Message,
-    report,
+    accepted, fifo, report,
     rules::{self, Draft},
     sensor::{Launch, names_rule},
     shared,
@@ -80,7 +78,7 @@ fn memory() -> Result<()> {
         "{before:?} KiB with 1 rule, {after:?} KiB with {} (its own, resident, most ever resident), and {RING} KiB of ring buffer",
         pushed.rules
     );
-    report::send(&Message::Say { text });
+    report::say(text);
     let own = after[0] + RING;
     ensure!(own <= MEMORY_MAX, "{own} KiB are the daemon's with {} rules", pushed.rules);
     sensor.stop()

@@ -17,9 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    fifo,
-    protocol::Message,
-    report,
+    fifo, report,
     rules::{self, Draft},
     sensor::{Sensor, field},
     shared,
@@ -191,7 +189,7 @@ fn hammered(sensor: &Sensor) -> Result<(BTreeMap<u32, Deeds>, Sums)> {
     let deeds = tasks.go()?;
     let sums = Sums::of(&sensor.status()?).since(before);
     let total: u64 = deeds.values().map(|deeds| deeds.fifo_writes + deeds.pipe_writes + deeds.reads).sum();
-    report::send(&Message::Say { text: format!("{total} operations of {TASKS} tasks: {sums:?}") });
+    report::say(format!("{total} operations of {TASKS} tasks: {sums:?}"));
     Ok((deeds, sums))
 }
 

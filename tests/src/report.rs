@@ -34,6 +34,11 @@ pub fn send(message: &Message) {
     }
 }
 
+/// Says something to whoever reads the run.
+pub fn say(text: impl Into<String>) {
+    send(&Message::Say { text: text.into() });
+}
+
 /// Tells something that was found out about this kernel.
 pub fn fact(table: Table, what: &str, value: &str) {
     send(&Message::Fact { table, what: what.to_owned(), value: value.to_owned() });

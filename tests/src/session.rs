@@ -23,11 +23,11 @@ use crate::{
 /// Where the session could not go on.
 pub fn play() -> Result<bool> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    say(format!("Linux {} is up. The daemon starts with the shipped rules …", release.trim()));
+    report::say(format!("Linux {} is up. The daemon starts with the shipped rules …", release.trim()));
     let sensor = Launch::directory(rules::SHIPPED).roomy().with(&["--allow-skip-checks"]).start()?;
     let status = sensor.status()?;
     let hooks: Vec<_> = status.hooks.iter().filter(|hook| hook.attached).map(|hook| hook.function.as_str()).collect();
-    say(format!(
+    report::say(format!(
         "{} rules in force, every program accepted by this kernel's verifier; hooks: {}",
         status.rules,
         hooks.join(", ")
@@ -35,7 +35,7 @@ pub fn play() -> Result<bool> {
 
     let mut all = true;
     for (title, scene) in SCENES {
-        say(format!("\n== {title}"));
+        report::say(format!("\n== {title}"));
         for Line { what, expected, seen, ok } in scene(&sensor).with_context(|| (*title).to_owned())? {
             all &= ok;
             report::send(&Message::Seen { what, expected, seen, ok });
@@ -67,17 +67,13 @@ fn line(what: impl Display, expected: impl Display, seen: impl Display, ok: bool
     Line { what: what.to_string(), expected: expected.to_string(), seen: seen.to_string(), ok }
 }
 
-fn say(text: impl Into<String>) {
-    report::send(&Message::Say { text: text.into() });
-}
-
 fn benign(sensor: &Sensor) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for (name, script) in shell::BENIGN {
         let before = sensor.lines()?.len();
         let output = shell::run(script)?;
         let alerts = sensor.lines()?.len() - before;
-        say(format!("   $ {script}\n     {alerts} alerts"));
+        report::say(format!("   $ {script}\n     {alerts} alerts"));
         let works = output.status.success();
         let seen = format!("{}, {alerts} alerts", if works { "works" } else { "fails" });
         lines.push(line(name, "works, 0 alerts", seen, works && alerts == 0));
@@ -87,9 +83,9 @@ fn benign(sensor: &Sensor) -> Result<Vec<Line>> {
 
 fn watched(sensor: &Sensor) -> Result<Vec<Line>> {
     let before = sensor.lines()?.len();
-    say(format!("   $ {}", shell::reverse_shell(4444).replace("4444", "PORT")));
+    report::say(format!("   $ {}", shell::reverse_shell(4444).replace("4444", "PORT")));
     let attack = shell::attack()?;
-    say(format!("   the attacker typed a command; a shell obeyed: {}", yes(attack.obeyed)));
+    report::say(format!("   the attacker typed a command; a shell obeyed: {}", yes(attack.obeyed)));
     let reports = sensor.reports()?.split_off(before);
     reports.iter().for_each(show);
     let alerts = reports.iter().filter(|report| field(report, "path") == "/tmp/f").count();
@@ -111,8 +107,8 @@ fn blocked(sensor: &Sensor) -> Result<Vec<Line>> {
     let reports = sensor.reports()?.split_off(before);
     sensor.client()?.enforce(false)?;
     reports.iter().for_each(show);
-    say(format!("   the victim's shell says: {}", attack.complaints.lines().next().unwrap_or_default()));
-    say(format!("   the attacker typed a command; a shell obeyed: {}", yes(attack.obeyed)));
+    report::say(format!("   the victim's shell says: {}", attack.complaints.lines().next().unwrap_or_default()));
+    report::say(format!("   the attacker typed a command; a shell obeyed: {}", yes(attack.obeyed)));
     let refused = attack.complaints.to_lowercase().contains("operation not permitted");
     let denied = reports.iter().filter(|report| report["outcome"] == "denied").count();
     let seen = if refused { "Operation not permitted" } else { "not refused" };
@@ -143,9 +139,9 @@ fn hot_push(sensor: &Sensor) -> Result<Vec<Line>> {
     let before = sensor.lines()?.len();
     let first = sensor.status()?.generation;
     let writes = NumberedWrites::start(NUMBERED)?;
-    say("   a writer numbers its writes: 1, 2, 3 …; the rule is edited and pushed");
+    report::say("   a writer numbers its writes: 1, 2, 3 …; the rule is edited and pushed");
     let pushed = sensor.push(with_watch("after-the-edit")?)?;
-    say(format!(
+    report::say(format!(
         "   generation {} is in force: compiled in {} ms, verified in {} ms, switched in {} ms",
         pushed.generation,
         pushed.compile_us / 1000,
@@ -167,7 +163,7 @@ fn hot_push(sensor: &Sensor) -> Result<Vec<Line>> {
     if let (Ok(judged), Some(first)) = (&judged, first) {
         let old = judged.values().filter(|generation| **generation == first).count();
         let new = judged.values().filter(|generation| **generation == pushed.generation).count();
-        say(format!(
+        report::say(format!(
             "   {last} writes: {old} judged by generation {first}, {new} by generation {}, none twice, none missed",
             pushed.generation
         ));
@@ -182,11 +178,13 @@ fn hot_push(sensor: &Sensor) -> Result<Vec<Line>> {
 
 fn bad_rule(sensor: &Sensor) -> Result<Vec<Line>> {
     let before = sensor.status()?.generation;
-    say("   the rule asks for a field 21 that this sensor does not supply; `--skip-checks` lets it through our checks");
+    report::say(
+        "   the rule asks for a field 21 that this sensor does not supply; `--skip-checks` lets it through our checks",
+    );
     let mut sources = rules::shipped()?;
     sources.push(rules::file("field21.yaml", &[refusal::FIELD_21]));
     let refused = sensor.refused(sources, true)?;
-    say(refused.message.lines().map(|line| format!("   | {line}")).collect::<Vec<_>>().join("\n"));
+    report::say(refused.message.lines().map(|line| format!("   | {line}")).collect::<Vec<_>>().join("\n"));
     let after = sensor.status()?.generation;
     let (by_verifier, named) = (refused.by == Refuser::Verifier, refused.message.contains(refusal::FIELD_21.id));
     fifo::remake("/tmp/still-up").context("the machine does not work any more")?;
@@ -208,7 +206,7 @@ fn show(report: &Value) {
     let text = |name: &str| field(report, name).as_str().unwrap_or("?").to_owned();
     let rules: Vec<_> =
         report["rules"].as_array().into_iter().flatten().filter_map(|rule| rule["id"].as_str()).collect();
-    say(format!(
+    report::say(format!(
         "   {} {} {}: {} ({}) by {}; rules {}",
         text("outcome").to_uppercase(),
         text("event"),

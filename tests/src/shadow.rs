@@ -13,9 +13,7 @@ use sensor_user::{
 
 use crate::{
     content::{Host, bundle_of, runs},
-    fifo,
-    protocol::Message,
-    report,
+    fifo, report,
     rules::{self, Draft},
     sensor::Sensor,
     suite::{Boot, Test},
@@ -97,10 +95,6 @@ fn is_rejected(sensor: &Sensor, before: &Status, number: u64, why: &str) -> Resu
     Ok(())
 }
 
-fn say(text: String) {
-    report::send(&Message::Say { text });
-}
-
 fn good() -> Result<()> {
     let (_host, sensor) = host("good", "time = \"2s\"\nevents = 300\ncost = 1000000000")?;
     let before = sensor.status()?;
@@ -149,7 +143,7 @@ fn good() -> Result<()> {
     ensure!(status.losses == before.losses, "losses: {:?}", status.losses);
     let steps: Vec<_> = stages(&sensor, SECOND)?.into_iter().map(|(stage, _)| stage).collect();
     ensure!(steps.ends_with(&[Stage::Verified, Stage::Shadow, Stage::Probation]), "{steps:?}");
-    say(format!("{last} writes judged once, {} beside each other; {end}", end.shadow.events));
+    report::say(format!("{last} writes judged once, {} beside each other; {end}", end.shadow.events));
     ensure!(fifo::is_refused(&fifo::make("/tmp/guarded-by-the-second")), "the second does not block in force");
     ensure!(sensor.client()?.rollback()? != SECOND, "the way back is closed");
     sensor.stop()
@@ -172,7 +166,7 @@ fn blocks() -> Result<()> {
     fifo::remake("/tmp/free")?;
     let attached: Vec<_> = sensor.status()?.hooks.into_iter().filter(|hook| hook.attached).collect();
     ensure!(attached.len() == 1, "hooks of the candidate stay attached: {attached:?}");
-    say(words);
+    report::say(words);
     sensor.stop()
 }
 
@@ -236,7 +230,7 @@ fn dear() -> Result<()> {
     ensure!(cost >= 50 * u64::from(budget), "it costs {cost} ns of {budget}");
     let status = sensor.status()?;
     ensure!(status.generation == Some(SECOND) && status.losses == before.losses, "{status}");
-    say(format!("{cost} ns of a budget of {budget} ns per event"));
+    report::say(format!("{cost} ns of a budget of {budget} ns per event"));
     sensor.stop()
 }
 

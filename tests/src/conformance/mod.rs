@@ -46,7 +46,7 @@ use serde_json::Value;
 
 use crate::{
     fifo as call_fifo,
-    protocol::{Message, Table},
+    protocol::Table,
     report, rules,
     sensor::{field, names_rule},
     shared,
@@ -248,7 +248,7 @@ fn hooks() -> Vec<Hook> {
             Finding::Yes(_) => there.push(hook),
             Finding::No(_) if !hook.is_seen_in(suite::mode()) => {}
             Finding::No(why) | Finding::Unknown(why) => {
-                report::send(&Message::Say { text: format!("no hook {}: {why}", hook.name()) });
+                report::say(format!("no hook {}: {why}", hook.name()));
             }
         }
     }

@@ -1,13 +1,8 @@
 //! A Debian host, as its administrator uses it.
 
-use std::{
-    fs,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, process::Command, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use sensor_content::bundle::Release;
 use sensor_rules::Source;
 use sensor_user::{
@@ -161,11 +156,5 @@ pub fn words() -> String {
 /// # Errors
 /// Where it still answers.
 pub fn is_gone() -> Result<()> {
-    let started = Instant::now();
-    while client().is_ok() {
-        if started.elapsed() > PATIENCE {
-            bail!("the daemon still answers");
-        }
-    }
-    Ok(())
+    wait::within(PATIENCE, "the daemon to answer no more", || Ok(client().is_err().then_some(())))
 }

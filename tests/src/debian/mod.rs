@@ -29,7 +29,7 @@ pub fn run() -> ExitCode {
         Ok(Step::Reboot) => return ExitCode::SUCCESS,
         Ok(Step::Done(ok)) => report::send(&Message::Done { ok }),
         Err(error) => {
-            report::send(&Message::Say { text: format!("{error:#}\n{}", host::words()) });
+            report::say(format!("{error:#}\n{}", host::words()));
             report::send(&Message::Done { ok: false });
         }
     }

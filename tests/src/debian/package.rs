@@ -89,7 +89,7 @@ fn confined() -> Result<()> {
     let said = run("systemd-analyze", &["security", "--no-pager", SERVICE])?;
     let last = said.lines().rfind(|line| line.contains("Overall exposure level")).context("no figure")?;
     let figure = last.split(": ").nth(1).and_then(|words| words.split(' ').next()).context("no figure")?;
-    report::send(&Message::Say { text: format!("systemd-analyze security {SERVICE}: {figure}") });
+    report::say(format!("systemd-analyze security {SERVICE}: {figure}"));
     ensure!(figure.parse::<f64>()? <= EXPOSURE, "{said}");
     let status = host::status()?;
     let confinement = status.confinement;
@@ -163,7 +163,7 @@ fn upgrades() -> Result<()> {
     ensure!(refused > 0 && done == 0, "tried: {refused} times refused, {done} times done");
     ensure!(run("dpkg-query", &["--show", "--showformat", "${Version}", "creance"])?.ends_with("-2"), "not upgraded");
     ensure!(after.enforcing, "the owner's options are gone");
-    report::send(&Message::Say { text: format!("while the package was upgraded: {refused} tries, all refused") });
+    report::say(format!("while the package was upgraded: {refused} tries, all refused"));
     Ok(())
 }
 

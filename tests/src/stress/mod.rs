@@ -27,7 +27,6 @@ use sensor_user::{
 use serde_json::Value;
 
 use crate::{
-    protocol::Message,
     report,
     rules::{self, Draft},
     sensor::{Launch, Sensor, field},
@@ -193,13 +192,11 @@ impl Round {
         let total = |counts: &BTreeMap<Hook, u64>| counts.values().sum::<u64>();
         let made: u64 = self.made.values().sum();
         let (judged, misses) = (total(&self.judged), total(&self.misses));
-        report::send(&Message::Say {
-            text: format!(
-                "{what}: {made} operations made, {judged} judged, {misses} recursion misses, {} lost; {} shared a CPU's \
-                 records by preemption",
-                self.lost, self.preempted
-            ),
-        });
+        report::say(format!(
+            "{what}: {made} operations made, {judged} judged, {misses} recursion misses, {} lost; {} shared a CPU's \
+             records by preemption",
+            self.lost, self.preempted
+        ));
     }
 
     /// Operations made = events judged + counted skips; by hook, where nothing was lost without saying at which.
