@@ -107,7 +107,7 @@ impl Brakes {
         let budgets = &mut self.lock().budgets;
         // It may be in force with other actions, as the owner permitted them before.
         let asking: BTreeSet<u32> = rules.braked().map(|(number, _)| number).chain([UNNAMED]).collect();
-        remove(budgets, |key| key.generation == generation && !asking.contains(&key.rule))?;
+        maps::remove_where(budgets, |key| key.generation == generation && !asking.contains(&key.rule))?;
         let room = (BUDGETS_MAX as usize).saturating_sub(budgets.keys().count());
         let wanted = rules.braked().count() + 1;
         ensure!(
