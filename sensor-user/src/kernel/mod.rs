@@ -14,6 +14,7 @@
 //! | [`heap`] | freed memory, given back |
 //! | [`shadow`], [`comparison`] | a candidate that judges beside the generation in force, and what is counted of both |
 //! | [`quarantine`] | what nobody may read |
+//! | [`ring`] | the numbers of events, whoever reads them |
 //! | [`pins`] | what outlives the daemon |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
@@ -34,6 +35,7 @@ mod place;
 pub mod probe;
 mod quarantine;
 mod refusal;
+mod ring;
 mod shadow;
 pub mod test_run;
 mod unseen;
@@ -64,6 +66,7 @@ pub use comparison::Seen;
 pub use hooks::HookState;
 pub use pins::WhenGone;
 pub use refusal::{Refusal, VerifierRefusal};
+pub use ring::{Events, Numbers};
 pub use unseen::{Unseen, tracepoints_see};
 
 use bank::Verified;
@@ -73,6 +76,7 @@ use grace::GracePeriod;
 use hooks::Hooks;
 use maps::{Value, sum, take};
 use pins::Pins;
+use ring::Numbered;
 
 /// How the sensor is started.
 #[derive(Clone, Debug)]
@@ -117,7 +121,8 @@ pub struct Sensor {
     brakes: Arc<Brakes>,
     states: Array<MapData, Value<Tracked>>,
     counters: PerCpuArray<MapData, Value<Counters>>,
-    events: Option<RingBuf<MapData>>,
+    events: Option<Events>,
+    numbered: Numbered,
     comparison: Comparison,
     grace: GracePeriod,
     banks: [Option<Verified>; BANKS as usize],
@@ -141,13 +146,15 @@ impl Sensor {
         let pins = Arc::new(Pins::open(&options.pin_dir, hooks::OBJECT, ring_bytes, options.mode, options.when_gone)?);
         let mut hooks = Hooks::new(options.mode, &btf, Arc::clone(&pins), ring_bytes)?;
         let ebpf = hooks.ebpf();
+        let numbered = Numbered::new(ebpf)?;
         let mut sensor = Self {
             active: take(ebpf, ACTIVE)?,
             generations: take(ebpf, GENERATIONS)?,
             brakes: Arc::new(Brakes::new(ebpf, options.patience, options.reports)?),
             states: take(ebpf, STATES)?,
             counters: take(ebpf, COUNTERS)?,
-            events: Some(take(ebpf, EVENTS)?),
+            events: Some(numbered.events(ebpf)?),
+            numbered,
             comparison: Comparison::new(ebpf)?,
             grace: GracePeriod::new()?,
             banks: [const { None }; BANKS as usize],
@@ -332,8 +339,16 @@ impl Sensor {
     ///
     /// # Errors
     /// It was taken before.
-    pub fn take_events(&mut self) -> Result<RingBuf<MapData>> {
+    pub fn take_events(&mut self) -> Result<Events> {
         self.events.take().context("the ring buffer has been taken already")
+    }
+
+    /// The next event in the ring buffer, of which so many were taken out, has the number after `last`.
+    ///
+    /// # Errors
+    /// The map cannot be written.
+    pub fn number_from(&mut self, last: u64, taken: u64) -> Result<()> {
+        self.numbered.go_on(last, taken)
     }
 
     /// Notes that there is no generation in a bank, before it is filled: a daemon may be killed in the middle.
