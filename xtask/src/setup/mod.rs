@@ -105,6 +105,17 @@ pub fn debian() -> Result<()> {
     Ok(())
 }
 
+/// What reads an RPM package.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn rpm() -> Result<()> {
+    if command::find("rpm").is_none() {
+        apt::install(&["rpm"])?;
+    }
+    Ok(())
+}
+
 /// Where bpf-linker is; the directory goes on the `PATH` of the eBPF build.
 pub fn linker_directory() -> std::path::PathBuf {
     project::target("tools/bin")
