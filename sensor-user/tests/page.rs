@@ -1,7 +1,12 @@
 //! The page of `creance rollout status --html`, as a browser shows it. `cargo xtask page` fetches a browser and runs this.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{collections::BTreeMap, env, fs, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use sensor_content::rollout::{Cohort, Counts, Health, Order, Plan, Progress, Ring};
@@ -84,7 +89,7 @@ fn rollout() -> Rollout {
 #[test]
 #[ignore = "needs a browser: `cargo xtask page`"]
 fn a_browser_shows_what_is_to_be_seen() {
-    let kept = env::var_os("CREANCE_PAGE").map(Into::into);
+    let kept = env::var_os("CREANCE_PAGE").map(PathBuf::from);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     fs::write(path.join("current.json"), serde_json::to_vec(&rollout()).unwrap()).unwrap();
@@ -92,20 +97,6 @@ fn a_browser_shows_what_is_to_be_seen() {
     let mut creance = Command::new(env!("CARGO_BIN_EXE_creance"));
     creance.args(["rollout", "status", "--state", ".", "--html", "page.html"]).current_dir(path);
     assert!(creance.status().unwrap().success());
-    let dom = browse(path, &["--dump-dom", "--virtual-time-budget=10000"], "look.html");
-    let seen = dom.split("<pre id=\"seen\">").nth(1).and_then(|rest| rest.split('<').next()).unwrap();
-    let seen = <base64ct::Base64 as base64ct::Encoding>::decode_vec(seen).unwrap();
-    let windows: Vec<Seen> = serde_json::from_slice(&seen).unwrap();
-    assert_eq!(windows.len(), 2);
-    for seen in &windows {
-        assert!(!seen.too_wide, "{seen:#?}");
-        assert_eq!(seen.heading, "Generation 291 revoked at `early`");
-        assert_eq!(seen.bars, [100, 100, 50, 0, 0, 0, 0]);
-        assert_eq!(seen.rows, [7, 9]);
-        assert_eq!(seen.foreign, 0, "what a host says has become a part of the page");
-        assert!(seen.reasons[0].contains("7 in 400 hosts") && seen.reasons[1].contains(HOSTILE), "{seen:#?}");
-        assert!(seen.cells.iter().any(|cell| cell == HOSTILE) && seen.cells.iter().any(|cell| cell == "51000"));
-    }
     for (name, size, dark) in [("wide", "1200,1000", false), ("narrow", "500,1000", false), ("dark", "1200,1000", true)]
     {
         let (picture, size) = (format!("--screenshot={name}.png"), format!("--window-size={size}"));
@@ -115,8 +106,22 @@ fn a_browser_shows_what_is_to_be_seen() {
         let picture = path.join(format!("{name}.png"));
         assert!(fs::metadata(&picture).unwrap().len() > 10_000, "{name} is empty");
         if let Some(kept) = &kept {
-            fs::copy(picture, Path::join(kept, format!("{name}.png"))).unwrap();
+            fs::copy(picture, kept.join(format!("{name}.png"))).unwrap();
         }
+    }
+    let dom = browse(path, &["--dump-dom", "--virtual-time-budget=10000"], "look.html");
+    let seen = dom.split("<pre id=\"seen\">").nth(1).and_then(|rest| rest.split('<').next()).unwrap();
+    let seen = <base64ct::Base64 as base64ct::Encoding>::decode_vec(seen).unwrap();
+    let windows: Vec<Seen> = serde_json::from_slice(&seen).unwrap();
+    assert_eq!(windows.len(), 2);
+    for seen in &windows {
+        assert!(!seen.too_wide, "{seen:#?}");
+        assert_eq!(seen.heading, "Generation 291 revoked at early");
+        assert_eq!(seen.bars, [100, 100, 50, 0, 0, 0, 0]);
+        assert_eq!(seen.rows, [7, 9]);
+        assert_eq!(seen.foreign, 0, "what a host says has become a part of the page");
+        assert!(seen.reasons[0].contains("7 in 400 hosts") && seen.reasons[1].contains(HOSTILE), "{seen:#?}");
+        assert!(seen.cells.iter().any(|cell| cell == HOSTILE) && seen.cells.iter().any(|cell| cell == "51000"));
     }
 }
 

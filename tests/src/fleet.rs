@@ -120,6 +120,7 @@ fn obey(sensor: Sensor) -> Result<()> {
         match line.trim() {
             "off" => return sensor.stop(),
             "reboot" => {
+                drop(client);
                 sensor.stop()?;
                 init::reboot();
             }

@@ -19,7 +19,7 @@ pub fn look(keep: Option<&Path>) -> Result<ExitCode> {
     setup::browser()?;
     build::ebpf()?;
     let mut cargo = Command::new("cargo");
-    cargo.args(["test", "--quiet", "-p", "sensor-user", "--test", "page", "--", "--ignored"]);
+    cargo.args(["test", "--quiet", "--release", "-p", "sensor-user", "--test", "page", "--", "--ignored"]);
     if let Some(keep) = keep {
         fs::create_dir_all(keep).with_context(|| format!("{} cannot be made", keep.display()))?;
         cargo.env("CREANCE_PAGE", fs::canonicalize(keep)?);
