@@ -192,13 +192,15 @@ impl Index {
                 wakes.entry(key.clone()).or_default().insert(block);
             }
         }
-        for key in judges.iter().flat_map(|judge| searches(&judge.cond)).filter(|key| looks.contains(&key.look)) {
-            wakes.entry(key).or_default();
+        let asked: BTreeSet<_> =
+            judges.iter().flat_map(|judge| searches(&judge.cond)).filter(|key| looks.contains(&key.look)).collect();
+        for key in &asked {
+            wakes.entry(key.clone()).or_default();
         }
         let mut memory = Memory::new(&blocks, words);
         let lookups = looks.iter().map(|look| {
             let of: Vec<_> = wakes.iter().filter(|(key, _)| key.look == *look).collect();
-            memory.lookup(*look, &of)
+            memory.lookup(*look, &of, &asked)
         });
         let lookups = lookups.collect::<Option<Vec<_>>>()?;
         let answered_in = memory.searches.div_ceil(memory.searched.len().max(1)).max(1);

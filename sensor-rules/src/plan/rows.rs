@@ -86,11 +86,12 @@ impl Memory {
         Self { bytes, always, words, words_max, searched: BTreeMap::new(), searches: 0 }
     }
 
-    /// A look-up of `keys`, each with the blocks that it wakes. `None` where no hash is found for them.
-    pub fn lookup(&mut self, look: Look, keys: &[(&Key, &BTreeSet<usize>)]) -> Option<Lookup> {
+    /// A look-up of `keys`, each with the blocks that it wakes; of those in `asked` rules want to know whether they were found. `None`
+    /// where no hash is found for them.
+    pub fn lookup(&mut self, look: Look, keys: &[(&Key, &BTreeSet<usize>)], asked: &BTreeSet<Key>) -> Option<Lookup> {
         let literals: Vec<&[u8]> = keys.iter().map(|(key, _)| key.bytes.as_slice()).collect();
         let trie = Trie::new(&literals, if matches!(look.how, How::End(_)) { Side::End } else { Side::Start });
-        let answers = self.answers(look, keys, &trie);
+        let answers = self.answers(look, keys, asked, &trie);
         let (area, rows) = self.rows(keys, &trie, &answers);
         let table = Table::new(&trie, &rows)?;
         let displacements = self.append(table.displacements.iter().flat_map(|value| value.to_le_bytes()));
@@ -112,13 +113,20 @@ impl Memory {
         })
     }
 
-    /// Gives each literal that is searched for and found exactly a mark for its answer, while there is room.
-    fn answers(&mut self, look: Look, keys: &[(&Key, &BTreeSet<usize>)], trie: &Trie) -> HashMap<usize, usize> {
+    /// Gives each literal that is asked for and found exactly a mark for its answer, while there is room.
+    fn answers(
+        &mut self,
+        look: Look,
+        keys: &[(&Key, &BTreeSet<usize>)],
+        asked: &BTreeSet<Key>,
+        trie: &Trie,
+    ) -> HashMap<usize, usize> {
         if !matches!(look.how, How::Anywhere(_)) {
             return HashMap::new();
         }
         let room = 64 * (self.words_max - self.words);
-        let whole: Vec<_> = (0..keys.len()).filter(|literal| trie.whole[*literal]).collect();
+        let whole: Vec<_> =
+            (0..keys.len()).filter(|literal| trie.whole[*literal] && asked.contains(keys[*literal].0)).collect();
         self.searches += whole.len();
         let answers: HashMap<_, _> = whole.into_iter().take(room).zip(64 * self.words..).collect();
         self.searched.extend(answers.iter().map(|(literal, mark)| (keys[*literal].0.clone(), *mark)));
