@@ -49,8 +49,8 @@ impl Verifier for Hooks {
 ///
 /// # Errors
 /// Where it cannot be done.
-pub fn long_run(seed: u64, sets: u64) -> Result<bool> {
-    accepted::long_run(&mut Hooks::start()?, seed, sets)
+pub fn long_run(seed: u64, sets: u64, random_only: bool) -> Result<bool> {
+    accepted::long_run(&mut Hooks::start()?, seed, sets, random_only)
 }
 
 /// Whether the kernel has no such hook: no verifier has refused anything.

@@ -29,7 +29,7 @@ pub fn run() -> ExitCode {
         Some("accepted") => {
             let number = |name| argument(&line, name).and_then(|value| value.parse().ok());
             let (seed, sets) = (number("creance.seed").unwrap_or(4), number("creance.sets").unwrap_or(0));
-            attempt(accepted::long_run(seed, sets))
+            attempt(accepted::long_run(seed, sets, argument(&line, "creance.random_only") == Some("1")))
         }
         Some("overhead") => attempt(overhead::measure().map(|()| true)),
         Some("crash") => attempt(fs::write("/proc/sysrq-trigger", "c").map(|()| false).map_err(Into::into)),
