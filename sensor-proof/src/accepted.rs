@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How often the progress is told, in rule sets.
-const TOLD: u64 = 500;
+const TOLD: u64 = 50;
 
 /// What a kernel said of some rule sets.
 #[derive(Debug, Default)]
