@@ -95,8 +95,8 @@ pub struct Scratch {
     pub skip: Hidden<u64>,
     /// How long the next piece is.
     pub length: Hidden<u64>,
-    /// 1 where the event is not to be reported.
-    pub over: Hidden<u32>,
+    /// A [`Withheld`](crate::stage::Withheld).
+    pub withheld: Hidden<u32>,
     /// Which [`Stage`](sensor_common::maps::Stage) is next.
     pub stage: Hidden<u32>,
     /// 1 while the candidate judges: the event's verdict is settled.

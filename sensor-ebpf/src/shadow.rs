@@ -18,7 +18,7 @@ use crate::{
     asm,
     maps::{GENERATIONS, RECORDS, SCRATCH, index, raise_in},
     record::Held,
-    stage,
+    stage::{self, Withheld},
 };
 
 #[map]
@@ -77,7 +77,8 @@ pub fn count(held: &mut Held) {
         // SAFETY: the place of a member is computed, nothing is read.
         raise_in(&SHADOW_COUNTS, |counts| unsafe { &raw mut (*counts).matched });
         let shown = count_matches(held.scratch.slot());
-        held.scratch.over.set(u32::from(shown == 0));
+        let withheld = if shown == 0 { Withheld::Limited } else { Withheld::No };
+        held.scratch.withheld.set(withheld as u32);
     }
 }
 

@@ -1,7 +1,12 @@
 //! The way of an event: hook → rules of the generation in force → finish, each reached by a tail call; and where there is a candidate,
 //! from there to its rules and back, see [`shadow`].
 
-use aya_ebpf::{EbpfContext, helpers::generated, maps::ProgramArray};
+use aya_ebpf::{
+    EbpfContext,
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE},
+    helpers::generated,
+    maps::ProgramArray,
+};
 use sensor_common::{
     event::{Event, Groups},
     maps::{Loss, Stage, stage_of},
@@ -187,8 +192,8 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
         let outcome = decide(held, answer);
         count_matched(event, outcome);
         held.record.head.outcome = outcome as u32;
-        let over = limit::is_over(held);
-        held.scratch.over.set(u32::from(over));
+        let withheld = if limit::is_over(held) { Withheld::Limited } else { room() };
+        held.scratch.withheld.set(withheld as u32);
     }
     report(held, event, subject);
     // Read back, not remembered: the verifier would go through the report once for each outcome.
@@ -232,29 +237,51 @@ fn decide(held: &Held, answer: Answer) -> Outcome {
     }
 }
 
-/// Sends the record to the daemon, with everything in it that the event carries; or counts that its rules have reported enough.
+/// Whether a report of an event is sent, and why not.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Withheld {
+    No,
+    /// Each of its rules has reported enough.
+    Limited,
+    /// The ring buffer has no room.
+    Full,
+}
+
+/// Whether the ring buffer has room for a report (`__bpf_ringbuf_reserve` of the kernel): in a flood, what cannot be sent is not
+/// filled either.
+#[inline(always)]
+fn room() -> Withheld {
+    /// `BPF_RINGBUF_HDR_SZ`
+    const HEADER: usize = 8;
+    let taken = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) + (size_of::<Record>() + HEADER) as u64;
+    if taken < EVENTS.query(u64::from(BPF_RB_RING_SIZE)) { Withheld::No } else { Withheld::Full }
+}
+
+/// Sends the record to the daemon, with everything in it that the event carries; or counts why not.
 #[inline(always)]
 fn report<S: Subject>(held: &mut Held, event: Event, subject: &S) {
     let missing = event.groups().without(Groups(held.record.head.filled));
     // What is put in quarantine is known by what is filled.
-    let unread = held.scratch.over.get() != 0 && held.record.verdict.action != Action::Quarantine as u32;
+    let unread =
+        held.scratch.withheld.get() != Withheld::No as u32 && held.record.verdict.action != Action::Quarantine as u32;
     fill(held, if unread { Groups::NONE } else { missing }, subject);
-    let over = held.scratch.over.get() != 0;
+    let withheld = held.scratch.withheld.get();
     if shadow::is_under_way(held) {
         // One that finds no room is an example less.
-        if !over {
+        if withheld == Withheld::No as u32 {
             let _ = SHADOW_EXAMPLES.output::<Record>(&*held.record, 0);
         }
         return;
     }
-    if over {
+    if withheld == Withheld::Limited as u32 {
         count_loss(Loss::RateLimited);
         return;
     }
     if held.record.verdict.matched as usize > RULES_MAX {
         count_loss(Loss::RulesCut);
     }
-    if EVENTS.output::<Record>(&*held.record, 0).is_err() {
+    if withheld == Withheld::Full as u32 || EVENTS.output::<Record>(&*held.record, 0).is_err() {
         count_loss(Loss::RingFull);
     }
 }

@@ -26,7 +26,9 @@ pub const TESTS: &[Test] = &[
 
 /// How many threads write, and how often each.
 const WRITERS: u64 = 2;
-const WRITES: u64 = 20_000;
+const WRITES: u64 = 100_000;
+/// Less than a FIFO holds: 64 KiB.
+const ROOM: usize = 32 << 10;
 /// How often the quiet rule matches meanwhile.
 const QUIET: u64 = 10;
 
@@ -102,13 +104,15 @@ fn flood(arguments: &[&str]) -> Result<Counts> {
     Ok(counts)
 }
 
-/// Writes into a FIFO and reads it back, so many times.
+/// Writes so many single bytes into a FIFO, and empties it before it is full: nearly every system call is a match.
 fn write(path: &str, times: u64) -> Result<()> {
     fifo::remake(path)?;
     let mut both = fifo::open(path)?;
-    for _ in 0..times {
-        both.write_all(b"x")?;
-        both.read_exact(&mut [0])?;
+    let mut room = vec![0; ROOM];
+    for start in (0..times).step_by(ROOM) {
+        let batch = usize::try_from(times - start)?.min(ROOM);
+        (0..batch).try_for_each(|_| both.write_all(b"x"))?;
+        both.read_exact(&mut room[..batch])?;
     }
     Ok(())
 }

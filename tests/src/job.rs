@@ -29,7 +29,7 @@ pub fn run() -> ExitCode {
         Some("accepted") => {
             let number = |name| argument(&line, name).and_then(|value| value.parse().ok());
             let (seed, sets) = (number("creance.seed").unwrap_or(4), number("creance.sets").unwrap_or(0));
-            attempt(accepted::long_run(seed, sets))
+            attempt(accepted::long_run(seed, sets, argument(&line, "creance.random_only") == Some("1")))
         }
         Some("fleet") => attempt(fleet::live(argument(&line, "creance.host").unwrap_or_default()).map(|()| true)),
         Some("overhead") => attempt(overhead::measure().map(|()| true)),

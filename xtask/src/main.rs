@@ -93,6 +93,8 @@ enum Task {
         /// The VM's kernel
         #[arg(long, default_value = "6.12")]
         kernel: KernelSeries,
+        /// Only rows of the table that contain one of these, such as `hangs` or `kernel-at-boot`
+        rows: Vec<String>,
     },
     /// Measure
     Bench {
@@ -172,7 +174,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),
         Task::Bench { what: Measure::Rules { json } } => bench_rules::rules(json),
         Task::Dist => dist::run(),
-        Task::Faults { kernel } => faults::table(kernel),
+        Task::Faults { kernel, rows } => faults::table(kernel, &rows),
         Task::Fuzz { what } => fuzz::run(&what),
         Task::Fleet { hosts, vms } => fleet::run(hosts, vms),
         Task::Simulate(arguments) => simulate::run(&arguments),

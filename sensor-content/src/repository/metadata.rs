@@ -3,10 +3,9 @@
 use std::{collections::HashMap, num::NonZeroU64};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 use tough::{
     TargetName,
-    schema::{Hashes, Metafile, RoleType, Root, Signed, Snapshot, Target, Targets, Timestamp as TufTimestamp},
+    schema::{RoleType, Root, Signed, Snapshot, Target, Targets, Timestamp as TufTimestamp},
 };
 
 use super::{
@@ -15,8 +14,9 @@ use super::{
     keys::{self, EditError, Founding, Keys, SPECIFICATION, check, delegated_keys, delegations, public_key, role_keys},
     roles::{Holder, Lifetime, Role},
     signers::{Signers, TufId},
+    written::{hex, target},
 };
-use crate::{bundle::Unverified, digest::Digest};
+use crate::bundle::Unverified;
 
 /// See the [module](self). Signed and consistent at any time.
 #[derive(Clone, Debug)]
@@ -299,33 +299,6 @@ impl Metadata {
         all
     }
 
-    /// All files, in the order in which they must be written: a client that comes meanwhile finds what belongs together.
-    ///
-    /// # Errors
-    /// [`EditError::Tuf`]: they cannot be written as JSON.
-    pub fn files(&self) -> Result<Vec<(String, Vec<u8>)>, EditError> {
-        let versions = self.versions();
-        let name = |role: Role| {
-            let version = versions.iter().find(|(other, _)| *other == role).map_or(0, |(_, version)| *version);
-            match role {
-                Role::Timestamp => "timestamp.json".to_owned(),
-                _ => format!("{version}.{}.json", role.name()),
-            }
-        };
-        Role::ALL.iter().map(|role| Ok((name(*role), self.bytes(*role)?))).collect()
-    }
-
-    fn bytes(&self, role: Role) -> Result<Vec<u8>, EditError> {
-        match role {
-            Role::Root => json(&self.root),
-            Role::Targets => json(&self.targets),
-            Role::Content => json(&self.content),
-            Role::Rollout => json(&self.rollout),
-            Role::Snapshot => json(&self.snapshot),
-            Role::Timestamp => json(&self.timestamp),
-        }
-    }
-
     /// Whether all of it is signed as it must be.
     ///
     /// # Errors
@@ -374,18 +347,6 @@ impl Metadata {
         Ok(())
     }
 
-    fn metafile(&self, role: Role) -> Result<Metafile, EditError> {
-        let bytes = self.bytes(role)?;
-        let version = match role {
-            Role::Content => self.content.signed.version,
-            Role::Rollout => self.rollout.signed.version,
-            Role::Snapshot => self.snapshot.signed.version,
-            Role::Root | Role::Targets | Role::Timestamp => self.targets.signed.version,
-        };
-        let hashes = Some(hashes(&bytes));
-        Ok(Metafile { length: Some(bytes.len() as u64), hashes, version, _extra: HashMap::new() })
-    }
-
     /// The keys as they are now.
     fn founding(&self) -> Result<Founding, EditError> {
         let delegations = self.targets.signed.delegations.clone().unwrap_or_default();
@@ -416,26 +377,6 @@ const fn unsigned<T>(signed: T) -> Signed<T> {
     Signed { signed, signatures: Vec::new() }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}
-
 fn target_name(name: &str) -> Result<TargetName, EditError> {
     TargetName::new(name).map_err(|error| EditError::Tuf(error.to_string()))
-}
-
-fn hashes(bytes: &[u8]) -> Hashes {
-    Hashes { sha256: Digest::of(bytes).as_bytes().to_vec().into(), _extra: HashMap::new() }
-}
-
-fn target(bytes: &[u8]) -> Target {
-    let hashes = hashes(bytes);
-    Target { length: bytes.len() as u64, hashes, custom: HashMap::new(), _extra: HashMap::new() }
-}
-
-/// JSON with sorted members: the same metadata is the same bytes.
-fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, EditError> {
-    let tuf = |error: serde_json::Error| EditError::Tuf(error.to_string());
-    let sorted = serde_json::to_value(value).map_err(tuf)?;
-    serde_json::to_vec(&sorted).map_err(tuf)
 }

@@ -14,6 +14,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`metadata`](Metadata) | all roles, and what can be done with them; pure |
+//! | [`written`] | the same as files: names, bytes, digests |
 //! | [`keys`](Keys), [`roles`](Role) | which keys there are, who signs what |
 //! | [`tree`](Tree) | the files of a publisher |
 //! | [`fetch`](Fetch) | files from a web server or a directory, within limits |
@@ -28,6 +29,7 @@ mod roles;
 mod signers;
 mod transport;
 mod tree;
+mod written;
 
 pub use client::{Client, ClientError, Listed, Polled, View};
 pub use fetch::{Fetch, FetchError, Files, Reply, Request};

@@ -18,8 +18,9 @@ use super::{
     client::{Client, ClientError},
     fetch::Files,
     keys::EditError,
-    metadata::{Metadata, hex},
+    metadata::Metadata,
     roles::Role,
+    written::hex,
 };
 use crate::{
     bundle::Number,

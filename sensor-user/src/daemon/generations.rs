@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use sensor_common::brakes::UNNAMED;
 use sensor_content::{
     bundle::{Bundle, Engine as Here, Untrue, Unverified},
     life::{
@@ -236,7 +237,12 @@ impl<E: Engine> Core<E> {
         if let Rung::Generation(id) = rung {
             let keys = keeper.settings().keys().ok()?;
             let rules = keeper.store.bundle(id, &keys).ok()?.rules().ok()?;
-            self.journal().remember(number, Arc::new(keeper.restrain(rules)));
+            let rules = keeper.restrain(rules);
+            if !is_loaded_as(&state.engine, number, &rules) {
+                let words = self.start_with(state, rung).ok()?;
+                return Some(format!("{words}, as the owner permits it now"));
+            }
+            self.journal().remember(number, Arc::new(rules));
         }
         keeper.runs(rung);
         Some(format!("{} is in force, as it was", name(rung)))
@@ -405,6 +411,14 @@ impl<E: Engine> Core<E> {
             keeper.ok_or_else(|| anyhow::anyhow!("the daemon keeps no generations: start it with --state DIR"))?;
         Ok(keeper.store.history()?)
     }
+}
+
+/// Whether what is in force as `number` asks for what `rules` ask for: the owner may have changed what they may do.
+fn is_loaded_as(engine: &impl Engine, number: u64, rules: &RuleSet) -> bool {
+    let Ok(budgets) = engine.brakes().budgets() else { return false };
+    let own = budgets.iter().filter(|(key, _)| key.generation == number && key.rule != UNNAMED);
+    let asked = rules.braked().map(|(number, rule)| (number, rule.action as u32));
+    own.map(|(key, budget)| (key.rule, budget.action)).eq(asked)
 }
 
 fn name(rung: Rung) -> String {

@@ -9,17 +9,22 @@
 //! | [`hooks`] | our own programs: loaded when first needed, attached while needed |
 //! | [`bank`], [`refusal`], [`verifier_log`] | a generation that the verifier accepted, or why it did not |
 //! | [`brakes`] | what holds blocking back: switch, heartbeat, lifeline, budgets |
+//! | [`banks`] | a generation put into a bank, and the switch from one bank to another |
+//! | [`adopt`] | what an earlier daemon, or another version, left in force |
 //! | [`chain`] | rules that did not fit one program |
 //! | [`grace`] | waiting for programs that are still running |
 //! | [`heap`] | freed memory, given back |
 //! | [`shadow`], [`comparison`] | a candidate that judges beside the generation in force, and what is counted of both |
 //! | [`quarantine`] | what nobody may read |
+//! | [`ring`] | the numbers of events, whoever reads them |
 //! | [`pins`] | what outlives the daemon |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
 
+mod adopt;
 mod attach;
 mod bank;
+mod banks;
 mod brakes;
 pub mod btf;
 mod chain;
@@ -34,6 +39,7 @@ mod place;
 pub mod probe;
 mod quarantine;
 mod refusal;
+mod ring;
 mod shadow;
 pub mod test_run;
 mod unseen;
@@ -45,16 +51,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
-use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
+use anyhow::{Context, Result};
+use aya::maps::{Array, MapData, PerCpuArray};
 use sensor_common::{
-    event::{Event, Hook, Mode},
-    maps::{
-        ACTIVE, BANKS, COUNTERS, Container, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, STATES, Stage,
-        stage_of,
-    },
+    event::Mode,
+    maps::{ACTIVE, BANKS, COUNTERS, Container, Counters, GENERATIONS, Generation, Mark, ObjectKey, STATES},
     shadow::NO_BANK,
-    state::{STATES_MAX, Tracked},
+    state::Tracked,
 };
 use sensor_rules::RuleSet;
 
@@ -64,6 +67,7 @@ pub use comparison::Seen;
 pub use hooks::HookState;
 pub use pins::WhenGone;
 pub use refusal::{Refusal, VerifierRefusal};
+pub use ring::{Events, Numbers};
 pub use unseen::{Unseen, tracepoints_see};
 
 use bank::Verified;
@@ -73,6 +77,7 @@ use grace::GracePeriod;
 use hooks::Hooks;
 use maps::{Value, sum, take};
 use pins::Pins;
+use ring::Numbered;
 
 /// How the sensor is started.
 #[derive(Clone, Debug)]
@@ -117,7 +122,8 @@ pub struct Sensor {
     brakes: Arc<Brakes>,
     states: Array<MapData, Value<Tracked>>,
     counters: PerCpuArray<MapData, Value<Counters>>,
-    events: Option<RingBuf<MapData>>,
+    events: Option<Events>,
+    numbered: Numbered,
     comparison: Comparison,
     grace: GracePeriod,
     banks: [Option<Verified>; BANKS as usize],
@@ -141,13 +147,15 @@ impl Sensor {
         let pins = Arc::new(Pins::open(&options.pin_dir, hooks::OBJECT, ring_bytes, options.mode, options.when_gone)?);
         let mut hooks = Hooks::new(options.mode, &btf, Arc::clone(&pins), ring_bytes)?;
         let ebpf = hooks.ebpf();
+        let numbered = Numbered::new(ebpf)?;
         let mut sensor = Self {
             active: take(ebpf, ACTIVE)?,
             generations: take(ebpf, GENERATIONS)?,
             brakes: Arc::new(Brakes::new(ebpf, options.patience, options.reports)?),
             states: take(ebpf, STATES)?,
             counters: take(ebpf, COUNTERS)?,
-            events: Some(take(ebpf, EVENTS)?),
+            events: Some(numbered.events(ebpf)?),
+            numbered,
             comparison: Comparison::new(ebpf)?,
             grace: GracePeriod::new()?,
             banks: [const { None }; BANKS as usize],
@@ -169,72 +177,9 @@ impl Sensor {
         Ok(sensor)
     }
 
-    /// Takes over what an earlier daemon left in force, wherever it was interrupted: the bank that `ACTIVE` names is in force with
-    /// every hook that it needs, because these are attached before and detached after that is written. A candidate is given up.
-    fn adopt(&mut self) -> Result<()> {
-        self.hooks.adopt()?;
-        self.bank = self.active.get(&0, 0).context("cannot read which generation is in force")? as usize;
-        ensure!(self.bank < self.banks.len(), "bank {} is in force, and there is no such bank", self.bank);
-        for (index, bank) in (0..).zip(&mut self.banks) {
-            let Value(facts) = self.generations.get(&index, 0).context("cannot read the generations")?;
-            if facts.id != Generation::NONE.id {
-                *bank = Some(Verified::adopted(&facts, self.brakes.quarantines(&facts)?));
-            }
-        }
-        self.candidate = self.comparison.bank()?.filter(|bank| *bank != self.bank && self.banks[*bank].is_some());
-        self.give_up()?;
-        self.before = (0..self.banks.len()).find(|bank| *bank != self.bank && self.banks[*bank].is_some());
-        let known = self.known();
-        self.brakes.keep_only(&known)?;
-        for bank in (0..self.banks.len()).filter(|bank| self.banks[*bank].is_none()) {
-            self.pins.unpin_parts(bank);
-        }
-        let bank = self.banks[self.bank].as_ref();
-        for hook in self.hooks.attached() {
-            if !bank.is_some_and(|bank| bank.needs(hook)) {
-                drop(self.hooks.detach(hook));
-            }
-        }
-        self.guard_quarantine()
-    }
-
     /// The generations in the kernel.
     fn known(&self) -> Vec<u64> {
         self.banks.iter().flatten().map(|bank| bank.facts.id).collect()
-    }
-
-    /// Whether what runs was put in force by an earlier daemon.
-    pub fn adopted(&self) -> bool {
-        self.pins.adopted()
-    }
-
-    /// Whether another version of the sensor is in force, to be taken away by [`replace_others`](Self::replace_others).
-    pub fn has_others(&self) -> bool {
-        !self.pins.others().is_empty()
-    }
-
-    /// Takes away every other version of the sensor, now that this one judges: `record` gets the reports that nobody has read yet.
-    ///
-    /// # Errors
-    /// One cannot be removed.
-    pub fn replace_others(&mut self, mut record: impl FnMut(&[u8])) -> Result<()> {
-        for other in self.pins.others() {
-            self.hooks.quarantine().inherit(&other);
-            self.guard_quarantine()?;
-            pins::detach_all(&other);
-            // What is under way in its programs goes on to its end, and into its ring buffer.
-            self.grace.wait()?;
-            if Pins::is_readable(&other)
-                && let Ok(map) = MapData::from_pin(other.join(EVENTS))
-                && let Ok(mut events) = RingBuf::try_from(Map::RingBuf(map))
-            {
-                while let Some(item) = events.next() {
-                    record(&item);
-                }
-            }
-            pins::remove(&other).with_context(|| format!("cannot remove old pins at {}", other.display()))?;
-        }
-        Ok(())
     }
 
     /// Takes everything out of the kernel when this is dropped.
@@ -332,106 +277,16 @@ impl Sensor {
     ///
     /// # Errors
     /// It was taken before.
-    pub fn take_events(&mut self) -> Result<RingBuf<MapData>> {
+    pub fn take_events(&mut self) -> Result<Events> {
         self.events.take().context("the ring buffer has been taken already")
     }
 
-    /// Notes that there is no generation in a bank, before it is filled: a daemon may be killed in the middle.
-    fn empty(&mut self, bank: usize) -> Result<()> {
-        let nothing = Value(Generation::NONE);
-        self.generations.set(u32::try_from(bank)?, nothing, 0).context("cannot empty a bank")
-    }
-
-    /// Fills a bank that is not in use with a generation that is not in force yet. Until it is, `SHADOW` names the bank: a daemon
-    /// that comes after this one knows it by that.
-    fn prepare(&mut self, verified: Verified) -> Result<usize> {
-        let used = [Some(self.bank), self.before, self.candidate];
-        let bank = (0..self.banks.len()).find(|bank| !used.contains(&Some(*bank))).context("all banks are in use")?;
-        self.clear(bank)?;
-        self.comparison.set_bank(u32::try_from(bank)?)?;
-        for (hook, parts) in verified.parts() {
-            self.pins.pin_parts(bank, hook, parts)?;
-        }
-        self.fill(bank, &verified)?;
-        self.banks[bank] = Some(verified);
-        Ok(bank)
-    }
-
-    /// Puts a prepared bank in force; the generation before the present one is forgotten.
-    fn put_in_force(&mut self, bank: usize, rules: &RuleSet, started: Instant) -> Result<Activation, Refusal> {
-        let previous = self.active();
-        if let Some(before) = self.before.take() {
-            self.clear(before)?;
-        }
-        let verified = self.banks[bank].as_ref().context("the bank is empty")?;
-        let (generation, programs) = (verified.facts.id, verified.programs.clone());
-        let (compile_time, verify_time) = (verified.compile_time, verified.verify_time);
-        self.brakes.allow(generation, rules)?;
-        let present = self.bank;
-        self.switch(bank)?;
-        self.comparison.set_bank(NO_BANK)?;
-        self.before = self.banks[present].is_some().then_some(present);
-        let switch_time = started.elapsed();
-        heap::give_back();
-        Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
-    }
-
-    /// Forgets the generation in a bank that nothing judges by any more.
-    fn clear(&mut self, bank: usize) -> Result<()> {
-        let old = self.banks[bank].take();
-        // (One that was put in force twice is in two.)
-        if let Some(old) = old.filter(|old| !self.known().contains(&old.facts.id)) {
-            self.brakes.forget(old.facts.id)?;
-        }
-        self.empty(bank)?;
-        self.pins.unpin_parts(bank);
-        Ok(())
-    }
-
-    /// Puts the programs of a generation into a bank that is not in force.
-    fn fill(&mut self, bank: usize, verified: &Verified) -> Result<()> {
-        for (event, stage) in Event::ALL.iter().flat_map(|event| [(*event, Stage::Early), (*event, Stage::Rules)]) {
-            let index = stage_of(u32::try_from(bank)?, stage as u32, event as u32);
-            match verified.program(event, stage) {
-                Some(program) => {
-                    let stages = self.hooks.stages(event.hook())?;
-                    stages.set(index, program.fd()?, 0).context("cannot make rules reachable")?;
-                }
-                // An empty place cannot be emptied: the kernel answers ENOENT. A hook that was never needed has no places.
-                None => drop(self.hooks.stages(event.hook()).map(|stages| stages.clear_index(&index))),
-            }
-        }
-        for (index, tracked) in (u32::try_from(bank)? * STATES_MAX..).zip(&verified.states) {
-            self.states.set(index, Value(*tracked), 0).context("cannot describe the rules with state")?;
-        }
-        self.generations.set(u32::try_from(bank)?, Value(verified.facts), 0).context("cannot describe the generation")
-    }
-
-    /// Puts a filled bank in force: attaches what it needs, switches by one write, waits until the other bank is
-    /// at rest, detaches what is needed no more.
-    fn switch(&mut self, bank: usize) -> Result<()> {
-        let is_needed = |hook: &Hook| self.banks[bank].as_ref().is_some_and(|verified| verified.needs(*hook));
-        let (needed, unneeded): (Vec<Hook>, Vec<Hook>) = Hook::ALL.iter().copied().partition(is_needed);
-        for hook in needed {
-            self.hooks.attach(hook)?;
-        }
-        // What the generation before needs is needed until nothing is judged by it.
-        let before = self.quarantines(self.bank)?;
-        let quarantines = self.quarantines(bank)?;
-        self.hooks.guard_quarantine(before.max(quarantines))?;
-        self.active.set(0, u32::try_from(bank)?, 0).context("cannot switch generations")?;
-        if let Err(error) = self.grace.wait() {
-            // A bank that may still be in use must not be filled anew: back to where we were.
-            self.active.set(0, u32::try_from(self.bank)?, 0).context("cannot switch back")?;
-            return Err(error);
-        }
-        self.bank = bank;
-        self.pins.settle();
-        for hook in unneeded {
-            // A hook that stays attached without need costs a few instructions and finds no rules: no reason to fail.
-            drop(self.hooks.detach(hook));
-        }
-        self.guard_quarantine()
+    /// The next event in the ring buffer, of which so many were taken out, has the number after `last`.
+    ///
+    /// # Errors
+    /// The map cannot be written.
+    pub fn number_from(&mut self, last: u64, taken: u64) -> Result<()> {
+        self.numbered.go_on(last, taken)
     }
 
     /// Keeps readers away while a rule in force asks for quarantine or something is in it.
