@@ -42,6 +42,10 @@ pub fn all() -> Vec<Large> {
             sources: many(4_000, "pipe.payload", |number| format!("payload.contains(\"needle {number} in hay\")")),
         },
         Large {
+            name: "patterns",
+            sources: many(2_000, "fifo.open", |number| format!("path.matches(\"[a-f]+{number}[.](sh|py)$\")")),
+        },
+        Large {
             name: "a list of integers",
             sources: vec![list("process.pid", 60_000, |number| (7 * number).to_string())],
         },

@@ -68,7 +68,7 @@ pub fn check(sources: &[Source], options: Options) -> Result<RuleSet, Diagnostic
         }
     }
     if problems.is_empty() {
-        return Ok(RuleSet { rules });
+        return Ok(RuleSet::new(rules));
     }
     let order: HashMap<_, _> = sources.iter().map(|source| source.name.as_str()).zip(0..).collect();
     problems.sort_by_key(|problem| {

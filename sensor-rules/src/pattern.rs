@@ -14,7 +14,10 @@ use regex_automata::{
 };
 use regex_syntax::{
     ParserBuilder,
-    hir::{Hir, HirKind, Look},
+    hir::{
+        Hir, HirKind, Look,
+        literal::{ExtractKind, Extractor},
+    },
 };
 
 use crate::expr::TextTest;
@@ -23,6 +26,8 @@ use crate::expr::TextTest;
 const CELLS_MAX: usize = 1 << 15;
 /// Most memory for making an automaton, bytes.
 const MEMORY_MAX: usize = 4 << 20;
+/// At how many places of a pattern it is looked with what literals it goes on.
+const BEGINNINGS_MAX: usize = 32;
 /// Deepest nesting of a pattern.
 const DEPTH_MAX: u32 = 32;
 
@@ -57,11 +62,14 @@ pub struct Pattern {
     pub text: String,
     /// The automaton.
     pub automaton: Automaton,
-    /// Tests that hold of every string that has the pattern.
-    pub implied: Vec<(TextTest, Vec<u8>)>,
+    /// What holds of every string that has the pattern.
+    pub implied: Vec<Implied>,
     /// Whether the first of them holds of no other.
     pub is_implied: bool,
 }
+
+/// A test, and literals: it holds with one of them at least.
+pub type Implied = (TextTest, Vec<Vec<u8>>);
 
 /// A table of cells: the cell at `state + classes[byte]` holds the next state, and `state + end` the last one. A state is the number of
 /// its first cell.
@@ -194,8 +202,8 @@ fn automaton(dfa: &dense::DFA<Vec<u32>>) -> Option<Automaton> {
     Some(Automaton { classes, end, cells, start: place(start)? })
 }
 
-/// Tests that hold of every string with the pattern, and whether the first holds of no other.
-fn implied(hir: &Hir) -> (Vec<(TextTest, Vec<u8>)>, bool) {
+/// Tests with literals of which one holds of every string with the pattern, and whether the first test holds of no other.
+fn implied(hir: &Hir) -> (Vec<Implied>, bool) {
     let parts = match hir.kind() {
         HirKind::Capture(capture) => return implied(&capture.sub),
         HirKind::Concat(parts) => parts.as_slice(),
@@ -207,23 +215,35 @@ fn implied(hir: &Hir) -> (Vec<(TextTest, Vec<u8>)>, bool) {
             .is_some_and(|part| matches!(part.kind(), HirKind::Look(at) if *at == look))
     };
     let mut tests = Vec::new();
-    for (index, part) in parts.iter().enumerate() {
-        let HirKind::Literal(literal) = part.kind() else { continue };
-        let before = index.checked_sub(1);
-        let test = match (is(before, Look::Start), is(Some(index + 1), Look::End)) {
-            (true, true) => TextTest::Equals,
-            (true, false) => TextTest::StartsWith,
-            (false, true) => TextTest::EndsWith,
-            (false, false) => TextTest::Contains,
-        };
-        let looks = [is(before, Look::Start), is(Some(index + 1), Look::End)];
-        let whole = parts.len() == 1 + looks.into_iter().filter(|look| *look).count();
-        tests.push((test, literal.0.to_vec()));
-        if whole {
-            return (tests, true);
+    for (index, part) in parts.iter().enumerate().filter(|(_, part)| !matches!(part.kind(), HirKind::Look(_))) {
+        let looks = [is(index.checked_sub(1), Look::Start), is(Some(index + 1), Look::End)];
+        if let HirKind::Literal(literal) = part.kind() {
+            let test = match looks {
+                [true, true] => TextTest::Equals,
+                [true, false] => TextTest::StartsWith,
+                [false, true] => TextTest::EndsWith,
+                [false, false] => TextTest::Contains,
+            };
+            tests.push((test, vec![literal.0.to_vec()]));
+            if parts.len() == 1 + looks.into_iter().filter(|look| *look).count() {
+                return (tests, true);
+            }
+        }
+        if index < BEGINNINGS_MAX {
+            let test = if looks[0] { TextTest::StartsWith } else { TextTest::Contains };
+            tests.extend(literals(ExtractKind::Prefix, &parts[index..]).map(|literals| (test, literals)));
+            let ends = looks[1].then(|| literals(ExtractKind::Suffix, &parts[..=index])).flatten();
+            tests.extend(ends.map(|literals| (TextTest::EndsWith, literals)));
         }
     }
     (tests, false)
+}
+
+/// Literals with one of which all begins, or ends, that `parts` stand for. `None` where there are no such, or too many.
+fn literals(kind: ExtractKind, parts: &[Hir]) -> Option<Vec<Vec<u8>>> {
+    let literals = Extractor::new().kind(kind).extract(&Hir::concat(parts.to_vec()));
+    let literals: Vec<_> = literals.literals()?.iter().map(|literal| literal.as_bytes().to_vec()).collect();
+    literals.iter().all(|literal| !literal.is_empty()).then_some(literals).filter(|literals| !literals.is_empty())
 }
 
 #[cfg(test)]
@@ -244,21 +264,39 @@ mod tests {
         automaton.cells[usize::from(state) + usize::from(automaton.end)] == automaton.found()
     }
 
-    fn implied_of(syntax: Syntax, text: &str) -> (Vec<(TextTest, Vec<u8>)>, bool) {
+    fn implied_of(syntax: Syntax, text: &str) -> (Vec<Implied>, bool) {
         let pattern = Pattern::new(syntax, text).unwrap();
         (pattern.implied, pattern.is_implied)
     }
 
+    fn any(test: TextTest, literals: &[&str]) -> Implied {
+        (test, literals.iter().map(|literal| literal.as_bytes().to_vec()).collect())
+    }
+
     #[test]
     fn what_a_pattern_implies_is_found() {
-        let bytes = |text: &str| text.as_bytes().to_vec();
-        let tmp = || (TextTest::StartsWith, bytes("/tmp/"));
+        let tmp = || any(TextTest::StartsWith, &["/tmp/"]);
         assert_eq!(implied_of(Syntax::Regex, "^/tmp/"), (vec![tmp()], true));
-        assert_eq!(implied_of(Syntax::Regex, "abc"), (vec![(TextTest::Contains, bytes("abc"))], true));
-        assert_eq!(implied_of(Syntax::Regex, "^abc$"), (vec![(TextTest::Equals, bytes("abc"))], true));
-        assert_eq!(implied_of(Syntax::Regex, "^/tmp/.*x$"), (vec![tmp(), (TextTest::EndsWith, bytes("x"))], false));
-        assert_eq!(implied_of(Syntax::Glob, "/tmp/*.é"), (vec![tmp(), (TextTest::EndsWith, bytes(".é"))], false));
-        assert_eq!(implied_of(Syntax::Regex, "a|b").0, vec![]);
+        assert_eq!(implied_of(Syntax::Regex, "abc"), (vec![any(TextTest::Contains, &["abc"])], true));
+        assert_eq!(implied_of(Syntax::Regex, "^abc$"), (vec![any(TextTest::Equals, &["abc"])], true));
+        let (implied, is_implied) = implied_of(Syntax::Regex, "^/tmp/.*x$");
+        assert!(!is_implied && implied.contains(&tmp()) && implied.contains(&any(TextTest::EndsWith, &["x"])));
+        let (implied, is_implied) = implied_of(Syntax::Glob, "/tmp/*.é");
+        assert!(!is_implied && implied.contains(&tmp()) && implied.contains(&any(TextTest::EndsWith, &[".é"])));
+        assert_eq!(implied_of(Syntax::Regex, "[^0-9]+[a-z]+").0, vec![]);
+    }
+
+    #[test]
+    fn a_pattern_without_a_literal_of_its_own_implies_one_of_several() {
+        let implies = |regex: &str, test, literals: &[&str]| {
+            let (implied, is_implied) = implied_of(Syntax::Regex, regex);
+            assert!(!is_implied && implied.contains(&any(test, literals)), "{regex}: {implied:?}");
+        };
+        implies("a|b", TextTest::Contains, &["a", "b"]);
+        implies("(curl|wget) .*[|] *(ba)?sh", TextTest::Contains, &["curl ", "wget "]);
+        implies("[a-z]+77[.](sh|py)$", TextTest::EndsWith, &["77.sh", "77.py"]);
+        implies("^/(tmp|var/tmp)/[^/]*$", TextTest::StartsWith, &["/tmp/", "/var/tmp/"]);
+        implies("(?i)nc +-e", TextTest::Contains, &["NC ", "Nc ", "nC ", "nc "]);
     }
 
     #[test]
@@ -286,12 +324,12 @@ mod tests {
                 let expected = regex::bytes::RegexBuilder::new(&regex).unicode(false).build().unwrap();
                 let bytes: Vec<u8> = text.chars().flat_map(|c| if c == '\u{80}' { vec![0xff] } else { c.to_string().into_bytes() }).collect();
                 prop_assert_eq!(walk(&pattern.automaton, &bytes), expected.is_match(&bytes), "{:?}", regex);
-                let holds = |(test, literal): &(TextTest, Vec<u8>)| match test {
+                let holds = |(test, literals): &Implied| literals.iter().any(|literal| match test {
                     TextTest::Equals => bytes == *literal,
                     TextTest::StartsWith => bytes.starts_with(literal),
                     TextTest::EndsWith => bytes.ends_with(literal),
                     TextTest::Contains => bytes.windows(literal.len()).any(|part| part == literal),
-                };
+                });
                 prop_assert!(!expected.is_match(&bytes) || pattern.implied.iter().all(holds));
                 prop_assert!(!pattern.is_implied || holds(&pattern.implied[0]) == expected.is_match(&bytes));
             }

@@ -1,6 +1,6 @@
 //! Rules that were checked.
 
-use std::{collections::BTreeMap, fmt, mem::offset_of};
+use std::{collections::BTreeMap, fmt, mem::offset_of, sync::OnceLock};
 
 use sensor_common::{
     event::{Event, Groups},
@@ -110,10 +110,17 @@ pub struct Example {
 /// Rules of which every one was checked: made by [`check`](crate::check) only.
 #[derive(Clone, Debug)]
 pub struct RuleSet {
+    /// Their conditions never change.
     pub(crate) rules: Vec<Rule>,
+    /// By event, once somebody has asked: it takes a look at every condition.
+    early: [OnceLock<Option<Early>>; Event::COUNT],
 }
 
 impl RuleSet {
+    pub(crate) const fn new(rules: Vec<Rule>) -> Self {
+        Self { rules, early: [const { OnceLock::new() }; Event::COUNT] }
+    }
+
     /// All rules; a rule's index is its number in verdicts.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
@@ -155,7 +162,7 @@ impl RuleSet {
 
     /// What the early program for `event` reads of them, and what not; `None` where there is no such program.
     pub fn early(&self, event: Event) -> Option<Early> {
-        Early::of(self, event)
+        *self.early.get(event as usize)?.get_or_init(|| Early::of(self, event))
     }
 }
 

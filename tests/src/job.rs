@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    accepted, overhead,
+    accepted, fleet, overhead,
     protocol::Message,
     report, rules,
     sensor::{Launch, Sensor},
@@ -29,8 +29,9 @@ pub fn run() -> ExitCode {
         Some("accepted") => {
             let number = |name| argument(&line, name).and_then(|value| value.parse().ok());
             let (seed, sets) = (number("creance.seed").unwrap_or(4), number("creance.sets").unwrap_or(0));
-            attempt(accepted::long_run(seed, sets))
+            attempt(accepted::long_run(seed, sets, argument(&line, "creance.random_only") == Some("1")))
         }
+        Some("fleet") => attempt(fleet::live(argument(&line, "creance.host").unwrap_or_default()).map(|()| true)),
         Some("overhead") => attempt(overhead::measure().map(|()| true)),
         Some("crash") => attempt(fs::write("/proc/sysrq-trigger", "c").map(|()| false).map_err(Into::into)),
         Some("shell") => attempt(shell().map(|()| true)),

@@ -4,10 +4,14 @@ use std::fs::File;
 
 use anyhow::{Context as _, Result, ensure};
 use sensor_common::event::Event;
-use sensor_proof::{largest, realistic};
+use sensor_proof::{
+    accepted::{large, random_sets},
+    largest, realistic,
+};
 
 use crate::{
-    accepted, fifo, report,
+    accepted::Hooks,
+    fifo, report,
     rules::{self, Draft},
     sensor::{Launch, names_rule},
     shared,
@@ -17,7 +21,7 @@ use crate::{
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
     Test { name: "planner::a_rule_that_is_looked_up_finds_its_path_and_no_other", boot: Boot::Plain, run: looked_up },
-    Test { name: "planner::random_rule_sets_are_accepted", boot: Boot::Plain, run: random_sets },
+    Test { name: "planner::random_rule_sets_are_accepted", boot: Boot::Plain, run: random },
     Test { name: "planner::a_thousand_rules_fit_thirty_mebibytes", boot: Boot::Plain, run: memory },
     Test { name: "planner::ten_thousand_rules_that_cannot_be_looked_up", boot: Boot::Long, run: unindexable },
 ];
@@ -55,9 +59,9 @@ fn looked_up() -> Result<()> {
     Ok(())
 }
 
-fn random_sets() -> Result<()> {
-    let verdicts = accepted::random_sets(&mut accepted::sensor()?, 4, SETS)?;
-    ensure!(verdicts.refused == 0 && verdicts.accepted > SETS / 2, "{verdicts:?}");
+fn random() -> Result<()> {
+    let verdicts = random_sets(&mut Hooks::start()?, 4, SETS)?;
+    ensure!(verdicts.are_fine(), "{verdicts:?}");
     Ok(())
 }
 
@@ -96,5 +100,5 @@ fn resident(pid: u32) -> Result<[u64; 3]> {
 }
 
 fn unindexable() -> Result<()> {
-    accepted::large(&mut accepted::sensor()?, &largest::unindexable(10_000))
+    large(&mut Hooks::start()?, &largest::unindexable(10_000))
 }

@@ -42,11 +42,17 @@ pub enum Fuzz {
         #[arg(long)]
         target: Option<String>,
     },
-    /// Random rule sets, and the largest: the verifier of a kernel, in a VM, must accept all that our checks let pass
+    /// Random rule sets, and the largest: the verifier of a kernel must accept all that our checks let pass
     Accepted {
-        /// The VM's kernel
+        /// The kernel of the VM, where the sensor's own hooks ask it
         #[arg(long, default_value = "6.12")]
         kernel: KernelSeries,
+        /// This machine's kernel instead (as root): the same code as socket filters
+        #[arg(long, conflicts_with = "kernel")]
+        here: bool,
+        /// Leave the largest rule sets out, which take an emulated verifier long
+        #[arg(long)]
+        random_only: bool,
         /// Random rule sets
         #[arg(long, default_value_t = 10_000)]
         sets: u64,
@@ -62,24 +68,31 @@ pub enum Fuzz {
 /// Where it cannot be started.
 pub fn run(what: &Fuzz) -> Result<ExitCode> {
     match what {
-        Fuzz::Rules { pairs, seed } => rules(*pairs, *seed),
+        Fuzz::Rules { pairs, seed } => proof("fuzz", &[], "pairs", *pairs, *seed),
         Fuzz::Parsers { minutes, target } => parsers(*minutes, target.as_deref()),
-        Fuzz::Accepted { kernel, sets, seed } => accepted(*kernel, *sets, *seed),
+        Fuzz::Accepted { here: true, random_only, sets, seed, .. } => {
+            let only = random_only.then_some("--random-only");
+            proof("accepted", only.as_slice(), "sets", *sets, *seed)
+        }
+        Fuzz::Accepted { kernel, random_only, sets, seed, .. } => accepted(*kernel, *random_only, *sets, *seed),
     }
 }
 
-fn rules(pairs: u64, seed: u64) -> Result<ExitCode> {
+/// A task of `sensor-proof`, on so many of what it counts.
+fn proof(task: &str, options: &[&str], what: &str, count: u64, seed: u64) -> Result<ExitCode> {
     setup::compiler()?;
     let mut command = Command::new("cargo");
-    command.args(["run", "--quiet", "--release", "--package", "sensor-proof", "--", "fuzz"]);
-    command.args(["--pairs", &pairs.to_string(), "--seed", &seed.to_string()]);
+    command.args(["run", "--quiet", "--release", "--package", "sensor-proof", "--", task]);
+    command.args(options).args([format!("--{what}={count}"), format!("--seed={seed}")]);
     let status = command.current_dir(project::root()).status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn accepted(kernel: KernelSeries, sets: u64, seed: u64) -> Result<ExitCode> {
+fn accepted(kernel: KernelSeries, random_only: bool, sets: u64, seed: u64) -> Result<ExitCode> {
     let initramfs = initramfs::ready(kernel)?;
-    let arguments = format!("{LSM} creance.job=accepted creance.sets={sets} creance.seed={seed}");
+    let random_only = u8::from(random_only);
+    let arguments =
+        format!("{LSM} creance.job=accepted creance.sets={sets} creance.seed={seed} creance.random_only={random_only}");
     let machine = Machine {
         kernel,
         name: "accepted",

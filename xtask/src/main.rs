@@ -11,6 +11,8 @@
 //! | `bench` | [`bench`]: guest instructions per operation; [`bench_rules`]: what rules cost |
 //! | `fuzz` | [`fuzz`]: random rules, records and texts |
 //! | `simulate` | [`simulate`]: a release meets millions of virtual hosts |
+//! | `fleet` | [`fleet`]: releases go out to hosts on loopback, and to VMs |
+//! | `page` | [`page`]: the page of a roll-out in a browser |
 //! | `doctor` | what this host's kernel offers |
 
 mod accel;
@@ -26,6 +28,7 @@ mod faults;
 mod fleet;
 mod fuzz;
 mod initramfs;
+mod page;
 mod project;
 #[path = "../../tests/src/protocol.rs"]
 #[allow(dead_code, reason = "the VM's end uses what this one does not")]
@@ -36,7 +39,10 @@ mod simulate;
 mod testing;
 mod vm;
 
-use std::process::{Command, ExitCode};
+use std::{
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -105,9 +111,18 @@ enum Task {
         /// How many hosts
         #[arg(long, default_value_t = 50)]
         hosts: usize,
+        /// How many VMs with real daemons beside them
+        #[arg(long, default_value_t = 0)]
+        vms: usize,
     },
     /// Send a release, good or bad, to millions of virtual hosts, staged as ours are and otherwise
     Simulate(simulate::Arguments),
+    /// Look at the page of `creance rollout status --html` in a real browser
+    Page {
+        /// Keep what the browser shows in this directory
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
     /// Say what this host's kernel offers to the sensor
     Doctor,
 }
@@ -161,8 +176,9 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Dist => dist::run(),
         Task::Faults { kernel, rows } => faults::table(kernel, &rows),
         Task::Fuzz { what } => fuzz::run(&what),
-        Task::Fleet { hosts } => fleet::run(hosts),
+        Task::Fleet { hosts, vms } => fleet::run(hosts, vms),
         Task::Simulate(arguments) => simulate::run(&arguments),
+        Task::Page { keep } => page::look(keep.as_deref()),
         Task::Doctor => {
             setup::compiler()?;
             build::everything()?;

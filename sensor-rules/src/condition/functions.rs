@@ -56,7 +56,9 @@ impl Checker<'_> {
                 return self.note(if help.is_empty() { fault } else { fault.help(help) });
             }
         };
-        if let (true, [(test, literal)]) = (pattern.is_implied, pattern.implied.as_slice()) {
+        if let (true, [(test, literals)]) = (pattern.is_implied, pattern.implied.as_slice())
+            && let [literal] = literals.as_slice()
+        {
             return Ok(Typed::Bool(self.text(*test, field, literal.clone(), at)?));
         }
         Ok(Typed::Bool(CondKind::Pattern(field, pattern.into())))

@@ -113,26 +113,10 @@ pub enum Helper {
 #[derive(Clone, Copy, Debug)]
 pub struct Label(usize);
 
-/// Why code cannot be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// A jump spans more than 32,767 instructions, starting at this one.
-    Jump(usize),
-    /// The program has more instructions than a kernel takes.
-    Length,
-    /// It has more jumps after each other than the verifier keeps in mind.
-    Pending,
-    /// Its tables, or what its look-ups read, have more bytes than a map takes as one value.
-    Carried,
-}
-
 /// What a program calls the bytes that it carries for its look-ups, as if they were a map.
 pub const MEMORY: &str = "MEMORY";
 /// Likewise the tables that its conditions read.
 pub const TABLES: &str = "TABLES";
-
-/// Most instructions of one program that kernels take from root.
-const LENGTH_MAX: usize = 1_000_000;
 
 /// Code under construction.
 #[derive(Default)]
@@ -143,6 +127,7 @@ pub struct Asm<O> {
     maps: Vec<(usize, &'static str)>,
     origins: Vec<(usize, O)>,
     tables: Vec<u8>,
+    repeated: usize,
     placed: HashMap<Vec<u8>, usize>,
 }
 
@@ -156,6 +141,10 @@ pub struct Code<O> {
     pub origins: Vec<(usize, O)>,
     /// The tables that it reads; may be empty.
     pub tables: Vec<u8>,
+    /// How many instructions of loops the verifier looks at again, for it walks them round by round.
+    pub repeated: usize,
+    /// The first jump of more than 32,767 instructions, if there is any: such code is none that a kernel takes.
+    pub too_far: Option<usize>,
 }
 
 impl<O> Asm<O> {
@@ -168,6 +157,7 @@ impl<O> Asm<O> {
             maps: Vec::new(),
             origins: Vec::new(),
             tables: Vec::new(),
+            repeated: 0,
             placed: HashMap::new(),
         }
     }
@@ -291,19 +281,35 @@ impl<O> Asm<O> {
         self.push(0x95, Reg::R0, 0, 0, 0);
     }
 
+    /// Number of the next instruction.
+    pub const fn here(&self) -> usize {
+        self.code.len()
+    }
+
+    /// What was emitted from instruction `first` on is run up to so many times.
+    pub const fn repeat(&mut self, first: usize, times: usize) {
+        self.repeated += (self.code.len() - first) * times.saturating_sub(1);
+    }
+
     /// The finished code.
-    pub fn finish(mut self) -> Result<Code<O>, Limit> {
-        if self.code.len() > LENGTH_MAX {
-            return Err(Limit::Length);
-        }
+    pub fn finish(mut self) -> Code<O> {
+        let mut too_far = None;
         for (at, label) in &self.jumps {
             let place = self.labels.get(label.0).copied().unwrap_or(usize::MAX);
-            let distance = i16::try_from(place.cast_signed() - at.cast_signed() - 1).map_err(|_| Limit::Jump(*at))?;
-            if let Some(instruction) = self.code.get_mut(*at) {
-                instruction[2..4].copy_from_slice(&distance.to_le_bytes());
+            let distance = i16::try_from(place.cast_signed() - at.cast_signed() - 1);
+            match (distance, self.code.get_mut(*at)) {
+                (Ok(distance), Some(instruction)) => instruction[2..4].copy_from_slice(&distance.to_le_bytes()),
+                _ => too_far = too_far.or(Some(*at)),
             }
         }
-        Ok(Code { bytes: self.code.concat(), maps: self.maps, origins: self.origins, tables: self.tables })
+        Code {
+            bytes: self.code.concat(),
+            maps: self.maps,
+            origins: self.origins,
+            tables: self.tables,
+            repeated: self.repeated,
+            too_far,
+        }
     }
 }
 
@@ -338,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_that_is_too_far_is_an_error() {
+    fn a_jump_that_is_too_far_is_told() {
         let mut asm = Asm::<()>::new();
         let end = asm.label();
         asm.jump(end);
@@ -346,7 +352,7 @@ mod tests {
             asm.exit();
         }
         asm.bind(end);
-        assert_eq!(asm.finish().err(), Some(Limit::Jump(0)));
+        assert_eq!(asm.finish().too_far, Some(0));
     }
 
     #[test]
@@ -359,7 +365,7 @@ mod tests {
         asm.alu(Alu::Add, Reg::R1, Reg::R2);
         asm.bind(end);
         asm.exit();
-        let code = asm.finish().ok().unwrap().bytes;
+        let code = asm.finish().bytes;
         let words: Vec<u64> = code.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
         assert_eq!(words, [0x0008_8161, 0x5_0003_0155, 0x0218, 0x100_0000_0000, 0x210f, 0x95]);
     }

@@ -39,6 +39,7 @@ pub fn test<O>(asm: &mut Asm<O>, field: &Field, automaton: &Automaton, miss: Lab
     asm.alu(Alu::Mov, BASE, RECORD);
     asm.alu(Alu::Mov, PLACE, 0);
     asm.jump_if(When::Eq, LENGTH, 0, end);
+    let first = asm.here();
     asm.bind(again);
     asm.load(Size::Byte, BYTE, BASE, bytes(field));
     asm.carried(TABLES, ADDRESS, classes);
@@ -52,6 +53,7 @@ pub fn test<O>(asm: &mut Asm<O>, field: &Field, automaton: &Automaton, miss: Lab
     asm.alu(Alu::Add, BASE, 1);
     asm.alu(Alu::Add, PLACE, 1);
     asm.jump_if(When::Gt, LENGTH, PLACE, again);
+    asm.repeat(first, capacity(field));
     asm.bind(end);
     asm.alu(Alu::Add, STATE, i32::from(automaton.end));
     step(asm, cells, mask);

@@ -10,9 +10,10 @@
 
 use super::{
     Target,
-    asm::{Code, Limit},
+    asm::Code,
     decode::{CALL, EXIT, GOTO, WIDE},
     program::{Mark, program},
+    sizes,
 };
 use crate::plan::{Judge, Link, Plan};
 
@@ -28,6 +29,24 @@ const PENDING_MAX: usize = 7_500;
 
 /// Most bytes of one map's value, which is what a program's tables are, and what its look-ups read (`KMALLOC_MAX_SIZE`, on x86).
 pub const CARRIED_MAX: usize = 4 << 20;
+
+/// Most instructions of one program that kernels take from root.
+const LENGTH_MAX: usize = 1_000_000;
+
+/// Why a program cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// A jump spans more than 32,767 instructions.
+    Jump,
+    /// The program has more instructions than a kernel takes, or than the budget says.
+    Length,
+    /// The verifier would look at more instructions than it does.
+    Work,
+    /// It has more jumps after each other than the verifier keeps in mind.
+    Pending,
+    /// Its tables, or what its look-ups read, have more bytes than a map takes as one value.
+    Carried,
+}
 
 /// How much goes into one program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +67,21 @@ impl Budget {
         Self { instructions }
     }
 
-    /// Half of it, for a kernel whose verifier gave up; `None` where that was not the reason.
-    pub fn halved(self) -> Option<Self> {
-        (self.instructions > 10_000).then_some(Self { instructions: self.instructions / 2 })
+    /// Two thirds of it, for a kernel whose verifier gave up; `None` where that was not the reason.
+    pub fn smaller(self) -> Option<Self> {
+        (self.instructions > 10_000).then_some(Self { instructions: self.instructions * 2 / 3 })
     }
+
+    /// Most instructions that the verifier is thought to look at; the rest of its million is for what it does not see as one state.
+    const fn work(self) -> usize {
+        self.instructions / 5 * 9
+    }
+}
+
+/// How many instructions the verifier is thought to look at: straight code more than once, as measured, and loops round by round.
+const fn work(code: &Code<Mark>) -> usize {
+    let length = code.bytes.len() / 8;
+    length + length / 5 * 3 + code.repeated
 }
 
 /// One program of a chain.
@@ -62,81 +92,135 @@ pub struct Part<'a> {
     pub code: Code<Mark>,
 }
 
+/// Why there is no chain.
+pub enum Broken<'a> {
+    /// A plan of one rule is over a limit.
+    Rule(Box<Plan<'a>>, Limit),
+    /// It would need this many programs, or more.
+    Long(usize),
+}
+
 /// As many programs as the plan needs; the first is reached as ever, the others at `reached` and on.
 ///
 /// # Errors
-/// A plan of one rule that is over a limit, with the limit.
+/// There are no such programs.
 pub fn chain<'a>(
     plan: Plan<'a>,
     target: Target,
     budget: Budget,
     words: &impl Fn(&[Judge<'_>]) -> usize,
     reached: u32,
-) -> Result<Vec<Part<'a>>, (Box<Plan<'a>>, Limit)> {
-    let mut parts = split(plan, target, budget, words)?;
+) -> Result<Vec<Part<'a>>, Broken<'a>> {
+    let mut parts = divide(plan, target, budget, words)?;
     let count = parts.len();
-    if count == 1 {
-        return Ok(parts);
-    }
-    let mut failed = None;
-    for (number, part) in (0..).zip(&mut parts) {
-        let at = |part: u32| reached + part - 1;
-        part.plan.link = Link {
-            part: number,
-            reached: (number > 0).then(|| at(number)),
-            next: ((number as usize) + 1 < count).then(|| at(number + 1)),
-        };
-        // No longer than before: a call of finish has become one of the next program.
-        match program(&part.plan, part.plan.event.hook(), target) {
-            Ok(code) => part.code = code,
-            Err(limit) => failed = Some((number, limit)),
+    if count > 1 {
+        for (number, part) in (0..).zip(&mut parts) {
+            let at = |part: u32| reached + part - 1;
+            part.plan.link = Link {
+                part: number,
+                reached: (number > 0).then(|| at(number)),
+                next: ((number as usize) + 1 < count).then(|| at(number + 1)),
+            };
+            // A call of finish becomes one of the next program: no jump over rules is longer than before.
+            part.code = program(&part.plan, target);
         }
     }
-    match failed {
-        Some((number, limit)) => Err((Box::new(parts.swap_remove(number as usize).plan), limit)),
-        None => Ok(parts),
-    }
+    Ok(parts)
 }
 
-/// The plan, or halves of it, and halves of these, until all fit.
-fn split<'a>(
+/// The plan, or as many parts of it as it takes until all fit.
+fn divide<'a>(
     plan: Plan<'a>,
     target: Target,
     budget: Budget,
     words: &impl Fn(&[Judge<'_>]) -> usize,
-) -> Result<Vec<Part<'a>>, (Box<Plan<'a>>, Limit)> {
-    let limit = match fitting(&plan, target, budget) {
-        Ok(code) => return Ok(vec![Part { plan, code }]),
-        Err(limit) => limit,
+) -> Result<Vec<Part<'a>>, Broken<'a>> {
+    let over = match fitting(plan, target, budget, words) {
+        Ok(part) => return Ok(vec![part]),
+        Err(over) => over,
     };
-    if matches!(limit, Limit::Jump(_))
-        && let Some(finer) = plan.finer(words)
-        && let Ok(code) = fitting(&finer, target, budget)
-    {
-        return Ok(vec![Part { plan: finer, code }]);
+    let Part { plan, code } = over.part;
+    let rules = plan.judges.len();
+    if rules < 2 {
+        return Err(Broken::Rule(Box::new(plan), over.limit));
     }
-    let [first, second] = plan.halves(words).map_err(|plan| (plan, limit))?;
-    let mut parts = split(first, target, budget, words)?;
-    parts.extend(split(second, target, budget, words)?);
-    Ok(parts)
+    let sizes: Vec<_> = sizes(&plan, &code).into_iter().map(|sizes| sizes.all).collect();
+    let mut count = over.parts.clamp(2, rules);
+    while count <= PARTS_MAX {
+        let parts = plan.parts(count, &sizes, words).into_iter().map(|part| fitting(part, target, budget, words));
+        match parts.collect::<Result<Vec<_>, _>>() {
+            Ok(parts) => return Ok(parts),
+            Err(over) if over.part.plan.judges.len() < 2 => {
+                return Err(Broken::Rule(Box::new(over.part.plan), over.limit));
+            }
+            Err(_) => count += count.div_ceil(4),
+        }
+    }
+    // It may be one rule that fits none.
+    for alone in plan.parts(rules, &vec![1; rules], words) {
+        if let Err(over) = fitting(alone, target, budget, words) {
+            return Err(Broken::Rule(Box::new(over.part.plan), over.limit));
+        }
+    }
+    Err(Broken::Long(count))
 }
 
-/// The code of a plan, where it is within all limits.
-fn fitting(plan: &Plan<'_>, target: Target, budget: Budget) -> Result<Code<Mark>, Limit> {
-    let code = program(plan, plan.event.hook(), target)?;
-    let instructions = code.bytes.as_chunks().0;
-    // A rule cannot be split; the verifier may well take it.
-    if plan.judges.len() > 1 && instructions.len() > budget.instructions {
-        return Err(Limit::Length);
+/// A program over a limit.
+struct Over<'a> {
+    part: Part<'a>,
+    limit: Limit,
+    /// How many parts of its plan may fit.
+    parts: usize,
+}
+
+/// The program of a plan, where it is within all limits.
+fn fitting<'a>(
+    plan: Plan<'a>,
+    target: Target,
+    budget: Budget,
+    words: &impl Fn(&[Judge<'_>]) -> usize,
+) -> Result<Part<'a>, Box<Over<'a>>> {
+    let code = program(&plan, target);
+    match limit(&plan, &code, budget) {
+        None => Ok(Part { plan, code }),
+        Some((limit, parts)) => {
+            if limit == Limit::Jump
+                && let Some(finer) = plan.finer(words)
+                && let code = program(&finer, target)
+                && self::limit(&finer, &code, budget).is_none()
+            {
+                return Ok(Part { plan: finer, code });
+            }
+            Err(Box::new(Over { part: Part { plan, code }, limit, parts }))
+        }
     }
-    if pending(instructions) > PENDING_MAX {
-        return Err(Limit::Pending);
+}
+
+/// The first limit that code is over, and how many parts of its plan may not be.
+fn limit(plan: &Plan<'_>, code: &Code<Mark>, budget: Budget) -> Option<(Limit, usize)> {
+    let instructions = code.bytes.as_chunks().0;
+    let (length, work) = (instructions.len(), work(code));
+    // A rule cannot be divided; the verifier may well take it.
+    let (most, most_work) =
+        if plan.judges.len() > 1 { (budget.instructions, budget.work()) } else { (LENGTH_MAX, usize::MAX) };
+    if length > most {
+        return Some((Limit::Length, length.div_ceil(most).max(work.div_ceil(most_work))));
+    }
+    if code.too_far.is_some() {
+        return Some((Limit::Jump, 2));
+    }
+    if work > most_work {
+        // A search whose answer has no mark is made by each rule again, in a loop of its own.
+        let answered_in = plan.index.as_ref().map_or(1, |index| index.answered_in);
+        return Some((Limit::Work, if answered_in > 1 { answered_in } else { work.div_ceil(most_work) }));
+    }
+    let pending = pending(instructions);
+    if pending > PENDING_MAX {
+        return Some((Limit::Pending, pending.div_ceil(PENDING_MAX)));
     }
     let memory = plan.index.as_ref().map_or(0, |index| index.memory.len());
-    if code.tables.len().max(memory) > CARRIED_MAX {
-        return Err(Limit::Carried);
-    }
-    Ok(code)
+    let carried = code.tables.len().max(memory);
+    (carried > CARRIED_MAX).then(|| (Limit::Carried, carried.div_ceil(CARRIED_MAX)))
 }
 
 /// How many jumps the verifier has to keep in mind at once. It follows what is fallen through to and puts the other side of a jump
@@ -176,7 +260,7 @@ mod tests {
     };
 
     fn pending_of(asm: Asm<()>) -> usize {
-        let code = asm.finish().ok().unwrap().bytes;
+        let code = asm.finish().bytes;
         pending(code.as_chunks().0)
     }
 

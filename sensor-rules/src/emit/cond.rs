@@ -1,7 +1,7 @@
 //! Conditions as code: one jump out, one fall through.
 
 use super::{
-    asm::{Alu, Asm, Label, Reg, Size, When},
+    asm::{Alu, Asm, Label, Reg, Size, TABLES, When},
     automaton, int,
     stack::{self, Answers},
     text::{self, RECORD, at},
@@ -63,9 +63,9 @@ fn same<O>(
 ) {
     let slot = stack::boolean(slots);
     let (kept, right_false, end) = (asm.label(), asm.label(), asm.label());
-    asm.store(Size::Double, Reg::R10, slot, 0);
+    keep(asm, slot, false);
     branch(asm, left, false, kept, slots + 1, ground);
-    asm.store(Size::Double, Reg::R10, slot, 1);
+    keep(asm, slot, true);
     asm.bind(kept);
     branch(asm, right, false, right_false, slots + 1, ground);
     let (equal, unequal) = (When::Eq, When::Ne);
@@ -76,6 +76,15 @@ fn same<O>(
     asm.load(Size::Double, Reg::R1, Reg::R10, slot);
     asm.jump_if(if sense { equal } else { unequal }, Reg::R1, 0, target);
     asm.bind(end);
+}
+
+/// Keeps a boolean on the stack. It comes from memory, of which the verifier knows nothing: a constant it would remember, and go through
+/// all that follows once with each.
+fn keep<O>(asm: &mut Asm<O>, slot: i16, value: bool) {
+    let both = asm.table(vec![0, 1]);
+    asm.carried(TABLES, Reg::R1, both + usize::from(value));
+    asm.load(Size::Byte, Reg::R1, Reg::R1, 0);
+    asm.store(Size::Double, Reg::R10, slot, Reg::R1);
 }
 
 /// A part without parts.

@@ -178,7 +178,7 @@ mod tests {
         asm.call(Helper::TailCall);
         asm.bind(end);
         asm.exit();
-        let code = asm.finish().ok().unwrap().bytes;
+        let code = asm.finish().bytes;
         let code: Vec<[u8; 8]> = code.chunks(8).map(|bytes| bytes.try_into().unwrap()).collect();
         let lines = decode(&code);
         let texts: Vec<_> = lines.iter().map(|(_, text)| text.as_str()).collect();

@@ -78,6 +78,7 @@ fn search<O>(asm: &mut Asm<O>, lookup: &Lookup, filter: Filter, capacity: usize,
     asm.load(Size::Word, Reg::R0, RECORD, length(lookup));
     asm.jump_if(When::Lt, Reg::R0, imm(filter.bytes), done);
     asm.alu(Alu::Mov, START, 0);
+    let first = asm.here();
     asm.bind(again);
     asm.alu(Alu::Mov, ADDRESS, RECORD);
     asm.alu(Alu::Add, ADDRESS, START);
@@ -100,6 +101,7 @@ fn search<O>(asm: &mut Asm<O>, lookup: &Lookup, filter: Filter, capacity: usize,
     asm.bind(found);
     add_row(asm, &lookup.area, marks);
     asm.jump(next);
+    asm.repeat(first, capacity - filter.bytes + 1);
 }
 
 /// Where the bytes of the string start in the record.

@@ -23,8 +23,8 @@ use sensor_common::{
 
 pub use self::chain::{Budget, PARTS_MAP};
 use self::{
-    asm::{Code, Limit},
-    chain::{CARRIED_MAX, PARTS_MAX, chain},
+    asm::Code,
+    chain::{Broken, CARRIED_MAX, Limit, PARTS_MAX, chain},
     cond::{SLOTS_MAX, nested_same},
     program::{Mark, booleans},
 };
@@ -142,11 +142,13 @@ fn chains<'a>(
         if let Some(judge) = plan.judges.iter().find(|judge| nested_same(&judge.cond) > SLOTS_MAX) {
             return Err(Box::new(too_large(judge.rule, "its comparisons of booleans are nested too deep")));
         }
-        let parts =
-            chain(plan, target, budget, words, reached).map_err(|(plan, limit)| Box::new(over(&plan, limit)))?;
-        if parts.len() > PARTS_MAX {
-            return Err(Box::new(too_many(event, &parts)));
-        }
+        let rules = plan.judges.len();
+        let parts = chain(plan, target, budget, words, reached).map_err(|broken| {
+            Box::new(match broken {
+                Broken::Rule(plan, limit) => over(&plan, limit),
+                Broken::Long(parts) => too_many(event, rules, parts),
+            })
+        })?;
         reached += u32::try_from(parts.len()).unwrap_or(u32::MAX) - 1;
         all.extend(parts);
     }
@@ -265,8 +267,11 @@ fn over(plan: &Plan<'_>, limit: Limit) -> Diagnostic {
         return unwritten(plan.event.hook(), "a program without rules is too large");
     };
     let why = match limit {
-        Limit::Jump(_) => format!("its code for {name} has a jump of more than 32,767 instructions"),
+        Limit::Jump => format!("its code for {name} has a jump of more than 32,767 instructions"),
         Limit::Length => format!("its code for {name} has more than a million instructions"),
+        Limit::Work => {
+            format!("a kernel's verifier would look at more than a million instructions of its code for {name}")
+        }
         Limit::Carried => format!(
             "the tables of its lists and patterns for {name} have more than {CARRIED_MAX} bytes (a string of a list takes 20 to 45 for each 8 of its bytes)"
         ),
@@ -280,12 +285,10 @@ fn over(plan: &Plan<'_>, limit: Limit) -> Diagnostic {
 }
 
 /// The problem of rules that need more programs than can call each other.
-fn too_many(event: Event, parts: &[Part<'_>]) -> Diagnostic {
-    let rules: usize = parts.iter().map(|part| part.plan.judges.len()).sum();
+fn too_many(event: Event, rules: usize, parts: usize) -> Diagnostic {
     let why = format!(
-        "the {rules} rules for {} need {} programs one after the other, and kernels allow for {PARTS_MAX}",
+        "the {rules} rules for {} need some {parts} programs one after the other, and kernels allow for {PARTS_MAX}",
         event.name(),
-        parts.len()
     );
     let help = "take rules out, or put rules that differ only in a name into one with a list".to_owned();
     Diagnostic { help: Some(help), ..unwritten(event.hook(), &why) }

@@ -12,7 +12,7 @@ use sensor_common::{
 
 use super::{
     PARTS_MAP, RECORD_MAP, Target,
-    asm::{Alu, Asm, Code, Helper, Label, Limit, Reg, Size, When},
+    asm::{Alu, Asm, Code, Helper, Label, Reg, Size, When},
     cond::{Ground, branch, nested_same},
     int, lookup,
     stack::{Answers, KEY},
@@ -38,7 +38,8 @@ const ACTION: i16 = (VERDICT + offset_of!(Verdict, action)) as i16;
 pub type Mark = Option<(usize, usize)>;
 
 /// The program of `plan`.
-pub fn program(plan: &Plan<'_>, hook: Hook, target: Target) -> Result<Code<Mark>, Limit> {
+pub fn program(plan: &Plan<'_>, target: Target) -> Code<Mark> {
+    let hook = plan.event.hook();
     let mut asm = Asm::new();
     asm.origin(None);
     let found = asm.label();

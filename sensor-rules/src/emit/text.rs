@@ -155,6 +155,7 @@ fn contains<O>(asm: &mut Asm<O>, field: &Field, literal: &[u8], miss: Label) {
     asm.alu(Alu::Sub, Reg::R2, imm(literal.len()));
     asm.alu(Alu::Mov, Reg::R1, RECORD);
     asm.alu(Alu::Mov, Reg::R5, 0);
+    let first = asm.here();
     asm.bind(again);
     compare_kept(asm, Reg::R1, bytes(field), literal, &kept, next);
     asm.jump(found);
@@ -162,6 +163,7 @@ fn contains<O>(asm: &mut Asm<O>, field: &Field, literal: &[u8], miss: Label) {
     asm.alu(Alu::Add, Reg::R1, 1);
     asm.alu(Alu::Add, Reg::R5, 1);
     asm.jump_if(When::Ge, Reg::R2, Reg::R5, again);
+    asm.repeat(first, capacity(field) - literal.len() + 1);
     asm.jump(miss);
     asm.bind(found);
 }
@@ -206,8 +208,11 @@ pub fn same<O>(asm: &mut Asm<O>, left: &Field, right: &Field, miss: Label) {
         asm.jump_if(When::Ne, Reg::R2, Reg::R3, miss);
     }
     asm.jump(equal);
-    // Fewer than 8 bytes are left: the rest of the word is shifted out.
+    // Fewer than 8 bytes are left: the rest of the word is shifted out. The length is loaded anew: what the verifier learnt of it on
+    // one way here must not tell that way from the others.
     asm.bind(tail);
+    asm.load(Size::Word, Reg::R1, RECORD, length(left));
+    asm.jump_if(When::Gt, Reg::R1, imm(capacity), miss);
     asm.alu(Alu::Mov, Reg::R4, Reg::R1);
     asm.alu(Alu::And, Reg::R1, 7);
     asm.jump_if(When::Eq, Reg::R1, 0, equal);

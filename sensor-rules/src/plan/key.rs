@@ -4,10 +4,15 @@ use std::collections::BTreeSet;
 
 use sensor_common::field::{Field, Kind};
 
-use crate::expr::{Cond, CondKind, Int, IntField, Relation, TextTest};
+use crate::{
+    expr::{Cond, CondKind, Int, IntField, Relation, TextTest},
+    pattern::Implied,
+};
 
 /// Most keys by which one rule is entered.
 const KEYS_MAX: usize = 4096;
+/// That many of 1,000 events are all.
+const ALWAYS: u32 = 1000;
 
 /// A part of the record that is looked up, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,7 +96,10 @@ pub fn cover(cond: &Cond, sense: bool) -> Option<Cover> {
         (CondKind::Choose(_, one, other), _) => cover(one, sense)?.either(cover(other, sense)?),
         (CondKind::Text(test, field, literal), true) => text(*test, field, literal),
         (CondKind::Pattern(field, pattern), true) => {
-            pattern.implied.iter().filter_map(|(test, literal)| text(*test, field, literal)).reduce(Cover::better)
+            let any =
+                |(test, literals): &Implied| Cover::any(literals.iter().map(|literal| text(*test, field, literal)));
+            let covers = pattern.implied.iter().filter_map(any).filter(|cover| cover.wakes < ALWAYS);
+            covers.reduce(Cover::better)
         }
         (CondKind::TextIn(field, literals), true) => {
             Cover::any(literals.iter().map(|literal| text(TextTest::Equals, field, literal)))

@@ -23,7 +23,10 @@ pub mod set;
 pub mod table;
 pub mod trie;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use sensor_common::{event::Event, maps::Stage};
 
@@ -96,6 +99,8 @@ pub struct Index {
     pub lookups: Vec<Lookup>,
     /// Where the answer to a search is: which of the marks.
     pub searched: BTreeMap<Key, usize>,
+    /// How many programs there have to be so that each has marks for the answers to all its searches.
+    pub answered_in: usize,
     /// Number of words of marks: one that says which of the others are worth a look, then bits of blocks, then answers.
     pub words: usize,
     /// What look-ups read: the content of a map.
@@ -138,14 +143,10 @@ impl<'a> Plan<'a> {
         is_coarse.then(|| Self::of(self.event, self.stage, self.judges.clone(), Grain::Fine, words))
     }
 
-    /// Two plans with half of the rules each, in their order; the plan itself where it has no two rules.
-    pub fn halves(mut self, words: &impl Fn(&[Judge<'_>]) -> usize) -> Result<[Self; 2], Box<Self>> {
-        if self.judges.len() < 2 {
-            return Err(Box::new(self));
-        }
-        let behind = self.judges.split_off(self.judges.len() / 2);
-        let of = |judges| Self::of(self.event, self.stage, judges, Grain::Coarse, words);
-        Ok([of(self.judges), of(behind)])
+    /// Up to `count` plans of about equal size, with all rules in their order. `sizes` are those of the rules.
+    pub fn parts(&self, count: usize, sizes: &[usize], words: &impl Fn(&[Judge<'_>]) -> usize) -> Vec<Self> {
+        let of = |judges: &[Judge<'a>]| Self::of(self.event, self.stage, judges.to_vec(), Grain::Coarse, words);
+        evenly(count, sizes).into_iter().filter_map(|part| self.judges.get(part)).map(of).collect()
     }
 
     /// The program's symbol.
@@ -157,6 +158,23 @@ impl<'a> Plan<'a> {
         let name = format!("{kind}_{}", self.event.name().replace('.', "_"));
         if self.link.part == 0 { name } else { format!("{name}_{}", self.link.part + 1) }
     }
+}
+
+/// Up to `count` ranges, none of them empty, that cover all of `sizes` in their order and have about equal sums.
+fn evenly(count: usize, sizes: &[usize]) -> Vec<Range<usize>> {
+    let sizes = || sizes.iter().map(|size| (*size).max(1));
+    let total: usize = sizes().sum();
+    let (mut parts, mut last, mut before): (Vec<Range<usize>>, _, _) = (Vec::new(), None, 0);
+    for (index, size) in sizes().enumerate() {
+        // Its middle says to which part it belongs.
+        let part = (2 * before + size) * count / (2 * total);
+        match parts.last_mut() {
+            Some(range) if last == Some(part) => range.end = index + 1,
+            _ => parts.push(index..index + 1),
+        }
+        (last, before) = (Some(part), before + size);
+    }
+    parts
 }
 
 impl Index {
@@ -174,17 +192,20 @@ impl Index {
                 wakes.entry(key.clone()).or_default().insert(block);
             }
         }
-        for key in judges.iter().flat_map(|judge| searches(&judge.cond)).filter(|key| looks.contains(&key.look)) {
-            wakes.entry(key).or_default();
+        let asked: BTreeSet<_> =
+            judges.iter().flat_map(|judge| searches(&judge.cond)).filter(|key| looks.contains(&key.look)).collect();
+        for key in &asked {
+            wakes.entry(key.clone()).or_default();
         }
         let mut memory = Memory::new(&blocks, words);
         let lookups = looks.iter().map(|look| {
             let of: Vec<_> = wakes.iter().filter(|(key, _)| key.look == *look).collect();
-            memory.lookup(*look, &of)
+            memory.lookup(*look, &of, &asked)
         });
         let lookups = lookups.collect::<Option<Vec<_>>>()?;
-        let (words, searched, memory) = memory.finish();
-        Some(Self { blocks, lookups, searched, words, memory })
+        let answered_in = memory.searches.div_ceil(memory.searched.len().max(1)).max(1);
+        let Memory { bytes: memory, words, searched, .. } = memory;
+        Some(Self { blocks, lookups, searched, answered_in, words, memory })
     }
 }
 
@@ -249,5 +270,30 @@ fn searches(cond: &Cond) -> Vec<Key> {
     match &cond.kind {
         CondKind::Text(TextTest::Contains, field, literal) => search(field, literal).into_iter().collect(),
         _ => cond.parts().into_iter().flat_map(searches).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_all_in_order_and_are_about_equal() {
+        for (count, sizes) in [
+            (3, vec![5; 100]),
+            (7, vec![1; 7]),
+            (4, vec![1, 1, 1, 97, 1, 1]),
+            (5, vec![3]),
+            (2, vec![0; 10]),
+            (3, vec![]),
+        ] {
+            let parts = evenly(count, &sizes);
+            assert!(parts.len() <= count, "{parts:?}");
+            assert_eq!(parts.iter().cloned().flatten().collect::<Vec<_>>(), (0..sizes.len()).collect::<Vec<_>>());
+            let (total, most) = (sizes.iter().sum::<usize>(), sizes.iter().max().copied().unwrap_or(0));
+            for part in parts {
+                assert!(!part.is_empty() && sizes[part].iter().sum::<usize>() <= total / count + most + 1);
+            }
+        }
     }
 }

@@ -61,13 +61,16 @@ pub struct Lookup {
 
 /// Memory under construction.
 pub struct Memory {
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// Row by which every event starts: a word about the others, then one bit per block.
     always: Vec<u64>,
     /// Words of marks in use, and most of them.
-    words: usize,
+    pub words: usize,
     words_max: usize,
-    searched: BTreeMap<Key, usize>,
+    /// Where the answers to searches are: which of the marks.
+    pub searched: BTreeMap<Key, usize>,
+    /// How many searches are found exactly, whether there is room for their answers or not.
+    pub searches: usize,
 }
 
 impl Memory {
@@ -80,19 +83,15 @@ impl Memory {
         }
         // A word without a mark behind it: by that, the answers to searches start.
         let bytes = always.iter().copied().chain([0]).flat_map(u64::to_le_bytes).collect();
-        Self { bytes, always, words, words_max, searched: BTreeMap::new() }
+        Self { bytes, always, words, words_max, searched: BTreeMap::new(), searches: 0 }
     }
 
-    /// The number of words of marks, where the answers to searches are, and the bytes.
-    pub fn finish(self) -> (usize, BTreeMap<Key, usize>, Vec<u8>) {
-        (self.words, self.searched, self.bytes)
-    }
-
-    /// A look-up of `keys`, each with the blocks that it wakes. `None` where no hash is found for them.
-    pub fn lookup(&mut self, look: Look, keys: &[(&Key, &BTreeSet<usize>)]) -> Option<Lookup> {
+    /// A look-up of `keys`, each with the blocks that it wakes; of those in `asked` rules want to know whether they were found. `None`
+    /// where no hash is found for them.
+    pub fn lookup(&mut self, look: Look, keys: &[(&Key, &BTreeSet<usize>)], asked: &BTreeSet<Key>) -> Option<Lookup> {
         let literals: Vec<&[u8]> = keys.iter().map(|(key, _)| key.bytes.as_slice()).collect();
         let trie = Trie::new(&literals, if matches!(look.how, How::End(_)) { Side::End } else { Side::Start });
-        let answers = self.answers(look, keys, &trie);
+        let answers = self.answers(look, keys, asked, &trie);
         let (area, rows) = self.rows(keys, &trie, &answers);
         let table = Table::new(&trie, &rows)?;
         let displacements = self.append(table.displacements.iter().flat_map(|value| value.to_le_bytes()));
@@ -114,14 +113,22 @@ impl Memory {
         })
     }
 
-    /// Gives each literal that is searched for and found exactly a mark for its answer, while there is room.
-    fn answers(&mut self, look: Look, keys: &[(&Key, &BTreeSet<usize>)], trie: &Trie) -> HashMap<usize, usize> {
+    /// Gives each literal that is asked for and found exactly a mark for its answer, while there is room.
+    fn answers(
+        &mut self,
+        look: Look,
+        keys: &[(&Key, &BTreeSet<usize>)],
+        asked: &BTreeSet<Key>,
+        trie: &Trie,
+    ) -> HashMap<usize, usize> {
         if !matches!(look.how, How::Anywhere(_)) {
             return HashMap::new();
         }
         let room = 64 * (self.words_max - self.words);
-        let whole = (0..keys.len()).filter(|literal| trie.whole[*literal]).take(room);
-        let answers: HashMap<_, _> = whole.zip(64 * self.words..).collect();
+        let whole: Vec<_> =
+            (0..keys.len()).filter(|literal| trie.whole[*literal] && asked.contains(keys[*literal].0)).collect();
+        self.searches += whole.len();
+        let answers: HashMap<_, _> = whole.into_iter().take(room).zip(64 * self.words..).collect();
         self.searched.extend(answers.iter().map(|(literal, mark)| (keys[*literal].0.clone(), *mark)));
         self.words += answers.len().div_ceil(64);
         answers

@@ -10,6 +10,7 @@ use sensor_content::{
         Checked, Compiled, Denied, Downloaded, Entry, Generation, Id, Probation, Rejected, Shadow, Signed,
         State as LifeState, Verified,
     },
+    rollout::Signal,
     store::Rung,
 };
 use sensor_rules::{RuleSet, Source};
@@ -328,8 +329,11 @@ impl<E: Engine> Core<E> {
             }
             return;
         }
-        if let Some(reason) = self.mishap(state) {
+        if let Some((signal, reason)) = self.mishap(state) {
             say(format_args!("WARNING: {} is taken back: {reason}", name(running)));
+            if let Rung::Generation(id) = running {
+                state.charge = Some((id.number, signal));
+            }
             match self.leave(state, &reason) {
                 Some(Ok(number)) => {
                     state.changes.rolled_back += 1;
@@ -345,6 +349,7 @@ impl<E: Engine> Core<E> {
                 Err(reason) => {
                     say(format_args!("WARNING: generation {} is taken back: {reason}", trial.id));
                     state.changes.rolled_back += 1;
+                    state.charge = Some((trial.id.number, Signal::Refusal));
                     if let Some(keeper) = &mut state.keeper {
                         keeper.takes_back(trial.id, first_line(&reason));
                     }
@@ -353,8 +358,8 @@ impl<E: Engine> Core<E> {
         }
     }
 
-    /// Why the generation in force, on probation, is not to stay, if so.
-    fn mishap(&self, state: &mut State<E>) -> Option<String> {
+    /// Why the generation in force, on probation, is not to stay, if so, and what it is charged with.
+    fn mishap(&self, state: &mut State<E>) -> Option<(Signal, String)> {
         let keeper = state.keeper.as_ref()?;
         let Rung::Generation(id) = keeper.running() else { return None };
         keeper.store.memory().trial.as_ref().filter(|trial| trial.id == id)?;

@@ -6,13 +6,13 @@ use std::{
 };
 
 use anyhow::Context;
-use aya::{Ebpf, maps::Map};
+use aya::{Ebpf, VerifierLogLevel, maps::Map, programs::ProgramInfo};
 use sensor_common::{
     event::{Event, Groups, Hook},
     maps::{Container, Generation, Stage},
     state::Tracked,
 };
-use sensor_rules::{Budget, Object, RuleSet, Target, compile_within};
+use sensor_rules::{Budget, Object, Program, RuleSet, Target, compile_within};
 
 use super::{
     chain,
@@ -29,6 +29,17 @@ pub struct LoadedProgram {
     pub instructions: usize,
     /// How many instructions the verifier looked at, all paths taken together (since 5.16).
     pub verified_instructions: Option<u32>,
+}
+
+impl LoadedProgram {
+    /// `program`, of which the kernel tells this.
+    pub(super) fn new(program: &Program, info: Option<&ProgramInfo>) -> Self {
+        Self {
+            event: program.event.name().to_owned(),
+            instructions: program.instructions,
+            verified_instructions: info.and_then(ProgramInfo::verified_instruction_count),
+        }
+    }
 }
 
 /// All programs of one generation: only the verifier's consent makes one of these.
@@ -82,10 +93,16 @@ impl Verified {
     /// A verifier that gives up, for it may look at so many instructions only, is given smaller programs.
     pub fn load(id: u64, rules: &RuleSet, hooks: &mut Hooks) -> Result<Self, Refusal> {
         let gave_up = |refusal: &Refusal| matches!(refusal, Refusal::Verifier(refusal) if refusal.gave_up);
-        chain::with_less(|budget| Self::load_within(id, rules, hooks, budget), gave_up)
+        chain::with_less(|budget, level| Self::load_within(id, rules, hooks, budget, level), gave_up)
     }
 
-    fn load_within(id: u64, rules: &RuleSet, hooks: &mut Hooks, budget: Budget) -> Result<Self, Refusal> {
+    fn load_within(
+        id: u64,
+        rules: &RuleSet,
+        hooks: &mut Hooks,
+        budget: Budget,
+        level: VerifierLogLevel,
+    ) -> Result<Self, Refusal> {
         let started = Instant::now();
         let objects = compile_within(rules, Target::Hook(hooks.mode()), budget).map_err(Refusal::Content)?;
         let compile_time = started.elapsed();
@@ -103,7 +120,7 @@ impl Verified {
         let mode = hooks.mode();
         let is_seen = |hook: Hook| hook.is_seen_in(mode);
         for object in objects.iter().filter(|object| is_seen(object.hook)) {
-            verified.load_object(object, hooks)?;
+            verified.load_object(object, hooks, level)?;
         }
         for event in Event::ALL.iter().filter(|event| is_seen(event.hook())) {
             verified.facts.needs[*event as usize] = rules.needs(*event).0;
@@ -113,11 +130,11 @@ impl Verified {
         Ok(verified)
     }
 
-    fn load_object(&mut self, object: &Object, hooks: &mut Hooks) -> Result<(), Refusal> {
+    fn load_object(&mut self, object: &Object, hooks: &mut Hooks, level: VerifierLogLevel) -> Result<(), Refusal> {
         let event = object.programs.first().map_or("", |program| program.event.name());
         hooks.load(object.hook).with_context(|| format!("{event} cannot be seen here"))?;
         let mut ebpf = hooks
-            .load_rules(&object.elf)
+            .load_rules(&object.elf, level)
             .with_context(|| format!("cannot load the object of the rules for {}", object.hook.name()))?;
         for described in &object.programs {
             // Itself, and finish behind the last of a chain.
@@ -125,11 +142,7 @@ impl Verified {
             self.facts.calls[described.event as usize] += calls;
             let program = ebpf.program_mut(&described.name).context("an object lacks a program that it should have")?;
             hooks.verify(object.hook, program).map_err(|error| refusal(described.event, described, error))?;
-            self.programs.push(LoadedProgram {
-                event: described.event.name().to_owned(),
-                instructions: described.instructions,
-                verified_instructions: program.info().ok().and_then(|info| info.verified_instruction_count()),
-            });
+            self.programs.push(LoadedProgram::new(described, program.info().ok().as_ref()));
             if described.chained.is_none() {
                 self.names.insert((described.event, described.stage), described.name.clone());
             }

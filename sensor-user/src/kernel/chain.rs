@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use aya::{
-    Ebpf,
+    Ebpf, VerifierLogLevel,
     maps::{Map, MapData, ProgramArray},
     programs::ProgramFd,
 };
@@ -10,14 +10,21 @@ use sensor_rules::{Budget, Object, PARTS_MAP};
 
 /// Loads with smaller and smaller programs while that is what the kernel's verifier gives up on.
 ///
+/// The verifier says in few words whether it gave up. Every instruction that it looked at it says only of programs that it refuses: of
+/// one that it gives up on, they are a million, and the loader would ask again and again, with more and more room for them.
+///
 /// # Errors
 /// The last one of `load`.
-pub fn with_less<T, E>(mut load: impl FnMut(Budget) -> Result<T, E>, gave_up: impl Fn(&E) -> bool) -> Result<T, E> {
+pub fn with_less<T, E>(
+    mut load: impl FnMut(Budget, VerifierLogLevel) -> Result<T, E>,
+    gave_up: impl Fn(&E) -> bool,
+) -> Result<T, E> {
     let mut budget = Budget::default();
     loop {
-        match (load(budget), budget.halved()) {
-            (Err(error), Some(half)) if gave_up(&error) => budget = half,
-            (result, _) => return result,
+        match load(budget, VerifierLogLevel::STATS) {
+            Err(error) if gave_up(&error) => budget = budget.smaller().ok_or(error)?,
+            Err(_) => return load(budget, VerifierLogLevel::DEBUG | VerifierLogLevel::STATS),
+            loaded => return loaded,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use aya::{
-    Ebpf, EbpfError, EbpfLoader, Endianness,
+    Ebpf, EbpfError, EbpfLoader, Endianness, VerifierLogLevel,
     maps::{MapData, ProgramArray},
     programs::{Program, ProgramFd},
 };
@@ -176,8 +176,9 @@ impl Hooks {
     }
 
     /// Loads an object of rules: its maps are ours, its programs are not in the kernel yet.
-    pub fn load_rules(&mut self, elf: &[u8]) -> Result<Ebpf, EbpfError> {
-        self.rules.load(elf)
+    /// The verifier will say as much of them as `level` says.
+    pub fn load_rules(&mut self, elf: &[u8], level: VerifierLogLevel) -> Result<Ebpf, EbpfError> {
+        self.rules.verifier_log_level(level).load(elf)
     }
 
     /// Lets the verifier judge a program of rules for `hook`.

@@ -9,14 +9,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use aya::{
-    Ebpf, EbpfLoader, Pod,
+    Ebpf, EbpfLoader, Pod, VerifierLogLevel,
     maps::{Array, Map, MapData},
     programs::{ProgramError, SocketFilter, TestRun as _, TestRunOptions},
 };
 use sensor_common::{event::Event, maps::Stage, record::Record, verdict::Verdict};
 use sensor_rules::{Budget, Object, Program, RECORD_MAP, RuleSet, Target, compile_within};
 
-use super::{chain, verifier_log};
+use super::{bank::LoadedProgram, chain, verifier_log};
 
 /// The packet that a socket filter is run on; the kernel wants an Ethernet header, our programs do not look at it.
 const PACKET: [u8; 64] = [0; 64];
@@ -46,6 +46,8 @@ struct Loaded {
     record: Array<MapData, Cell>,
     /// What the verifier took.
     verify_time: Duration,
+    /// What it accepted.
+    accepted: Vec<LoadedProgram>,
     /// Held for its life: without it the chain breaks.
     _parts: Option<Map>,
 }
@@ -67,7 +69,10 @@ impl TestRun {
     /// right to load programs: see [`not_permitted`].
     pub fn load(rules: &RuleSet) -> Result<Self> {
         let gave_up = |error: &anyhow::Error| error.downcast_ref::<Refused>().is_some_and(|refused| refused.gave_up);
-        chain::with_less(|budget| Self::load_within(rules, budget), gave_up)
+        chain::with_less(
+            |budget, level| Self::load_all(compile_within(rules, Target::SocketFilter, budget)?, level),
+            gave_up,
+        )
     }
 
     /// As [`load`](Self::load), with no more in one program than `budget` says.
@@ -83,10 +88,15 @@ impl TestRun {
     /// # Errors
     /// As for [`load`](Self::load).
     pub fn load_objects(objects: Vec<Object>) -> Result<Self> {
+        Self::load_all(objects, VerifierLogLevel::DEBUG | VerifierLogLevel::STATS)
+    }
+
+    /// The verifier says as much of them as `level` says.
+    fn load_all(objects: Vec<Object>, level: VerifierLogLevel) -> Result<Self> {
         let mut run = Self { loaded: Vec::new(), programs: BTreeMap::new() };
         for object in objects {
             let index = run.loaded.len();
-            run.loaded.push(Loaded::new(&object)?);
+            run.loaded.push(Loaded::new(&object, level)?);
             let first = object.programs.into_iter().filter(|program| program.chained.is_none());
             run.programs.extend(first.map(|program| ((program.event, program.stage), (index, program.name))));
         }
@@ -133,6 +143,11 @@ impl TestRun {
         self.loaded.iter().map(|loaded| loaded.verify_time).sum()
     }
 
+    /// All programs, as the verifier accepted them.
+    pub fn programs(&self) -> Vec<LoadedProgram> {
+        self.loaded.iter().flat_map(|loaded| loaded.accepted.iter().cloned()).collect()
+    }
+
     /// How many instructions the verifier looked at to accept the program for `event`, all paths taken together; `None` on
     /// kernels before 5.16, or where no rule is for the event.
     pub fn verified_instructions(&self, event: Event) -> Option<u32> {
@@ -142,10 +157,10 @@ impl TestRun {
 }
 
 impl Loaded {
-    fn new(object: &Object) -> Result<Self> {
-        let loaded = LOADER.with_borrow_mut(|loader| loader.load(&object.elf));
+    fn new(object: &Object, level: VerifierLogLevel) -> Result<Self> {
+        let loaded = LOADER.with_borrow_mut(|loader| loader.verifier_log_level(level).load(&object.elf));
         let mut ebpf = loaded.context("cannot load the object with the rules")?;
-        let mut verify_time = Duration::ZERO;
+        let (mut verify_time, mut accepted) = (Duration::ZERO, Vec::new());
         for described in &object.programs {
             let program: &mut SocketFilter = ebpf
                 .program_mut(&described.name)
@@ -154,10 +169,11 @@ impl Loaded {
             let started = Instant::now();
             program.load().map_err(|error| refused(described, error))?;
             verify_time += started.elapsed();
+            accepted.push(LoadedProgram::new(described, program.info().ok().as_ref()));
         }
         let parts = chain::link(&mut ebpf, object)?;
         let record = ebpf.take_map(RECORD_MAP).context("an object lacks its record")?.try_into()?;
-        Ok(Self { ebpf, record, verify_time, _parts: parts })
+        Ok(Self { ebpf, record, verify_time, accepted, _parts: parts })
     }
 
     fn judge(&mut self, name: &str, record: &Record) -> Result<Verdict> {
