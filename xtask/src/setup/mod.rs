@@ -130,6 +130,17 @@ fn file_systems() -> Result<()> {
     Ok(())
 }
 
+/// What reads an RPM package.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn rpm() -> Result<()> {
+    if command::find("rpm").is_none() {
+        apt::install(&["rpm"])?;
+    }
+    Ok(())
+}
+
 /// Where Debian has it; not on everybody's `PATH`.
 pub const MKE2FS: &str = "/sbin/mke2fs";
 
