@@ -9,7 +9,7 @@ use aya_ebpf::{
     maps::LruHashMap,
 };
 use sensor_common::{
-    maps::{RATES_MAX, Rate, RateKey},
+    maps::{EVENT_ROOM, RATES_MAX, Rate, RateKey},
     record::Record,
     verdict::RULES_MAX,
 };
@@ -54,9 +54,7 @@ extern "C" fn is_withheld(slot: u32) -> u32 {
 /// filled either.
 #[inline(always)]
 fn room() -> Withheld {
-    /// `BPF_RINGBUF_HDR_SZ`
-    const HEADER: usize = 8;
-    let taken = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) + (size_of::<Record>() + HEADER) as u64;
+    let taken = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) + EVENT_ROOM;
     if taken < EVENTS.query(u64::from(BPF_RB_RING_SIZE)) { Withheld::No } else { Withheld::Full }
 }
 

@@ -47,13 +47,12 @@ pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: 
 pub fn fill_below(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: Ptr, name: Ptr) {
     scratch.dentry.set(dentry as u64);
     scratch.mnt.set(mnt as u64);
-    scratch.from.set(name as u64);
     begin(scratch);
-    if begin_with_name(scratch.slot()) == 0 {
-        count_loss(Loss::PathCut);
-    } else {
+    if put_name(scratch, name) {
         walk_path(scratch.slot());
         keep(text, scratch);
+    } else {
+        count_loss(Loss::PathCut);
     }
 }
 
@@ -181,18 +180,6 @@ pub fn put_string(scratch: &mut Scratch, string: Ptr) -> bool {
     };
     let copied = scratch.bytes.as_ptr().wrapping_add(ROOM);
     length > 1 && put_bytes(scratch, copied, (length - 1) as usize & NAME_MAX)
-}
-
-/// Begins the path with the name that lies in the memory of the process at `from` of this slot; 0 where there is none. A global
-/// function, as [`walk_path`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn begin_with_name(slot: u32) -> u32 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(slot) else { return 0 };
-    // SAFETY: a live map value; whoever calls holds the slot.
-    let scratch = unsafe { &mut *scratch };
-    let name = scratch.from.get() as Ptr;
-    u32::from(put_name(scratch, name))
 }
 
 /// Puts a path from the memory of the process in front: without a `/` or `./` that it begins with. False where it is empty or

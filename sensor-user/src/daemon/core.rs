@@ -14,6 +14,7 @@ use super::{
     confine::Confinement,
     engine::Engine,
     fleet::board::Board,
+    generations::first_line,
     guard::Guard,
     journal::Journal,
     keeper::Keeper,
@@ -336,7 +337,7 @@ impl<E: Engine> State<E> {
     pub(super) fn note<T>(&mut self, result: Result<T, Cause>) -> Result<T, Box<Refused>> {
         result.map_err(|cause| {
             let refused = refused(cause, self.engine.active());
-            let reason = refused.message.lines().next().unwrap_or_default().to_owned();
+            let reason = first_line(&refused.message).to_owned();
             self.changes.refused += 1;
             self.last_refusal = Some(LastRefusal { time: Timestamp::now(), reason });
             Box::new(refused)
