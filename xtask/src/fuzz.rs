@@ -33,6 +33,9 @@ pub enum Fuzz {
         /// The same seed makes the same pairs
         #[arg(long, default_value_t = 4)]
         seed: u64,
+        /// This kernel instead, as a process of this machine (User Mode Linux)
+        #[arg(long, value_name = "KERNEL")]
+        uml: Option<KernelSeries>,
     },
     /// Bytes that libFuzzer finds by coverage: rule files, conditions, the whole compiler, what is said on the control socket
     Parsers {
@@ -51,6 +54,9 @@ pub enum Fuzz {
         /// This machine's kernel instead (as root): the same code as socket filters
         #[arg(long, conflicts_with = "kernel")]
         here: bool,
+        /// This kernel as a process of this machine (User Mode Linux), which is not emulated: the same code as socket filters
+        #[arg(long, value_name = "KERNEL", conflicts_with_all = ["kernel", "here"])]
+        uml: Option<KernelSeries>,
         /// Leave the largest rule sets out, which take an emulated verifier long
         #[arg(long)]
         random_only: bool,
@@ -69,15 +75,24 @@ pub enum Fuzz {
 /// Where it cannot be started.
 pub fn run(what: &Fuzz) -> Result<ExitCode> {
     match what {
-        Fuzz::Rules { pairs, seed } => proof::run("fuzz", &[format!("--pairs={pairs}"), format!("--seed={seed}")]),
+        Fuzz::Rules { pairs, seed, uml } => {
+            prove(*uml, "fuzz", &[format!("--pairs={pairs}"), format!("--seed={seed}")])
+        }
         Fuzz::Parsers { minutes, target } => parsers(*minutes, target.as_deref()),
-        Fuzz::Accepted { here: true, random_only, sets, seed, .. } => {
+        Fuzz::Accepted { kernel, here: false, uml: None, random_only, sets, seed } => {
+            accepted(*kernel, *random_only, *sets, *seed)
+        }
+        Fuzz::Accepted { uml, random_only, sets, seed, .. } => {
             let mut options = vec![format!("--sets={sets}"), format!("--seed={seed}")];
             options.extend(random_only.then(|| "--random-only".to_owned()));
-            proof::run("accepted", &options)
+            prove(*uml, "accepted", &options)
         }
-        Fuzz::Accepted { kernel, random_only, sets, seed, .. } => accepted(*kernel, *random_only, *sets, *seed),
     }
+}
+
+/// Under this machine's kernel, or under another one that runs as a process.
+fn prove(kernel: Option<KernelSeries>, task: &str, options: &[String]) -> Result<ExitCode> {
+    kernel.map_or_else(|| proof::run(task, options), |kernel| proof::run_under(kernel, task, options))
 }
 
 fn accepted(kernel: KernelSeries, random_only: bool, sets: u64, seed: u64) -> Result<ExitCode> {

@@ -37,6 +37,7 @@ mod run;
 mod setup;
 mod simulate;
 mod testing;
+mod uml;
 mod vm;
 
 use std::{

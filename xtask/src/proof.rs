@@ -4,7 +4,11 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
-use crate::{command, project, setup};
+use crate::{
+    command,
+    project::{self, KernelSeries},
+    setup, uml,
+};
 
 /// Builds it and runs a task of it.
 ///
@@ -12,7 +16,22 @@ use crate::{command, project, setup};
 /// Where it cannot be started.
 pub fn run(task: &str, options: &[String]) -> Result<ExitCode> {
     setup::compiler()?;
+    command::ends(cargo("run").args(["--", task]).args(options))
+}
+
+/// The same under a kernel of this series that runs as a process.
+///
+/// # Errors
+/// Where it cannot be started.
+pub fn run_under(kernel: KernelSeries, task: &str, options: &[String]) -> Result<ExitCode> {
+    setup::compiler()?;
+    command::run(&mut cargo("build"))?;
+    let arguments: Vec<_> = [task.to_owned()].into_iter().chain(options.iter().cloned()).collect();
+    uml::run(kernel, &project::binary("sensor-proof"), &arguments)
+}
+
+fn cargo(does: &str) -> Command {
     let mut cargo = Command::new("cargo");
-    cargo.args(["run", "--quiet", "--release", "--package", "sensor-proof", "--", task]).args(options);
-    command::ends(cargo.current_dir(project::root()))
+    cargo.args([does, "--quiet", "--release", "--package", "sensor-proof"]).current_dir(project::root());
+    cargo
 }

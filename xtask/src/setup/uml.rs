@@ -1,0 +1,103 @@
+//! Kernels that run as a process of this machine (User Mode Linux), built from Debian's sources: their verifiers are those of the VMs'
+//! kernels, and are not emulated.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{lists::Lists, programs};
+use crate::{
+    command,
+    project::{self, KernelSeries},
+};
+
+/// What builds a kernel, and ends it.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("make", "make"),
+    ("gcc", "gcc"),
+    ("flex", "flex"),
+    ("bison", "bison"),
+    ("bc", "bc"),
+    ("xz", "xz-utils"),
+    ("busybox", "busybox-static"),
+];
+/// What the kernel is made of.
+const CONFIG: &str = include_str!("uml.config");
+/// As processors go it is an x86, but does not say that it may read words from any address: the verifier would insist on multiples of their size.
+const MACHINE: &str = "arch/x86/um/Kconfig";
+const SAYS: &str = "config UML_X86\n\tdef_bool y\n";
+const ALSO: &str = "\tselect HAVE_EFFICIENT_UNALIGNED_ACCESS\n";
+
+/// The program that is the kernel of this series, built where it is not here. Prints only what it fetches and builds.
+///
+/// # Errors
+/// Where Debian has no sources of the series, they do not build, or a right or the network is missing.
+pub fn kernel(series: KernelSeries) -> Result<PathBuf> {
+    let directory = project::target("uml");
+    let (kernel, recipe) = (directory.join(series.name()), directory.join(format!("{series}.config")));
+    if kernel.exists() && fs::read_to_string(&recipe).is_ok_and(|text| text == CONFIG) {
+        return Ok(kernel);
+    }
+    programs(PROGRAMS)?;
+    let sources = directory.join(format!("{series}.sources"));
+    let tree = unpack(series, &sources)?;
+    println!("setup: building Linux {series} as a process (some minutes)");
+    build(&tree)?;
+    fs::rename(tree.join("linux"), &kernel)?;
+    fs::write(recipe, CONFIG)?;
+    fs::remove_dir_all(sources)?;
+    Ok(kernel)
+}
+
+/// Fetches the sources into `directory`, and returns their root.
+fn unpack(series: KernelSeries, directory: &Path) -> Result<PathBuf> {
+    let lists = series.suite().map_or_else(|| Ok(Lists::of_this_machine()), |suite| Lists::of_suite(suite, &[]))?;
+    let package = format!("linux-source-{series}");
+    let known = |lists: &Lists| Ok::<_, anyhow::Error>(lists.search(&format!("^{package}$"))?.contains(&package));
+    if !known(&lists)? {
+        lists.update()?;
+        if !known(&lists)? {
+            bail!("Debian has no {package} (any more); take another kernel");
+        }
+    }
+    println!("setup: fetching {package}");
+    fs::remove_dir_all(directory).ok();
+    fs::create_dir_all(directory)?;
+    lists.download(&package, directory)?;
+    let deb =
+        directory.read_dir()?.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some("deb".as_ref()));
+    let deb = deb.with_context(|| format!("apt-get download left no package in {}", directory.display()))?;
+    let mut archive = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(&deb).stdout(Stdio::piped()).spawn()?;
+    let stream = archive.stdout.take().context("dpkg-deb has no output")?;
+    let inner = format!("./usr/src/{package}.tar.xz");
+    command::run(Command::new("tar").args(["--extract", &inner]).stdin(stream).current_dir(directory))?;
+    archive.wait()?;
+    command::run(Command::new("tar").args(["--extract", "--file", &inner]).current_dir(directory))?;
+    Ok(directory.join(package))
+}
+
+fn build(tree: &Path) -> Result<()> {
+    let machine = tree.join(MACHINE);
+    let text = fs::read_to_string(&machine).with_context(|| format!("cannot read {}", machine.display()))?;
+    if !text.contains(SAYS) {
+        bail!("{} is not as it was in Linux 5.10 to 7.3: it lacks {SAYS:?}", machine.display());
+    }
+    fs::write(&machine, text.replace(SAYS, &format!("{SAYS}{ALSO}")))?;
+    let config = tree.join("allno.config");
+    fs::write(&config, CONFIG)?;
+    let log = tree.with_extension("log");
+    let make = |arguments: &[&str]| {
+        let mut make = command::fresh("make");
+        make.args(["--silent", "ARCH=um"]).args(arguments).current_dir(tree).env("KCONFIG_ALLCONFIG", &config);
+        let said = fs::File::create(&log)?;
+        make.stdout(said.try_clone()?).stderr(said);
+        command::run(&mut make).with_context(|| format!("the kernel does not build; its words: {}", log.display()))
+    };
+    make(&["allnoconfig"])?;
+    make(&[&format!("-j{}", thread::available_parallelism()?), "linux"])
+}
