@@ -26,6 +26,8 @@ pub const WINDOWS: &str = "STATE_WINDOWS";
 pub const RATES: &str = "RATES";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
+/// Array of one `u64`: how many events had been reported before the first in `EVENTS`. For daemons only.
+pub const NUMBERED: &str = "NUMBERED";
 
 /// All maps that outlive a daemon, besides the program arrays of the hooks.
 pub const SHARED: &[&str] = &[
@@ -39,6 +41,7 @@ pub const SHARED: &[&str] = &[
     WINDOWS,
     RATES,
     EVENTS,
+    NUMBERED,
     brakes::HEARTBEAT,
     brakes::LIFELINE,
     brakes::BUDGETS,

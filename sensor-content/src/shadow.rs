@@ -6,7 +6,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::bundle::Budget;
+use crate::{bundle::Budget, rollout::Signal};
 
 /// What a candidate has to keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +122,14 @@ pub struct Report {
     pub decision: Decision,
     /// Why; at least one.
     pub reasons: Vec<Reason>,
+}
+
+impl Report {
+    /// What the judge of a roll-out is told of a candidate that is given up: that it costs too much where nothing else speaks against it.
+    pub fn signal(&self) -> Signal {
+        let costs = |reason: &Reason| matches!(reason, Reason::Cost(_));
+        if self.reasons.iter().all(costs) { Signal::Cost } else { Signal::Flood }
+    }
 }
 
 /// Decides by what was seen until now.
@@ -260,6 +268,18 @@ mod tests {
         assert_eq!(mean([(50, 100), (50, 500)]), 5);
         assert_eq!(mean([]), 0);
         assert_eq!(mean([(u64::MAX, u64::MAX)]), 1);
+    }
+
+    #[test]
+    fn the_judge_is_told_of_cost_where_nothing_else_is_wrong() {
+        let signal = |change: fn(&mut Observed)| {
+            let mut seen = good();
+            change(&mut seen);
+            decide(&seen, &Limits::DEFAULT).signal()
+        };
+        assert_eq!(signal(|seen| seen.cost += 1), Signal::Cost);
+        let both = |seen: &mut Observed| (seen.cost, seen.rules) = (5001, vec![rule(false, 101, 0)]);
+        assert_eq!(signal(both), Signal::Flood);
     }
 
     #[test]

@@ -38,6 +38,10 @@ pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0)
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
+/// For daemons only: it lives as long as the ring buffer.
+#[map]
+pub static NUMBERED: Array<u64> = Array::with_max_entries(1, 0);
+
 /// Raises one counter of this CPU by one.
 #[inline(always)]
 fn raise(counter: impl FnOnce(*mut Counters) -> *mut u64) {

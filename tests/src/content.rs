@@ -21,6 +21,7 @@ use crate::{
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
     Test { name: "content::a_bundle_comes_into_force_and_back_after_kill_9", boot: Boot::Plain, run: life },
+    Test { name: "content::a_policy_changed_without_a_daemon_holds_for_the_next", boot: Boot::Plain, run: restrained },
     Test { name: "content::what_is_refused_changes_nothing", boot: Boot::Plain, run: refused },
     Test { name: "content::a_third_kill_on_probation_ends_it", boot: Boot::Plain, run: killed },
 ];
@@ -130,6 +131,21 @@ fn life() -> Result<()> {
     sensor.stop()?;
     ensure!(!Path::new(&host.root).join("state/attempt").exists(), "a clean stop leaves an attempt");
     Ok(())
+}
+
+fn restrained() -> Result<()> {
+    let host = Host::new("restrained")?;
+    let mut sensor = host.starts()?;
+    sensor.client()?.push_bundle(&bundle(9, &GUARD)?, false)?;
+    for (policy, blocks) in [("[actions]\nblock = []\n", false), ("", true)] {
+        sensor.signal(libc::SIGKILL)?;
+        sensor.ended()?;
+        host.policy(policy)?;
+        sensor = host.starts()?;
+        runs(&sensor, 9)?;
+        ensure!(guarded() == blocks, "with the policy {policy:?} it blocks, or does not: {}", sensor.status()?);
+    }
+    sensor.stop()
 }
 
 fn refused() -> Result<()> {

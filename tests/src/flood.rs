@@ -108,7 +108,7 @@ fn flood(arguments: &[&str]) -> Result<Counts> {
 fn write(path: &str, times: u64) -> Result<()> {
     fifo::remake(path)?;
     let mut both = fifo::open(path)?;
-    let mut room = [0; ROOM];
+    let mut room = vec![0; ROOM];
     for start in (0..times).step_by(ROOM) {
         let batch = usize::try_from(times - start)?.min(ROOM);
         (0..batch).try_for_each(|_| both.write_all(b"x"))?;

@@ -116,11 +116,20 @@ fn reap_until(job: u32) -> Result<()> {
 
 /// Powers the machine off when all that was reported has left it.
 pub fn power_off() -> ! {
+    end(libc::RB_POWER_OFF)
+}
+
+/// Starts the machine anew when all that was reported has left it.
+pub fn reboot() -> ! {
+    end(libc::RB_AUTOBOOT)
+}
+
+fn end(how: libc::c_int) -> ! {
     report::drain();
     // SAFETY: takes nothing.
     unsafe { libc::sync() };
-    // SAFETY: no memory is passed; with this argument the call does not return to a process that may do it.
-    unsafe { libc::reboot(libc::RB_POWER_OFF) };
+    // SAFETY: no memory is passed; with these arguments the call does not return to a process that may do it.
+    unsafe { libc::reboot(how) };
     loop {
         thread::sleep(Duration::from_secs(1));
     }

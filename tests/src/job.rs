@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    accepted, overhead,
+    accepted, fleet, overhead,
     protocol::Message,
     report, rules,
     sensor::{Launch, Sensor},
@@ -31,6 +31,7 @@ pub fn run() -> ExitCode {
             let (seed, sets) = (number("creance.seed").unwrap_or(4), number("creance.sets").unwrap_or(0));
             attempt(accepted::long_run(seed, sets, argument(&line, "creance.random_only") == Some("1")))
         }
+        Some("fleet") => attempt(fleet::live(argument(&line, "creance.host").unwrap_or_default()).map(|()| true)),
         Some("overhead") => attempt(overhead::measure().map(|()| true)),
         Some("crash") => attempt(fs::write("/proc/sysrq-trigger", "c").map(|()| false).map_err(Into::into)),
         Some("shell") => attempt(shell().map(|()| true)),

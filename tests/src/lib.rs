@@ -40,6 +40,7 @@ mod content;
 mod daemon;
 mod endurance;
 mod features;
+mod fleet;
 mod flood;
 mod hooks;
 mod input;

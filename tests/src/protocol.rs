@@ -15,6 +15,13 @@ pub fn is_chosen(test: &str, filter: &str) -> bool {
     filter.split(',').any(|word| test.contains(word))
 }
 
+/// The port on which a [host of a fleet](crate::fleet) shows its figures.
+#[allow(dead_code, reason = "for the ends that use it")]
+pub const FIGURES: u16 = 9782;
+/// The port on which it is told what to do, by a line: `reboot`, `off`, or the arguments of `creance`.
+#[allow(dead_code, reason = "for the ends that use it")]
+pub const HAND: u16 = 9783;
+
 /// The tables of `docs/kernels.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -138,7 +138,7 @@ fn hot_push(sensor: &Sensor) -> Result<Vec<Line>> {
     sensor.push(with_watch("before-the-edit")?)?;
     let before = sensor.lines()?.len();
     let first = sensor.status()?.generation;
-    let writes = NumberedWrites::start(NUMBERED)?;
+    let writes = NumberedWrites::start(NUMBERED, swap::PAUSE)?;
     report::say("   a writer numbers its writes: 1, 2, 3 …; the rule is edited and pushed");
     let pushed = sensor.push(with_watch("after-the-edit")?)?;
     report::say(format!(

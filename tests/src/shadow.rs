@@ -98,7 +98,7 @@ fn is_rejected(sensor: &Sensor, before: &Status, number: u64, why: &str) -> Resu
 fn good() -> Result<()> {
     let (_host, sensor) = host("good", "time = \"2s\"\nevents = 300\ncost = 1000000000")?;
     let before = sensor.status()?;
-    let writes = NumberedWrites::start(NUMBERED)?;
+    let writes = NumberedWrites::start(NUMBERED, swap::PAUSE)?;
     // Another condition, fields that generation 1 does not read, an event that it has no rule for, and a rule that blocks nothing here.
     let second = rules::file(
         "second.yaml",

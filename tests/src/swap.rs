@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -29,6 +30,8 @@ pub const TESTS: &[Test] = &[
 /// How many times the rules are replaced.
 const SWAPS: u64 = 200;
 const NUMBERED: &str = "/tmp/numbered";
+/// A number each 200 µs or so: the pipe is busy, and the reports of 200 swaps fit into the ring.
+pub const PAUSE: Duration = Duration::from_micros(200);
 
 /// A task that writes 1, 2, 3 … into a FIFO and reads each back, until told to stop.
 pub struct NumberedWrites {
@@ -37,11 +40,11 @@ pub struct NumberedWrites {
 }
 
 impl NumberedWrites {
-    /// Starts to write into the FIFO at `path`, which is made.
+    /// Starts to write into the FIFO at `path`, which is made, with a pause behind each number.
     ///
     /// # Errors
     /// Where it cannot be made.
-    pub fn start(path: &str) -> Result<Self> {
+    pub fn start(path: &str, pause: Duration) -> Result<Self> {
         fifo::remake(path)?;
         let mut both = fifo::open(path)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -53,8 +56,7 @@ impl NumberedWrites {
                 let line = format!("{number:>12}\n");
                 both.write_all(line.as_bytes())?;
                 both.read_exact(&mut [0; 13])?;
-                // A number each 200 µs or so: the pipe is busy, and the reports of 200 swaps fit into the ring.
-                thread::sleep(std::time::Duration::from_micros(200));
+                thread::sleep(pause);
             }
             Ok(number)
         });
@@ -103,7 +105,7 @@ fn two_hundred() -> Result<()> {
     let sensor = shared::sensor(vec![every_write("first")])?;
     let before = sensor.status()?;
     let first = before.generation.context("no generation is in force")?;
-    let writes = NumberedWrites::start(NUMBERED)?;
+    let writes = NumberedWrites::start(NUMBERED, PAUSE)?;
     let mut client = sensor.client()?;
     for swap in 0..SWAPS {
         let pushed = client.push(vec![every_write(if swap % 2 == 0 { "even" } else { "odd" })], false)?;

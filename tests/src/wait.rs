@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 /// How long anything may take on a slow machine.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Asks until there is an answer.
 ///

@@ -51,16 +51,16 @@ impl Job {
     }
 }
 
-/// Boots a Debian host and lets it do the job.
+/// Boots a Debian host, with these kernel arguments too, and lets it do the job.
 ///
 /// # Errors
 /// Where there is no image or no package, or QEMU cannot be started. That the job failed is in the inner result.
-pub fn work(kernel: KernelSeries, job: Job, hear: impl FnMut(Message)) -> Result<Result<(), Failure>> {
+pub fn work(kernel: KernelSeries, job: Job, arguments: &str, hear: impl FnMut(Message)) -> Result<Result<(), Failure>> {
     let disk = disk(job)?;
     let machine = Machine {
         kernel,
         name: &format!("debian-{}", job.name()),
-        arguments: format!("{LSM} creance.job={}", job.name()),
+        arguments: format!("{LSM} creance.job={}{arguments}", job.name()),
         root: Root::Disk { image: &disk, panics: job == Job::Faults },
         clock: Clock::Real,
         limit: job.limit(),

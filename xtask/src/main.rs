@@ -11,6 +11,8 @@
 //! | `bench` | [`bench`]: guest instructions per operation; [`bench_rules`]: what rules cost |
 //! | `fuzz` | [`fuzz`]: random rules, records and texts |
 //! | `simulate` | [`simulate`]: a release meets millions of virtual hosts |
+//! | `fleet` | [`fleet`]: releases go out to hosts on loopback, and to VMs |
+//! | `page` | [`page`]: the page of a roll-out in a browser |
 //! | `doctor` | what this host's kernel offers |
 
 mod accel;
@@ -26,6 +28,7 @@ mod faults;
 mod fleet;
 mod fuzz;
 mod initramfs;
+mod page;
 mod project;
 #[path = "../../tests/src/protocol.rs"]
 #[allow(dead_code, reason = "the VM's end uses what this one does not")]
@@ -36,7 +39,10 @@ mod simulate;
 mod testing;
 mod vm;
 
-use std::process::{Command, ExitCode};
+use std::{
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -87,6 +93,8 @@ enum Task {
         /// The VM's kernel
         #[arg(long, default_value = "6.12")]
         kernel: KernelSeries,
+        /// Only rows of the table that contain one of these, such as `hangs` or `kernel-at-boot`
+        rows: Vec<String>,
     },
     /// Measure
     Bench {
@@ -103,9 +111,18 @@ enum Task {
         /// How many hosts
         #[arg(long, default_value_t = 50)]
         hosts: usize,
+        /// How many VMs with real daemons beside them
+        #[arg(long, default_value_t = 0)]
+        vms: usize,
     },
     /// Send a release, good or bad, to millions of virtual hosts, staged as ours are and otherwise
     Simulate(simulate::Arguments),
+    /// Look at the page of `creance rollout status --html` in a real browser
+    Page {
+        /// Keep what the browser shows in this directory
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
     /// Say what this host's kernel offers to the sensor
     Doctor,
 }
@@ -157,10 +174,11 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),
         Task::Bench { what: Measure::Rules { json } } => bench_rules::rules(json),
         Task::Dist => dist::run(),
-        Task::Faults { kernel } => faults::table(kernel),
+        Task::Faults { kernel, rows } => faults::table(kernel, &rows),
         Task::Fuzz { what } => fuzz::run(&what),
-        Task::Fleet { hosts } => fleet::run(hosts),
+        Task::Fleet { hosts, vms } => fleet::run(hosts, vms),
         Task::Simulate(arguments) => simulate::run(&arguments),
+        Task::Page { keep } => page::look(keep.as_deref()),
         Task::Doctor => {
             setup::compiler()?;
             build::everything()?;

@@ -65,7 +65,7 @@ impl KernelSeries {
         }
     }
 
-    /// Where `setup` keeps this kernel: `vmlinuz`, and `release` with the text that `uname -r` prints.
+    /// Where `setup` keeps this kernel: `vmlinuz`, `modules`, and `release` with the text that `uname -r` prints.
     pub fn directory(self) -> PathBuf {
         target("kernels").join(self.name())
     }
@@ -73,6 +73,11 @@ impl KernelSeries {
     /// The kernel image.
     pub fn image(self) -> PathBuf {
         self.directory().join("vmlinuz")
+    }
+
+    /// The directory with the modules that drive QEMU's network card.
+    pub fn modules(self) -> PathBuf {
+        self.directory().join("modules")
     }
 }
 

@@ -32,6 +32,15 @@ pub enum Clock {
 pub enum Root<'a> {
     /// The archive from [`initramfs`](crate::initramfs), in memory.
     Initramfs(&'a Path),
+    /// The same archive, with a disk that outlives its reboots, and a network: from there this machine is 10.0.2.2.
+    Host {
+        /// The archive.
+        archive: &'a Path,
+        /// The disk's image.
+        disk: &'a Path,
+        /// Ports of this machine's loopback that lead to ports there.
+        ports: &'a [(u16, u16)],
+    },
     /// A disk with a system of its own, from [`debian`](crate::debian), which may start again and again.
     Disk {
         /// Its image.
@@ -167,11 +176,16 @@ impl Machine<'_> {
             Root::Initramfs(archive) => {
                 qemu.arg("-no-reboot").arg("-initrd").arg(archive);
             }
+            Root::Host { archive, disk, ports } => {
+                qemu.arg("-initrd").arg(archive);
+                attach(&mut qemu, disk);
+                let forward = |(from, to): &(u16, u16)| format!(",hostfwd=tcp:127.0.0.1:{from}-:{to}");
+                qemu.arg("-netdev").arg(format!("user,id=net{}", ports.iter().map(forward).collect::<String>()));
+                qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
+            }
             Root::Disk { image, panics: _ } => {
                 arguments.push_str(" root=/dev/nvme0n1 rw systemd.show_status=0");
-                // What the guest has synced outlives the guest; it need not outlive this machine.
-                qemu.arg("-drive").arg(format!("id=disk,if=none,format=raw,cache=unsafe,file={}", image.display()));
-                qemu.args(["-device", "nvme,drive=disk,serial=creance"]);
+                attach(&mut qemu, image);
             }
         }
         qemu.arg("-kernel").arg(self.kernel.image()).arg("-append").arg(arguments);
@@ -187,6 +201,12 @@ impl Machine<'_> {
     fn console(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.log()).unwrap_or_default()).into_owned()
     }
+}
+
+/// The guest's disk. What the guest has synced outlives the guest; it need not outlive this machine.
+fn attach(qemu: &mut Command, image: &Path) {
+    qemu.arg("-drive").arg(format!("id=disk,if=none,format=raw,cache=unsafe,file={}", image.display()));
+    qemu.args(["-device", "nvme,drive=disk,serial=creance"]);
 }
 
 /// Reads messages on a thread of its own, so that their absence can be noticed.

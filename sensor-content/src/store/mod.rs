@@ -43,6 +43,8 @@ pub struct Store<F> {
     fs: F,
     boot: BootId,
     memory: Memory,
+    /// See [`known`](Self::known); `None` until somebody asks.
+    known: Option<BTreeMap<Number, Timestamp>>,
     /// What was found damaged at the start.
     damage: Vec<String>,
 }
@@ -54,7 +56,7 @@ impl<F: Fs> Store<F> {
     /// The directory cannot be read or written. What is damaged in it is no error: it is said by [`damage`](Self::damage),
     /// and the ladder goes on without it.
     pub fn open(fs: F, boot: BootId, now: Timestamp) -> io::Result<Self> {
-        let mut store = Self { fs, boot, memory: Memory::default(), damage: Vec::new() };
+        let mut store = Self { fs, boot, memory: Memory::default(), known: None, damage: Vec::new() };
         store.clear_away()?;
         store.memory = store.unsealed(STATE)?.unwrap_or_default();
         journal::mend(&mut store.fs)?;
@@ -75,7 +77,7 @@ impl<F: Fs> Store<F> {
     /// The directory cannot be read.
     pub fn look(fs: F, boot: BootId) -> io::Result<Self> {
         let memory = fs.read(STATE, SEALED_MAX)?.and_then(|bytes| sealed::unseal(&bytes)).unwrap_or_default();
-        Ok(Self { fs, boot, memory, damage: Vec::new() })
+        Ok(Self { fs, boot, memory, known: None, damage: Vec::new() })
     }
 
     /// What is remembered.
@@ -204,7 +206,11 @@ impl<F: Fs> Store<F> {
     /// # Errors
     /// It is not written.
     pub fn record(&mut self, entries: &[Entry]) -> io::Result<()> {
-        journal::append(&mut self.fs, entries)
+        journal::append(&mut self.fs, entries)?;
+        if let Some(known) = &mut self.known {
+            first_seen(known, entries);
+        }
+        Ok(())
     }
 
     /// The journal, oldest first.
@@ -218,13 +224,16 @@ impl<F: Fs> Store<F> {
     /// The releases that a trusted key vouched for, and when each was first seen here, by number.
     ///
     /// # Errors
-    /// The journal cannot be read.
-    pub fn known(&self) -> io::Result<BTreeMap<Number, Timestamp>> {
-        let mut known = BTreeMap::new();
-        for entry in self.history()?.into_iter().filter(|entry| entry.stage == Stage::Signed) {
-            known.entry(entry.generation.number).or_insert(entry.time);
-        }
-        Ok(known)
+    /// The journal, which is read the first time that this is asked, cannot be.
+    pub fn known(&mut self) -> io::Result<&BTreeMap<Number, Timestamp>> {
+        let known = if let Some(known) = self.known.take() {
+            known
+        } else {
+            let mut known = BTreeMap::new();
+            first_seen(&mut known, &self.history()?);
+            known
+        };
+        Ok(self.known.insert(known))
     }
 
     fn remember(&mut self) -> io::Result<()> {
@@ -285,6 +294,13 @@ pub fn read_sealed<T: serde::de::DeserializeOwned>(fs: &impl Fs, name: &str) -> 
 /// The one before is there still.
 pub fn write_sealed<T: serde::Serialize>(fs: &mut impl Fs, name: &str, value: &T) -> io::Result<()> {
     fs::replace(fs, name, &sealed::seal(value)?)
+}
+
+/// Adds the releases that these steps say a trusted key vouched for.
+fn first_seen(known: &mut BTreeMap<Number, Timestamp>, entries: &[Entry]) {
+    for entry in entries.iter().filter(|entry| entry.stage == Stage::Signed) {
+        known.entry(entry.generation.number).or_insert(entry.time);
+    }
 }
 
 fn file_name(id: Id) -> String {

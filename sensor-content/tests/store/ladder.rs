@@ -159,3 +159,20 @@ fn a_journal_survives_what_is_torn_in_it() {
     store.roll_back(id(2), "again", now()).unwrap();
     assert_eq!(store.history().unwrap().len(), 2);
 }
+
+#[test]
+fn what_a_key_vouched_for_is_known_as_soon_as_it_is_written_and_after_a_start() {
+    use sensor_content::life::{Generation, Signed};
+    let disk = Disk::new(Medium::default(), usize::MAX);
+    let mut store = Store::open(disk.clone(), boot("first"), now()).unwrap();
+    assert!(store.known().unwrap().is_empty());
+    let seen = |time| {
+        let (generation, arrived) = Generation::arrived(id(5), time, "listed");
+        [arrived, generation.step::<Signed>(time, "by a key").1]
+    };
+    store.record(&seen(now())).unwrap();
+    store.record(&seen(now() + jiff::SignedDuration::from_hours(1))).unwrap();
+    let first = std::collections::BTreeMap::from([(5, now())]);
+    assert_eq!(*store.known().unwrap(), first);
+    assert_eq!(*Store::open(disk, boot("second"), now()).unwrap().known().unwrap(), first);
+}

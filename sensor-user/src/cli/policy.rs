@@ -96,11 +96,11 @@ impl Explain {
         }
         let context = || format!("the generations in {} cannot be read", self.state.display());
         let directory = Directory::open(self.state.clone()).with_context(context)?;
-        let store = Store::look(directory, BootId(String::new())).with_context(context)?;
+        let mut store = Store::look(directory, BootId(String::new())).with_context(context)?;
         let memory = store.memory();
         let trial = memory.trial.as_ref().map(|trial| trial.id.number);
         let running = trial.or_else(|| memory.good.first().map(|id| id.number)).unwrap_or(0);
-        Ok((running, store.known().with_context(context)?))
+        Ok((running, store.known().with_context(context)?.clone()))
     }
 }
 

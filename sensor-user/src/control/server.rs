@@ -149,9 +149,8 @@ impl Connection {
             self.send_events(&journal.recent()).await?;
             return self.send(&Reply::End).await;
         }
-        let Follower { recent, mut coming } = journal.follow();
+        let Follower { recent, mut coming, mut last } = journal.follow();
         self.send(&Reply::Listening).await?;
-        let mut last = recent.last().map_or(0, |event| event.seq);
         self.send_events(&recent).await?;
         drop(recent);
         let mut batch = Vec::with_capacity(BATCH);

@@ -8,7 +8,7 @@ use std::{
 use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use sensor_common::maps::Container;
-use sensor_content::store::Rung;
+use sensor_content::{rollout::Signal, store::Rung};
 use sensor_rules::{Options, RuleSet, Source};
 
 use super::{
@@ -77,6 +77,8 @@ pub(super) struct State<E> {
     pub(super) keeper: Option<Keeper>,
     /// What the generation on probation is held to.
     pub(super) watch: Option<Watch>,
+    /// A generation that this host gave up by itself, and what the judge of a roll-out is told of it.
+    pub(super) charge: Option<(u64, Signal)>,
     /// What judges in the shadow.
     pub(super) candidate: Option<Candidate>,
     /// What became of the last one.
@@ -97,6 +99,7 @@ impl<E: Engine> Core<E> {
             changes: Changes::default(),
             keeper: None,
             watch: None,
+            charge: None,
             candidate: None,
             last_shadow: None,
             last_refusal: None,

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use sensor_common::brakes::UNNAMED;
 use sensor_content::{
     bundle::{Bundle, Engine as Here, Untrue, Unverified},
     life::{
         Checked, Compiled, Denied, Downloaded, Entry, Generation, Id, Probation, Rejected, Shadow, Signed,
         State as LifeState, Verified,
     },
+    rollout::Signal,
     store::Rung,
 };
 use sensor_rules::{RuleSet, Source};
@@ -235,7 +237,12 @@ impl<E: Engine> Core<E> {
         if let Rung::Generation(id) = rung {
             let keys = keeper.settings().keys().ok()?;
             let rules = keeper.store.bundle(id, &keys).ok()?.rules().ok()?;
-            self.journal().remember(number, Arc::new(keeper.restrain(rules)));
+            let rules = keeper.restrain(rules);
+            if !is_loaded_as(&state.engine, number, &rules) {
+                let words = self.start_with(state, rung).ok()?;
+                return Some(format!("{words}, as the owner permits it now"));
+            }
+            self.journal().remember(number, Arc::new(rules));
         }
         keeper.runs(rung);
         Some(format!("{} is in force, as it was", name(rung)))
@@ -322,8 +329,11 @@ impl<E: Engine> Core<E> {
             }
             return;
         }
-        if let Some(reason) = self.mishap(state) {
+        if let Some((signal, reason)) = self.mishap(state) {
             say(format_args!("WARNING: {} is taken back: {reason}", name(running)));
+            if let Rung::Generation(id) = running {
+                state.charge = Some((id.number, signal));
+            }
             match self.leave(state, &reason) {
                 Some(Ok(number)) => {
                     state.changes.rolled_back += 1;
@@ -339,6 +349,7 @@ impl<E: Engine> Core<E> {
                 Err(reason) => {
                     say(format_args!("WARNING: generation {} is taken back: {reason}", trial.id));
                     state.changes.rolled_back += 1;
+                    state.charge = Some((trial.id.number, Signal::Refusal));
                     if let Some(keeper) = &mut state.keeper {
                         keeper.takes_back(trial.id, first_line(&reason));
                     }
@@ -347,8 +358,8 @@ impl<E: Engine> Core<E> {
         }
     }
 
-    /// Why the generation in force, on probation, is not to stay, if so.
-    fn mishap(&self, state: &mut State<E>) -> Option<String> {
+    /// Why the generation in force, on probation, is not to stay, if so, and what it is charged with.
+    fn mishap(&self, state: &mut State<E>) -> Option<(Signal, String)> {
         let keeper = state.keeper.as_ref()?;
         let Rung::Generation(id) = keeper.running() else { return None };
         keeper.store.memory().trial.as_ref().filter(|trial| trial.id == id)?;
@@ -400,6 +411,14 @@ impl<E: Engine> Core<E> {
             keeper.ok_or_else(|| anyhow::anyhow!("the daemon keeps no generations: start it with --state DIR"))?;
         Ok(keeper.store.history()?)
     }
+}
+
+/// Whether what is in force as `number` asks for what `rules` ask for: the owner may have changed what they may do.
+fn is_loaded_as(engine: &impl Engine, number: u64, rules: &RuleSet) -> bool {
+    let Ok(budgets) = engine.brakes().budgets() else { return false };
+    let own = budgets.iter().filter(|(key, _)| key.generation == number && key.rule != UNNAMED);
+    let asked = rules.braked().map(|(number, rule)| (number, rule.action as u32));
+    own.map(|(key, budget)| (key.rule, budget.action)).eq(asked)
 }
 
 fn name(rung: Rung) -> String {

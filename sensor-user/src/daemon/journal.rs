@@ -11,7 +11,11 @@ use sensor_rules::RuleSet;
 use tokio::sync::mpsc;
 
 use super::sink::Sink;
-use crate::event::{Clock, Report};
+use crate::{
+    event::{Clock, Report},
+    kernel::Numbers,
+    log::say,
+};
 
 /// How many events `creance events` can show of the past.
 pub const HISTORY: usize = 1024;
@@ -27,7 +31,7 @@ const GENERATIONS_IN_KERNEL: usize = 3;
 /// An event that was handed out.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its number since the daemon was started, from 1.
+    /// Its number, from 1.
     pub seq: u64,
     /// The event as one line of JSON (`docs/events.md`).
     pub line: Arc<str>,
@@ -40,6 +44,8 @@ pub struct Follower {
     pub recent: Vec<Entry>,
     /// Those after them, none left out.
     pub coming: mpsc::Receiver<Entry>,
+    /// The number of the last event before those that come.
+    pub last: u64,
 }
 
 /// What became of events after the kernel reported them.
@@ -51,6 +57,8 @@ pub struct Tally {
     pub unreadable: u64,
     /// Lines that a sink did not take.
     pub sink_lost: u64,
+    /// Lines that the daemon before this one, which was killed, owed its sinks.
+    pub unwritten: u64,
     /// Followers now.
     pub followers: usize,
     /// Followers that were too slow and were dropped.
@@ -78,6 +86,29 @@ impl Journal {
     /// A journal that hands events to these sinks.
     pub fn new(sinks: Vec<Sink>) -> Self {
         Self { inner: Mutex::new(Inner { sinks, ..Inner::default() }) }
+    }
+
+    /// The same, going on where the daemon before stopped to read the ring buffer. What that had taken out and not written is counted
+    /// and said, for each file that tells its last event.
+    #[must_use]
+    pub fn going_on(self, numbers: Numbers) -> Self {
+        let mut inner = self.lock();
+        inner.seq = numbers.last();
+        let written: Vec<_> =
+            inner.sinks.iter().filter_map(|sink| Some((sink.name().to_owned(), sink.last()?))).collect();
+        for (name, last) in written {
+            let unwritten = numbers.after(last);
+            if unwritten > 0 {
+                say(format_args!(
+                    "WARNING: the daemon before was killed with {unwritten} events in its hands that are not in {name}: those after {last}"
+                ));
+            }
+            inner.tally.unwritten += unwritten;
+            // Where the ring buffer is a new one, its events come after those of the file.
+            inner.seq = inner.seq.max(last);
+        }
+        drop(inner);
+        self
     }
 
     /// Remembers the rules of a generation, so that its events can be named. Called before the generation is put in force.
@@ -111,7 +142,8 @@ impl Journal {
     pub fn accept(&self, bytes: &[u8], clock: Clock) {
         let mut inner = self.lock();
         inner.tally.received += 1;
-        let seq = inner.seq + 1;
+        inner.seq += 1;
+        let seq = inner.seq;
         let line = Record::from_bytes(bytes).and_then(|record| {
             let rules = inner.rules(record.head.generation);
             Report::new(&record, rules.map(AsRef::as_ref), seq, clock).ok().map(Report::to_line)
@@ -137,7 +169,7 @@ impl Journal {
         let (sender, coming) = mpsc::channel(BACKLOG);
         let mut inner = self.lock();
         inner.followers.push(sender);
-        Follower { recent: inner.recent.iter().cloned().collect(), coming }
+        Follower { recent: inner.recent.iter().cloned().collect(), coming, last: inner.seq }
     }
 
     /// What became of the reports.
@@ -166,7 +198,6 @@ impl Inner {
     }
 
     fn hand_out(&mut self, entry: Entry) {
-        self.seq = entry.seq;
         for sink in &mut self.sinks {
             sink.offer(&entry.line);
         }
@@ -199,6 +230,26 @@ mod tests {
         let journal = Journal::new(Vec::new());
         (1..=generations).for_each(|generation| journal.remember(generation, Arc::clone(&rules)));
         (1..=generations).filter(|generation| journal.rules(*generation).is_some()).collect()
+    }
+
+    #[test]
+    fn numbers_go_on_and_what_was_in_the_hands_of_a_killed_daemon_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let sinks = ["ninety", "none"].map(|name| {
+            let path = dir.path().join(name);
+            let text = if name == "ninety" { "{\"seq\":90}\n" } else { "" };
+            std::fs::write(&path, text).unwrap();
+            Sink::open(&path).unwrap()
+        });
+        let journal = Journal::new(sinks.into()).going_on(Numbers { before: 60, taken: 35 });
+        assert_eq!((journal.seq(), journal.tally().unwritten), (95, 5));
+        journal.accept(b"no record", Clock::now());
+        assert_eq!(journal.seq(), 96);
+        journal.close();
+        // A new ring buffer: the file is of a start of the kernel before.
+        let journal = Journal::new(vec![Sink::open(&dir.path().join("ninety")).unwrap()]).going_on(Numbers::default());
+        assert_eq!((journal.seq(), journal.tally().unwritten), (90, 0));
+        journal.close();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the daemon keeps of generations: the store, the owner's policy, trusted keys; and how far the present one got.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -266,13 +267,13 @@ impl Keeper {
     }
 
     /// Why the generation is not taken now, if so.
-    pub fn refusal(&self, bundle: &Bundle, aside: bool) -> Option<Unwanted> {
+    pub fn refusal(&mut self, bundle: &Bundle, aside: bool) -> Option<Unwanted> {
         let id = Id { number: bundle.number(), digest: bundle.digest() };
         self.objection(id, bundle.manifest().category, aside)
     }
 
     /// Why a generation of this kind is not taken now, if so.
-    pub fn objection(&self, id: Id, category: Category, aside: bool) -> Option<Unwanted> {
+    pub fn objection(&mut self, id: Id, category: Category, aside: bool) -> Option<Unwanted> {
         if let Some(denial) = self.store.memory().denial(id) {
             return Some(Unwanted::Denied(format!(
                 "generation {id} is denied here since {:.0}: {}",
@@ -293,9 +294,10 @@ impl Keeper {
         (!aside).then(|| self.policy_refusal(id, category)).flatten()
     }
 
-    fn policy_refusal(&self, id: Id, category: Category) -> Option<Unwanted> {
-        let known = self.store.known().unwrap_or_default();
-        let (offered, host) = ((id, category), (self.number(), &known));
+    fn policy_refusal(&mut self, id: Id, category: Category) -> Option<Unwanted> {
+        let (number, nothing) = (self.number(), BTreeMap::new());
+        let known = self.store.known().unwrap_or(&nothing);
+        let (offered, host) = ((id, category), (number, known));
         match content::decide(&self.policy, &self.settings.approvals, offered, host) {
             Ok(answer) if answer.decision == Decision::Take => None,
             Ok(answer) => Some(Unwanted::Policy(answer.to_string())),

@@ -79,7 +79,7 @@ use crate::{
         server::{self, Service},
     },
     event::Clock,
-    kernel::{self, Sensor},
+    kernel::{self, Events, Sensor},
     log::say,
     metrics, sources,
 };
@@ -166,7 +166,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     let mut sensor = Sensor::start(&options.kernel)
         .context("the sensor could not be loaded; `creance doctor` shows what this kernel offers")?;
-    let ring_buffer = sensor.take_events()?;
+    let events = sensor.take_events()?;
     // Only the group of a socket is not the daemon's own, so both are made before it gives its rights up.
     let sockets = Sockets {
         control: Socket::bind(&options.socket, options.group)?,
@@ -182,13 +182,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         (None, None) => inherited(&sensor, &memory)?,
         (first, _) => first,
     };
-    let core = Core::new(sensor, Journal::new(sinks), mode, options.permits).with_memory(memory).confined(confinement);
+    let journal = Journal::new(sinks).going_on(events.numbers);
+    let core = Core::new(sensor, journal, mode, options.permits).with_memory(memory).confined(confinement);
     let core = Arc::new(match &options.content {
         Some(settings) => core.keeping(Keeper::open(settings.clone())?),
         None => core,
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    let result = runtime.block_on(watch(options, ring_buffer, &core, first, lifeline, sockets));
+    let result = runtime.block_on(watch(options, events, &core, first, lifeline, sockets));
     // Ends all conversations, so that the core is ours again.
     runtime.shutdown_timeout(PATIENCE);
     let (mut ring_buffer, end) = result?;
@@ -257,7 +258,7 @@ fn first_rules(directory: &Path) -> anyhow::Result<Vec<Source>> {
 /// Serves until a signal comes; gives the ring buffer back, and says how to end.
 async fn watch(
     options: &Options,
-    ring_buffer: RingBuf<MapData>,
+    events: Events,
     core: &Arc<Core<Sensor>>,
     first: Option<Vec<Source>>,
     mut lifeline: Lifeline,
@@ -267,7 +268,7 @@ async fn watch(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hand_over = signal(SignalKind::user_defined2())?;
-    let mut ring = Ring::new(ring_buffer)?;
+    let mut ring = Ring::new(events.buffer)?;
     // Before the first rule can block.
     let off_file = pulse::read_file(core, &options.off_file)?;
     core.guard().set_lifeline(lifeline.find())?;
@@ -291,7 +292,10 @@ async fn watch(
         tokio::spawn(tend(Arc::clone(core), TICK, Core::tick));
         tokio::spawn(tend(Arc::clone(core), LOOK, Core::look_at_shadow));
     }
-    core.with_engine(|sensor| sensor.replace_others(|record| core.journal().accept(record, Clock::now())))?;
+    core.with_engine(|sensor| {
+        sensor.replace_others(|record| core.journal().accept(record, Clock::now()))?;
+        sensor.number_from(core.journal().seq(), events.numbers.taken)
+    })?;
     let (listener, _unlinked_at_the_end) = sockets.control.listen()?;
     let admitted = Admitted::users([0, effective_user()]).readers(options.group);
     let _server = tokio::spawn(server::serve(listener, Arc::clone(core), admitted));

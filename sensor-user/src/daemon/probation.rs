@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sensor_content::{bundle::Budget, life::Id};
+use sensor_content::{bundle::Budget, life::Id, rollout::Signal};
 
 /// What was counted when a generation was first looked at.
 #[derive(Clone, Copy, Debug)]
@@ -17,16 +17,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Why the generation is not to stay, if so: a rule that a brake holds; or how many events have matched until now is more
-    /// than its bundle says for the hours that it has been in force, the last one whole.
-    pub fn mishap(&self, held: Option<&str>, matched: u64, in_force: Duration) -> Option<String> {
+    /// Why the generation is not to stay, if so, and what the judge of a roll-out is told: a rule that a brake holds; or how many events
+    /// have matched until now is more than its bundle says for the hours that it has been in force, the last one whole.
+    pub fn mishap(&self, held: Option<&str>, matched: u64, in_force: Duration) -> Option<(Signal, String)> {
         if let Some(rule) = held {
-            return Some(format!("a brake holds rule {rule}, which went over its budget"));
+            return Some((Signal::Fallback, format!("a brake holds rule {rule}, which went over its budget")));
         }
         let (alerts, said) = (matched.saturating_sub(self.matched), u64::from(self.budget.alerts_per_hour));
         let hours = in_force.as_secs() / 3600 + 1;
-        (alerts > said * hours)
-            .then(|| format!("{alerts} alerts within {} s, and its bundle says {said} in an hour", in_force.as_secs()))
+        let why = || format!("{alerts} alerts within {} s, and its bundle says {said} in an hour", in_force.as_secs());
+        (alerts > said * hours).then(|| (Signal::Flood, why()))
     }
 }
 
@@ -44,9 +44,10 @@ mod tests {
         assert_eq!(watch.mishap(None, 110, hours(0)), None);
         assert_eq!(watch.mishap(None, 120, hours(1)), None);
         let said = watch.mishap(None, 111, Duration::from_secs(5)).unwrap();
-        assert_eq!(said, "11 alerts within 5 s, and its bundle says 10 in an hour");
+        assert_eq!(said, (Signal::Flood, "11 alerts within 5 s, and its bundle says 10 in an hour".to_owned()));
         // The counts of another daemon.
         assert_eq!(watch.mishap(None, 5, hours(0)), None);
-        assert!(watch.mishap(Some("guard"), 100, hours(0)).unwrap().contains("guard"));
+        let (signal, why) = watch.mishap(Some("guard"), 100, hours(0)).unwrap();
+        assert!(signal == Signal::Fallback && why.contains("guard"));
     }
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use sensor_common::{brakes::UNNAMED, record::Record, shadow::EXAMPLES, verdict::Action};
 use sensor_content::{
     life::{Entry, Generation, Id, Probation, Rejected, Shadow},
+    rollout::Signal,
     shadow::{self, Decision, Limits, Matches, Observed, Report},
     store::Rung,
 };
@@ -191,6 +192,7 @@ impl<E: Engine> Core<E> {
         match candidate.report.decision {
             Decision::Hold => state.candidate = Some(candidate),
             Decision::Reject => {
+                state.charge = Some((candidate.generation, candidate.report.signal()));
                 let reasons = candidate.reasons().join("\n");
                 reject(state, candidate, &reasons);
             }
@@ -207,7 +209,10 @@ impl<E: Engine> Core<E> {
         }
         let activation = match state.engine.promote(&candidate.rules) {
             Ok(activation) => activation,
-            Err(refusal) => return reject(state, candidate, &refusal.to_string()),
+            Err(refusal) => {
+                state.charge = Some((candidate.generation, Signal::Refusal));
+                return reject(state, candidate, &refusal.to_string());
+            }
         };
         let reasons = candidate.reasons();
         let Observed { events, cost, .. } = candidate.seen;

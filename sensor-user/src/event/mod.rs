@@ -42,7 +42,7 @@ pub struct Report<'a> {
 pub struct UnknownEvent(pub u32);
 
 impl<'a> Report<'a> {
-    /// The report of `record`, the `seq`-th since the daemon was started (from 1). `rules` are those of the generation that
+    /// The report of `record`, with this number. `rules` are those of the generation that
     /// judged it; without them the report names rules by their number only.
     ///
     /// # Errors

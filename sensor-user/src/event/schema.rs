@@ -17,7 +17,7 @@ pub const MEMBERS: &[Member] = &[
     (
         "seq",
         "integer",
-        "Number of the event since the daemon was started, from 1. A gap in what you read is what you missed.",
+        "Number of the event, from 1; it goes on when another daemon comes. A gap in what you read is what you missed.",
     ),
     ("time", "string", "When it happened: RFC 3339, UTC, nanoseconds."),
     (

@@ -102,9 +102,12 @@ impl Brakes {
         Ok(())
     }
 
-    /// Gives each rule of a generation that asks for more than an alert its budget. Before the generation is put in force.
+    /// Gives each rule of a generation that asks for more than an alert its budget, and no other. Before the generation is put in force.
     pub fn allow(&self, generation: u64, rules: &RuleSet) -> Result<()> {
         let budgets = &mut self.lock().budgets;
+        // It may be in force with other actions, as the owner permitted them before.
+        let asking: BTreeSet<u32> = rules.braked().map(|(number, _)| number).chain([UNNAMED]).collect();
+        maps::remove_where(budgets, |key| key.generation == generation && !asking.contains(&key.rule))?;
         let room = (BUDGETS_MAX as usize).saturating_sub(budgets.keys().count());
         let wanted = rules.braked().count() + 1;
         ensure!(

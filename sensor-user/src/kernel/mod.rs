@@ -16,6 +16,7 @@
 //! | [`heap`] | freed memory, given back |
 //! | [`shadow`], [`comparison`] | a candidate that judges beside the generation in force, and what is counted of both |
 //! | [`quarantine`] | what nobody may read |
+//! | [`ring`] | the numbers of events, whoever reads them |
 //! | [`pins`] | what outlives the daemon |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
@@ -38,6 +39,7 @@ mod place;
 pub mod probe;
 mod quarantine;
 mod refusal;
+mod ring;
 mod shadow;
 pub mod test_run;
 mod unseen;
@@ -50,10 +52,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, MapData, PerCpuArray};
 use sensor_common::{
     event::Mode,
-    maps::{ACTIVE, BANKS, COUNTERS, Container, Counters, EVENTS, GENERATIONS, Generation, Mark, ObjectKey, STATES},
+    maps::{ACTIVE, BANKS, COUNTERS, Container, Counters, GENERATIONS, Generation, Mark, ObjectKey, STATES},
     shadow::NO_BANK,
     state::Tracked,
 };
@@ -65,6 +67,7 @@ pub use comparison::Seen;
 pub use hooks::HookState;
 pub use pins::WhenGone;
 pub use refusal::{Refusal, VerifierRefusal};
+pub use ring::{Events, Numbers};
 pub use unseen::{Unseen, tracepoints_see};
 
 use bank::Verified;
@@ -74,6 +77,7 @@ use grace::GracePeriod;
 use hooks::Hooks;
 use maps::{Value, sum, take};
 use pins::Pins;
+use ring::Numbered;
 
 /// How the sensor is started.
 #[derive(Clone, Debug)]
@@ -118,7 +122,8 @@ pub struct Sensor {
     brakes: Arc<Brakes>,
     states: Array<MapData, Value<Tracked>>,
     counters: PerCpuArray<MapData, Value<Counters>>,
-    events: Option<RingBuf<MapData>>,
+    events: Option<Events>,
+    numbered: Numbered,
     comparison: Comparison,
     grace: GracePeriod,
     banks: [Option<Verified>; BANKS as usize],
@@ -142,13 +147,15 @@ impl Sensor {
         let pins = Arc::new(Pins::open(&options.pin_dir, hooks::OBJECT, ring_bytes, options.mode, options.when_gone)?);
         let mut hooks = Hooks::new(options.mode, &btf, Arc::clone(&pins), ring_bytes)?;
         let ebpf = hooks.ebpf();
+        let numbered = Numbered::new(ebpf)?;
         let mut sensor = Self {
             active: take(ebpf, ACTIVE)?,
             generations: take(ebpf, GENERATIONS)?,
             brakes: Arc::new(Brakes::new(ebpf, options.patience, options.reports)?),
             states: take(ebpf, STATES)?,
             counters: take(ebpf, COUNTERS)?,
-            events: Some(take(ebpf, EVENTS)?),
+            events: Some(numbered.events(ebpf)?),
+            numbered,
             comparison: Comparison::new(ebpf)?,
             grace: GracePeriod::new()?,
             banks: [const { None }; BANKS as usize],
@@ -270,8 +277,16 @@ impl Sensor {
     ///
     /// # Errors
     /// It was taken before.
-    pub fn take_events(&mut self) -> Result<RingBuf<MapData>> {
+    pub fn take_events(&mut self) -> Result<Events> {
         self.events.take().context("the ring buffer has been taken already")
+    }
+
+    /// The next event in the ring buffer, of which so many were taken out, has the number after `last`.
+    ///
+    /// # Errors
+    /// The map cannot be written.
+    pub fn number_from(&mut self, last: u64, taken: u64) -> Result<()> {
+        self.numbered.go_on(last, taken)
     }
 
     /// Keeps readers away while a rule in force asks for quarantine or something is in it.

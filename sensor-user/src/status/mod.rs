@@ -136,6 +136,9 @@ pub struct Reports {
     pub unreadable: u64,
     /// Were not written by a sink.
     pub sink_lost: u64,
+    /// Had been taken out of the ring buffer by the daemon before, and were not written: it was killed.
+    #[serde(default)]
+    pub unwritten: u64,
     /// Followers (`creance events --follow`) now.
     pub followers: usize,
     /// Followers dropped because they read too slowly.
@@ -218,8 +221,8 @@ pub struct LastRefusal {
 
 impl From<Tally> for Reports {
     fn from(tally: Tally) -> Self {
-        let Tally { received, unreadable, sink_lost, followers, followers_dropped } = tally;
-        Self { received, unreadable, sink_lost, followers, followers_dropped }
+        let Tally { received, unreadable, sink_lost, unwritten, followers, followers_dropped } = tally;
+        Self { received, unreadable, sink_lost, unwritten, followers, followers_dropped }
     }
 }
 
@@ -250,11 +253,12 @@ pub fn by_deed(counters: &Counters) -> BTreeMap<String, u64> {
 impl Status {
     /// Every event lost, skipped or cut, by reason: in the kernel and in the daemon.
     pub fn all_losses(&self) -> BTreeMap<String, u64> {
-        let Reports { unreadable, sink_lost, followers_dropped, received: _, followers: _ } = self.reports;
+        let Reports { unreadable, sink_lost, unwritten, followers_dropped, received: _, followers: _ } = self.reports;
         let mut losses = self.losses.clone();
         losses.insert("recursion_misses".into(), self.hooks.iter().map(|hook| hook.recursion_misses).sum());
         losses.insert("unreadable".into(), unreadable);
         losses.insert("sink_lost".into(), sink_lost);
+        losses.insert("unwritten".into(), unwritten);
         losses.insert("followers_dropped".into(), followers_dropped);
         losses
     }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use sensor_common::brakes::RuleKey;
 use sensor_content::{
     fleet::host_id,
     life::BootId,
@@ -24,7 +25,7 @@ use sensor_user::{
     metrics,
 };
 
-use crate::support::Fake;
+use crate::support::{Fake, FakeBrakes};
 
 pub struct Host {
     pub ring: Ring,
@@ -33,13 +34,15 @@ pub struct Host {
     /// Rules whose id contains this are refused by its kernel.
     refuses: String,
     boots: u32,
-    address: SocketAddr,
+    /// Where its figures are read; its own for good, also while nobody answers there.
+    listener: TcpListener,
     up: Option<Up>,
 }
 
 struct Up {
     core: Arc<Core<Fake>>,
     member: Member,
+    brakes: Arc<FakeBrakes>,
     server: (tokio::sync::oneshot::Sender<()>, thread::JoinHandle<()>),
 }
 
@@ -51,9 +54,9 @@ impl Host {
         std::fs::copy(key, etc.join("keys/publisher.pub")).unwrap();
         let machine = Machine { host: host_id(name), kernel: kernel.to_owned(), hangs: false, crashed: None };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        listener.set_nonblocking(true).unwrap();
         let refuses = format!("not-on-{}", kernel.replace('.', "-"));
-        let host = Self { ring, machine, directory, refuses, boots: 0, address, up: None };
+        let host = Self { ring, machine, directory, refuses, boots: 0, listener, up: None };
         host.set_policy(policy);
         host
     }
@@ -64,7 +67,7 @@ impl Host {
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.local_addr().unwrap()
     }
 
     fn settings(&self) -> Settings {
@@ -93,26 +96,27 @@ impl Host {
         assert!(self.up.is_none(), "it is up");
         let keeper = Keeper::open(self.settings()).unwrap();
         let engine = Fake::refusing(self.refuses.clone());
+        let brakes = Arc::clone(&engine.brakes);
         let core = Core::new(engine, Journal::default(), Mode::Lsm, Permits::default()).keeping(keeper);
         let core = Arc::new(core);
         core.start_content();
         let member = Member::open(&core, self.machine.clone()).unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let (text, address) = (metrics::of(Arc::clone(&core)), self.address);
+        let (text, listener) = (metrics::of(Arc::clone(&core)), self.listener.try_clone().unwrap());
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 tokio::spawn(metrics::server::serve(listener, text));
                 let _ = stopped.await;
             });
         });
-        self.up = Some(Up { core, member, server: (stop, thread) });
+        self.up = Some(Up { core, member, brakes, server: (stop, thread) });
     }
 
     /// Ends its daemon in order, or as SIGKILL does.
     pub fn end(&mut self, in_order: bool) {
-        let Some(Up { core, member, server: (stop, thread) }) = self.up.take() else { return };
+        let Some(Up { core, member, brakes: _, server: (stop, thread) }) = self.up.take() else { return };
         drop(stop);
         thread.join().unwrap();
         if in_order {
@@ -130,6 +134,12 @@ impl Host {
             core.look_at_shadow();
             member.tick(core);
         }
+    }
+
+    /// The kernel's brake holds the first rule of this generation.
+    pub fn brake(&self, generation: u64) {
+        let brakes = &self.up.as_ref().unwrap().brakes;
+        brakes.demoted.lock().unwrap().insert(RuleKey::new(generation, 0));
     }
 
     pub fn running(&self) -> u64 {

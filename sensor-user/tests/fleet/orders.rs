@@ -151,3 +151,18 @@ fn a_release_that_this_kernel_refuses_is_asked_for_once() {
     assert_eq!(world.hosts[0].history(4), before);
     assert_eq!(world.hosts[0].running(), 1);
 }
+
+#[test]
+fn a_release_that_a_brake_holds_is_left_and_the_judge_is_told() {
+    let mut world = world();
+    publish(&world, &document(2, Order::Offer));
+    live(&mut world, "it takes release 2", |host| host.running() == 2);
+    world.hosts[0].brake(2);
+    live(&mut world, "it is back", |host| host.running() == 1);
+    let told =
+        |host: &Host| host.fleet().is_some_and(|fleet| fleet.enrolment.is_some_and(|own| !own.mishaps.is_empty()));
+    live(&mut world, "it tells", told);
+    let enrolment = world.hosts[0].fleet().unwrap().enrolment.unwrap();
+    assert_eq!((enrolment.release, enrolment.mishaps), (2, [(Signal::Fallback, 1)].into()));
+    assert!(world.hosts[0].history(2).contains(&"rolled back".to_owned()));
+}

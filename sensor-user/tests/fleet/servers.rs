@@ -2,14 +2,14 @@
 
 use std::{
     env, fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use crate::support::{until, user};
 
-/// A server that goes with this.
+/// A server that goes with this; of one process, so that nothing outlives it.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
@@ -44,9 +44,10 @@ fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// nginx, serving the files below `root`.
+/// nginx, serving the files below `root`, on the port of loopback that VMs were told, if there are any.
 pub fn nginx(directory: &Path, root: &Path) -> Server {
-    let address = free();
+    let told = env::var("CREANCE_FLEET_WEB").ok().map(|port| (Ipv4Addr::LOCALHOST, port.parse().unwrap()).into());
+    let address = told.unwrap_or_else(free);
     let own = directory.join("nginx");
     fs::create_dir_all(&own).unwrap();
     let (here, root) = (own.display(), root.display());
@@ -54,7 +55,7 @@ pub fn nginx(directory: &Path, root: &Path) -> Server {
     let temporary =
         ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {here}/{kind};"));
     let config = format!(
-        "{user}\ndaemon off;\nworker_processes 1;\npid {here}/pid;\nerror_log {here}/error.log;\nevents {{ worker_connections 512; }}\n\
+        "{user}\ndaemon off;\nmaster_process off;\npid {here}/pid;\nerror_log {here}/error.log;\nevents {{ worker_connections 512; }}\n\
          http {{\n{}\naccess_log {here}/access.log;\nserver {{ listen {address}; root {root}; etag on; }}\n}}\n",
         temporary.join("\n")
     );
@@ -64,15 +65,15 @@ pub fn nginx(directory: &Path, root: &Path) -> Server {
     Server::start(command, address, &own.join("output"))
 }
 
-/// Prometheus, looking at these hosts every second, with the rules that we ship.
-pub fn prometheus(directory: &Path, hosts: &[SocketAddr]) -> Server {
+/// Prometheus, looking at these hosts once in so many seconds, with the rules that we ship.
+pub fn prometheus(directory: &Path, hosts: &[SocketAddr], every: u32) -> Server {
     let address = free();
     let own = directory.join("prometheus");
     fs::create_dir_all(&own).unwrap();
     let targets: Vec<_> = hosts.iter().map(|host| format!("'{host}'")).collect();
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/prometheus/creance.rules.yml");
     let config = format!(
-        "global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}\nrule_files: ['{}']\nscrape_configs:\n  - \
+        "global: {{ scrape_interval: {every}s, scrape_timeout: {every}s, evaluation_interval: {every}s }}\nrule_files: ['{}']\nscrape_configs:\n  - \
          job_name: creance\n    static_configs: [{{ targets: [{}] }}]\n",
         rules.display(),
         targets.join(", ")

@@ -1,7 +1,7 @@
 //! A publisher with keys, commands and a repository, and the hosts that follow it.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -9,9 +9,10 @@ use std::{
 };
 
 use sensor_content::rollout::Ring;
+use sensor_rules::Source;
 use tempfile::TempDir;
 
-use crate::host::Host;
+use crate::{host::Host, vm::Vm};
 
 /// A plan whose hours are seconds.
 const PLAN: &str = r#"
@@ -44,11 +45,30 @@ ramp = "2s"
 soak = "6s"
 "#;
 
+/// The plan, with so many times as many seconds.
+fn plan(times: u32) -> String {
+    let seconds = |word: &str| word.strip_suffix('s')?.parse::<u32>().ok();
+    let words =
+        PLAN.split('"').map(|word| seconds(word).map_or(word.to_owned(), |count| format!("{}s", count * times)));
+    words.collect::<Vec<_>>().join("\"")
+}
+
+/// How many times slower than this process a VM is, without hardware that helps it.
+const SLOW: u32 = 4;
+
+/// The owner's word that the repository at this address, with this root, is followed.
+fn following(address: &str, root: &Path) -> String {
+    let root = root.display();
+    format!("[repository]\naddress = [\"{address}\"]\nroot = \"{root}\"\npoll = \"1s\"\nannounce = \"5s\"\n")
+}
+
 /// Kernels of the hosts.
 pub const KERNELS: [&str; 2] = ["6.1", "6.12"];
 
 pub struct World {
     pub hosts: Vec<Host>,
+    /// Hosts that are VMs, where there are any.
+    pub vms: Vec<Vm>,
     directory: TempDir,
 }
 
@@ -56,9 +76,9 @@ impl World {
     /// A repository without content; keys in `keys/`.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let world = Self { hosts: Vec::new(), directory };
+        let world = Self { hosts: Vec::new(), vms: Vec::new(), directory };
         fs::create_dir(world.path("keys")).unwrap();
-        fs::write(world.path("plan.toml"), PLAN).unwrap();
+        fs::write(world.path("plan.toml"), plan(1)).unwrap();
         for key in ["root1", "root2", "content1", "content2", "content3", "online", "publisher"] {
             world.creance(&format!("bundle keygen keys/{key}"));
         }
@@ -101,13 +121,17 @@ impl World {
 
     /// Builds a release with one rule of this id, and adds it to the repository.
     pub fn release(&self, number: u64, rule: &str) {
+        self.release_of(number, &crate::support::rule_file(rule));
+    }
+
+    /// Builds a release with these rules, and adds it to the repository.
+    pub fn release_of(&self, number: u64, rules: &Source) {
         let release = format!(
             "generation = {number}\ncategory = \"routine\"\nsoak = \"1s\"\nchangelog = \"{number}\"\n\
              budget = {{ nanoseconds_per_event = 2000, alerts_per_hour = 60 }}\n"
         );
         fs::write(self.path("release.toml"), release).unwrap();
-        let rules = self.path(&format!("rules{number}"));
-        crate::support::write(&rules, &[crate::support::rule_file(rule)]);
+        crate::support::write(&self.path(&format!("rules{number}")), std::slice::from_ref(rules));
         self.creance(&format!(
             "bundle build release.toml rules{number} --key keys/publisher.key --out {number}.bundle"
         ));
@@ -118,11 +142,7 @@ impl World {
 
     /// What a host must be told to follow the repository at `address`.
     pub fn policy(&self, address: &str) -> String {
-        let root = self.path("root.json");
-        format!(
-            "[repository]\naddress = [\"{address}\"]\nroot = \"{}\"\npoll = \"1s\"\nannounce = \"5s\"\n",
-            root.display()
-        )
+        following(address, &self.path("root.json"))
     }
 
     /// One more host, which is off.
@@ -148,6 +168,27 @@ impl World {
         self.each(Host::boot);
     }
 
+    /// The VMs that belong to the fleet: they get what their owners say, follow the repository at that port, and are waited for. All are
+    /// early, and what is a second elsewhere is more for them.
+    pub fn machines(&mut self, port: u16) {
+        let Some(place) = env::var_os("CREANCE_FLEET_PLACE").map(PathBuf::from) else { return };
+        fs::write(self.path("plan.toml"), plan(SLOW)).unwrap();
+        let (new, etc) = (place.join("etc.new"), place.join("etc"));
+        fs::create_dir_all(new.join("keys")).unwrap();
+        fs::copy(self.path("root.json"), new.join("root.json")).unwrap();
+        fs::copy(self.path("keys/publisher.pub"), new.join("keys/publisher.pub")).unwrap();
+        let policy = following(&format!("http://10.0.2.2:{port}"), Path::new("/disk/etc/root.json"));
+        fs::write(new.join("content.toml"), format!("ring = \"early\"\n{policy}")).unwrap();
+        fs::rename(new, etc).unwrap();
+        self.vms = Vm::all();
+        self.live("the VMs are up", &mut |_| {}, |world| world.vms.iter().all(|vm| vm.status().is_some()));
+    }
+
+    /// Seconds between two looks at a host.
+    pub fn pace(&self) -> u32 {
+        if self.vms.is_empty() { 1 } else { SLOW }
+    }
+
     /// Does something with each host, some at a time.
     pub fn each(&mut self, what: impl Fn(&mut Host) + Sync) {
         let part = self.hosts.len().div_ceil(4).max(1);
@@ -161,7 +202,8 @@ impl World {
 
     /// All live, and `meanwhile` is done every second, until the condition holds.
     pub fn live(&mut self, what: &str, meanwhile: &mut dyn FnMut(&Self), mut holds: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_mins(3);
+        let deadline =
+            Instant::now() + if self.vms.is_empty() { Duration::from_mins(3) } else { Duration::from_mins(10) };
         let mut last = None::<Instant>;
         loop {
             self.each(Host::tick);
@@ -173,9 +215,15 @@ impl World {
                 return;
             }
             let say = || self.hosts.iter().map(|host| (host.running(), host.fleet())).collect::<Vec<_>>();
-            assert!(Instant::now() < deadline, "{what}: not within 5 minutes; {:?}", say());
+            assert!(Instant::now() < deadline, "{what}: not in time; {:?}; {:?}", say(), self.of_vms());
             thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// What VMs say of themselves.
+    fn of_vms(&self) -> Vec<String> {
+        let words = |vm: &Vm| vm.status().map_or_else(|| "does not answer".to_owned(), |status| status.to_string());
+        self.vms.iter().map(|vm| format!("{}: {}", vm.name, words(vm))).collect()
     }
 
     pub fn directory(&self) -> &Path {

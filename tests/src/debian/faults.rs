@@ -7,34 +7,46 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
+use sensor_common::{event::Event, verdict::Action};
 use sensor_content::life::Stage;
 use sensor_rules::Source;
+use sensor_user::control::client::Error;
 
 use super::{
-    Step,
+    Step, fifos,
     host::{self, BROUGHT, PATIENCE, SERVICE, property, run},
-    progress::{Next, Progress, now},
+    progress::{self, Next, Progress, now},
 };
 use crate::{
     content::{GUARD, guarded},
     fifo,
-    protocol::Message,
+    protocol::{Message, is_chosen},
     report,
     rules::{self, Draft},
     wait,
 };
 
-/// What is wrong with a generation.
+/// A generation with something wrong.
 struct Row {
     what: &'static str,
-    /// The fault that a build for tests has for it: where and what, as in `sensor_user::daemon::fault`.
-    fault: Option<&'static str>,
+    harm: Harm,
     rules: fn() -> Source,
-    /// Whether it strikes after the host's next start only.
-    at_boot: bool,
+    /// What its publisher says of it: nanoseconds per event, alerts in an hour.
+    budget: (u32, u32),
     /// The owner's policy.
     policy: &'static str,
+}
+
+/// How a generation does harm.
+#[derive(Clone, Copy)]
+enum Harm {
+    /// By this fault that a build for tests has, as in `sensor_user::daemon::fault`.
+    Fault(&'static str),
+    /// By such a fault after the host's next start only.
+    AtBoot(&'static str),
+    /// By its rules, once the host does this.
+    Rules(fn() -> Result<()>),
 }
 
 /// Nothing is wrong with the rules themselves.
@@ -42,12 +54,21 @@ fn harmless() -> Source {
     host::file(&rules::NONE)
 }
 
+/// The events of which a rule may ask this.
+fn all(action: Action) -> Vec<&'static str> {
+    Event::ALL.iter().filter(|event| event.allows(action)).map(|event| event.name()).collect()
+}
+
 fn blocks() -> Source {
-    host::file(&Draft::block("everything", EVERYTHING, "true"))
+    host::file(&Draft::block("everything", &all(Action::Block), "true"))
+}
+
+fn blocks_fifos() -> Source {
+    host::file(&Draft::block("every-fifo", &["fifo.open"], "true"))
 }
 
 fn alerts() -> Source {
-    host::file(&Draft::alert("everything", EVERYTHING, "true"))
+    host::file(&Draft::alert("everything", &all(Action::Alert), "true"))
 }
 
 /// Each pattern walks what is written to its end.
@@ -56,52 +77,44 @@ fn costs() -> Source {
     host::file(&Draft::alert("costly", &["fifo.payload"], &patterns.join(" || ")))
 }
 
-/// What the publisher of the last says, nanoseconds per event.
+/// What the publisher says, nanoseconds per event.
 const BUDGET: u32 = 200;
+/// And alerts in an hour.
+const ALERTS: u32 = 60;
 /// How many times too much it costs.
 const TOO_MUCH: u64 = 50;
-
-const EVERYTHING: &[&str] = &["fifo.create", "fifo.open", "pipe.create", "unix.connect", "unix.send", "unix.bind"];
 
 /// No shadow: the generation comes into force at once.
 const AT_ONCE: &str = "";
 /// A shadow run in which only the budget of the release counts.
 const SHADOW: &str = "[shadow]\ntime = \"1s\"\nevents = 100\ncost = 1000000000\n";
 
+/// A harmless generation in force at once.
+const ROW: Row = Row { what: "", harm: Harm::Rules(work), rules: harmless, budget: (BUDGET, ALERTS), policy: AT_ONCE };
+
 const ROWS: &[Row] = &[
+    Row { what: "kills the daemon at load", harm: Harm::Fault("push abort"), ..ROW },
+    Row { what: "kills the daemon at boot only", harm: Harm::AtBoot("start abort"), ..ROW },
+    Row { what: "hangs the daemon", harm: Harm::Fault("push hang"), ..ROW },
+    Row { what: "panics the kernel at load", harm: Harm::Fault("push panic"), ..ROW },
+    Row { what: "panics the kernel at boot only", harm: Harm::AtBoot("start panic"), ..ROW },
+    Row { what: "blocks everything", rules: blocks, ..ROW },
     Row {
-        what: "kills the daemon at load",
-        fault: Some("push abort"),
-        rules: harmless,
-        at_boot: false,
-        policy: AT_ONCE,
+        what: "blocks every open of a FIFO",
+        rules: blocks_fifos,
+        harm: Harm::Rules(fifos::used),
+        budget: (BUDGET, 1_000_000),
+        ..ROW
     },
-    Row {
-        what: "kills the daemon at boot only",
-        fault: Some("start abort"),
-        rules: harmless,
-        at_boot: true,
-        policy: AT_ONCE,
-    },
-    Row { what: "hangs the daemon", fault: Some("push hang"), rules: harmless, at_boot: false, policy: AT_ONCE },
-    Row {
-        what: "panics the kernel at load",
-        fault: Some("push panic"),
-        rules: harmless,
-        at_boot: false,
-        policy: AT_ONCE,
-    },
-    Row {
-        what: "panics the kernel at boot only",
-        fault: Some("start panic"),
-        rules: harmless,
-        at_boot: true,
-        policy: AT_ONCE,
-    },
-    Row { what: "blocks everything", fault: None, rules: blocks, at_boot: false, policy: AT_ONCE },
-    Row { what: "alerts on everything", fault: None, rules: alerts, at_boot: false, policy: AT_ONCE },
-    Row { what: "costs 50 times too much", fault: None, rules: costs, at_boot: false, policy: SHADOW },
+    Row { what: "alerts on everything", rules: alerts, ..ROW },
+    Row { what: "costs 50 times too much", rules: costs, policy: SHADOW, ..ROW },
 ];
+
+/// The rows that are asked for, as `creance.only` of the kernel's command line names them: by parts of what they are, with `-` for spaces.
+fn chosen(only: Option<&str>) -> Vec<(usize, &'static Row)> {
+    let is_chosen = |row: &Row| only.is_none_or(|only| is_chosen(&row.what.replace(' ', "-"), only));
+    (0..).zip(ROWS).filter(|(_, row)| is_chosen(row)).collect()
+}
 
 /// The good generation.
 const GOOD: u64 = 1;
@@ -125,13 +138,15 @@ const FAULTS: &str = "/etc/creance/faults";
 ///
 /// # Errors
 /// Where the host has not come back, or could not be brought to its start.
-pub fn go_on() -> Result<Step> {
+pub fn go_on(only: Option<&str>) -> Result<Step> {
+    let rows = chosen(only);
+    ensure!(!rows.is_empty(), "no row of the table contains {only:?}");
     let mut progress = Progress::after_boot()?;
     loop {
         match progress.next {
             Next::Install => {
                 install()?;
-                host::push(GOOD, host::file(&GUARD), 2000)?;
+                host::push(GOOD, host::file(&GUARD), (2000, ALERTS))?;
                 progress.goes_on(Next::Good)?;
                 return reboot(&mut progress);
             }
@@ -142,8 +157,10 @@ pub fn go_on() -> Result<Step> {
                 progress.goes_on(Next::Break(0))?;
             }
             Next::Break(index) => {
-                let Some(row) = ROWS.get(index) else { return Ok(Step::Done(true)) };
-                if breaks(row, index, &mut progress)? {
+                let Some((index, row)) = rows.iter().find(|(row, _)| *row >= index) else {
+                    return Ok(Step::Done(true));
+                };
+                if breaks(row, *index, &mut progress)? {
                     return reboot(&mut progress);
                 }
             }
@@ -176,9 +193,11 @@ fn install() -> Result<()> {
     fs::rename(new, "/usr/bin/creance")?;
     host::set_up("--enforce --settle 1 --up 5")?;
     fs::write(POLICY, AT_ONCE)?;
+    host::unit(progress::COUNTS_BOOTS.0, progress::COUNTS_BOOTS.1)?;
     host::unit("creance-panic.path", "[Path]\nPathExists=/run/creance/panic\n[Install]\nWantedBy=multi-user.target\n")?;
     host::unit("creance-panic.service", "[Service]\nExecStart=/bin/sh -c 'echo c > /proc/sysrq-trigger'\n")?;
     run("systemctl", &["daemon-reload"])?;
+    run("systemctl", &["enable", progress::COUNTS_BOOTS.0])?;
     run("systemctl", &["enable", "--now", "creance-panic.path"])?;
     run("systemctl", &["start", SERVICE])?;
     Ok(())
@@ -215,27 +234,33 @@ fn early() -> Result<()> {
 fn breaks(row: &Row, index: usize, progress: &mut Progress) -> Result<bool> {
     let generation = number(index);
     host::runs(GOOD)?;
-    let fault = row.fault.map(|fault| format!("{generation} {fault}\n")).unwrap_or_default();
+    let fault = match row.harm {
+        Harm::Fault(fault) | Harm::AtBoot(fault) => format!("{generation} {fault}\n"),
+        Harm::Rules(_) => String::new(),
+    };
     fs::write(FAULTS, fault)?;
     fs::write(POLICY, row.policy)?;
     // SAFETY: takes nothing.
     unsafe { libc::sync() };
     progress.since = now();
     progress.goes_on(Next::Recover(index))?;
-    let pushed = host::push(generation, (row.rules)(), BUDGET);
-    if row.at_boot {
-        pushed.with_context(|| format!("the generation that {} is refused", row.what))?;
-        return Ok(true);
+    let at_boot = matches!(row.harm, Harm::AtBoot(_));
+    match host::push(generation, (row.rules)(), row.budget) {
+        Err(error) if at_boot || matches!(error.downcast_ref(), Some(Error::Refused(_))) => {
+            return Err(error.context(format!("the generation that {} is refused", row.what)));
+        }
+        // The answer dies with the daemon, or its reader is the first to be blocked.
+        _ => {}
     }
-    if row.fault.is_none() {
-        pushed.with_context(|| format!("the generation that {} is refused", row.what))?;
-        work();
+    if let Harm::Rules(meanwhile) = row.harm {
+        meanwhile()?;
     }
-    Ok(false)
+    Ok(at_boot)
 }
 
 /// Work such as any host has, and much of it; whether it is blocked does not matter.
-fn work() {
+#[expect(clippy::unnecessary_wraps, reason = "as other work of a host, which may fail")]
+fn work() -> Result<()> {
     let file = "/tmp/work";
     for _ in 0..300 {
         drop(fifo::remake(file));
@@ -245,30 +270,31 @@ fn work() {
             drop(written.and_then(|()| both.read_exact(&mut [0; 256])));
         }
     }
+    Ok(())
 }
 
 /// What has become of a generation, once that is sure.
-fn end(generation: u64) -> Result<Option<String>> {
-    let Ok(status) = host::status() else { return Ok(None) };
+fn end(generation: u64) -> Option<String> {
+    let status = host::status().ok()?;
     if status.generation != Some(GOOD) {
-        return Ok(None);
+        return None;
     }
     let denied = status.content.map(|content| content.denied).unwrap_or_default();
     if let Some((_, reason)) = denied.into_iter().find(|(number, _)| *number == generation) {
-        return Ok(Some(reason));
+        return Some(reason);
     }
-    let history = host::client()?.history()?;
+    let history = host::client().ok()?.history().ok()?;
     let last = history.into_iter().rfind(|entry| entry.generation.number == generation);
-    Ok(last.filter(|entry| entry.stage == Stage::Rejected).map(|entry| entry.reason))
+    last.filter(|entry| entry.stage == Stage::Rejected).map(|entry| entry.reason)
 }
 
 fn recovers(row: &Row, index: usize, progress: &Progress) -> Result<()> {
     let generation = number(index);
     let reason = wait::within(PATIENCE, &format!("the host to come back from one that {}", row.what), || {
-        if row.fault.is_none() {
-            work();
+        if let Harm::Rules(_) = row.harm {
+            work()?;
         }
-        end(generation)
+        Ok(end(generation))
     })?;
     let seconds = now().saturating_sub(progress.since);
     let extra = progress.boots.saturating_sub(progress.ordered);

@@ -126,14 +126,15 @@ pub fn set_up(options: &str) -> Result<()> {
     Ok(())
 }
 
-/// Pushes a release with these rules, of which a probation of one second is asked, and so many nanoseconds per event are said.
+/// Pushes a release with these rules, of which a probation of one second is asked, and so many nanoseconds per event and alerts in
+/// an hour are said.
 ///
 /// # Errors
 /// Where it is refused.
-pub fn push(number: u64, source: Source, cost: u32) -> Result<()> {
+pub fn push(number: u64, source: Source, (cost, alerts): (u32, u32)) -> Result<()> {
     let release = format!(
         "generation = {number}\ncategory = \"routine\"\nsoak = \"1s\"\nchangelog = \"{number}\"\n\
-         budget = {{ nanoseconds_per_event = {cost}, alerts_per_hour = 60 }}"
+         budget = {{ nanoseconds_per_event = {cost}, alerts_per_hour = {alerts} }}"
     );
     let bundle = Release::parse(&release)?.build(vec![source], &content::key())?;
     let pushed = client()?.push_bundle(&bundle, true)?;

@@ -3,6 +3,7 @@
 //! `vm-init debian` is started there by a unit (`tests/debian-image.sh`), after each boot.
 
 mod faults;
+mod fifos;
 mod host;
 mod package;
 mod progress;
@@ -25,7 +26,7 @@ enum Step {
 pub fn run() -> ExitCode {
     report::raw();
     let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    match attempt(argument(&line, "creance.job")) {
+    match attempt(argument(&line, "creance.job"), argument(&line, "creance.only")) {
         Ok(Step::Reboot) => return ExitCode::SUCCESS,
         Ok(Step::Done(ok)) => report::send(&Message::Done { ok }),
         Err(error) => {
@@ -36,10 +37,10 @@ pub fn run() -> ExitCode {
     init::power_off()
 }
 
-fn attempt(job: Option<&str>) -> Result<Step> {
+fn attempt(job: Option<&str>, only: Option<&str>) -> Result<Step> {
     match job {
         Some("package") => package::all().map(Step::Done),
-        Some("faults") => faults::go_on(),
+        Some("faults") => faults::go_on(only),
         other => bail!("no such job: {other:?}"),
     }
 }

@@ -118,10 +118,10 @@ fn takes() -> Result<()> {
     // At once: shadow runs are tested elsewhere.
     fs::write("/etc/creance/content.toml", "")?;
     run("systemctl", &["restart", SERVICE])?;
-    host::push(7, host::file(&GUARD), 2000)?;
+    host::push(7, host::file(&GUARD), (2000, 60))?;
     ensure!(guarded(), "the bundle does not guard");
     ensure!(host::client()?.rollback()? == 0 && !guarded(), "the rollback does not lead to the baseline");
-    host::push(8, host::file(&GUARD), 2000)?;
+    host::push(8, host::file(&GUARD), (2000, 60))?;
     ensure!(guarded(), "the second bundle does not guard");
     Ok(())
 }
@@ -133,7 +133,7 @@ fn recovers() -> Result<()> {
     ensure!(said.contains("the host will start with"), "{said}");
     run("systemctl", &["start", SERVICE])?;
     // On probation: tried again when the host has been up for a while. Another one comes meanwhile.
-    host::push(9, host::file(&GUARD), 2000)?;
+    host::push(9, host::file(&GUARD), (2000, 60))?;
     ensure!(guarded(), "after the recovery nothing comes into force");
     Ok(())
 }

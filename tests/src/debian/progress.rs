@@ -10,6 +10,15 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = "/var/lib/creance-tests";
+/// A line for each start of the host.
+const BOOTS: &str = "/var/lib/creance-boots";
+/// The unit that writes it, by name: before the daemon starts, because that may take the host down again.
+pub const COUNTS_BOOTS: (&str, &str) = (
+    "creance-boots.service",
+    "[Unit]\nDefaultDependencies=no\nAfter=systemd-remount-fs.service\nBefore=creance.service\n\
+     [Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo >> /var/lib/creance-boots; sync'\n\
+     [Install]\nWantedBy=sysinit.target\n",
+);
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -30,7 +39,7 @@ pub enum Next {
 pub struct Progress {
     /// What comes next.
     pub next: Next,
-    /// How often the host has started.
+    /// How often the host has started since the first reboot.
     pub boots: u32,
     /// How often it would have, without a fault.
     pub ordered: u32,
@@ -49,7 +58,11 @@ impl Progress {
             Err(error) if error.kind() == ErrorKind::NotFound => Self::default(),
             Err(error) => return Err(error).context(FILE),
         };
-        progress.boots += 1;
+        progress.boots = match fs::read_to_string(BOOTS) {
+            Ok(text) => u32::try_from(text.lines().count())?,
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            Err(error) => return Err(error).context(BOOTS),
+        };
         progress.keep()?;
         Ok(progress)
     }

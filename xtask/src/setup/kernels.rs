@@ -1,4 +1,4 @@
-//! Debian's cloud kernels: only the image is kept, for the VMs need no module.
+//! Debian's cloud kernels: the image is kept, and the drivers of a network card, the only modules that a VM needs.
 
 use std::{
     fs,
@@ -16,9 +16,21 @@ use crate::project::KernelSeries;
 /// # Errors
 /// Where apt knows none, or it cannot be fetched.
 pub fn fetch(series: KernelSeries) -> Result<()> {
-    if series.image().exists() {
-        return Ok(());
+    if series.image().exists() { Ok(()) } else { fetch_newest(series) }
+}
+
+/// The same, and the drivers of a network card, which a kernel that was fetched long ago may lack.
+///
+/// # Errors
+/// Where apt knows none, or it cannot be fetched, or has no such drivers.
+pub fn fetch_with_network(series: KernelSeries) -> Result<()> {
+    if !series.modules().exists() {
+        fetch_newest(series)?;
     }
+    Ok(())
+}
+
+fn fetch_newest(series: KernelSeries) -> Result<()> {
     let lists = series.suite().map_or_else(|| Ok(Lists::of_this_machine()), |suite| Lists::of_suite(suite, &[]))?;
     let package = if let Some(package) = newest(&lists, series)? {
         package
@@ -35,6 +47,7 @@ pub fn fetch(series: KernelSeries) -> Result<()> {
     fs::create_dir_all(&unpacked)?;
     lists.download(&package, &unpacked)?;
     unpack(&unpacked)?;
+    fs::remove_dir_all(&directory).ok();
     fs::rename(&unpacked, &directory).with_context(|| format!("cannot put the kernel into {}", directory.display()))
 }
 
@@ -55,7 +68,17 @@ fn version(package: &str) -> Vec<u64> {
     package.split(|character: char| !character.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
 }
 
-/// Keeps the image of the package in `directory`, and the kernel's release.
+/// What drives QEMU's network card, as far as it is not part of the image.
+const NETWORK: &[&str] = &[
+    "*/virtio.ko*",
+    "*/virtio_ring.ko*",
+    "*/virtio_pci*.ko*",
+    "*/virtio_net.ko*",
+    "*/net_failover.ko*",
+    "*/core/failover.ko*",
+];
+
+/// Keeps the image of the package in `directory`, the kernel's release, and in `modules` the drivers of a network card.
 fn unpack(directory: &Path) -> Result<()> {
     let Some(package) =
         directory.read_dir()?.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some("deb".as_ref()))
@@ -66,17 +89,31 @@ fn unpack(directory: &Path) -> Result<()> {
     let stream = archive.stdout.take().context("dpkg-deb has no output")?;
     let mut tar = Command::new("tar");
     tar.args(["--extract", "--wildcards", "./boot/vmlinuz-*", "./usr/lib/modules/*/vmlinuz"])
+        .args(NETWORK)
         .stdin(stream)
         .stderr(Stdio::null())
         .current_dir(directory);
-    // One of the two places has nothing, which tar calls a failure.
+    // Some of these places have nothing, which tar calls a failure.
     tar.status()?;
     archive.wait()?;
     let (image, release) = image(directory).with_context(|| format!("{} holds no kernel image", package.display()))?;
     fs::rename(image, directory.join("vmlinuz"))?;
     fs::write(directory.join("release"), release)?;
+    fs::create_dir(directory.join("modules"))?;
+    for module in modules(directory) {
+        fs::rename(&module, directory.join("modules").join(module.file_name().unwrap_or_default()))?;
+    }
     fs::remove_file(package)?;
     Ok(())
+}
+
+/// The modules in an unpacked package.
+fn modules(directory: &Path) -> Vec<PathBuf> {
+    let entries = directory.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    entries
+        .flat_map(|path| if path.is_dir() { modules(&path) } else { vec![path] })
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(".ko")))
+        .collect()
 }
 
 /// The image in an unpacked package, with the kernel's release: `boot/vmlinuz-RELEASE` or `usr/lib/modules/RELEASE/vmlinuz`.

@@ -85,6 +85,16 @@ pub fn machines(kernels: &[KernelSeries]) -> Result<()> {
     KernelSeries::USUAL.iter().chain(kernels).try_for_each(|series| kernels::fetch(*series))
 }
 
+/// What VMs with these kernels need that have a network and a disk; prints only what it installs.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn hosts(kernels: &[KernelSeries]) -> Result<()> {
+    file_systems()?;
+    kernels.iter().try_for_each(|series| kernels::fetch_with_network(*series))?;
+    machines(kernels)
+}
+
 /// What a fleet on loopback needs; prints only what it fetches.
 ///
 /// # Errors
@@ -93,17 +103,35 @@ pub fn servers() -> Result<()> {
     servers::fetch()
 }
 
+/// A browser; prints only what it installs.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn browser() -> Result<()> {
+    if command::find("chromium").is_none() { apt::install(&["chromium"]) } else { Ok(()) }
+}
+
 /// What makes the image of a Debian host; prints only what it installs.
 ///
 /// # Errors
 /// Where a right or the network is missing.
 pub fn debian() -> Result<()> {
-    if command::find("mmdebstrap").is_none() || command::find("mke2fs").is_none() && !Path::new("/sbin/mke2fs").exists()
-    {
-        apt::install(&["mmdebstrap", "e2fsprogs"])?;
+    if command::find("mmdebstrap").is_none() {
+        apt::install(&["mmdebstrap"])?;
+    }
+    file_systems()
+}
+
+/// What makes a disk with files.
+fn file_systems() -> Result<()> {
+    if command::find("mke2fs").is_none() && !Path::new(MKE2FS).exists() {
+        apt::install(&["e2fsprogs"])?;
     }
     Ok(())
 }
+
+/// Where Debian has it; not on everybody's `PATH`.
+pub const MKE2FS: &str = "/sbin/mke2fs";
 
 /// Where bpf-linker is; the directory goes on the `PATH` of the eBPF build.
 pub fn linker_directory() -> std::path::PathBuf {

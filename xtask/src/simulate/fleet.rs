@@ -148,6 +148,8 @@ pub enum Draw {
     Noisy,
     Turn,
     Motion,
+    Mirror,
+    Clock,
 }
 
 impl Fleet {
@@ -257,6 +259,17 @@ impl Fleet {
             }
             time = poll;
         }
+    }
+
+    /// Whether it reads from the mirror that a tenth of the hosts reads from.
+    pub fn reads_mirror(&self, host: u32) -> bool {
+        self.part(host, Draw::Mirror) < 0.1
+    }
+
+    /// By how many seconds its clock is fast, in a world where one clock in a hundred is wrong by up to three days, either way.
+    pub fn is_fast(&self, host: u32) -> i64 {
+        let part = self.part(host, Draw::Clock);
+        if part < 0.01 { ((part / 0.01 * 6.0 - 3.0) * f64::from(DAY)) as i64 } else { 0 }
     }
 
     /// Seconds after publication until the edge from which it reads has a new document: 0 to 59.

@@ -109,13 +109,16 @@ fn simulate(scenario: &Scenario, hosts: u32, seed: u64) -> Result<Vec<(Strategy,
 
 /// Good releases, each to a fleet of its own.
 fn false_halts(scenario: &Scenario, hosts: u32, seed: u64, releases: u64) -> Result<report::FalseHalts> {
-    let mut counted = report::FalseHalts { releases, hosts, seed, stopped: Vec::new(), paused: Vec::new() };
+    let mut counted =
+        report::FalseHalts { releases, hosts, seed, stopped: Vec::new(), paused: Vec::new(), arrived: Vec::new() };
     counted.stopped = scenario.strategies.iter().map(|strategy| (*strategy, 0)).collect();
     counted.paused = counted.stopped.clone();
+    counted.arrived = counted.stopped.clone();
     for release in 0..releases {
         for (index, (_, tally)) in simulate(scenario, hosts, seed + release)?.into_iter().enumerate() {
             counted.stopped[index].1 += u64::from(tally.halted.is_some());
             counted.paused[index].1 += u64::from(tally.paused_minutes > 0);
+            counted.arrived[index].1 += u64::from(tally.protected.is_some());
             if tally.halted.is_some() {
                 eprintln!("seed {}: {}", seed + release, tally.reasons.join("; "));
             }

@@ -6,7 +6,7 @@ use sensor_content::rollout::{Census, Document, Health, Offer, Order, Plan, Ring
 
 use super::{
     fleet::{DAY, HOUR, MINUTE, Time},
-    scenario::Strategy,
+    scenario::{Failure, Scenario, Strategy, World},
 };
 
 /// When people notice, where nothing else does: 78 minutes, as on 19 July 2024.
@@ -22,6 +22,8 @@ const WAVES: &[(Time, u64)] =
 pub struct Publisher {
     strategy: Strategy,
     harmful: bool,
+    /// Whether somebody else signs.
+    stolen: bool,
     plan: Plan,
     state: State,
     /// Why it is as it is.
@@ -29,10 +31,11 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// `harmful` is known to nobody but the people who notice, after 78 minutes.
-    pub fn new(strategy: Strategy, harmful: bool) -> Result<Self> {
+    /// That the scenario's release is harmful is known to nobody but the people who notice, after 78 minutes.
+    pub fn new(strategy: Strategy, scenario: &Scenario) -> Result<Self> {
+        let (harmful, stolen) = (scenario.failure != Failure::None, scenario.world == World::KeyStolen);
         let plan = Plan::parse(if strategy == Strategy::Urgent { Plan::URGENT } else { Plan::ROUTINE })?;
-        Ok(Self { strategy, harmful, plan, state: State::start(RELEASE, at(0)), reasons: Vec::new() })
+        Ok(Self { strategy, harmful, stolen, plan, state: State::start(RELEASE, at(0)), reasons: Vec::new() })
     }
 
     pub const fn plan(&self) -> &Plan {
@@ -55,7 +58,7 @@ impl Publisher {
 
     /// The document of this minute.
     pub fn publish(&mut self, now: Time, health: &Health) -> Document {
-        if self.strategy.recovers() {
+        if self.strategy.recovers() && !self.stolen {
             let decision = step(&self.plan, &self.state, health, at(now));
             self.state = decision.after;
             if self.state.order != decision.before.order || decision.before.order == Order::Offer {
@@ -63,7 +66,7 @@ impl Publisher {
             }
             return decision.document;
         }
-        let share = if self.strategy == Strategy::Everybody { Share::ALL } else { wave(now) };
+        let share = if self.strategy == Strategy::Everybody || self.stolen { Share::ALL } else { wave(now) };
         let offer = Offer { share: Some(share), ..Offer::default() };
         let order = if self.harmful && now >= NOTICED { Order::Revoke } else { Order::Offer };
         if order == Order::Revoke {

@@ -102,6 +102,9 @@ pub struct FalseHalts {
     pub stopped: Vec<(Strategy, u64)>,
     #[serde(serialize_with = "named")]
     pub paused: Vec<(Strategy, u64)>,
+    /// Those that 99 % of the reachable hosts got.
+    #[serde(serialize_with = "named")]
+    pub arrived: Vec<(Strategy, u64)>,
 }
 
 fn named<S: serde::Serializer>(counts: &[(Strategy, u64)], serializer: S) -> Result<S::Ok, S::Error> {
@@ -119,7 +122,12 @@ impl FalseHalts {
         };
         let head =
             std::iter::once(String::new()).chain(self.stopped.iter().map(|(strategy, _)| strategy.name().to_owned()));
-        let rows = [head.collect(), row("stopped", &self.stopped), row("paused at least once", &self.paused)];
+        let rows = [
+            head.collect(),
+            row("stopped", &self.stopped),
+            row("paused at least once", &self.paused),
+            row("99% of reachable hosts have it", &self.arrived),
+        ];
         Ok(format!(
             "{} good releases, {} hosts each, seeds from {}\n\n{}",
             self.releases,

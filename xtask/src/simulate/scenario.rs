@@ -79,6 +79,12 @@ pub enum World {
     HaltedBy(Time),
     /// Three in ten hosts are off until this time.
     Absent(Time),
+    /// A thief has the online key: the release is offered to everybody at once, until people notice and change the key.
+    KeyStolen,
+    /// A person halts it at this time, and a mirror serves from then on what it had.
+    Frozen(Time),
+    /// Some clocks are wrong.
+    ClocksWrong,
 }
 
 /// A scenario.
@@ -122,6 +128,30 @@ impl Scenario {
             "is good; health cannot be read for five hours",
             World::TelemetryDown(HOUR, 6 * HOUR),
             8 * DAY,
+        ),
+        Self {
+            world: World::KeyStolen,
+            ..Self::bad(
+                "stolen",
+                7,
+                "takes a host down as it is loaded; who stole the online key offers it to everybody at once",
+                Failure::OnLoad,
+                Strategy::OURS,
+            )
+        },
+        Self::good(
+            "frozen",
+            8,
+            "is good; a person halts it, and one mirror in ten goes on with what it had",
+            World::Frozen(3 * HOUR + 5 * MINUTE),
+            5 * DAY,
+        ),
+        Self::good(
+            "clocks",
+            9,
+            "is good; one clock in a hundred is wrong by up to three days",
+            World::ClocksWrong,
+            7 * DAY,
         ),
         Self::good(
             "outage",

@@ -171,7 +171,7 @@ pub fn debian(kernel: KernelSeries, tally: &mut Tally) -> Result<()> {
         tally.add(&format!("{kernel} debian {test}"), time, failure);
     };
     let mut none = true;
-    let ending = debian::work(kernel, Job::Package, |message| match message {
+    let ending = debian::work(kernel, Job::Package, "", |message| match message {
         Message::Passed { test, millis } => {
             none = false;
             add(tally, &test, Duration::from_millis(millis), None);

@@ -160,15 +160,20 @@ impl Member {
     /// Does what the repository said last, as far as the owner wants it. What has expired may stop content, and brings none.
     fn obey<E: Engine>(&mut self, core: &Core<E>, policy: &Policy) {
         let Some((_, client)) = &self.source else { return };
-        let view = client.view().clone();
+        let (view, fresh) = (client.view().clone(), client.fresh(Timestamp::now()).is_ok());
         let Some(document) = &view.document else {
             return "nothing is rolled out".clone_into(&mut self.doing);
         };
+        if let Some((number, signal)) = core.take_charge()
+            && let Some(listed) = view.listed.get(&number)
+        {
+            self.is_refused(*listed, document, signal);
+        }
         if document.order == Order::Revoke {
             self.pending.take_if(|pending| pending.listed.id.number == document.release);
             core.withdraw(document.release);
         }
-        if client.fresh(Timestamp::now()).is_err() {
+        if !fresh {
             self.pending = None;
             return "nothing new is taken: what is known has expired".clone_into(&mut self.doing);
         }
@@ -178,9 +183,6 @@ impl Member {
                 return;
             }
             self.shadowed = None;
-            if core.running() != listed.id.number && document.order != Order::Revoke {
-                self.is_refused(listed, document, Signal::Flood);
-            }
         }
         let wanted = self.wanted(core, policy, &view, document);
         self.enrol_control(core, policy, &view, document);

@@ -7,6 +7,7 @@ use sensor_content::{
     life::{BootId, Generation, Signed},
     policy::Policy,
     repository::Listed,
+    rollout::Signal,
     store::Rung,
 };
 
@@ -22,9 +23,11 @@ impl<E: Engine> Core<E> {
     pub fn wanted(&self, offered: &[Listed]) -> Option<Listed> {
         let state = &mut *self.lock();
         let keeper = state.keeper.as_mut()?;
-        let known = keeper.store.known().unwrap_or_default();
         let now = Timestamp::now();
-        for listed in offered.iter().take(NOTED).filter(|listed| !known.contains_key(&listed.id.number)) {
+        for listed in offered.iter().take(NOTED) {
+            if keeper.store.known().is_ok_and(|known| known.contains_key(&listed.id.number)) {
+                continue;
+            }
             let (generation, arrived) = Generation::arrived(listed.id, now, "listed in the repository");
             let (_, signed) = generation.step::<Signed>(now, "by the repository's content keys");
             keeper.said(|store| store.record(&[arrived, signed]));
@@ -84,6 +87,11 @@ impl<E: Engine> Core<E> {
     /// Number of the generation in force; 0 where it is none from the store.
     pub fn running(&self) -> u64 {
         self.lock().keeper.as_ref().map_or(0, Keeper::number)
+    }
+
+    /// The generation that this host has given up by itself since this was asked last, and why.
+    pub fn take_charge(&self) -> Option<(u64, Signal)> {
+        self.lock().charge.take()
     }
 
     /// Alerts that the generation in force may bring in an hour, as its publisher said, and all that rules matched since the start.

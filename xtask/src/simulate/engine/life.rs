@@ -10,6 +10,8 @@ use crate::simulate::{
     wheel::Event,
 };
 
+/// How long metadata counts: the repository's `timestamp`.
+const LIFETIME: Time = 2 * DAY;
 /// Hosts over their alert budget with a release that floods.
 const FLOODED: f64 = 0.6;
 
@@ -23,7 +25,14 @@ impl Simulation<'_> {
             return;
         }
         let traits = &self.fleet.hosts[host as usize];
-        let document = &self.documents[usize::from(now % MINUTE >= self.fleet.edge(host))];
+        let mirror = self.frozen.as_ref().filter(|_| self.fleet.reads_mirror(host));
+        let document = mirror.unwrap_or(&self.documents[usize::from(now % MINUTE >= self.fleet.edge(host))]);
+        // By the host's own clock.
+        let fast = if self.scenario.world == World::ClocksWrong { self.fleet.is_fast(host) } else { 0 };
+        let age = mirror.map_or(0, |_| self.tally.halted.map_or(0, |halted| now - halted));
+        if i64::from(age) + fast > i64::from(LIFETIME) {
+            return;
+        }
         let kernel = &self.fleet.kernels[usize::from(traits.kernel)];
         let asks = Host { bucket: traits.bucket, ring: traits.ring, kernel, hangs: traits.hangs };
         let state = &mut self.states[host as usize];
@@ -34,10 +43,11 @@ impl Simulation<'_> {
                 let seen = if state.life == Life::Delayed { state.since } else { now };
                 let urgent = self.strategy == Strategy::Urgent;
                 let owner = if self.strategy.recovers() { traits.owner } else { Owner::Plain };
-                match owner.permits(urgent, seen, now, traits.zone) {
+                match owner.permits(urgent, shifted(seen, fast), shifted(now, fast), traits.zone) {
                     Permission::Never => {}
                     Permission::Now => self.take(host, now),
                     Permission::From(time) => {
+                        let time = shifted(time, -fast);
                         *state = State { life: Life::Delayed, since: seen, ..*state };
                         self.wheel.push(self.fleet.next_poll(host, time), Event::Poll, host);
                     }
@@ -65,8 +75,7 @@ impl Simulation<'_> {
         }
         match self.scenario.failure {
             Failure::Leak => {
-                let after = 5 * HOUR + HOUR / 2 + self.fleet.below(host, Draw::Later, HOUR);
-                self.wheel.push(now + after, Event::Fail, host);
+                self.wheel.push(now + self.until_leaked(host), Event::Fail, host);
             }
             Failure::AtBoot => {
                 let until = -(1.0 - self.fleet.part(host, Draw::Later)).ln() * 14.0 * f64::from(DAY);
@@ -74,6 +83,11 @@ impl Simulation<'_> {
             }
             Failure::None | Failure::OnLoad | Failure::ForGood | Failure::OnLoadOfRareKernel | Failure::Flood => {}
         }
+    }
+
+    /// How long a daemon lives that loses memory.
+    fn until_leaked(&self, host: u32) -> Time {
+        5 * HOUR + HOUR / 2 + self.fleet.below(host, Draw::Later, HOUR)
     }
 
     /// The host goes down. With the recovery ladder it comes back by itself, unless it hangs.
@@ -110,6 +124,11 @@ impl Simulation<'_> {
     pub(super) fn fail(&mut self, host: u32, now: Time) {
         if self.states[host as usize].life != Life::Active {
             return;
+        }
+        // A daemon starts anew with its host, and so does what it loses of its memory.
+        if self.scenario.failure == Failure::Leak && !self.fleet.online(host, now) {
+            let on = self.fleet.next_poll(host, now);
+            return self.wheel.push(on + self.until_leaked(host), Event::Fail, host);
         }
         let cell = self.cell(host, Arm::Treated);
         self.observer.leave(cell);
@@ -161,4 +180,9 @@ impl Simulation<'_> {
         let cell = self.cell(host, Arm::Treated);
         self.observer.leave(cell);
     }
+}
+
+/// A time by a clock that is so many seconds fast; not before publication.
+fn shifted(time: Time, fast: i64) -> Time {
+    Time::try_from((i64::from(time) + fast).max(0)).unwrap_or(Time::MAX)
 }

@@ -17,7 +17,7 @@ use super::{
     fleet::{Fleet, MINUTE, Owner, Time},
     observer::{Arm, Observer},
     publisher::{self, Publisher},
-    scenario::{Failure, Scenario, Strategy, World},
+    scenario::{Scenario, Strategy, World},
     tally::Tally,
     wheel::{Event, Wheel},
 };
@@ -67,6 +67,8 @@ pub struct Simulation<'a> {
     /// Covered hosts that found the roll-out paused.
     paused: Vec<u32>,
     documents: [Document; 2],
+    /// What a mirror serves that stands still.
+    frozen: Option<Document>,
     tally: Tally,
     random: fastrand::Rng,
     /// The plan's time from fetch until a host must have been heard from.
@@ -75,7 +77,7 @@ pub struct Simulation<'a> {
 
 impl<'a> Simulation<'a> {
     pub fn new(fleet: &'a Fleet, scenario: Scenario, strategy: Strategy, seed: u64) -> Result<Self> {
-        let mut publisher = Publisher::new(strategy, scenario.failure != Failure::None)?;
+        let mut publisher = Publisher::new(strategy, &scenario)?;
         let census = fleet.census();
         let stages = publisher.plan().stages().len();
         let document = publisher.publish(0, &publisher::blind(census.clone(), 0));
@@ -91,7 +93,7 @@ impl<'a> Simulation<'a> {
             fleet,
             scenario,
             strategy,
-            publisher: Publisher::new(strategy, scenario.failure != Failure::None)?,
+            publisher: Publisher::new(strategy, &scenario)?,
             observer: Observer::new(fleet.kernels.clone(), census, stages),
             wheel: Wheel::new(scenario.end),
             states: vec![IDLE; fleet.hosts.len()],
@@ -99,6 +101,7 @@ impl<'a> Simulation<'a> {
             control,
             paused: Vec::new(),
             documents: [document.clone(), document],
+            frozen: None,
             tally: Tally::default(),
             random: fastrand::Rng::with_seed(seed),
             grace,
@@ -137,8 +140,13 @@ impl<'a> Simulation<'a> {
 
     /// The publisher publishes; hosts for which that changes something are visited at their next poll.
     fn publish(&mut self, now: Time) {
-        if self.scenario.world == World::HaltedBy(now) {
-            self.publisher.halt();
+        match self.scenario.world {
+            World::HaltedBy(time) if time == now => self.publisher.halt(),
+            World::Frozen(time) if time == now => {
+                self.frozen = Some(self.documents[1].clone());
+                self.publisher.halt();
+            }
+            _ => {}
         }
         let down = matches!(self.scenario.world, World::TelemetryDown(from, to) if (from..to).contains(&now));
         let read = if let World::TelemetryDown(from, _) = self.scenario.world
