@@ -134,7 +134,6 @@ fn patterns_that_one_walk_finds_are_judged_as_by_the_interpreter() {
         let expected = interpret(&rules, event, &record).unwrap();
         assert_eq!(kernel.judge(event, &record).unwrap(), expected, "{path:?}");
     }
-    assert!(sensor_rules::explain::plan(&rules, &|_| true).unwrap().contains("by one automaton: 8 patterns"));
 }
 
 /// Both judges read conditions with the same parser, so a mistake in it would not show above: these answers are from CEL's
