@@ -26,6 +26,9 @@ pub const WINDOWS: &str = "STATE_WINDOWS";
 pub const RATES: &str = "RATES";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
+/// Room that a [`Record`](crate::record::Record) takes there, bytes: with the kernel's header (`BPF_RINGBUF_HDR_SZ`), and whole words
+/// (`__bpf_ringbuf_reserve` of `kernel/bpf/ringbuf.c`).
+pub const EVENT_ROOM: u64 = (size_of::<crate::record::Record>() as u64 + 8).next_multiple_of(8);
 /// Array of one `u64`: how many events had been reported before the first in `EVENTS`. For daemons only.
 pub const NUMBERED: &str = "NUMBERED";
 

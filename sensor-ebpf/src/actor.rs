@@ -15,17 +15,25 @@ use crate::{
         TASK_START_BOOTTIME, TASK_TGID, member,
     },
     path,
-    record::Held,
+    record::{self, Held},
     scratch::{Scratch, Wanted},
 };
 
 /// Fills those of the wanted groups that describe the process and those above it.
 #[inline(always)]
-pub fn fill(held: &mut Held, wanted: Wanted) {
-    if !wanted.meets(ACTORS) {
-        return;
+pub fn fill(held: &Held, wanted: Wanted) {
+    if wanted.meets(ACTORS) {
+        fill_actor(held.scratch.slot());
     }
-    let task = Struct::current_task();
+}
+
+/// The same for what is held in this slot. A global function to the verifier, see [`walk_path`](crate::path): as part of each program
+/// it was what 5.10's verifier gave up on.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn fill_actor(slot: u32) -> u32 {
+    let Some(mut held) = record::at(slot) else { return 0 };
+    let (wanted, task) = (held.scratch.wanted(), Struct::current_task());
     if wanted.contains(Groups::PROCESS) {
         fill_process(held.record, task);
     }
@@ -44,7 +52,8 @@ pub fn fill(held: &mut Held, wanted: Wanted) {
     if wanted.contains(Groups::EXE) {
         fill_exe(&mut held.record.process.exe, held.scratch, task);
     }
-    fill_parents(held, wanted, task);
+    fill_parents(&mut held, wanted, task);
+    0
 }
 
 /// Fills those of the wanted groups that describe the process that something is done to.

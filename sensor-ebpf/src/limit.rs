@@ -1,17 +1,22 @@
-//! How many reports one rule may send of one process in a second, so that a noisy rule leaves room in the ring buffer for the others.
+//! How many reports one rule may send of one process in a second, so that a noisy rule leaves room in the ring buffer for the others;
+//! and whether there is room.
 //!
 //! Only the report is left out: the event is judged, counted and acted on as ever.
 
-use aya_ebpf::{macros::map, maps::LruHashMap};
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE},
+    macros::map,
+    maps::LruHashMap,
+};
 use sensor_common::{
-    maps::{RATES_MAX, Rate, RateKey},
+    maps::{EVENT_ROOM, RATES_MAX, Rate, RateKey},
     record::Record,
     verdict::RULES_MAX,
 };
 
 use crate::{
     actor, asm,
-    maps::{RECORDS, SETTINGS},
+    maps::{EVENTS, RECORDS, SETTINGS},
     record::Held,
 };
 
@@ -20,33 +25,58 @@ const SECOND: u64 = 1_000_000_000;
 #[map]
 static RATES: LruHashMap<RateKey, Rate> = LruHashMap::with_max_entries(RATES_MAX, 0);
 
-/// Whether every rule that the record names has reported enough of this process. The record's time must have been noted.
-#[inline(always)]
-pub fn is_over(held: &Held) -> bool {
-    count_reports(held.scratch.slot()) == 1
+/// Whether a report of an event is sent, and why not.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Withheld {
+    No,
+    /// Each of its rules has reported enough.
+    Limited,
+    /// The ring buffer has no room.
+    Full,
 }
 
-/// Counts the event for each of its rules; 1 where none of them may report it. A global function to the verifier, see
-/// [`walk_path`](crate::path).
+/// Notes whether the event is reported, and counts it for each of its rules. The record's time must have been noted.
+#[inline(always)]
+pub fn apply(held: &mut Held) {
+    let withheld = is_withheld(held.scratch.slot());
+    held.scratch.withheld.set(withheld);
+}
+
+/// A [`Withheld`]. A global function to the verifier, see [`walk_path`](crate::path).
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn count_reports(slot: u32) -> u32 {
-    let Some(limit) = SETTINGS.get(0).map(|settings| settings.reports) else { return 0 };
-    let Some(record) = RECORDS.get_ptr(slot) else { return 0 };
+extern "C" fn is_withheld(slot: u32) -> u32 {
+    (if is_over(slot) { Withheld::Limited } else { room() }) as u32
+}
+
+/// Whether the ring buffer has room for a report (`__bpf_ringbuf_reserve` of the kernel): in a flood, what cannot be sent is not
+/// filled either.
+#[inline(always)]
+fn room() -> Withheld {
+    let taken = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) + EVENT_ROOM;
+    if taken < EVENTS.query(u64::from(BPF_RB_RING_SIZE)) { Withheld::No } else { Withheld::Full }
+}
+
+/// Counts the event for each of its rules; whether every one has reported enough of this process.
+#[inline(always)]
+fn is_over(slot: u32) -> bool {
+    let Some(limit) = SETTINGS.get(0).map(|settings| settings.reports) else { return false };
+    let Some(record) = RECORDS.get_ptr(slot) else { return false };
     if limit == 0 {
-        return 0;
+        return false;
     }
     // SAFETY: a live map value; whoever calls holds the slot.
     let record: &Record = unsafe { &*record };
     let (second, pid) = (record.head.time / SECOND, actor::tgid());
-    let mut over = 1;
+    let mut over = true;
     for (number, rule) in record.verdict.rules.iter().enumerate().take(RULES_MAX) {
         if number >= record.verdict.matched as usize {
             break;
         }
         let key = RateKey { generation: record.head.generation, rule: *rule, pid };
         if count(&key, second) <= u64::from(limit) {
-            over = 0;
+            over = false;
         }
     }
     over

@@ -7,7 +7,7 @@
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
 //! | [`shadow`] | the way of an event through a candidate, and what is counted of it |
-//! | [`limit`] | how many reports a rule may send |
+//! | [`limit`] | how many reports a rule may send, and whether there is room |
 //! | [`brakes`] | lifeline, budgets, heartbeat: what holds blocking back |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`record`] | taking, finding and giving back the record of an event |

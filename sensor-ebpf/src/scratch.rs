@@ -95,7 +95,7 @@ pub struct Scratch {
     pub skip: Hidden<u64>,
     /// How long the next piece is.
     pub length: Hidden<u64>,
-    /// A [`Withheld`](crate::stage::Withheld).
+    /// A [`Withheld`](crate::limit::Withheld).
     pub withheld: Hidden<u32>,
     /// Which [`Stage`](sensor_common::maps::Stage) is next.
     pub stage: Hidden<u32>,
@@ -130,6 +130,12 @@ impl Scratch {
     #[inline(always)]
     pub fn want(&mut self, groups: Groups) -> Wanted {
         self.wanted.set(groups.0);
+        self.wanted()
+    }
+
+    /// Those that were noted.
+    #[inline(always)]
+    pub fn wanted(&self) -> Wanted {
         Wanted(&raw const self.wanted)
     }
 }

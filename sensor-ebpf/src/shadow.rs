@@ -16,9 +16,10 @@ use sensor_common::{
 
 use crate::{
     asm,
+    limit::Withheld,
     maps::{GENERATIONS, RECORDS, SCRATCH, index, raise_in},
     record::Held,
-    stage::{self, Withheld},
+    stage,
 };
 
 #[map]

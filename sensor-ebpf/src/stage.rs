@@ -1,12 +1,7 @@
 //! The way of an event: hook → rules of the generation in force → finish, each reached by a tail call; and where there is a candidate,
 //! from there to its rules and back, see [`shadow`].
 
-use aya_ebpf::{
-    EbpfContext,
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE},
-    helpers::generated,
-    maps::ProgramArray,
-};
+use aya_ebpf::{EbpfContext, helpers::generated, maps::ProgramArray};
 use sensor_common::{
     event::{Event, Groups},
     maps::{Loss, Stage, stage_of},
@@ -17,7 +12,7 @@ use sensor_common::{
 use crate::{
     actor, brakes,
     hook::Seen,
-    limit,
+    limit::{self, Withheld},
     maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched, index},
     record::{self, Held},
     scratch::Wanted,
@@ -192,8 +187,7 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
         let outcome = decide(held, answer);
         count_matched(event, outcome);
         held.record.head.outcome = outcome as u32;
-        let withheld = if limit::is_over(held) { Withheld::Limited } else { room() };
-        held.scratch.withheld.set(withheld as u32);
+        limit::apply(held);
     }
     report(held, event, subject);
     // Read back, not remembered: the verifier would go through the report once for each outcome.
@@ -235,27 +229,6 @@ fn decide(held: &Held, answer: Answer) -> Outcome {
         left if left == Action::Quarantine as u32 => Outcome::Quarantined,
         _ => Outcome::Killed,
     }
-}
-
-/// Whether a report of an event is sent, and why not.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub enum Withheld {
-    No,
-    /// Each of its rules has reported enough.
-    Limited,
-    /// The ring buffer has no room.
-    Full,
-}
-
-/// Whether the ring buffer has room for a report (`__bpf_ringbuf_reserve` of the kernel): in a flood, what cannot be sent is not
-/// filled either.
-#[inline(always)]
-fn room() -> Withheld {
-    /// `BPF_RINGBUF_HDR_SZ`
-    const HEADER: usize = 8;
-    let taken = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) + (size_of::<Record>() + HEADER) as u64;
-    if taken < EVENTS.query(u64::from(BPF_RB_RING_SIZE)) { Withheld::No } else { Withheld::Full }
 }
 
 /// Sends the record to the daemon, with everything in it that the event carries; or counts why not.

@@ -3,7 +3,7 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitCode, ExitStatus, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +18,20 @@ pub fn run(command: &mut Command) -> Result<()> {
         bail!("{} ended with {status}", shown(command));
     }
     Ok(())
+}
+
+/// Runs to the end, output to the terminal, where a failure needs no words of ours: the exit code to end with.
+///
+/// # Errors
+/// Where the program cannot be started.
+pub fn ends(command: &mut Command) -> Result<ExitCode> {
+    let status = command.status().with_context(|| format!("cannot start {}", shown(command)))?;
+    Ok(code(status))
+}
+
+/// How we end where another program ended so.
+pub fn code(status: ExitStatus) -> ExitCode {
+    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs to the end and returns what was printed; what it says on stderr comes with the error only.

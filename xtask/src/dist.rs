@@ -3,12 +3,13 @@
 //! What is in them stands once, in `packaging/Cargo.toml` for `cargo-deb`; the list for `cargo-generate-rpm` is made from it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{build, command, project, setup};
@@ -49,13 +50,18 @@ pub fn debian_package(revision: u32) -> Result<PathBuf> {
 
 fn rpm_package() -> Result<PathBuf> {
     setup::packager(setup::CARGO_GENERATE_RPM)?;
+    setup::rpm()?;
     stage()?;
     let (list, package) = (directory().join("rpm.toml"), directory().join("creance.rpm"));
-    fs::write(&list, rpm_assets(&assets()?))?;
+    let assets = rpm_assets(assets()?);
+    fs::write(&list, rpm_list(&assets))?;
     let mut cargo = tool(setup::CARGO_GENERATE_RPM);
-    cargo.args(["--package", CRATE, "--target", project::TARGET, "--metadata-overwrite"]).arg(&list);
+    // A package is a directory to it.
+    cargo.args(["--package", DIRECTORY, "--target", project::TARGET, "--metadata-overwrite"]).arg(&list);
     command::run(cargo.arg("--output").arg(&package).current_dir(project::root()))
         .context("the RPM package cannot be built")?;
+    let (there, wanted) = (files_of(&package)?, rpm_files(&assets)?);
+    ensure!(there == wanted, "the RPM package holds {there:#?}, and should hold {wanted:#?}");
     Ok(package)
 }
 
@@ -137,8 +143,53 @@ fn asset(value: &Value) -> Result<Asset> {
     Ok(Asset { source, destination: format!("/{destination}"), mode })
 }
 
+/// The files that an RPM package holds, as `rpm` reads it.
+fn files_of(package: &Path) -> Result<BTreeSet<String>> {
+    let list = command::output(Command::new("rpm").args(["--query", "--list", "--package"]).arg(package))?;
+    Ok(list.lines().map(str::to_owned).collect())
+}
+
+/// The files that it should hold.
+fn rpm_files(assets: &[Asset]) -> Result<BTreeSet<String>> {
+    let mut files = BTreeSet::new();
+    for Asset { source, destination, .. } in assets {
+        let found: Vec<_> = glob(source)?;
+        ensure!(!found.is_empty(), "there is no {}", source.display());
+        let place = |file: &PathBuf| match (destination.ends_with('/'), file.file_name()) {
+            (true, Some(name)) => format!("{destination}{}", name.to_string_lossy()),
+            _ => destination.clone(),
+        };
+        files.extend(found.iter().map(place));
+    }
+    Ok(files)
+}
+
+/// The files that are meant by a path whose last part may begin with `*`.
+fn glob(pattern: &Path) -> Result<Vec<PathBuf>> {
+    let name = pattern.file_name().and_then(|name| name.to_str()).context("a pattern without a name")?;
+    let Some(end) = name.strip_prefix('*') else {
+        return Ok(pattern.exists().then(|| pattern.into()).into_iter().collect());
+    };
+    let entries = fs::read_dir(pattern.parent().context("a pattern without a directory")?)?;
+    let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    Ok(paths.into_iter().filter(|path| path.to_string_lossy().ends_with(end)).collect())
+}
+
+/// The same for RPM: completions for zsh have another place there, and the licences come along.
+fn rpm_assets(mut assets: Vec<Asset>) -> Vec<Asset> {
+    for asset in &mut assets {
+        asset.destination = asset.destination.replace("zsh/vendor-completions", "zsh/site-functions");
+    }
+    assets.extend(["LICENSE-APACHE", "LICENSE-MIT"].map(|name| Asset {
+        source: project::root().join(name),
+        destination: "/usr/share/licenses/creance/".to_owned(),
+        mode: "644".to_owned(),
+    }));
+    assets
+}
+
 /// The list as `cargo-generate-rpm` reads it; what lies in `/etc` is its owner's.
-fn rpm_assets(assets: &[Asset]) -> String {
+fn rpm_list(assets: &[Asset]) -> String {
     let line = |asset: &Asset| {
         let Asset { source, destination, mode } = asset;
         let config = if destination.starts_with("/etc/") { ", config = \"noreplace\"" } else { "" };
@@ -174,7 +225,7 @@ mod tests {
 
     #[test]
     fn both_packages_hold_the_same() {
-        let list = rpm_assets(&assets().unwrap());
+        let list = rpm_list(&rpm_assets(assets().unwrap()));
         for file in
             ["release/creance\", dest = \"/usr/bin/\"", "creance.service", "/etc/creance/\", mode = \"644\", config"]
         {

@@ -6,7 +6,7 @@ use std::{
     io::Write as _,
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, ExitCode, ExitStatus},
+    process::{Command, ExitCode},
     thread,
     time::Duration,
 };
@@ -47,17 +47,15 @@ pub fn run(hosts: usize, vms: usize) -> Result<ExitCode> {
     let mut cargo = Command::new("cargo");
     cargo.args(["test", "--quiet", "--release", "-p", "sensor-user", "--test", "fleet", TEST, "--", "--nocapture"]);
     cargo.current_dir(project::root()).env("CREANCE_FLEET", hosts.to_string());
-    let status = if vms == 0 {
-        build::ebpf()?;
-        cargo.status().context("cargo cannot be started")?
-    } else {
-        with_machines(cargo, vms)?
-    };
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if vms > 0 {
+        return with_machines(cargo, vms);
+    }
+    build::ebpf()?;
+    command::ends(&mut cargo)
 }
 
 /// Runs the test with VMs beside it. It makes what the owner of each says, `etc`; then they boot.
-fn with_machines(mut test: Command, count: usize) -> Result<ExitStatus> {
+fn with_machines(mut test: Command, count: usize) -> Result<ExitCode> {
     setup::hosts(&KERNELS)?;
     build::everything()?;
     let archive = initramfs::build()?;
@@ -86,7 +84,7 @@ fn with_machines(mut test: Command, count: usize) -> Result<ExitStatus> {
     let etc = place.join("etc");
     while !etc.exists() {
         if let Some(status) = test.try_wait()? {
-            return Ok(status);
+            return Ok(command::code(status));
         }
         thread::sleep(Duration::from_millis(100));
     }
@@ -102,7 +100,7 @@ fn with_machines(mut test: Command, count: usize) -> Result<ExitStatus> {
             machine.join().unwrap_or_else(|_| bail!("a thread panicked"))?;
         }
         fs::remove_dir_all(&place).ok();
-        Ok(status?)
+        Ok(command::code(status?))
     })
 }
 

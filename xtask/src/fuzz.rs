@@ -13,6 +13,7 @@ use clap::Subcommand;
 use crate::{
     build, command, console, initramfs,
     project::{self, KernelSeries},
+    proof,
     protocol::Message,
     setup,
     vm::{Clock, Failure, LSM, Machine, Root},
@@ -68,24 +69,15 @@ pub enum Fuzz {
 /// Where it cannot be started.
 pub fn run(what: &Fuzz) -> Result<ExitCode> {
     match what {
-        Fuzz::Rules { pairs, seed } => proof("fuzz", &[], "pairs", *pairs, *seed),
+        Fuzz::Rules { pairs, seed } => proof::run("fuzz", &[format!("--pairs={pairs}"), format!("--seed={seed}")]),
         Fuzz::Parsers { minutes, target } => parsers(*minutes, target.as_deref()),
         Fuzz::Accepted { here: true, random_only, sets, seed, .. } => {
-            let only = random_only.then_some("--random-only");
-            proof("accepted", only.as_slice(), "sets", *sets, *seed)
+            let mut options = vec![format!("--sets={sets}"), format!("--seed={seed}")];
+            options.extend(random_only.then(|| "--random-only".to_owned()));
+            proof::run("accepted", &options)
         }
         Fuzz::Accepted { kernel, random_only, sets, seed, .. } => accepted(*kernel, *random_only, *sets, *seed),
     }
-}
-
-/// A task of `sensor-proof`, on so many of what it counts.
-fn proof(task: &str, options: &[&str], what: &str, count: u64, seed: u64) -> Result<ExitCode> {
-    setup::compiler()?;
-    let mut command = Command::new("cargo");
-    command.args(["run", "--quiet", "--release", "--package", "sensor-proof", "--", task]);
-    command.args(options).args([format!("--{what}={count}"), format!("--seed={seed}")]);
-    let status = command.current_dir(project::root()).status()?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn accepted(kernel: KernelSeries, random_only: bool, sets: u64, seed: u64) -> Result<ExitCode> {

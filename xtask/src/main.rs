@@ -8,7 +8,7 @@
 //! | `run` | [`run`]: the played session |
 //! | `dist` | [`dist`]: packages |
 //! | `faults` | [`faults`]: bad generations on a Debian host in a VM ([`debian`]) |
-//! | `bench` | [`bench`]: guest instructions per operation; [`bench_rules`]: what rules cost |
+//! | `bench` | [`bench`]: guest instructions per operation; by [`proof`] what rules cost |
 //! | `fuzz` | [`fuzz`]: random rules, records and texts |
 //! | `simulate` | [`simulate`]: a release meets millions of virtual hosts |
 //! | `fleet` | [`fleet`]: releases go out to hosts on loopback, and to VMs |
@@ -17,7 +17,6 @@
 
 mod accel;
 mod bench;
-mod bench_rules;
 mod build;
 mod command;
 mod console;
@@ -30,6 +29,7 @@ mod fuzz;
 mod initramfs;
 mod page;
 mod project;
+mod proof;
 #[path = "../../tests/src/protocol.rs"]
 #[allow(dead_code, reason = "the VM's end uses what this one does not")]
 mod protocol;
@@ -172,7 +172,9 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Run { kernel, shell: false } => run::session(kernel),
         Task::Run { kernel, shell: true } => run::shell(kernel),
         Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),
-        Task::Bench { what: Measure::Rules { json } } => bench_rules::rules(json),
+        Task::Bench { what: Measure::Rules { json } } => {
+            proof::run("bench", json.then(|| "--json".to_owned()).as_slice())
+        }
         Task::Dist => dist::run(),
         Task::Faults { kernel, rows } => faults::table(kernel, &rows),
         Task::Fuzz { what } => fuzz::run(&what),
@@ -182,8 +184,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Doctor => {
             setup::compiler()?;
             build::everything()?;
-            let status = Command::new(project::binary("creance")).arg("doctor").status()?;
-            Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            command::ends(Command::new(project::binary("creance")).arg("doctor"))
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{build, project, setup};
+use crate::{build, command, project, setup};
 
 /// Fetches a browser where there is none, looks at the page, and keeps what it shows as PNG files in `keep`.
 ///
@@ -24,6 +24,5 @@ pub fn look(keep: Option<&Path>) -> Result<ExitCode> {
         fs::create_dir_all(keep).with_context(|| format!("{} cannot be made", keep.display()))?;
         cargo.env("CREANCE_PAGE", fs::canonicalize(keep)?);
     }
-    let status = cargo.current_dir(project::root()).status().context("cargo cannot be started")?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    command::ends(cargo.current_dir(project::root()))
 }

@@ -5,9 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
-use sensor_common::maps::Container;
 use sensor_content::{rollout::Signal, store::Rung};
 use sensor_rules::{Options, RuleSet, Source};
 
@@ -16,6 +14,7 @@ use super::{
     confine::Confinement,
     engine::Engine,
     fleet::board::Board,
+    generations::first_line,
     guard::Guard,
     journal::Journal,
     keeper::Keeper,
@@ -25,27 +24,23 @@ use super::{
     switch::Switch,
 };
 use crate::{
-    control::{
-        protocol::{Pushed, Quarantined, Refused, Refuser, Reply, Request},
-        server::{Answer, Service},
-    },
-    event::Clock,
-    kernel::{self, Refusal, Unseen, probe::Mode},
+    control::protocol::{Pushed, Refused, Refuser},
+    kernel::{self, Refusal, probe::Mode},
     log::say,
-    status::{self, Changes, LastRefusal, ShadowEnd, Status},
+    status::{Changes, LastRefusal, ShadowEnd},
 };
 
 /// See the [module](self).
 pub struct Core<E> {
-    journal: Journal,
+    pub(super) journal: Journal,
     pub(super) memory: Option<Memory>,
     pub(super) mode: Mode,
-    permits: Permits,
-    started: Timestamp,
-    kernel: String,
-    confinement: Confinement,
-    guard: Guard,
-    fleet: Board,
+    pub(super) permits: Permits,
+    pub(super) started: Timestamp,
+    pub(super) kernel: String,
+    pub(super) confinement: Confinement,
+    pub(super) guard: Guard,
+    pub(super) fleet: Board,
     switch: Mutex<Switch>,
     state: Mutex<State<E>>,
 }
@@ -282,66 +277,6 @@ impl<E: Engine> Core<E> {
         &self.guard
     }
 
-    /// What nobody may read, oldest first.
-    ///
-    /// # Errors
-    /// When the kernel does not tell.
-    pub fn quarantine(&self) -> anyhow::Result<Vec<Quarantined>> {
-        let marks = self.lock().engine.quarantine()?;
-        let clock = Clock::now();
-        let quarantined = marks.into_iter().map(|(key, mark)| Quarantined {
-            inode: mark.inode,
-            container: Container::from_index(key.container).map_or("", Container::name).to_owned(),
-            device: key.device,
-            since: clock.at(mark.time),
-            generation: mark.generation,
-            rule: self.journal.rule_name(mark.generation, mark.rule),
-            pid: mark.pid,
-        });
-        Ok(quarantined.collect())
-    }
-
-    /// What runs.
-    ///
-    /// # Errors
-    /// When the kernel does not tell its counts.
-    pub fn status(&self) -> anyhow::Result<Status> {
-        let state = self.lock();
-        let switch = self.switch();
-        let counters = state.engine.counters()?;
-        let generation = state.engine.active();
-        let rules = generation.and_then(|generation| self.journal.rules(generation));
-        Ok(Status {
-            version: env!("CARGO_PKG_VERSION").into(),
-            pid: std::process::id(),
-            started: self.started,
-            kernel: self.kernel.clone(),
-            mode: self.mode.name().into(),
-            enforcing: switch.is_on(),
-            off_file: switch.off().map(|path| path.display().to_string()),
-            confinement: self.confinement.clone(),
-            brakes: self.guard.status(&self.journal)?,
-            generation,
-            previous: state.engine.previous(),
-            rules: rules.as_ref().map_or(0, |rules| rules.rules().len()),
-            unseen: rules.map_or(Vec::new(), |rules| Unseen::all(&rules, self.mode)),
-            warnings: self.permits.warnings(self.mode),
-            hooks: state.engine.hooks()?,
-            events: status::by_event(&counters),
-            outcomes: status::by_outcome(&counters),
-            losses: status::by_reason(&counters),
-            quarantine: status::by_deed(&counters),
-            preempted: counters.preempted,
-            reports: self.journal.tally().into(),
-            changes: state.changes,
-            content: state.keeper.as_ref().map(Keeper::status),
-            fleet: self.fleet.read(),
-            shadow: state.candidate.as_ref().map(Candidate::status),
-            last_shadow: state.last_shadow.clone(),
-            last_refusal: state.last_refusal.clone(),
-        })
-    }
-
     /// Whether the engine answers. Waits while it is at work.
     pub fn is_alive(&self) -> bool {
         self.lock().engine.counters().is_ok()
@@ -363,7 +298,7 @@ impl<E: Engine> Core<E> {
         self.journal
     }
 
-    fn switch(&self) -> MutexGuard<'_, Switch> {
+    pub(super) fn switch(&self) -> MutexGuard<'_, Switch> {
         self.switch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -402,52 +337,10 @@ impl<E: Engine> State<E> {
     pub(super) fn note<T>(&mut self, result: Result<T, Cause>) -> Result<T, Box<Refused>> {
         result.map_err(|cause| {
             let refused = refused(cause, self.engine.active());
-            let reason = refused.message.lines().next().unwrap_or_default().to_owned();
+            let reason = first_line(&refused.message).to_owned();
             self.changes.refused += 1;
             self.last_refusal = Some(LastRefusal { time: Timestamp::now(), reason });
             Box::new(refused)
         })
     }
-}
-
-impl<E: Engine> Service for Core<E> {
-    fn answer(&self, request: Request) -> Answer {
-        Answer::Reply(Box::new(match request {
-            Request::Events { follow } => return Answer::Events { follow },
-            Request::Push { sources, skip_checks, no_shadow } => {
-                let sources: Vec<Source> = sources.into_iter().map(Into::into).collect();
-                self.push(&sources, skip_checks, no_shadow).map_or_else(Reply::Refused, Reply::Pushed)
-            }
-            Request::PushBundle { bundle, policy_aside, no_shadow } => match Base64::decode_vec(&bundle) {
-                Ok(bytes) => {
-                    self.push_bundle(bytes, policy_aside, no_shadow).map_or_else(Reply::Refused, Reply::Pushed)
-                }
-                Err(error) => Reply::Error { message: format!("the bundle is not in base64: {error}") },
-            },
-            Request::History => self.history().map_or_else(failed, Reply::History),
-            Request::Rollback => {
-                self.rollback().map_or_else(Reply::Refused, |generation| Reply::RolledBack { generation })
-            }
-            Request::Enforce { on } => self.enforce(on).map_or_else(failed, |on| Reply::Enforcing { on }),
-            Request::Quarantine => self.quarantine().map_or_else(failed, Reply::Quarantine),
-            Request::Release { inode } => {
-                self.lock().engine.release(inode).map_or_else(failed, |count| Reply::Released { count })
-            }
-            Request::Brakes => self.guard.status(&self.journal).map_or_else(failed, Reply::Brakes),
-            Request::ReleaseBrake { rule } => self
-                .guard
-                .release(&self.journal, rule.as_deref())
-                .map_or_else(failed, |count| Reply::Released { count }),
-            Request::Status => self.status().map_or_else(failed, |status| Reply::Status(Box::new(status))),
-        }))
-    }
-
-    fn journal(&self) -> &Journal {
-        &self.journal
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "taken by map_or_else")]
-fn failed(error: anyhow::Error) -> Reply {
-    Reply::Error { message: format!("{error:#}") }
 }

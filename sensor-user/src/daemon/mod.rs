@@ -3,10 +3,11 @@
 //! | Part | Is |
 //! |---|---|
 //! | [`engine`] | what is needed of the kernel side |
-//! | [`core`] | generations and questions, without the loop |
+//! | [`core`] | generations, without the loop |
+//! | `answers` | what is answered on the control socket |
 //! | [`journal`] | events: history, followers, [`sink`]s |
 //! | [`fleet`] | the host in its fleet: releases from a repository |
-//! | [`keeper`], `generations` | generations on disk, and their life |
+//! | [`keeper`], `generations`, `start` | generations on disk, their life, and with which the daemon starts |
 //! | [`probation`] | what a generation on probation is held to |
 //! | [`shadow`] | a candidate that judges in the shadow of what is in force |
 //! | [`trial`] | a bundle's own tests, in a child |
@@ -18,6 +19,7 @@
 //! | [`memory`] | the rules in force, for the daemon that comes next |
 //! | [`lock`] | one daemon at a time |
 
+mod answers;
 mod cause;
 pub mod confine;
 pub mod core;
@@ -39,6 +41,7 @@ mod pulse;
 pub mod ring;
 pub mod shadow;
 pub mod sink;
+mod start;
 pub mod switch;
 pub mod trial;
 

@@ -154,8 +154,11 @@ impl Hooks {
         let mut verified_instructions = None;
         for name in [&program, &finish] {
             let loaded = attach::program(&mut self.ebpf, name)?;
-            attach::load(loaded, &place, &self.kernel)
-                .with_context(|| format!("the kernel refused the sensor's own program {name} on {place}"))?;
+            // The first one stays loaded where the kernel refused the other.
+            if loaded.fd().is_err() {
+                attach::load(loaded, &place, &self.kernel)
+                    .with_context(|| format!("the kernel refused the sensor's own program {name} on {place}"))?;
+            }
             let count = loaded.info().ok().and_then(|info| info.verified_instruction_count());
             verified_instructions = count.map(|count| count + verified_instructions.unwrap_or(0));
         }

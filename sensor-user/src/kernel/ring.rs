@@ -8,15 +8,9 @@ use aya::{
     Ebpf,
     maps::{Array, MapData, RingBuf},
 };
-use sensor_common::{
-    maps::{EVENTS, NUMBERED},
-    record::Record,
-};
+use sensor_common::maps::{EVENT_ROOM, EVENTS, NUMBERED};
 
 use super::maps::take;
-
-/// Room that a record takes: with the kernel's header, and whole words (`__bpf_ringbuf_reserve` of `kernel/bpf/ringbuf.c`).
-const ROOM: u64 = (size_of::<Record>() as u64 + 8).next_multiple_of(8);
 
 /// The ring buffer, before it is read.
 pub struct Events {
@@ -66,7 +60,7 @@ impl Numbered {
         let buffer: RingBuf<MapData> = take(ebpf, EVENTS)?;
         let before = self.0.get(&0, 0).context("cannot read how events are numbered")?;
         let position = position(&buffer).context("cannot read how far the ring buffer was read")?;
-        Ok(Events { buffer, numbers: Numbers { before, taken: position / ROOM } })
+        Ok(Events { buffer, numbers: Numbers { before, taken: position / EVENT_ROOM } })
     }
 }
 

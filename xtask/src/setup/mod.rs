@@ -74,15 +74,15 @@ pub fn compiler() -> Result<Compiler> {
 /// Where a right or the network is missing.
 pub fn machines(kernels: &[KernelSeries]) -> Result<()> {
     qemu::install()?;
-    let missing: Vec<_> = VM_PROGRAMS
-        .iter()
-        .filter(|(program, _)| command::find(program).is_none())
-        .map(|(_, package)| *package)
-        .collect();
-    if !missing.is_empty() {
-        apt::install(&missing)?;
-    }
+    programs(VM_PROGRAMS)?;
     KernelSeries::USUAL.iter().chain(kernels).try_for_each(|series| kernels::fetch(*series))
+}
+
+/// Installs the packages of those programs that are missing.
+fn programs(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<_> =
+        programs.iter().filter(|(program, _)| command::find(program).is_none()).map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { apt::install(&missing) }
 }
 
 /// What VMs with these kernels need that have a network and a disk; prints only what it installs.
@@ -108,7 +108,7 @@ pub fn servers() -> Result<()> {
 /// # Errors
 /// Where a right or the network is missing.
 pub fn browser() -> Result<()> {
-    if command::find("chromium").is_none() { apt::install(&["chromium"]) } else { Ok(()) }
+    programs(&[("chromium", "chromium")])
 }
 
 /// What makes the image of a Debian host; prints only what it installs.
@@ -116,9 +116,7 @@ pub fn browser() -> Result<()> {
 /// # Errors
 /// Where a right or the network is missing.
 pub fn debian() -> Result<()> {
-    if command::find("mmdebstrap").is_none() {
-        apt::install(&["mmdebstrap"])?;
-    }
+    programs(&[("mmdebstrap", "mmdebstrap")])?;
     file_systems()
 }
 
@@ -128,6 +126,14 @@ fn file_systems() -> Result<()> {
         apt::install(&["e2fsprogs"])?;
     }
     Ok(())
+}
+
+/// What reads an RPM package.
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn rpm() -> Result<()> {
+    programs(&[("rpm", "rpm")])
 }
 
 /// Where Debian has it; not on everybody's `PATH`.

@@ -1,18 +1,15 @@
 //! Bundles in the daemon: taken in step by step, kept, tried again, taken back; with an engine that needs no kernel.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod bad;
+mod shadow;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
-use sensor_common::shadow::Matches;
 use sensor_content::{
-    bundle::{self, Budget, Manifest, Release},
+    bundle::{self, Manifest, Release},
     digest::Digest,
     key::PrivateKey,
     life::{BootId, Stage},
@@ -21,11 +18,11 @@ use sensor_rules::Source;
 use sensor_user::{
     control::{
         client::Error,
-        protocol::{Refused, Refuser, Request},
+        protocol::{Refused, Refuser},
     },
     daemon::keeper::Settings,
 };
-use support::{Daemon, nothing_seen, record, rule_file, verifier_refusal};
+use support::{Daemon, rule_file, verifier_refusal};
 
 /// A host's disk, and a publisher whom it trusts.
 struct Host {
@@ -197,84 +194,6 @@ fn each_check_can_refuse_and_what_runs_stays() {
     assert_eq!(running(&daemon), Some(120));
 }
 
-/// Every file below a directory.
-fn files(directory: &Path) -> BTreeSet<PathBuf> {
-    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { BTreeSet::from([path]) }).collect()
-}
-
-/// The bundle with these bytes in place of those, signed by the publisher all the same.
-fn patched(number: u64, from: &str, to: &str) -> Vec<u8> {
-    assert_eq!(from.len(), to.len());
-    let source = Source { name: "aa/x.yaml".into(), ..rule_file("one") };
-    let mut bytes = bundle_of(number, vec![source], "routine");
-    let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
-    bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-    let end = bytes.len() - 64;
-    let signature = key().sign(&bytes[..end]);
-    bytes[end..].copy_from_slice(&signature);
-    bytes
-}
-
-/// Ten lists of ten of the list before, twenty times.
-fn yaml_bomb() -> String {
-    let level = |level: u8| {
-        let (before, here) = ((b'a' + level) as char, (b'b' + level) as char);
-        format!("  {here}: &{here} [{}]\n", vec![format!("*{before}"); 10].join(", "))
-    };
-    let levels: String = (0..20).map(level).collect();
-    format!("lists:\n  A: &a [x, x, x, x, x, x, x, x, x, x]\n{levels}")
-}
-
-#[test]
-fn no_bad_bundle_changes_anything() {
-    let host = Host::with_good(&[120]);
-    let daemon = host.boots("now");
-    let before = files(host.path());
-    let whole = bundle(130);
-    let mut flipped = whole.clone();
-    flipped[whole.len() / 2] ^= 1;
-    let stranger = PrivateKey::from_seed(&[9; 32]);
-    let parts = bundle::decode(&whole).unwrap();
-    let of_stranger = bundle::encode(&parts.manifest, &[&parts.sources[0].text], &stranger).unwrap();
-    // A frame of zstd whose 100 blocks are 128 KiB of one byte each; a header of gzip; a tar archive with a name that leads out.
-    let zstd = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58][..], &[0x02, 0x00, 0x10, 0x00].repeat(100)].concat();
-    let gzip = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0; 64]].concat();
-    let mut tar = [&b"../../etc/creance/keys/other.pub"[..], &[0; 992]].concat();
-    tar[257..262].copy_from_slice(b"ustar");
-    let claims_much = [bundle::MAGIC, &u32::MAX.to_le_bytes()].concat();
-    let cases = [
-        ("cut in the middle", whole[..whole.len() / 2].to_vec(), "is cut"),
-        ("cut by a byte", whole[..whole.len() - 1].to_vec(), "is cut"),
-        ("with a byte more", [&whole[..], b"x"].concat(), "too many"),
-        ("changed", flipped, ""),
-        ("by another key", of_stranger, "not trusted here"),
-        ("for another architecture", altered(130, |manifest, _| manifest.architecture = "aarch64".into()), "aarch64"),
-        ("packed with zstd", zstd, "no bundle"),
-        ("packed with gzip", gzip, "no bundle"),
-        ("an archive", tar, "no bundle"),
-        ("that claims four gigabytes", claims_much, "the longest has"),
-        ("larger than any", vec![0; bundle::BUNDLE_MAX + 1], "larger than"),
-        ("with a bomb of YAML", altered(130, |_, text| *text = yaml_bomb().into()), "its own tests fail here"),
-        ("with a name that leads out", patched(130, "aa/x.yaml", "../x.yaml"), "makes no sense"),
-        ("with a name from the root", patched(130, "aa/x.yaml", "/aa/x.yml"), "makes no sense"),
-        ("older than what runs", bundle(119), "newer, is in force"),
-        ("with a lie about a rule", altered(130, |manifest, _| manifest.rules[0].id = "harmless".into()), "lies"),
-        ("with a rule not named", altered(130, |manifest, _| manifest.rules.clear()), "lies"),
-    ];
-    for (what, bytes, word) in cases {
-        let refused = refused(&daemon, &bytes);
-        assert!(refused.message.contains(word), "a bundle {what}: {refused:?}");
-        assert_eq!(running(&daemon), Some(120), "a bundle {what}");
-        assert_eq!(files(host.path()), before, "a bundle {what}");
-    }
-    assert_eq!(content(&daemon).good, [120]);
-    let last = daemon.client().history().unwrap().pop().unwrap();
-    assert_eq!((last.generation.number, last.stage), (130, Stage::Rejected), "{last}");
-    // What was whole and good is taken afterwards.
-    assert_eq!(daemon.client().push_bundle(&whole, false).unwrap().generation, 130);
-}
-
 #[test]
 fn one_that_kills_the_daemon_at_load_is_not_tried_again() {
     let host = Host::with_good(&[120]);
@@ -389,90 +308,6 @@ fn switches_hold_content_back() {
     let daemon = host.boots("last");
     daemon.core.tick();
     assert_eq!(running(&daemon), Some(124), "nothing was lost");
-}
-
-/// What a candidate has done: judged so many events, of which rule 0 matched some; the rule in force matched as many.
-fn saw(daemon: &Daemon, events: u64, (candidate, active): (u64, u64)) {
-    let mut seen = nothing_seen();
-    (seen.counts.judged[4], seen.counts.time[4], seen.counts.matched) = (events, 20 * events, candidate);
-    seen.candidate.insert(0, Matches { events: candidate, beyond: 0 });
-    seen.active.insert(0, Matches { events: active, beyond: 0 });
-    seen.examples = vec![record(124, b"/tmp/seen")];
-    *daemon.seen.lock().unwrap() = Some(seen);
-    daemon.core.look_at_shadow();
-}
-
-/// A host on which generation 120 is good, and 124 judges in its shadow.
-fn in_shadow(limits: &str) -> (Host, Daemon) {
-    let host = Host::with_good(&[120]);
-    host.policy(&format!("[shadow]\ntime = \"0s\"\nevents = 100\n{limits}"));
-    let daemon = host.boots("now");
-    let bundle =
-        altered(124, |manifest, _| manifest.budget = Budget { nanoseconds_per_event: 100, alerts_per_hour: 9 });
-    let pushed = daemon.client().push_bundle(&bundle, false).unwrap();
-    assert_eq!((pushed.shadow, running(&daemon)), (Some((0, 100)), Some(120)));
-    assert_eq!(stages(&daemon, 124).last(), Some(&Stage::Shadow));
-    saw(&daemon, 50, (5, 5));
-    let text = daemon.client().status().unwrap().to_string();
-    assert!(text.contains("generation 124, 1 rules, judges beside") && text.contains("50 events more"), "{text}");
-    (host, daemon)
-}
-
-#[test]
-fn what_keeps_its_limits_in_the_shadow_comes_into_force() {
-    let (host, daemon) = in_shadow("");
-    saw(&daemon, 100, (9, 9));
-    assert_eq!(running(&daemon), Some(124));
-    assert_eq!(stages(&daemon, 124)[4..], [Stage::Verified, Stage::Shadow, Stage::Probation]);
-    let status = daemon.client().status().unwrap();
-    assert!(status.shadow.is_none() && status.last_shadow.unwrap().promoted);
-    daemon.stop();
-    let daemon = host.boots("later");
-    daemon.core.tick();
-    assert_eq!(running(&daemon), Some(124));
-}
-
-#[test]
-fn what_breaks_a_limit_in_the_shadow_is_rejected_with_examples() {
-    for (seen, why) in [((6, 5), "would block 6 events, 5 in the generation in force"), ((10, 10), "for an hour")] {
-        let (_host, daemon) = in_shadow("");
-        saw(&daemon, 60, seen);
-        assert_eq!(running(&daemon), Some(120));
-        assert_eq!(stages(&daemon, 124).last(), Some(&Stage::Rejected));
-        let status = daemon.client().status().unwrap();
-        let text = status.to_string();
-        assert!(text.contains(why) && (why == "for an hour" || text.contains("/tmp/seen")), "{text}");
-        assert_eq!((status.changes.refused, status.changes.pushed), (1, 0));
-        assert_eq!(content(&daemon).denied, [], "it may be pushed again");
-        daemon.client().push_bundle(&bundle(125), false).unwrap();
-    }
-}
-
-#[test]
-fn a_daemon_that_ends_gives_the_shadow_up_and_a_host_that_goes_down_denies_it() {
-    let last = |daemon: &Daemon| stages(daemon, 124).last().copied();
-    for (boot, stop, end) in
-        [("now", true, Stage::Rejected), ("now", false, Stage::Rejected), ("after the crash", false, Stage::Denied)]
-    {
-        let (host, daemon) = in_shadow("");
-        if stop {
-            daemon.stop();
-        } else {
-            drop(daemon);
-        }
-        let daemon = host.boots(boot);
-        assert_eq!((running(&daemon), last(&daemon)), (Some(120), Some(end)));
-        assert_eq!(content(&daemon).denied.len(), usize::from(end == Stage::Denied));
-    }
-}
-
-#[test]
-fn another_generation_in_force_ends_the_shadow() {
-    let (_host, daemon) = in_shadow("");
-    daemon.client().pushed(&Request::push_bundle(&bundle(125), false, true)).unwrap();
-    daemon.core.look_at_shadow();
-    assert_eq!((running(&daemon), stages(&daemon, 124).last()), (Some(125), Some(&Stage::Rejected)));
-    assert_eq!(stages(&daemon, 125)[5..], [Stage::Shadow, Stage::Probation]);
 }
 
 #[test]

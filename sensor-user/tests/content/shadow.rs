@@ -1,0 +1,92 @@
+//! A candidate in the shadow of what is in force.
+
+use sensor_common::shadow::Matches;
+use sensor_content::{bundle::Budget, life::Stage};
+use sensor_user::control::protocol::Request;
+
+use super::{Host, altered, bundle, content, running, stages};
+use crate::support::{Daemon, nothing_seen, record};
+
+/// What a candidate has done: judged so many events, of which rule 0 matched some; the rule in force matched as many.
+fn saw(daemon: &Daemon, events: u64, (candidate, active): (u64, u64)) {
+    let mut seen = nothing_seen();
+    (seen.counts.judged[4], seen.counts.time[4], seen.counts.matched) = (events, 20 * events, candidate);
+    seen.candidate.insert(0, Matches { events: candidate, beyond: 0 });
+    seen.active.insert(0, Matches { events: active, beyond: 0 });
+    seen.examples = vec![record(124, b"/tmp/seen")];
+    *daemon.seen.lock().unwrap() = Some(seen);
+    daemon.core.look_at_shadow();
+}
+
+/// A host on which generation 120 is good, and 124 judges in its shadow.
+fn in_shadow(limits: &str) -> (Host, Daemon) {
+    let host = Host::with_good(&[120]);
+    host.policy(&format!("[shadow]\ntime = \"0s\"\nevents = 100\n{limits}"));
+    let daemon = host.boots("now");
+    let bundle =
+        altered(124, |manifest, _| manifest.budget = Budget { nanoseconds_per_event: 100, alerts_per_hour: 9 });
+    let pushed = daemon.client().push_bundle(&bundle, false).unwrap();
+    assert_eq!((pushed.shadow, running(&daemon)), (Some((0, 100)), Some(120)));
+    assert_eq!(stages(&daemon, 124).last(), Some(&Stage::Shadow));
+    saw(&daemon, 50, (5, 5));
+    let text = daemon.client().status().unwrap().to_string();
+    assert!(text.contains("generation 124, 1 rules, judges beside") && text.contains("50 events more"), "{text}");
+    (host, daemon)
+}
+
+#[test]
+fn what_keeps_its_limits_in_the_shadow_comes_into_force() {
+    let (host, daemon) = in_shadow("");
+    saw(&daemon, 100, (9, 9));
+    assert_eq!(running(&daemon), Some(124));
+    assert_eq!(stages(&daemon, 124)[4..], [Stage::Verified, Stage::Shadow, Stage::Probation]);
+    let status = daemon.client().status().unwrap();
+    assert!(status.shadow.is_none() && status.last_shadow.unwrap().promoted);
+    daemon.stop();
+    let daemon = host.boots("later");
+    daemon.core.tick();
+    assert_eq!(running(&daemon), Some(124));
+}
+
+#[test]
+fn what_breaks_a_limit_in_the_shadow_is_rejected_with_examples() {
+    for (seen, why) in [((6, 5), "would block 6 events, 5 in the generation in force"), ((10, 10), "for an hour")] {
+        let (_host, daemon) = in_shadow("");
+        saw(&daemon, 60, seen);
+        assert_eq!(running(&daemon), Some(120));
+        assert_eq!(stages(&daemon, 124).last(), Some(&Stage::Rejected));
+        let status = daemon.client().status().unwrap();
+        let text = status.to_string();
+        assert!(text.contains(why) && (why == "for an hour" || text.contains("/tmp/seen")), "{text}");
+        assert_eq!((status.changes.refused, status.changes.pushed), (1, 0));
+        assert_eq!(content(&daemon).denied, [], "it may be pushed again");
+        daemon.client().push_bundle(&bundle(125), false).unwrap();
+    }
+}
+
+#[test]
+fn a_daemon_that_ends_gives_the_shadow_up_and_a_host_that_goes_down_denies_it() {
+    let last = |daemon: &Daemon| stages(daemon, 124).last().copied();
+    for (boot, stop, end) in
+        [("now", true, Stage::Rejected), ("now", false, Stage::Rejected), ("after the crash", false, Stage::Denied)]
+    {
+        let (host, daemon) = in_shadow("");
+        if stop {
+            daemon.stop();
+        } else {
+            drop(daemon);
+        }
+        let daemon = host.boots(boot);
+        assert_eq!((running(&daemon), last(&daemon)), (Some(120), Some(end)));
+        assert_eq!(content(&daemon).denied.len(), usize::from(end == Stage::Denied));
+    }
+}
+
+#[test]
+fn another_generation_in_force_ends_the_shadow() {
+    let (_host, daemon) = in_shadow("");
+    daemon.client().pushed(&Request::push_bundle(&bundle(125), false, true)).unwrap();
+    daemon.core.look_at_shadow();
+    assert_eq!((running(&daemon), stages(&daemon, 124).last()), (Some(125), Some(&Stage::Rejected)));
+    assert_eq!(stages(&daemon, 125)[5..], [Stage::Shadow, Stage::Probation]);
+}
