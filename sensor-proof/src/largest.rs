@@ -46,6 +46,13 @@ pub fn all() -> Vec<Large> {
             sources: many(2_000, "fifo.open", |number| format!("path.matches(\"[a-f]+{number}[.](sh|py)$\")")),
         },
         Large {
+            name: "patterns without a literal",
+            sources: many(300, "fifo.open", |number| {
+                let last = (b'g'..=b'z').map(char::from).nth(number / 20).unwrap_or('z');
+                format!("path.matches(\"[a-f]{{{}}}[^a-{last}][0-9]\")", 1 + number % 20)
+            }),
+        },
+        Large {
             name: "a list of integers",
             sources: vec![list("process.pid", 60_000, |number| (7 * number).to_string())],
         },

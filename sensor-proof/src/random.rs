@@ -79,11 +79,19 @@ pub fn rule_file(random: &mut Random) -> (Event, String) {
     let mut text = format!("{}rules:\n", definitions(random, event));
     // Now and then more than a verdict can name, and so many that they are looked up.
     let count = if random.one_in(6) { 20 + random.below(60) } else { 1 + random.below(4) };
+    // Now and then so many patterns for one field that they stand in one automaton.
+    let patterned = random.one_in(8).then(|| {
+        let fields: Vec<_> = Field::of(event).filter(|field| field.kind == Kind::Text(TEXT_MAX)).collect();
+        random.pick(&fields).name
+    });
     for number in 0..count {
         let action = *random.pick(Action::ALL);
         let action = if event.allows(action) { action } else { Action::Kill };
         let depth = random.below(4);
-        let condition = cond(random, event, depth, 3);
+        let condition = match patterned {
+            Some(name) if !random.one_in(4) => patterns(random, name),
+            _ => cond(random, event, depth, 3),
+        };
         let exceptions: Vec<_> = (0..random.below(6).saturating_sub(3))
             .map(|number| format!("    e{number}: |-\n      {}\n", cond(random, event, 1, 3)))
             .collect();
@@ -324,6 +332,40 @@ fn regex(random: &mut Random) -> String {
         text += &part;
     }
     text + *random.pick(&["", "", "$", "\\b", ".$", "a{2,}"])
+}
+
+/// A condition of patterns for the field called `name`, mostly of such as require no literal.
+fn patterns(random: &mut Random, name: &str) -> String {
+    let one = |random: &mut Random| {
+        let not = if random.one_in(5) { "!" } else { "" };
+        match random.below(6) {
+            0 => format!("{not}{name}.glob({})", quoted(&glob(random))),
+            1 => format!("{not}{name}.matches({})", quoted(&regex(random))),
+            _ => format!("{not}{name}.matches({})", quoted(&loose(random))),
+        }
+    };
+    let all: Vec<_> = (0..=random.below(4)).map(|_| one(random)).collect();
+    all.join(*random.pick(&[" && ", " || "]))
+}
+
+/// A regular expression of classes.
+fn loose(random: &mut Random) -> String {
+    const PARTS: &[&str] = &[
+        "[a-z]",
+        "[^/]+",
+        "[0-9]{2}",
+        ".",
+        "\\w+",
+        "[a-f/]*",
+        "a*",
+        "\\xc3?",
+        "(?:[ab]|[0-9])",
+        "[^a]{3}",
+        "\\b",
+        ".*",
+    ];
+    let parts: Vec<_> = (0..=random.below(3)).map(|_| *random.pick(PARTS)).collect();
+    format!("{}{}{}", random.pick(&["", "", "^"]), parts.concat(), random.pick(&["", "", "$"]))
 }
 
 fn glob(random: &mut Random) -> String {

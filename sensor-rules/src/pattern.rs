@@ -32,7 +32,7 @@ const BEGINNINGS_MAX: usize = 32;
 const DEPTH_MAX: u32 = 32;
 
 /// How a pattern is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Syntax {
     /// `matches`: a regular expression that is found somewhere.
     Regex,
@@ -99,16 +99,7 @@ impl Pattern {
     /// # Errors
     /// Why it cannot be one: in words, and what to do.
     pub fn new(syntax: Syntax, text: &str) -> Result<Self, (String, &'static str)> {
-        let (regex, all) = match syntax {
-            Syntax::Regex => (text.to_owned(), false),
-            Syntax::Glob => (glob(text)?, true),
-        };
-        let mut parser = ParserBuilder::new();
-        parser.unicode(false).utf8(false).nest_limit(DEPTH_MAX).dot_matches_new_line(all);
-        let hir = parser
-            .build()
-            .parse(&regex)
-            .map_err(|error| (reason(&error), "write bytes: `\\xff`, and sets of ASCII"))?;
+        let hir = parse(syntax, text)?;
         let too_large = |_| {
             let help = "shorten its repetitions (`{n,m}`), or use startsWith, endsWith and contains";
             (format!("it needs an automaton of more than {CELLS_MAX} cells"), help)
@@ -130,6 +121,21 @@ impl Pattern {
         let (implied, is_implied) = implied(&hir);
         Ok(Self { syntax, text: text.to_owned(), automaton, implied, is_implied })
     }
+}
+
+/// What a pattern says.
+///
+/// # Errors
+/// As for [`Pattern::new`].
+pub fn parse(syntax: Syntax, text: &str) -> Result<Hir, (String, &'static str)> {
+    let (regex, all) = match syntax {
+        Syntax::Regex => (text.to_owned(), false),
+        Syntax::Glob => (glob(text)?, true),
+    };
+    let mut parser = ParserBuilder::new();
+    parser.unicode(false).utf8(false).nest_limit(DEPTH_MAX).dot_matches_new_line(all);
+    let parsed = parser.build().parse(&regex);
+    parsed.map_err(|error| (reason(&error), "write bytes: `\\xff`, and sets of ASCII"))
 }
 
 /// A glob as a regular expression for all of the text.

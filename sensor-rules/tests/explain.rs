@@ -99,3 +99,18 @@ fn every_instruction_is_listed_once() {
         assert_eq!(indices.last(), Some(&(program.instructions - 1)), "{heading}");
     }
 }
+
+#[test]
+fn patterns_that_no_literal_finds_share_an_automaton() {
+    let patterns = ["[a-c]{2}[0-9]", "[0-9]{2,}$", "^[^/]", "[0-9][^a-c]", "^.{0,3}$"];
+    let rule = |(number, pattern): (usize, &&str)| {
+        format!(
+            "- {{id: r{number}, title: x, severity: low, on: fifo.open, condition: 'path.matches(\"{pattern}\")'}}\n"
+        )
+    };
+    let text = patterns.iter().enumerate().map(rule).collect::<Vec<_>>().concat();
+    let source = Source { name: "rules.yaml".into(), text: format!("rules:\n{text}").into() };
+    let rules = check(&[source], Options::default()).unwrap_or_else(|problems| panic!("{problems}"));
+    let plan = explain::plan(&rules, &|_| true).unwrap();
+    assert!(plan.contains("walks path by one automaton: 5 patterns, one step per byte"), "{plan}");
+}

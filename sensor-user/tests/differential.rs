@@ -101,6 +101,41 @@ fn two_hundred_rules_fit_one_program() {
     }
 }
 
+#[test]
+fn patterns_that_one_walk_finds_are_judged_as_by_the_interpreter() {
+    if !may_load() {
+        return;
+    }
+    // No literal is required by any of these; some are found by the same state, some by the end only.
+    let patterns = [
+        "[a-c]{2}[0-9]",
+        "[0-9]{2,}$",
+        "^[^/]",
+        "[a-z]+[0-9]?[.]?[x-z]$",
+        "[0-9][a-c]",
+        "^.{0,3}$",
+        "\\\\b[x-z]+\\\\b",
+        "\\\\xff|[0-9]{3}",
+    ];
+    let rule = |number: usize, condition: &str| {
+        format!("- id: r{number}\n  title: x\n  severity: low\n  on: fifo.open\n  condition: |-\n    {condition}\n")
+    };
+    let found = patterns.iter().map(|pattern| format!("path.matches(\"{pattern}\")"));
+    let both = patterns.iter().zip(patterns.iter().skip(1));
+    let both = both.map(|(one, other)| format!("!path.matches(\"{one}\") && path.matches(\"{other}\")"));
+    let text: Vec<_> = found.chain(both).enumerate().map(|(number, condition)| rule(number, &condition)).collect();
+    let rules = checked(&format!("rules:\n{}", text.concat()));
+    let mut kernel = TestRun::load(&rules).unwrap_or_else(|error| panic!("{error:#}"));
+    let event = sensor_common::event::Event::FifoOpen;
+    let long = format!("{}12", "/a".repeat(127));
+    for path in [&b""[..], b"a", b"ab1", b"xyz", b"12", b"/tmp/ab12.x", b"1c\xff", b"\xff", b"123 y", long.as_bytes()] {
+        let mut record = sensor_common::record::Record::EMPTY;
+        record.object.path.set(path);
+        let expected = interpret(&rules, event, &record).unwrap();
+        assert_eq!(kernel.judge(event, &record).unwrap(), expected, "{path:?}");
+    }
+}
+
 /// Both judges read conditions with the same parser, so a mistake in it would not show above: these answers are from CEL's
 /// specification. The record has `reads` true, `writes` false, `process.pid` 5, `mode` 0400 and `path` /tmp/f;
 /// its parent is /bin/sh (7), the parent of that /sbin/init (1), and there are no more.

@@ -108,8 +108,7 @@ fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label, answer
         CondKind::TextIn(field, literals) => {
             one_of(asm, sense, target, |asm, hit| text::one_of(asm, field, literals, hit));
         }
-        CondKind::Text(TextTest::Contains, field, literal) if answers.of(field, literal).is_some() => {
-            let Some((offset, bit)) = answers.of(field, literal) else { return };
+        _ if let Some((offset, bit)) = answer(kind, answers) => {
             asm.load(Size::Byte, Reg::R1, Reg::R10, offset);
             asm.alu(Alu::And, Reg::R1, bit);
             asm.jump_if(if sense { When::Ne } else { When::Eq }, Reg::R1, 0, target);
@@ -128,6 +127,15 @@ fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label, answer
         | CondKind::Or(..)
         | CondKind::Choose(..)
         | CondKind::Same(..) => {}
+    }
+}
+
+/// Where the answer lies, if a look-up or a walk has found it.
+fn answer(kind: &CondKind, answers: &Answers<'_>) -> Option<(i16, i32)> {
+    match kind {
+        CondKind::Text(TextTest::Contains, field, literal) => answers.of(field, literal),
+        CondKind::Pattern(field, pattern) => answers.of_pattern(field, pattern),
+        _ => None,
     }
 }
 

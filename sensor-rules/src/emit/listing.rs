@@ -97,6 +97,9 @@ fn memory(index: &Index, offset: usize) -> String {
             return format!("{part} of the look-up of {what}");
         }
     }
+    if let Some(walk) = index.walks.iter().find(|walk| walk.area.start == offset) {
+        return format!("rows of the walk through {}", names::of(walk.offset));
+    }
     "blocks that every event wakes".to_owned()
 }
 

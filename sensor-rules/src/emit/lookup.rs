@@ -2,10 +2,14 @@
 
 use core::mem::offset_of;
 
-use sensor_common::record::{TEXT_MAX, Text};
+use sensor_common::{
+    field::FIELDS,
+    record::{TEXT_MAX, Text},
+};
 
 use super::{
     asm::{Alu, Asm, Label, MEMORY, Reg, Size, When},
+    automaton,
     hashed::{ADDRESS, Hashed, NODE, WORD, follow},
     stack::{Answers, ROW},
     text::{RECORD, at, imm},
@@ -48,6 +52,10 @@ pub fn all<O>(asm: &mut Asm<O>, index: &Index, marks: &Answers<'_>) {
             (How::Int | How::WideInt, _) => once(asm, lookup, None, marks),
         }
         asm.bind(done);
+    }
+    for walk in &index.walks {
+        let Some(field) = FIELDS.iter().find(|field| field.offset == walk.offset) else { continue };
+        automaton::all(asm, field, &walk.union, |asm| add_row(asm, &walk.area, marks));
     }
 }
 
@@ -177,7 +185,7 @@ fn load_before<O>(asm: &mut Asm<O>, lookup: &Lookup, place: Reg) {
     asm.alu(Alu::Shr, WORD, SHIFT);
 }
 
-/// Adds the row in [`ROW`] to the marks; the first is in them already.
+/// Adds the row in [`ROW`] to the marks; the first is in them already. Of the registers `R0`, `R1` and [`ADDRESS`] are lost.
 fn add_row<O>(asm: &mut Asm<O>, area: &Area, marks: &Answers<'_>) {
     let none = asm.label();
     asm.load(Size::Double, Reg::R0, Reg::R10, ROW);

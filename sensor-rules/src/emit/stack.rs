@@ -8,14 +8,12 @@
 //! -512
 //! ```
 
-use std::collections::BTreeMap;
-
 use sensor_common::field::Field;
 
 use super::text::at;
-use crate::plan::{
-    Index,
-    key::{Key, search},
+use crate::{
+    pattern::Pattern,
+    plan::{Index, key::search},
 };
 
 /// Size of the stack, bytes.
@@ -42,14 +40,14 @@ pub const fn words(booleans: usize) -> usize {
 #[derive(Default)]
 pub struct Answers<'a> {
     first: i16,
-    searched: Option<&'a BTreeMap<Key, usize>>,
+    index: Option<&'a Index>,
 }
 
 impl<'a> Answers<'a> {
     /// The marks of `index`, below so many booleans.
     pub fn new(index: &'a Index, booleans: usize) -> Self {
         let first = -at(FRAME + 8 * booleans + 8 * index.words);
-        Self { first, searched: Some(&index.searched) }
+        Self { first, index: Some(index) }
     }
 
     /// Where a word of the marks lies.
@@ -64,7 +62,13 @@ impl<'a> Answers<'a> {
 
     /// Where the answer to the search for `literal` in `field` lies, if it was searched for.
     pub fn of(&self, field: &Field, literal: &[u8]) -> Option<(i16, i32)> {
-        let mark = self.searched?.get(&search(field, literal)?)?;
+        let mark = self.index?.searched.get(&search(field, literal)?)?;
+        Some(self.bit(*mark))
+    }
+
+    /// Where it is said whether `field` has the pattern, if a walk for it was made.
+    pub fn of_pattern(&self, field: &Field, pattern: &Pattern) -> Option<(i16, i32)> {
+        let mark = self.index?.walked.get(&(field.offset, pattern.syntax, pattern.text.clone()))?;
         Some(self.bit(*mark))
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     plan::{
         Entry, Plan, entries,
         key::{How, Look, cover},
-        rows::Lookup,
+        rows::{Lookup, Walk},
     },
     rule::RuleSet,
     source::Place,
@@ -69,8 +69,10 @@ pub struct EventCost {
 pub struct LookupCost {
     /// Of what.
     pub what: String,
-    /// How many literals of all rules it finds.
-    pub literals: usize,
+    /// How many literals or patterns of all rules it finds.
+    pub finds: usize,
+    /// Which of the two.
+    pub of: &'static str,
     /// Nanoseconds per event.
     pub time: f64,
 }
@@ -131,7 +133,9 @@ pub fn costs(rules: &RuleSet) -> Result<Vec<EventCost>, Diagnostics> {
 fn of_part(Part { plan, code }: &Part<'_>) -> EventCost {
     let sizes = emit::sizes(plan, code);
     let entries = entries(&plan.judges);
-    let lookups = plan.index.iter().flat_map(|index| &index.lookups).map(lookup).collect();
+    let index = plan.index.as_ref();
+    let walks = index.iter().flat_map(|index| &index.walks).map(walk);
+    let lookups = index.iter().flat_map(|index| &index.lookups).map(lookup).chain(walks).collect();
     let often = often(&entries);
     let rules = plan.judges.iter().zip(&sizes).enumerate().map(|(number, (judge, sizes))| {
         let (tried, why) = tried(plan, &entries, &often, number);
@@ -149,7 +153,13 @@ fn lookup(lookup: &Lookup) -> LookupCost {
         How::Anywhere(_) => primitive::SEARCHED * LENGTH,
         How::Start(_) | How::End(_) | How::Int | How::WideInt => primitive::LOOKUP,
     };
-    LookupCost { what: names::look(lookup.look), literals: lookup.literals, time }
+    LookupCost { what: names::look(lookup.look), finds: lookup.literals, of: "literal", time }
+}
+
+fn walk(walk: &Walk) -> LookupCost {
+    let what = format!("{} by what it has", names::of(walk.offset));
+    let time = STEP * LENGTH * primitive::INSTRUCTION;
+    LookupCost { what, finds: walk.union.patterns.len(), of: "pattern", time }
 }
 
 /// On what part of all events the keys of each rule hold: a guess.
@@ -236,7 +246,7 @@ fn executed(cond: &Cond, size: usize) -> f64 {
     match &cond.kind {
         // Three instructions are an answer that a look-up has found already.
         CondKind::Text(TextTest::Contains, ..) if size > 3.0 => LOOP * LENGTH,
-        CondKind::Pattern(..) => STEP * LENGTH,
+        CondKind::Pattern(..) if size > 3.0 => STEP * LENGTH,
         CondKind::Text(..) | CondKind::TextSame(..) => size.min(FIRST_WORD),
         // A comparison of the length for each length, and of strings where one is right.
         CondKind::TextIn(_, literals) => {

@@ -23,6 +23,11 @@ pub fn field(offset: usize) -> Option<&'static Field> {
     FIELDS.iter().find(|field| (field.offset..field.offset + field.kind.size()).contains(&offset))
 }
 
+/// The name of that field.
+pub fn of(offset: usize) -> &'static str {
+    field(offset).map_or("", |field| field.name)
+}
+
 /// What `size` bytes at this offset of the record are.
 pub fn record(offset: usize, size: usize) -> Option<String> {
     let verdict = offset_of!(Record, verdict);

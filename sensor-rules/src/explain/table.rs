@@ -39,13 +39,7 @@ fn event(out: &mut String, cost: &EventCost, rules: &[&RuleCost]) -> fmt::Result
     writeln!(out, "{:>10}  what", "ns")?;
     writeln!(out, "{:>10.2}  whatever the rules are", cost.base)?;
     for lookup in &cost.lookups {
-        writeln!(
-            out,
-            "{:>10.2}  looking up {}, for {}",
-            lookup.time,
-            lookup.what,
-            counted(lookup.literals, "literal")
-        )?;
+        writeln!(out, "{:>10.2}  looking up {}, for {}", lookup.time, lookup.what, counted(lookup.finds, lookup.of))?;
     }
     for rule in rules.iter().take(LISTED) {
         writeln!(

@@ -104,6 +104,10 @@ fn program(out: &mut String, plan: &Plan<'_>, size: usize) -> fmt::Result {
             counted(lookup.depth, "step")
         )?;
     }
+    for walk in &index.walks {
+        let patterns = counted(walk.union.patterns.len(), "pattern");
+        writeln!(out, "    walks {} by one automaton: {patterns}, one step per byte", names::of(walk.offset))?;
+    }
     Ok(())
 }
 

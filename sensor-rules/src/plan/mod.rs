@@ -22,6 +22,7 @@ pub mod rows;
 pub mod set;
 pub mod table;
 pub mod trie;
+pub mod union;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,13 +34,14 @@ use sensor_common::{event::Event, maps::Stage};
 use self::{
     blocks::{BLOCKS_MAX, Block, Grain, blocks},
     key::{Cover, How, Key, Look, cover, search},
-    rows::{Lookup, Memory},
+    rows::{Lookup, Memory, Walk},
     trie::Trie,
 };
 use crate::{
     early::weakened,
     expr::{Cond, CondKind, TextTest},
     fold::fold,
+    pattern::{Pattern, Syntax},
     rule::{Rule, RuleSet},
     state::Effect,
 };
@@ -48,6 +50,8 @@ use crate::{
 pub const KEYS_MIN: usize = 4;
 /// A search costs about as much as this many `contains` of their own, and the verifier much less.
 pub const SEARCHES_MIN: usize = 2;
+/// From so many patterns of a field on, rules that are always tried do not walk their own automata.
+const PATTERNS_MIN: usize = 4;
 /// Most rules without any look-up: more do not fit the verifier's memory of jumps (8,192) in straight code.
 const STRAIGHT_MAX: usize = 200;
 
@@ -91,14 +95,21 @@ pub struct Link {
     pub next: Option<u32>,
 }
 
+/// A pattern in a field: the field's offset in the record, and what is written.
+pub type Walked = (usize, Syntax, String);
+
 /// The look-ups of one program.
 pub struct Index {
     /// The rules in blocks.
     pub blocks: Vec<Block>,
     /// The look-ups.
     pub lookups: Vec<Lookup>,
+    /// Walks for the patterns of rules that are always tried.
+    pub walks: Vec<Walk>,
     /// Where the answer to a search is: which of the marks.
     pub searched: BTreeMap<Key, usize>,
+    /// Where it is said whether a field has a pattern: which of the marks.
+    pub walked: BTreeMap<Walked, usize>,
     /// How many programs there have to be so that each has marks for the answers to all its searches.
     pub answered_in: usize,
     /// Number of words of marks: one that says which of the others are worth a look, then bits of blocks, then answers.
@@ -181,7 +192,9 @@ impl Index {
     fn new(judges: &[Judge<'_>], words: usize, grain: Grain) -> Option<Self> {
         let keys: Vec<_> = entries(judges).into_iter().map(Entry::into_keys).collect();
         let looks: BTreeSet<Look> = keys.iter().flatten().flatten().map(|key| key.look).collect();
-        if words < 3 || looks.is_empty() && judges.len() <= STRAIGHT_MAX {
+        let patterns =
+            common_patterns(judges.iter().zip(&keys).filter(|(_, keys)| keys.is_none()).map(|(judge, _)| judge));
+        if words < 3 || looks.is_empty() && patterns.is_empty() && judges.len() <= STRAIGHT_MAX {
             return None;
         }
         let always: Vec<_> = keys.iter().map(Option::is_none).collect();
@@ -203,9 +216,10 @@ impl Index {
             memory.lookup(*look, &of, &asked)
         });
         let lookups = lookups.collect::<Option<Vec<_>>>()?;
+        let walks = patterns.iter().flat_map(|(offset, patterns)| memory.walks(*offset, patterns)).collect();
         let answered_in = memory.searches.div_ceil(memory.searched.len().max(1)).max(1);
-        let Memory { bytes: memory, words, searched, .. } = memory;
-        Some(Self { blocks, lookups, searched, answered_in, words, memory })
+        let Memory { bytes: memory, words, searched, walked, .. } = memory;
+        Some(Self { blocks, lookups, walks, searched, walked, answered_in, words, memory })
     }
 }
 
@@ -263,6 +277,21 @@ pub fn entries(judges: &[Judge<'_>]) -> Vec<Entry> {
             }
         }
     }
+}
+
+/// The patterns in the conditions of rules that are always tried, by the field's offset in the record, each once; only of fields with so many
+/// that one walk for all is worth it.
+fn common_patterns<'a>(judges: impl Iterator<Item = &'a Judge<'a>>) -> BTreeMap<usize, Vec<&'a Pattern>> {
+    fn of<'a>(cond: &'a Cond, all: &mut BTreeMap<usize, BTreeMap<union::Name<'a>, &'a Pattern>>) {
+        if let CondKind::Pattern(field, pattern) = &cond.kind {
+            all.entry(field.offset).or_default().insert((pattern.syntax, &pattern.text), pattern);
+        }
+        cond.parts().into_iter().for_each(|part| of(part, all));
+    }
+    let mut all = BTreeMap::new();
+    judges.for_each(|judge| of(&judge.cond, &mut all));
+    let enough = all.into_iter().filter(|(_, patterns)| patterns.len() >= PATTERNS_MIN);
+    enough.map(|(offset, patterns)| (offset, patterns.into_values().collect())).collect()
 }
 
 /// All searches in a condition.

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    Key, Look, Trie,
+    Key, Look, Trie, Walked,
     blocks::Block,
     key::How,
     table::{Table, shift},
     trie::Side,
+    union::Union,
 };
+use crate::pattern::Pattern;
 
 /// Multiplier of the hash of a filter: 2^32 divided by the golden ratio.
 pub const FILTER_MULTIPLIER: u32 = 0x9e37_79b1;
@@ -59,6 +61,17 @@ pub struct Lookup {
     pub filter: Option<Filter>,
 }
 
+/// A walk for patterns of one field.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    /// Where the field is in the record, bytes.
+    pub offset: usize,
+    /// The automaton. What is found in a state is told by where its row is, bytes behind the first.
+    pub union: Union,
+    /// Its rows.
+    pub area: Area,
+}
+
 /// Memory under construction.
 pub struct Memory {
     pub bytes: Vec<u8>,
@@ -69,6 +82,8 @@ pub struct Memory {
     words_max: usize,
     /// Where the answers to searches are: which of the marks.
     pub searched: BTreeMap<Key, usize>,
+    /// Where it is said whether a field has a pattern: which of the marks.
+    pub walked: BTreeMap<Walked, usize>,
     /// How many searches are found exactly, whether there is room for their answers or not.
     pub searches: usize,
 }
@@ -83,7 +98,7 @@ impl Memory {
         }
         // A word without a mark behind it: by that, the answers to searches start.
         let bytes = always.iter().copied().chain([0]).flat_map(u64::to_le_bytes).collect();
-        Self { bytes, always, words, words_max, searched: BTreeMap::new(), searches: 0 }
+        Self { bytes, always, words, words_max, searched: BTreeMap::new(), walked: BTreeMap::new(), searches: 0 }
     }
 
     /// A look-up of `keys`, each with the blocks that it wakes; of those in `asked` rules want to know whether they were found. `None`
@@ -111,6 +126,42 @@ impl Memory {
             area,
             filter,
         })
+    }
+
+    /// Walks for `patterns` of the field at `offset`: for all for whose answers there is room, and that go together with others.
+    pub fn walks(&mut self, offset: usize, patterns: &[&Pattern]) -> Vec<Walk> {
+        let room = 64 * (self.words_max - self.words);
+        let patterns = &patterns[..patterns.len().min(room)];
+        let unions = Union::all(patterns).into_iter().map_while(|mut union| {
+            let own = self.words;
+            let words: Vec<_> = (own..own + union.patterns.len().div_ceil(64)).collect();
+            if words.last().is_some_and(|last| *last >= self.words_max) {
+                return None;
+            }
+            self.words += words.len();
+            for (mark, index) in (64 * own..).zip(&union.patterns) {
+                let pattern = patterns.get(*index)?;
+                self.walked.insert((offset, pattern.syntax, pattern.text.clone()), mark);
+            }
+            // One that finds nothing is the first.
+            let mut rows = vec![vec![0_u64; words.len()]];
+            rows.extend(union.found.iter().map(|found| {
+                let mut row = vec![0; words.len()];
+                for place in found {
+                    row[place / 64] |= 1 << (place % 64);
+                }
+                row
+            }));
+            let size = 8 * words.len();
+            let width = usize::from(union.end) + 2;
+            for cell in union.cells.iter_mut().skip(width - 1).step_by(width) {
+                *cell = (*cell + 1) * u32::try_from(size).unwrap_or(0);
+            }
+            let last = u32::try_from(size * (rows.len() - 1)).ok()?;
+            let start = self.append(rows.concat().into_iter().flat_map(u64::to_le_bytes));
+            Some(Walk { offset, union, area: Area { start, last, words } })
+        });
+        unions.collect()
     }
 
     /// Gives each literal that is asked for and found exactly a mark for its answer, while there is room.
