@@ -92,7 +92,12 @@ pub fn run(what: &Fuzz) -> Result<ExitCode> {
 
 /// Under this machine's kernel, or under another one that runs as a process.
 fn prove(kernel: Option<KernelSeries>, task: &str, options: &[String]) -> Result<ExitCode> {
-    kernel.map_or_else(|| proof::run(task, options), |kernel| proof::run_under(kernel, task, options))
+    let Some(kernel) = kernel else { return proof::run(task, options) };
+    match proof::run_under(kernel, task, options, |line| println!("{kernel} {line}"))? {
+        Some(true) => Ok(ExitCode::SUCCESS),
+        Some(false) => Ok(ExitCode::FAILURE),
+        None => bail!("Debian has no linux-source-{kernel} (any more); take another kernel"),
+    }
 }
 
 fn accepted(kernel: KernelSeries, random_only: bool, sets: u64, seed: u64) -> Result<ExitCode> {

@@ -19,15 +19,16 @@ pub fn run(task: &str, options: &[String]) -> Result<ExitCode> {
     command::ends(cargo("run").args(["--", task]).args(options))
 }
 
-/// The same under a kernel of this series that runs as a process.
+/// The same under a kernel of this series that runs as a process; `hear` gets each line that it says. Returns whether all is well, `None`
+/// where there is no such kernel.
 ///
 /// # Errors
 /// Where it cannot be started.
-pub fn run_under(kernel: KernelSeries, task: &str, options: &[String]) -> Result<ExitCode> {
+pub fn run_under(kernel: KernelSeries, task: &str, options: &[String], hear: impl FnMut(&str)) -> Result<Option<bool>> {
     setup::compiler()?;
     command::run(&mut cargo("build"))?;
-    let arguments: Vec<_> = [task.to_owned()].into_iter().chain(options.iter().cloned()).collect();
-    uml::run(kernel, &project::binary("sensor-proof"), &arguments)
+    let arguments = [&[task.to_owned()], options].concat();
+    uml::run(kernel, &project::binary("sensor-proof"), &arguments, hear)
 }
 
 fn cargo(does: &str) -> Command {

@@ -1,14 +1,14 @@
-//! What is proved on another kernel than this machine's, without a VM: the kernel is a process here ([`setup::user_mode`]), and sees the
+//! What is proved on another kernel than this machine's, without a VM: the kernel is a process here ([`setup::user_mode_linux`]), and sees the
 //! files of this machine. It needs no rights.
 
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
     path::Path,
-    process::{self, Command, ExitCode, Stdio},
+    process::{self, Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::{
     console,
@@ -22,38 +22,30 @@ const MEMORY: &str = "mem=1G";
 const BEGINS: &str = "the task begins";
 const ENDED: &str = "the task ended: ";
 
-/// Runs a program of this machine, with these arguments, under the kernel of the series.
+/// Runs a program of this machine, with these arguments, under the kernel of the series; `hear` gets each line that it says. Returns whether
+/// it succeeded; `None` where Debian has no sources of the kernel.
 ///
 /// # Errors
-/// Where the kernel cannot be had, or ends before the task has.
-pub fn run(series: KernelSeries, program: &Path, arguments: &[String]) -> Result<ExitCode> {
-    let kernel = setup::user_mode(series)?;
+/// Where the kernel cannot be had otherwise, or ends before the program has.
+pub fn run(series: KernelSeries, program: &Path, arguments: &[String], hear: impl FnMut(&str)) -> Result<Option<bool>> {
+    let Some(kernel) = setup::user_mode_linux(series)? else { return Ok(None) };
     let init = project::target("uml").join(format!("init-{}", process::id()));
     fs::write(&init, script(program, arguments)).with_context(|| format!("cannot write {}", init.display()))?;
     fs::set_permissions(&init, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let mut linux = Command::new(&kernel);
-    linux.args([
-        MEMORY,
-        "root=/dev/root",
-        "rootfstype=hostfs",
-        "rootflags=/",
-        "ro",
-        "quiet",
-        "con=null",
-        "con0=fd:0,fd:1",
-    ]);
-    linux.arg(format!("init={}", init.display()));
+    linux.args([MEMORY, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"]);
+    linux.args(["con=null", "con0=fd:0,fd:1"]).arg(format!("init={}", init.display()));
     // Its processes begin as copies of itself, but without the memory in which the C library lets this machine's kernel write.
     linux.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0");
     let complaints = init.with_extension("log");
     linux.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&complaints)?);
     let mut child = linux.spawn().with_context(|| format!("cannot start {}", kernel.display()))?;
-    let ended = listen(series, BufReader::new(child.stdout.take().context("the kernel has no output")?));
+    let ended = listen(BufReader::new(child.stdout.take().context("the kernel has no output")?), hear);
     child.wait()?;
+    let complained = fs::read_to_string(&complaints).unwrap_or_default();
     fs::remove_file(init)?;
-    let ended = ended.with_context(|| console::tail(&fs::read_to_string(&complaints).unwrap_or_default(), 20));
     fs::remove_file(complaints)?;
-    ended
+    ended.map(Some).with_context(|| format!("Linux {series} as a process:\n{}", console::tail(&complained, 20)))
 }
 
 /// Process 1 of such a machine.
@@ -66,8 +58,8 @@ fn script(program: &Path, arguments: &[String]) -> String {
     )
 }
 
-/// Prints what the task says; returns how it ended.
-fn listen(series: KernelSeries, console: impl BufRead) -> Result<ExitCode> {
+/// Hands on what the task says; returns how it ended.
+fn listen(console: impl BufRead, mut hear: impl FnMut(&str)) -> Result<bool> {
     let (mut begun, mut ended, mut said) = (false, None, String::new());
     for line in console.split(b'\n') {
         let line = line?;
@@ -76,14 +68,28 @@ fn listen(series: KernelSeries, console: impl BufRead) -> Result<ExitCode> {
         if let Some(code) = line.strip_prefix(ENDED) {
             ended = Some(code == "0");
         } else if ended.is_none() && begun {
-            println!("{series} {line}");
+            hear(line);
         }
         begun |= line == BEGINS;
-        said = format!("{said}{line}\n");
+        said = format!("{}\n{line}", console::tail(&said, 20));
     }
-    match ended {
-        Some(true) => Ok(ExitCode::SUCCESS),
-        Some(false) => Ok(ExitCode::FAILURE),
-        None => bail!("Linux {series} as a process ended before its task did:\n{}", console::tail(&said, 20)),
+    ended.with_context(|| format!("it ended before its task did:{said}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(console: &str) -> (Option<bool>, Vec<String>) {
+        let mut lines = Vec::new();
+        (listen(console.as_bytes(), |line| lines.push(line.to_owned())).ok(), lines)
+    }
+
+    #[test]
+    fn what_the_task_says_is_told_from_what_the_kernel_says() {
+        let console = format!("Linux is up\r\n{BEGINS}\r\none\r\ntwo\r\n{ENDED}0\r\nreboot: System halted\r\n");
+        assert_eq!(heard(&console), (Some(true), vec!["one".to_owned(), "two".to_owned()]));
+        assert_eq!(heard(&console.replace("ended: 0", "ended: 1")).0, Some(false));
+        assert_eq!(heard("Linux is up\nKernel panic\n"), (None, vec![]));
     }
 }

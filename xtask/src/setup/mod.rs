@@ -12,17 +12,14 @@ mod qemu;
 mod servers;
 mod uml;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{fs, path::Path, time::Instant};
 
 use anyhow::Result;
 
 pub use self::{
     compiler::Compiler,
     packagers::{CARGO_DEB, CARGO_GENERATE_RPM, Packager, install as packager},
+    uml::kernel as user_mode_linux,
 };
 use crate::{
     command,
@@ -100,14 +97,6 @@ pub fn hosts(kernels: &[KernelSeries]) -> Result<()> {
     machines(kernels)
 }
 
-/// A kernel of this series that runs as a process; prints only what it fetches and builds.
-///
-/// # Errors
-/// Where it cannot be had: see [`uml::kernel`].
-pub fn user_mode(kernel: KernelSeries) -> Result<PathBuf> {
-    uml::kernel(kernel)
-}
-
 /// What a fleet on loopback needs; prints only what it fetches.
 ///
 /// # Errors
@@ -153,7 +142,7 @@ pub fn rpm() -> Result<()> {
 pub const MKE2FS: &str = "/sbin/mke2fs";
 
 /// Where bpf-linker is; the directory goes on the `PATH` of the eBPF build.
-pub fn linker_directory() -> PathBuf {
+pub fn linker_directory() -> std::path::PathBuf {
     project::target("tools/bin")
 }
 

@@ -3,6 +3,7 @@
 mod facts;
 mod guest;
 mod here;
+mod verifiers;
 
 use std::{
     fmt,
@@ -28,6 +29,7 @@ const PACKAGE: &str = "package::";
 pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Document) -> Result<ExitCode> {
     let all = kernels.is_empty() && filter.is_none();
     let kernels = if kernels.is_empty() { KernelSeries::USUAL } else { kernels };
+    let long = filter.is_none() && kernels == KernelSeries::ALL;
     setup::compiler()?;
     setup::machines(kernels)?;
     build::ebpf()?;
@@ -38,6 +40,9 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
         here::units(&mut tally)?;
     }
     build::user_space()?;
+    if all || long {
+        verifiers::all(&mut tally);
+    }
     let initramfs = initramfs::build()?;
     let shown = Mutex::new(guest::Shown { tally, facts: Facts::default(), failed: Vec::new() });
     // Their names are known in the guest only; a filter names them all, or none.
@@ -47,7 +52,6 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     }
     let guest::Shown { mut tally, facts, failed } = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
     // It builds packages and a Debian root first: not part of every run.
-    let long = filter.is_none() && kernels == KernelSeries::ALL;
     let asked = kernels.last().copied().filter(|_| package);
     if let Some(kernel) = asked.or(long.then_some(KernelSeries::V6_12)) {
         guest::debian(kernel, &mut tally)?;
