@@ -9,7 +9,7 @@
 //! | `dist` | [`dist`]: packages |
 //! | `faults` | [`faults`]: bad generations on a Debian host in a VM ([`debian`]) |
 //! | `bench` | [`bench`]: guest instructions per operation; by [`proof`] what rules cost |
-//! | `fuzz` | [`fuzz`]: random rules, records and texts |
+//! | `fuzz` | [`fuzz`]: random rules, records and texts, also under other kernels ([`uml`]) |
 //! | `simulate` | [`simulate`]: a release meets millions of virtual hosts |
 //! | `fleet` | [`fleet`]: releases go out to hosts on loopback, and to VMs |
 //! | `page` | [`page`]: the page of a roll-out in a browser |
