@@ -13,7 +13,11 @@ use crate::project;
 
 /// Formatting, and clippy without a warning: one test each.
 pub fn style(tally: &mut Tally) -> Result<()> {
-    check(tally, "here format", "cargo fmt --all --check && cd sensor-ebpf && cargo fmt --check && cd ../fuzz && cargo fmt --check")?;
+    check(
+        tally,
+        "here format",
+        "cargo fmt --all --check && cd sensor-ebpf && cargo fmt --check && cd ../fuzz && cargo fmt --check",
+    )?;
     check(tally, "here clippy", "cargo clippy --quiet --release --workspace --all-targets -- -D warnings")
 }
 
