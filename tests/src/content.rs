@@ -22,6 +22,7 @@ use crate::{
 pub const TESTS: &[Test] = &[
     Test { name: "content::a_bundle_comes_into_force_and_back_after_kill_9", boot: Boot::Plain, run: life },
     Test { name: "content::a_policy_changed_without_a_daemon_holds_for_the_next", boot: Boot::Plain, run: restrained },
+    Test { name: "content::off_takes_what_was_left_out_of_force", boot: Boot::Plain, run: off },
     Test { name: "content::what_is_refused_changes_nothing", boot: Boot::Plain, run: refused },
     Test { name: "content::a_third_kill_on_probation_ends_it", boot: Boot::Plain, run: killed },
 ];
@@ -85,6 +86,15 @@ impl Host {
         Ok(fs::write(format!("{}/etc/content.toml", self.root), text)?)
     }
 
+    /// The file `safe-mode` holds this from now on, or is not there.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn switch(&self, word: Option<&str>) -> Result<()> {
+        let path = format!("{}/etc/safe-mode", self.root);
+        Ok(word.map_or_else(|| fs::remove_file(&path), |word| fs::write(&path, word))?)
+    }
+
     /// The daemon starts.
     ///
     /// # Errors
@@ -144,6 +154,28 @@ fn restrained() -> Result<()> {
         sensor = host.starts()?;
         runs(&sensor, 9)?;
         ensure!(guarded() == blocks, "with the policy {policy:?} it blocks, or does not: {}", sensor.status()?);
+    }
+    sensor.stop()
+}
+
+fn off() -> Result<()> {
+    let host = Host::new("off")?;
+    let mut sensor = host.starts()?;
+    sensor.client()?.push_bundle(&bundle(9, &GUARD)?, false)?;
+    for signal in [libc::SIGUSR2, libc::SIGKILL] {
+        ensure!(guarded(), "before the switch is set, nothing is blocked");
+        sensor.signal(signal)?;
+        sensor.ended()?;
+        host.switch(Some("off"))?;
+        sensor = host.starts()?;
+        let status = sensor.status()?;
+        ensure!(status.generation.is_none() && !guarded(), "after signal {signal} it goes on to block: {status}");
+        ensure!(status.hooks.iter().all(|hook| !hook.attached), "a hook is left attached: {status}");
+        sensor.signal(libc::SIGUSR2)?;
+        sensor.ended()?;
+        host.switch(None)?;
+        sensor = host.starts()?;
+        runs(&sensor, 9)?;
     }
     sensor.stop()
 }

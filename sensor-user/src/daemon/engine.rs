@@ -42,6 +42,11 @@ pub trait Engine: Send + 'static {
     /// # Errors
     /// When there is none.
     fn rollback(&mut self) -> Result<u64, Refusal>;
+    /// Puts nothing in force: nothing is judged, and no generation is left to go back to.
+    ///
+    /// # Errors
+    /// When the kernel does not take it: what was in force may be so still.
+    fn withdraw(&mut self) -> anyhow::Result<()>;
     /// The generation in force.
     fn active(&self) -> Option<u64>;
     /// The generation that [`rollback`](Self::rollback) would put in force.
@@ -90,6 +95,9 @@ impl Engine for Sensor {
     }
     fn rollback(&mut self) -> Result<u64, Refusal> {
         self.rollback()
+    }
+    fn withdraw(&mut self) -> anyhow::Result<()> {
+        self.withdraw()
     }
     fn active(&self) -> Option<u64> {
         self.active()

@@ -78,13 +78,19 @@ impl<E: Engine> Core<E> {
             fault::at(Point::Start, id.number);
         }
         let count = rules.as_ref().map_or(0, |(_, _, rules)| rules.rules().len());
-        if let Some((number, sources, rules)) = rules
-            && let Err(refusal) = self.load(state, number, &sources, &Arc::new(rules))
-        {
+        let done = match rules {
+            Some((number, sources, rules)) => {
+                let loaded = self.load(state, number, &sources, &Arc::new(rules));
+                loaded.map(drop).map_err(|refusal| refusal.to_string())
+            }
+            // What a daemon before left in force would go on.
+            None => state.engine.withdraw().map_err(|error| format!("{error:#}")),
+        };
+        if let Err(reason) = done {
             if let Some(keeper) = &mut state.keeper {
                 keeper.still_runs();
             }
-            return Err(refusal.to_string());
+            return Err(reason);
         }
         if let Some(keeper) = &mut state.keeper {
             keeper.runs(rung);

@@ -22,7 +22,7 @@ use sensor_user::{
     },
     daemon::keeper::Settings,
 };
-use support::{Daemon, rule_file, verifier_refusal};
+use support::{Daemon, Fake, rule_file, verifier_refusal};
 
 /// A host's disk, and a publisher whom it trusts.
 struct Host {
@@ -47,7 +47,16 @@ impl Host {
 
     /// The daemon starts, in this start of the kernel.
     fn boots(&self, boot: &str) -> Daemon {
-        Daemon::keeping(&Settings {
+        Daemon::keeping(&self.settings(boot))
+    }
+
+    /// The daemon starts where one before has left something in force.
+    fn adopts(&self, boot: &str, left: Fake) -> Daemon {
+        Daemon::adopting(&self.settings(boot), left)
+    }
+
+    fn settings(&self, boot: &str) -> Settings {
+        Settings {
             state: self.path().join("state"),
             policy: self.path().join("content.toml"),
             keys: self.path().join("keys"),
@@ -57,7 +66,7 @@ impl Host {
             program: env!("CARGO_BIN_EXE_creance").into(),
             settle: Duration::ZERO,
             up: Duration::ZERO,
-        })
+        }
     }
 
     /// A host whose generations are good.
@@ -308,6 +317,21 @@ fn switches_hold_content_back() {
     let daemon = host.boots("last");
     daemon.core.tick();
     assert_eq!(running(&daemon), Some(124), "nothing was lost");
+}
+
+#[test]
+fn off_takes_what_a_daemon_before_has_left_out_of_force() {
+    let host = Host::with_good(&[120]);
+    host.boots("now").hand_over();
+    fs::write(host.path().join("safe-mode"), "off").unwrap();
+    // The first of them crashes.
+    for _ in 0..2 {
+        let daemon = host.adopts("now", Fake::left(120));
+        let status = daemon.client().status().unwrap();
+        assert_eq!((status.generation, status.previous), (None, None), "it goes on to judge");
+    }
+    fs::remove_file(host.path().join("safe-mode")).unwrap();
+    assert_eq!(running(&host.adopts("now", Fake::left(120))), Some(120), "nothing was lost");
 }
 
 #[test]
