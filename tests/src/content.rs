@@ -155,6 +155,13 @@ fn restrained() -> Result<()> {
         runs(&sensor, 9)?;
         ensure!(guarded() == blocks, "with the policy {policy:?} it blocks, or does not: {}", sensor.status()?);
     }
+    sensor.signal(libc::SIGUSR2)?;
+    sensor.ended()?;
+    host.policy("hold = 1\n")?;
+    sensor = host.starts()?;
+    ensure!(!guarded(), "with a policy that cannot be read it blocks: {}", sensor.status()?);
+    host.policy("")?;
+    wait::until("the policy to be read again", || Ok(guarded().then_some(())))?;
     sensor.stop()
 }
 

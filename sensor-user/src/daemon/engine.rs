@@ -46,7 +46,7 @@ pub trait Engine: Send + 'static {
     ///
     /// # Errors
     /// When the kernel does not take it: what was in force may be so still.
-    fn withdraw(&mut self) -> anyhow::Result<()>;
+    fn unload(&mut self) -> anyhow::Result<()>;
     /// The generation in force.
     fn active(&self) -> Option<u64>;
     /// The generation that [`rollback`](Self::rollback) would put in force.
@@ -96,8 +96,8 @@ impl Engine for Sensor {
     fn rollback(&mut self) -> Result<u64, Refusal> {
         self.rollback()
     }
-    fn withdraw(&mut self) -> anyhow::Result<()> {
-        self.withdraw()
+    fn unload(&mut self) -> anyhow::Result<()> {
+        self.unload()
     }
     fn active(&self) -> Option<u64> {
         self.active()

@@ -68,13 +68,6 @@ pub struct Found {
 }
 
 impl Lifeline {
-    /// The same, and these executables.
-    #[must_use]
-    pub fn with(mut self, executables: &[PathBuf]) -> Self {
-        self.added.extend_from_slice(executables);
-        self
-    }
-
     /// The same, and the lookout sees what processes run.
     #[must_use]
     pub fn seen_by(mut self, lookout: Lookout) -> Self {
@@ -96,8 +89,9 @@ impl Lifeline {
         Ok(Self { added, old: BTreeMap::new(), lookout: None })
     }
 
-    /// Looks the executables up: an update replaces them while the daemon runs. What a running process still uses stays.
-    pub fn find(&mut self) -> Found {
+    /// Looks the executables up, and those that the owner's policy names: an update replaces them while the daemon runs. What a
+    /// running process still uses stays.
+    pub fn find(&mut self, owner: &[PathBuf]) -> Found {
         let mut found = Found::default();
         if let Ok(file) = fs::File::open("/proc/self/exe")
             && let Ok(key) = key(&file)
@@ -109,7 +103,7 @@ impl Lifeline {
                 found.add(&Path::new(directory).join(name), *reach, false);
             }
         }
-        for path in &self.added {
+        for path in self.added.iter().chain(owner) {
             found.add(path, Itself, true);
         }
         self.old.retain(|key, _| !found.listed.contains_key(key));
@@ -238,15 +232,15 @@ mod tests {
         fs::copy("/bin/sleep", &path).unwrap();
         let mut lifeline = Lifeline { added: vec![path.clone()], old: BTreeMap::new(), lookout: None };
         let old = identify(&path).unwrap().unwrap();
-        assert!(lifeline.find().listed.contains_key(&old));
+        assert!(lifeline.find(&[]).listed.contains_key(&old));
         let mut child = std::process::Command::new(&path).arg("1000").spawn().unwrap();
         let new = directory.path().join("new");
         fs::copy("/bin/sleep", &new).unwrap();
         fs::rename(&new, &path).unwrap();
-        let found = lifeline.find().listed;
+        let found = lifeline.find(&[]).listed;
         assert!(found.contains_key(&old) && found.contains_key(&identify(&path).unwrap().unwrap()));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(!lifeline.find().listed.contains_key(&old));
+        assert!(!lifeline.find(&[]).listed.contains_key(&old));
     }
 }

@@ -35,6 +35,23 @@ impl<E: Engine> Core<E> {
         Some(format!("{} is in force, as it was", name(rung)))
     }
 
+    /// The owner's policy, read anew.
+    pub(super) fn read_policy<'a>(&self, state: &'a mut State<E>) -> Option<&'a mut Keeper> {
+        let keeper = state.keeper.as_mut()?;
+        keeper.read_policy();
+        self.guard().owner_wants(keeper.policy().lifeline());
+        Some(keeper)
+    }
+
+    /// Loads what is in force anew, as the owner's policy permits it: it only alerted while that could not be read.
+    pub(super) fn lets_go(&self, state: &mut State<E>) {
+        let Some(rung) = state.keeper.as_ref().map(Keeper::running) else { return };
+        match self.start_with(state, rung) {
+            Ok(words) => say(format_args!("the owner's policy can be read again: {words}, as it permits")),
+            Err(reason) => say(format_args!("WARNING: {} goes on to alert only: {reason}", name(rung))),
+        }
+    }
+
     /// Starts with the best that comes into force: last good, the good one before, baseline, nothing.
     pub fn start_content(&self) {
         let state = &mut *self.lock();
@@ -84,7 +101,7 @@ impl<E: Engine> Core<E> {
                 loaded.map(drop).map_err(|refusal| refusal.to_string())
             }
             // What a daemon before left in force would go on.
-            None => state.engine.withdraw().map_err(|error| format!("{error:#}")),
+            None => state.engine.unload().map_err(|error| format!("{error:#}")),
         };
         if let Err(reason) = done {
             if let Some(keeper) = &mut state.keeper {

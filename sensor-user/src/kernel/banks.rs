@@ -64,7 +64,7 @@ impl Sensor {
     ///
     /// # Errors
     /// The switch failed, and what was in force may be so still.
-    pub fn withdraw(&mut self) -> Result<()> {
+    pub fn unload(&mut self) -> Result<()> {
         self.give_up()?;
         if self.banks[self.bank].is_some() {
             let used = [Some(self.bank), self.before];

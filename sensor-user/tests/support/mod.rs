@@ -31,6 +31,7 @@ use sensor_user::{
         engine::{Brakes, Engine},
         journal::Journal,
         keeper,
+        settings::Settings,
     },
     event::Clock,
     kernel::{Activation, HookState, LoadedProgram, Refusal, Seen, VerifierRefusal, probe::Mode},
@@ -114,7 +115,7 @@ impl Engine for Fake {
         Ok(previous)
     }
 
-    fn withdraw(&mut self) -> anyhow::Result<()> {
+    fn unload(&mut self) -> anyhow::Result<()> {
         (self.active, self.previous, self.candidate) = (None, None, None);
         Ok(())
     }
@@ -248,12 +249,12 @@ impl Daemon {
     }
 
     /// One that keeps generations.
-    pub fn keeping(settings: &keeper::Settings) -> Self {
+    pub fn keeping(settings: &Settings) -> Self {
         Self::adopting(settings, Fake::default())
     }
 
     /// One that keeps generations, and finds in the kernel what a daemon before left there.
-    pub fn adopting(settings: &keeper::Settings, engine: Fake) -> Self {
+    pub fn adopting(settings: &Settings, engine: Fake) -> Self {
         let keeper = keeper::Keeper::open(settings.clone()).unwrap();
         let admitted = Admitted::users([user()]);
         let daemon = Self::serving(engine, Mode::Lsm, Permits::default(), admitted, |core| core.keeping(keeper));
