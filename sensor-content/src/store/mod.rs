@@ -159,26 +159,26 @@ impl<F: Fs> Store<F> {
         self.attempt(rung, Phase::Settled)
     }
 
-    /// The generation on probation is good.
+    /// The generation on probation is good. Of the others, the bundle of the one in the `shadow` stays too.
     ///
     /// # Errors
     /// It is not remembered.
-    pub fn promote(&mut self, now: Timestamp) -> io::Result<()> {
+    pub fn promote(&mut self, shadow: Option<Id>, now: Timestamp) -> io::Result<()> {
         let Some(entry) = self.memory.promote(now) else { return Ok(()) };
         self.remember()?;
         self.record(&[entry])?;
-        self.forget()
+        self.forget(shadow)
     }
 
-    /// The generation must not run here any more.
+    /// The generation must not run here any more. Of the others, the bundle of the one in the `shadow` stays too.
     ///
     /// # Errors
     /// It is not remembered.
-    pub fn roll_back(&mut self, id: Id, reason: &str, now: Timestamp) -> io::Result<()> {
+    pub fn roll_back(&mut self, id: Id, shadow: Option<Id>, reason: &str, now: Timestamp) -> io::Result<()> {
         let entries = self.memory.roll_back(id, reason, now);
         self.remember()?;
         self.record(&entries)?;
-        self.forget()
+        self.forget(shadow.filter(|shadow| *shadow != id))
     }
 
     /// Takes denied generations again, and lets the baseline run: an order of the host's owner.
@@ -241,16 +241,10 @@ impl<F: Fs> Store<F> {
         fs::replace(&mut self.fs, STATE, &sealed)
     }
 
-    /// Removes bundles that nothing refers to.
-    fn forget(&mut self) -> io::Result<()> {
-        let needed: Vec<_> = self
-            .memory
-            .good
-            .iter()
-            .copied()
-            .chain(self.memory.trial.as_ref().map(|trial| trial.id))
-            .map(file_name)
-            .collect();
+    /// Removes bundles that nothing refers to. The one in the shadow is in no memory until it has come into force.
+    fn forget(&mut self, shadow: Option<Id>) -> io::Result<()> {
+        let trial = self.memory.trial.iter().map(|trial| trial.id);
+        let needed: Vec<_> = self.memory.good.iter().copied().chain(trial).chain(shadow).map(file_name).collect();
         for name in self.fs.names()? {
             if name.ends_with(SUFFIX) && !needed.contains(&name) {
                 self.fs.remove(&name)?;

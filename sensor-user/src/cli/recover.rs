@@ -72,7 +72,7 @@ impl Recover {
         let back: Vec<_> =
             if self.pardon { Vec::new() } else { named.chain(trial.filter(|_| self.from.is_empty())).collect() };
         for id in back {
-            store.roll_back(id, "taken back by `creance recover`", now)?;
+            store.roll_back(id, None, "taken back by `creance recover`", now)?;
             writeln!(out, "generation {id} is taken back")?;
         }
         if self.pardon {

@@ -237,7 +237,8 @@ impl Keeper {
     /// The generation must not run here any more.
     pub fn takes_back(&mut self, id: Id, reason: &str) {
         self.retry.take_if(|trial| trial.id == id);
-        self.said(|store| store.roll_back(id, reason, Timestamp::now()));
+        let shadow = self.shadow;
+        self.said(|store| store.roll_back(id, shadow, reason, Timestamp::now()));
     }
 
     /// Writes to the store what is said anyway: a disk that fails must not stop the sensor.
@@ -308,7 +309,8 @@ impl Keeper {
                     && trial.judge(Timestamp::now(), self.store.boot()) == Judgement::Good
             });
         if good {
-            self.said(|store| store.promote(Timestamp::now()));
+            let shadow = self.shadow;
+            self.said(|store| store.promote(shadow, Timestamp::now()));
             say(format_args!("generation {} is good", self.number()));
         }
     }
