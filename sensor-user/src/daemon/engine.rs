@@ -138,6 +138,8 @@ pub trait Brakes: Send + Sync + 'static {
     fn beat(&self) -> anyhow::Result<()>;
     /// For how long the daemon has given no sign of life.
     fn silence(&self) -> anyhow::Result<Duration>;
+    /// The executables on the lifeline.
+    fn lifeline(&self) -> anyhow::Result<BTreeMap<FileKey, Reach>>;
     /// Makes these executables the lifeline.
     fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()>;
     /// What each rule that asks for more than an alert is allowed, and what it did.
@@ -162,6 +164,9 @@ impl Brakes for kernel::Brakes {
     }
     fn silence(&self) -> anyhow::Result<Duration> {
         self.silence()
+    }
+    fn lifeline(&self) -> anyhow::Result<BTreeMap<FileKey, Reach>> {
+        self.lifeline()
     }
     fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()> {
         self.set_lifeline(listed)

@@ -82,6 +82,14 @@ impl Guard {
         self.brakes.sweep()
     }
 
+    /// The lifeline goes on with what a daemon before had on it, as far as it still runs.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn go_on_with(&self, lifeline: Lifeline) -> Result<Lifeline> {
+        Ok(lifeline.going_on(self.brakes.lifeline()?))
+    }
+
     /// Makes the lifeline what is found now, and says what is wrong with it, once.
     ///
     /// # Errors

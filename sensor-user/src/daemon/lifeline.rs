@@ -68,6 +68,12 @@ pub struct Found {
 }
 
 impl Lifeline {
+    /// The same; these were on it before, and stay while a process runs them.
+    #[must_use]
+    pub fn going_on(self, old: BTreeMap<FileKey, Reach>) -> Self {
+        Self { old, ..self }
+    }
+
     /// The same, and the lookout sees what processes run.
     #[must_use]
     pub fn seen_by(mut self, lookout: Lookout) -> Self {
@@ -239,6 +245,12 @@ mod tests {
         fs::rename(&new, &path).unwrap();
         let found = lifeline.find(&[]).listed;
         assert!(found.contains_key(&old) && found.contains_key(&identify(&path).unwrap().unwrap()));
+        // Also where the daemon is another by then; but not what nobody runs any more.
+        let gone = FileKey { inode: u64::MAX, ..old };
+        let before = found.into_iter().chain([(gone, Itself)]).collect();
+        let mut lifeline = Lifeline::new(None).unwrap().going_on(before);
+        let found = lifeline.find(&[]).listed;
+        assert!(found.contains_key(&old) && !found.contains_key(&gone));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!lifeline.find(&[]).listed.contains_key(&old));

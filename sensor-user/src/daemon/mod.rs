@@ -264,7 +264,7 @@ async fn watch(
     events: Events,
     core: &Arc<Core<Sensor>>,
     first: Option<Vec<Source>>,
-    mut lifeline: Lifeline,
+    lifeline: Lifeline,
     sockets: Sockets,
 ) -> anyhow::Result<(RingBuf<MapData>, End)> {
     // Before anything can happen that a signal must undo.
@@ -274,6 +274,7 @@ async fn watch(
     let mut ring = Ring::new(events.buffer)?;
     // Before the first rule can block.
     let off_file = pulse::read_file(core, &options.off_file)?;
+    let mut lifeline = core.guard().go_on_with(lifeline)?;
     core.guard().look_after(&mut lifeline)?;
     core.start_enforcing(options.enforce)?;
     let mut pulse = tokio::spawn(pulse::beat(Arc::clone(core), lifeline));

@@ -166,6 +166,7 @@ impl Sensor {
             pins,
         };
         sensor.brakes.beat()?;
+        sensor.pins.others().iter().for_each(|other| sensor.brakes.inherit(other));
         if sensor.pins.adopted() {
             sensor.adopt().context("cannot adopt what an earlier daemon left in force")?;
         } else {

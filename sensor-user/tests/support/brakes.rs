@@ -38,6 +38,10 @@ impl Brakes for FakeBrakes {
         Ok(Duration::from_millis(250))
     }
 
+    fn lifeline(&self) -> anyhow::Result<BTreeMap<FileKey, Reach>> {
+        Ok(self.lifeline.lock().unwrap().clone())
+    }
+
     fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()> {
         self.lifeline.lock().unwrap().clone_from(listed);
         Ok(())
