@@ -23,6 +23,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "content::a_bundle_comes_into_force_and_back_after_kill_9", boot: Boot::Plain, run: life },
     Test { name: "content::a_policy_changed_without_a_daemon_holds_for_the_next", boot: Boot::Plain, run: restrained },
     Test { name: "content::off_takes_what_was_left_out_of_force", boot: Boot::Plain, run: off },
+    Test { name: "content::what_is_on_probation_goes_on_in_another_version", boot: Boot::Plain, run: upgraded },
     Test { name: "content::what_is_refused_changes_nothing", boot: Boot::Plain, run: refused },
     Test { name: "content::a_third_kill_on_probation_ends_it", boot: Boot::Plain, run: killed },
 ];
@@ -100,9 +101,14 @@ impl Host {
     /// # Errors
     /// Where it does not.
     pub fn starts(&self) -> Result<Sensor> {
+        self.launch("0").roomy().start()
+    }
+
+    /// A daemon that takes the host to be up after so many seconds.
+    fn launch(&self, up: &str) -> Launch {
         let (state, etc) = (format!("{}/state", self.root), format!("{}/etc", self.root));
-        let launch = Launch::default().with(&["--state", &state, "--config", &etc, "--settle", "3600", "--up", "0"]);
-        launch.enforcing().roomy().start()
+        let launch = Launch::default().with(&["--state", &state, "--config", &etc, "--settle", "3600", "--up", up]);
+        launch.enforcing()
     }
 }
 
@@ -184,6 +190,19 @@ fn off() -> Result<()> {
         sensor = host.starts()?;
         runs(&sensor, 9)?;
     }
+    sensor.stop()
+}
+
+/// A ring buffer of another size makes another version of the kernel side.
+fn upgraded() -> Result<()> {
+    let host = Host::new("upgraded")?;
+    let mut sensor = host.starts()?;
+    sensor.client()?.push_bundle(&bundle(9, &GUARD)?, false)?;
+    sensor.signal(libc::SIGUSR2)?;
+    sensor.ended()?;
+    let sensor = host.launch("3600").with(&["--ring-size", "33554432"]).start()?;
+    let status = sensor.status()?;
+    ensure!(status.generation == Some(9) && guarded(), "what was on probation does not go on: {status}");
     sensor.stop()
 }
 

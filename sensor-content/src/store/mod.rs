@@ -47,6 +47,8 @@ pub struct Store<F> {
     known: Option<BTreeMap<Number, Timestamp>>,
     /// What was found damaged at the start.
     damage: Vec<String>,
+    /// See [`left`](Self::left).
+    left: Option<Rung>,
 }
 
 impl<F: Fs> Store<F> {
@@ -56,11 +58,13 @@ impl<F: Fs> Store<F> {
     /// The directory cannot be read or written. What is damaged in it is no error: it is said by [`damage`](Self::damage),
     /// and the ladder goes on without it.
     pub fn open(fs: F, boot: BootId, now: Timestamp) -> io::Result<Self> {
-        let mut store = Self { fs, boot, memory: Memory::default(), known: None, damage: Vec::new() };
+        let mut store = Self { fs, boot, memory: Memory::default(), known: None, damage: Vec::new(), left: None };
         store.clear_away()?;
         store.memory = store.unsealed(STATE)?.unwrap_or_default();
         journal::mend(&mut store.fs)?;
         if let Some(attempt) = store.unsealed::<Attempt>(ATTEMPT)? {
+            let here = attempt.phase == Phase::Left && attempt.boot == store.boot;
+            store.left = here.then_some(attempt.rung);
             let before = store.memory.clone();
             let entries = store.memory.conclude(&attempt, &store.boot, now);
             if store.memory != before {
@@ -77,7 +81,7 @@ impl<F: Fs> Store<F> {
     /// The directory cannot be read.
     pub fn look(fs: F, boot: BootId) -> io::Result<Self> {
         let memory = fs.read(STATE, SEALED_MAX)?.and_then(|bytes| sealed::unseal(&bytes)).unwrap_or_default();
-        Ok(Self { fs, boot, memory, known: None, damage: Vec::new() })
+        Ok(Self { fs, boot, memory, known: None, damage: Vec::new(), left: None })
     }
 
     /// What is remembered.
@@ -88,6 +92,11 @@ impl<F: Fs> Store<F> {
     /// What was found damaged.
     pub fn damage(&self) -> &[String] {
         &self.damage
+    }
+
+    /// What a daemon has left in force by order, in this start of the kernel, for the one that opened this.
+    pub const fn left(&self) -> Option<Rung> {
+        self.left
     }
 
     /// This start of the kernel.

@@ -85,6 +85,9 @@ impl Recover {
         match first {
             Rung::Generation(id) => writeln!(out, "the host will start with generation {id}"),
             Rung::Baseline => writeln!(out, "the host will start with the baseline"),
+            Rung::Nothing if store.memory().is_baseline_given_up() => {
+                writeln!(out, "the host will observe nothing: the baseline is given up, and --pardon forgives it")
+            }
             Rung::Nothing => writeln!(out, "the host will observe nothing"),
         }
     }

@@ -49,6 +49,8 @@ pub trait Engine: Send + 'static {
     fn unload(&mut self) -> anyhow::Result<()>;
     /// The generation in force.
     fn active(&self) -> Option<u64>;
+    /// Whether another version of the sensor is in force, until this one is.
+    fn has_others(&self) -> bool;
     /// The generation that [`rollback`](Self::rollback) would put in force.
     fn previous(&self) -> Option<u64>;
     /// Leaves nothing in the kernel when it is dropped.
@@ -101,6 +103,9 @@ impl Engine for Sensor {
     }
     fn active(&self) -> Option<u64> {
         self.active()
+    }
+    fn has_others(&self) -> bool {
+        self.has_others()
     }
     fn previous(&self) -> Option<u64> {
         self.previous()

@@ -11,7 +11,7 @@ use sensor_content::{
     bundle::{Budget, Bundle, Category},
     life::{Entry, Id, Judgement, Stage, Trial},
     policy::{Decision, Policy},
-    store::{Directory, Phase, Rung, Start, Store, Switch},
+    store::{Directory, Phase, Rung, Start, Store, Switch, UNCLEAN},
 };
 use sensor_rules::RuleSet;
 
@@ -215,6 +215,13 @@ impl Keeper {
         }
     }
 
+    /// What a daemon before this one has left in force by order, if it may stay so: one on probation too, for the host is up.
+    pub fn goes_on(&self) -> Option<Rung> {
+        let rung = self.store.left()?;
+        let Rung::Generation(id) = rung else { return None };
+        self.inherits(id.number).filter(|kept| *kept == rung)
+    }
+
     /// Loading has failed: what ran is what would be charged again.
     pub fn still_runs(&mut self) {
         let (running, phase) = (self.running, if self.settled { Phase::Settled } else { Phase::Running });
@@ -328,6 +335,25 @@ impl Keeper {
         good.iter().copied().find(|id| id.number == number)
     }
 
+    /// What to say of a baseline that is not started any more.
+    pub fn baseline_trouble(&self) -> Option<String> {
+        self.store.memory().is_baseline_given_up().then(|| {
+            format!(
+                "the baseline is given up: {UNCLEAN} times in a row the host went down, or the daemon ended, before it had settled; to \
+                 start it again, stop the daemon and run `creance recover --root / --pardon`"
+            )
+        })
+    }
+
+    /// Why nothing is in force.
+    pub fn why_nothing(&self) -> String {
+        match (self.switch, self.baseline_trouble()) {
+            (Some(Switch::Off), _) => "a switch says off".into(),
+            (_, Some(trouble)) => trouble,
+            _ => "neither a generation nor the baseline could be started".into(),
+        }
+    }
+
     /// For `creance status`.
     pub fn status(&self) -> status::Content {
         let memory = self.store.memory();
@@ -350,7 +376,12 @@ impl Keeper {
             denied: memory.denied.iter().map(|denial| (denial.id.number, denial.reason.clone())).collect(),
             switch: self.switch.map(|switch| switch.to_string()),
             restrained: self.restrained.clone(),
-            trouble: self.blindness().into_iter().chain(self.store.damage().iter().cloned()).collect(),
+            trouble: self
+                .blindness()
+                .into_iter()
+                .chain(self.baseline_trouble())
+                .chain(self.store.damage().iter().cloned())
+                .collect(),
         }
     }
 }

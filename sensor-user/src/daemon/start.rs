@@ -52,14 +52,17 @@ impl<E: Engine> Core<E> {
         }
     }
 
-    /// Starts with the best that comes into force: last good, the good one before, baseline, nothing.
+    /// Starts with what another version has left in force, or the best that comes into force: last good, the good one before, baseline,
+    /// nothing.
     pub fn start_content(&self) {
         let state = &mut *self.lock();
         let Some(start) = state.keeper.as_mut().map(Keeper::start) else { return };
         if let Some(words) = self.inherit(state) {
             return say(words);
         }
-        for rung in start.rungs {
+        let left = state.keeper.as_ref().filter(|_| state.engine.has_others()).and_then(Keeper::goes_on);
+        let rungs = start.rungs.into_iter().filter(|rung| Some(*rung) != left);
+        for rung in left.into_iter().chain(rungs) {
             match self.start_with(state, rung) {
                 Ok(words) => {
                     say(words);
@@ -103,17 +106,14 @@ impl<E: Engine> Core<E> {
             // What a daemon before left in force would go on.
             None => state.engine.unload().map_err(|error| format!("{error:#}")),
         };
+        let Some(keeper) = &mut state.keeper else { return Err("the daemon keeps no generations".into()) };
         if let Err(reason) = done {
-            if let Some(keeper) = &mut state.keeper {
-                keeper.still_runs();
-            }
+            keeper.still_runs();
             return Err(reason);
         }
-        if let Some(keeper) = &mut state.keeper {
-            keeper.runs(rung);
-        }
+        keeper.runs(rung);
         Ok(match rung {
-            Rung::Nothing => "no rules are in force: nothing is observed".into(),
+            Rung::Nothing => format!("WARNING: no rules are in force, nothing is observed: {}", keeper.why_nothing()),
             Rung::Baseline | Rung::Generation(_) => format!("{} is in force: {count} rules", name(rung)),
         })
     }

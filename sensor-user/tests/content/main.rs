@@ -3,10 +3,11 @@
 
 mod bad;
 mod shadow;
+mod start;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use sensor_content::{
     bundle::{self, Manifest, Release},
@@ -20,7 +21,7 @@ use sensor_user::{
         client::Error,
         protocol::{Refused, Refuser},
     },
-    daemon::{lifeline::Lifeline, settings::Settings},
+    daemon::settings::Settings,
 };
 use support::{Daemon, Fake, rule_file, verifier_refusal};
 
@@ -287,53 +288,6 @@ fn the_owner_decides() {
 }
 
 #[test]
-fn where_the_policy_cannot_be_read_rules_only_alert_until_it_can() {
-    let host = Host::with_good(&[120]);
-    let daemon = host.boots("without a policy");
-    assert_eq!(content(&daemon).restrained, [""; 0]);
-    daemon.stop();
-    host.policy("hold = 1\n");
-    let daemon = host.boots("now");
-    for tick in [false, true] {
-        assert_eq!(content(&daemon).restrained, ["one"], "{tick}");
-        let text = daemon.client().status().unwrap().to_string();
-        assert!(text.contains("every rule only alerts") && text.contains("content.toml:1:8"), "{text}");
-        daemon.core.tick();
-    }
-    let refused = daemon.client().push_bundle(&bundle(124), true).unwrap_err().to_string();
-    assert!(refused.contains("nothing new is taken"), "{refused}");
-    host.policy("");
-    daemon.core.tick();
-    assert_eq!((running(&daemon), content(&daemon).restrained), (Some(120), vec![]));
-    assert_eq!(content(&daemon).trouble, [""; 0]);
-    // What was read once goes on to hold.
-    host.policy("hold = 1\n");
-    daemon.core.tick();
-    assert_eq!(content(&daemon).restrained, [""; 0]);
-    assert!(content(&daemon).trouble[0].contains("goes on to hold"));
-    let elsewhere = Settings { policy: host.path().join("content.toml/content.toml"), ..host.settings("now") };
-    assert!(elsewhere.policy().is_err(), "only a file that is not there says nothing");
-}
-
-#[test]
-fn the_lifeline_of_the_policy_is_as_new_as_the_policy() {
-    let (host, mut lifeline) = (Host::new(), Lifeline::new(None).unwrap());
-    let rescue = host.path().join("rescue");
-    fs::write(&rescue, "").unwrap();
-    let inode = fs::metadata(&rescue).unwrap().ino();
-    let wanted = format!("[lifeline]\nexecutables = [{rescue:?}]\n");
-    host.policy(&wanted);
-    let daemon = host.boots("now");
-    for (policy, listed) in [(wanted.as_str(), true), ("", false), (&wanted, true), ("hold = 1\n", true)] {
-        host.policy(policy);
-        daemon.core.tick();
-        daemon.core.guard().look_after(&mut lifeline).unwrap();
-        let found = daemon.brakes.lifeline.lock().unwrap().keys().any(|key| key.inode == inode);
-        assert_eq!(found, listed, "{policy:?}");
-    }
-}
-
-#[test]
 fn a_wish_to_go_back_is_fulfilled_once() {
     let host = Host::with_good(&[120, 122]);
     let daemon = host.boots("now");
@@ -364,21 +318,6 @@ fn switches_hold_content_back() {
     let daemon = host.boots("last");
     daemon.core.tick();
     assert_eq!(running(&daemon), Some(124), "nothing was lost");
-}
-
-#[test]
-fn off_takes_what_a_daemon_before_has_left_out_of_force() {
-    let host = Host::with_good(&[120]);
-    host.boots("now").hand_over();
-    fs::write(host.path().join("safe-mode"), "off").unwrap();
-    // The first of them crashes.
-    for _ in 0..2 {
-        let daemon = host.adopts("now", Fake::left(120));
-        let status = daemon.client().status().unwrap();
-        assert_eq!((status.generation, status.previous), (None, None), "it goes on to judge");
-    }
-    fs::remove_file(host.path().join("safe-mode")).unwrap();
-    assert_eq!(running(&host.adopts("now", Fake::left(120))), Some(120), "nothing was lost");
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub struct Fake {
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
     /// Rules whose id contains this are refused.
     pub refuses: Option<String>,
+    /// Another version of the sensor is in force.
+    others: bool,
     /// The next activation ends in a panic, as if the daemon died.
     pub die_next: Arc<Mutex<bool>>,
 }
@@ -60,6 +62,11 @@ impl Fake {
     /// What a daemon before left in force.
     pub fn left(generation: u64) -> Self {
         Self { active: Some(generation), ..Self::default() }
+    }
+
+    /// One that adopts nothing, and has another version of the sensor beside it or not.
+    pub fn beside(others: bool) -> Self {
+        Self { others, ..Self::default() }
     }
 
     /// One whose verifier refuses rules with such an id.
@@ -122,6 +129,10 @@ impl Engine for Fake {
 
     fn active(&self) -> Option<u64> {
         self.active
+    }
+
+    fn has_others(&self) -> bool {
+        self.others
     }
 
     fn previous(&self) -> Option<u64> {
