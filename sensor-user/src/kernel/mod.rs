@@ -165,6 +165,7 @@ impl Sensor {
             hooks,
             pins,
         };
+        sensor.pins.others().iter().for_each(|other| sensor.brakes.inherit(other));
         if sensor.pins.adopted() {
             // No heartbeat yet: the switch and the lifeline may have changed since the daemon before, and are not known.
             sensor.brakes.take_over()?;
