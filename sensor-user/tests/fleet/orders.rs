@@ -166,3 +166,32 @@ fn a_release_that_a_brake_holds_is_left_and_the_judge_is_told() {
     assert_eq!((enrolment.release, enrolment.mishaps), (2, [(Signal::Fallback, 1)].into()));
     assert!(world.hosts[0].history(2).contains(&"rolled back".to_owned()));
 }
+
+#[test]
+fn what_was_revoked_or_never_went_out_does_not_come_back_when_a_newer_one_goes_out() {
+    let mut world = world();
+    let policy = world.policy(&format!("file://{}", world.path("repo").display()));
+    world.hosts[0].set_policy(&format!("pin = \"N-1\"\n{policy}"));
+    publish(&world, &document(2, Order::Revoke));
+    live(&mut world, "it denies what it never had", |host| host.history(2).contains(&"denied here".to_owned()));
+    // 3 is added and skipped; 4 went everywhere, while this host was off; 5 is for others first.
+    world.release(3, "skipped");
+    world.release(4, "newer");
+    world.release(5, "newest");
+    publish(&world, &Document { base: Some(4), earlier: vec![1], ..document(5, Order::Pause) });
+    let idle = |host: &Host| host.fleet().is_some_and(|fleet| fleet.doing.contains("nothing is to be taken"));
+    live(&mut world, "it has decided", |host| {
+        host.order() == Some((5, Order::Pause)) && (host.running() != 1 || idle(host))
+    });
+    let host = &world.hosts[0];
+    assert_eq!((host.running(), host.history(3)), (1, vec![]), "one behind 4 is 1, not what never went out");
+    // The document of an older publisher says only what went out last.
+    publish(&world, &Document { base: Some(4), ..document(5, Order::Halt) });
+    live(&mut world, "it has decided again", |host| {
+        host.order() == Some((5, Order::Halt)) && (host.running() != 1 || idle(host))
+    });
+    assert_eq!((world.hosts[0].running(), world.hosts[0].history(2)), (1, vec!["denied here".to_owned()]));
+    // What the owner wants of what went out is taken.
+    world.hosts[0].set_policy(&policy);
+    live(&mut world, "it takes what went out", |host| host.running() == 4);
+}

@@ -171,7 +171,7 @@ impl Member {
         }
         if document.order == Order::Revoke {
             self.pending.take_if(|pending| pending.listed.id.number == document.release);
-            core.withdraw(document.release);
+            core.withdraw(document.release, view.listed.get(&document.release).map(|listed| listed.id));
         }
         if !fresh {
             self.pending = None;
