@@ -1,6 +1,7 @@
 //! The daemon without its loop: generations are pushed and rolled back, questions answered.
 
 use std::{
+    ops::{Deref, DerefMut},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -64,7 +65,7 @@ impl Permits {
 }
 
 pub(super) struct State<E> {
-    pub(super) engine: E,
+    pub(super) engine: Held<E>,
     /// The number that the next generation gets that is pushed without one.
     next: u64,
     pub(super) changes: Changes,
@@ -81,6 +82,23 @@ pub(super) struct State<E> {
     pub(super) last_refusal: Option<LastRefusal>,
 }
 
+/// The engine, until the daemon [stops](Core::stop): from then on nobody gets the state, and nobody finds it gone.
+pub(super) struct Held<E>(Option<E>);
+
+impl<E> Deref for Held<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        self.0.as_ref().unwrap_or_else(|| unreachable!("the daemon has stopped"))
+    }
+}
+
+impl<E> DerefMut for Held<E> {
+    fn deref_mut(&mut self) -> &mut E {
+        self.0.as_mut().unwrap_or_else(|| unreachable!("the daemon has stopped"))
+    }
+}
+
 impl<E: Engine> Core<E> {
     /// A daemon that judges nothing yet, on a kernel of this mode.
     pub fn new(engine: E, journal: Journal, mode: Mode, permits: Permits) -> Self {
@@ -89,7 +107,7 @@ impl<E: Engine> Core<E> {
         let brakes = engine.brakes();
         let switch = Mutex::new(Switch::new(Arc::clone(&brakes), mode));
         let state = Mutex::new(State {
-            engine,
+            engine: Held(Some(engine)),
             next,
             changes: Changes::default(),
             keeper: None,
@@ -283,19 +301,23 @@ impl<E: Engine> Core<E> {
     }
 
     /// Ends; what is left are the events. With `everything`, no trace is left in the kernel; else all that is in force stays, for
-    /// the next daemon.
-    pub fn stop(self, everything: bool) -> Journal {
-        Self::end_shadow(&mut self.lock());
-        if let Some(keeper) = &mut self.lock().keeper {
+    /// the next daemon. Requests that are still under way get no further than to the state, which nobody gets any more.
+    pub fn stop(&self, everything: bool) {
+        self.fleet.ends();
+        let mut state = self.lock();
+        Self::end_shadow(&mut state);
+        if let Some(keeper) = &mut state.keeper {
             keeper.ends(everything);
         }
         if everything {
-            self.lock().engine.stop();
+            state.engine.stop();
             if let Some(memory) = &self.memory {
                 memory.clear();
             }
         }
-        self.journal
+        drop(state.engine.0.take());
+        // For good: whoever waits for it ends with the process.
+        std::mem::forget(state);
     }
 
     pub(super) fn switch(&self) -> MutexGuard<'_, Switch> {

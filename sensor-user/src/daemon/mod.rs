@@ -193,13 +193,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let result = runtime.block_on(watch(options, events, &core, first, lifeline, sockets));
-    // Ends all conversations, so that the core is ours again.
+    if result.is_ok() {
+        // First: whatever is under way may last longer than whoever wants us to end waits.
+        core.fleet().ends();
+    }
+    // Ends all conversations. What waits for a server, or for a bundle's tests, is not waited for: it ends with this process.
     runtime.shutdown_timeout(PATIENCE);
     let (mut ring_buffer, end) = result?;
-    let core = Arc::into_inner(core).context("a request did not end within 5 s; stopped without waiting for it")?;
-    let journal = core.stop(end == End::Stop);
-    ring::drain(&mut ring_buffer, &journal);
-    journal.close();
+    core.stop(end == End::Stop);
+    ring::drain(&mut ring_buffer, core.journal());
+    core.journal().close();
     Ok(())
 }
 

@@ -61,6 +61,8 @@ fn offers_halts_and_revocations_are_obeyed_also_without_a_road_to_the_repository
     publish(&world, &document(2, Order::Revoke));
     live(&mut world, "it is back", |host| host.running() == 1);
     assert!(world.hosts[0].history(2).contains(&"rolled back".to_owned()));
+    let figures = world.hosts[0].scrape();
+    assert!(figures.lines().any(|line| line.contains(r#""rolled_back""#) && line.ends_with(" 1")), "{figures}");
     // The repository is gone; what was read last holds, and the revoked one does not come back.
     std::fs::rename(world.path("repo"), world.path("gone")).unwrap();
     world.hosts[0].end(true);
@@ -194,4 +196,22 @@ fn what_was_revoked_or_never_went_out_does_not_come_back_when_a_newer_one_goes_o
     // What the owner wants of what went out is taken.
     world.hosts[0].set_policy(&policy);
     live(&mut world, "it takes what went out", |host| host.running() == 4);
+}
+
+#[test]
+fn a_daemon_ends_in_order_while_a_server_does_not_answer() {
+    let mut world = world();
+    publish(&world, &document(2, Order::Offer));
+    live(&mut world, "it takes release 2", |host| host.running() == 2);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let policy = world.policy(&format!("http://{}", silent.local_addr().unwrap()));
+    world.hosts[0].set_policy(&policy);
+    let mut held = None;
+    world.hosts[0].end_meanwhile(|| held = silent.accept().ok());
+    assert!(held.is_some(), "the host asks");
+    // The host starts anew: nobody is charged with anything.
+    world.hosts[0].boot();
+    live(&mut world, "it is tried again", |host| host.running() == 2);
+    assert!(!world.hosts[0].history(2).contains(&"rolled back".to_owned()));
+    assert_eq!(world.hosts[0].fleet().unwrap().enrolment.unwrap().mishaps, [].into());
 }

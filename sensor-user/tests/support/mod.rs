@@ -335,7 +335,7 @@ impl Daemon {
         self.end();
         let core = Arc::clone(&self.core);
         drop(self);
-        Arc::into_inner(core).expect("nobody else has it").stop(true);
+        core.stop(true);
     }
 
     fn end(&mut self) {

@@ -9,14 +9,13 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use sensor_content::{
-    fleet::{Arm, Enrolment, Membership, Standing, Wish, until_poll},
+    fleet::{Arm, Enrolment, Standing, Wish, until_poll},
     policy::{Policy, Repository},
     repository::{Client, Fetch, Files, Http, Listed, View},
     rollout::{Document, Order, Signal},
-    store::{Directory, read_sealed, write_sealed},
 };
 
-use super::{Fleet, Machine};
+use super::{Fleet, Machine, ledger::Ledger};
 use crate::{
     control::protocol::Refuser,
     daemon::{core::Core, engine::Engine},
@@ -24,8 +23,6 @@ use crate::{
     log::say,
 };
 
-/// The host's part in roll-outs, beside what is known of the repository.
-const MEMBERSHIP: &str = "membership";
 /// Longest root, bytes.
 const ROOT_MAX: usize = 1 << 20;
 /// So often it is written how long the daemon was up, and looked how many alerts there were.
@@ -47,8 +44,7 @@ struct Pending {
 pub struct Member {
     machine: Machine,
     directory: PathBuf,
-    store: Directory,
-    membership: Membership,
+    ledger: Arc<Ledger>,
     /// The repository as the policy names it, and the client for it.
     source: Option<(Repository, Client)>,
     next_poll: Option<Instant>,
@@ -70,20 +66,15 @@ impl Member {
     pub fn open<E: Engine>(core: &Core<E>, machine: Machine) -> Option<Self> {
         let (state, boot) = core.keeper_place()?;
         let directory = state.join("repository");
-        let mut store = Directory::open(directory.clone())
+        let ledger = Ledger::open(directory.clone(), &machine, &boot)
             .map_err(|error| say(format_args!("WARNING: no repository is followed: {}: {error}", directory.display())))
             .ok()?;
-        let written = directory.join(MEMBERSHIP).metadata().and_then(|data| data.modified()).ok();
-        let mut membership: Membership = read_sealed(&store, MEMBERSHIP).ok().flatten().unwrap_or_default();
-        // Evidence that is older than what we wrote last is of another crash.
-        let crashed = machine.crashed.is_some_and(|crash| written.is_none_or(|written| crash >= written - CLOCK_SLACK));
-        membership.starts(&boot, crashed);
-        let _ = write_sealed(&mut store, MEMBERSHIP, &membership);
+        let ledger = Arc::new(ledger);
+        core.fleet().keeps(&ledger);
         Some(Self {
             machine,
             directory,
-            store,
-            membership,
+            ledger,
             source: None,
             next_poll: None,
             polled: None,
@@ -208,10 +199,12 @@ impl Member {
         };
         let offered = numbers.iter().filter_map(|number| view.listed.get(number).copied());
         let put_off = self.put_off.filter(|(_, when)| when.elapsed() < PATIENCE).map(|(listed, _)| listed);
-        let offered: Vec<_> = offered
-            .filter(|listed| put_off != Some(*listed) && !self.membership.has_refused(listed.id, &self.machine.kernel))
-            .collect();
+        let offered: Vec<_> = offered.filter(|listed| put_off != Some(*listed) && !self.has_refused(listed)).collect();
         core.wanted(&offered)
+    }
+
+    fn has_refused(&self, listed: &Listed) -> bool {
+        self.ledger.read(|membership| membership.has_refused(listed.id, &self.machine.kernel))
     }
 
     /// Where this host is one of those that are compared, and would take the release now if it were offered, it is counted from now on.
@@ -227,7 +220,7 @@ impl Member {
     }
 
     fn enrol(&mut self, arm: Arm, document: &Document, policy: &Policy) {
-        let enrolled = self.membership.enrol(Enrolment {
+        let enrolment = Enrolment {
             release: document.release,
             stage: document.stage,
             arm,
@@ -236,10 +229,9 @@ impl Member {
             since: Timestamp::now(),
             watched: 0,
             mishaps: BTreeMap::new(),
-        });
-        if enrolled {
+        };
+        if self.ledger.change(|membership| membership.enrol(enrolment)) {
             self.matched.clear();
-            self.remember();
         }
     }
 
@@ -289,37 +281,35 @@ impl Member {
 
     /// The release is not asked for again on this kernel, and the judge must know why.
     fn is_refused(&mut self, listed: Listed, document: &Document, signal: Signal) {
-        if document.release == listed.id.number {
-            self.membership.is_so(signal);
-        }
-        self.membership.refused(listed.id, &self.machine.kernel);
-        self.remember();
+        self.ledger.change(|membership| {
+            if document.release == listed.id.number {
+                membership.is_so(signal);
+            }
+            membership.refused(listed.id, &self.machine.kernel);
+        });
     }
 
     /// Counts how long the daemon was up, and whether there were more alerts than the release may bring.
     fn watch<E: Engine>(&mut self, core: &Core<E>) {
         let passed = self.minute.elapsed();
-        if passed < MINUTE || self.membership.enrolment().is_none() {
+        if passed < MINUTE || self.ledger.read(|membership| membership.enrolment().is_none()) {
             return;
         }
         self.minute = Instant::now();
-        self.membership.watched(SignedDuration::try_from(passed).unwrap_or(SignedDuration::ZERO));
+        let mut flood = false;
         if let Some((budget, matched)) = core.alerts() {
             self.matched.push(matched);
             let surplus = self.matched.len().saturating_sub(HOUR + 1);
             self.matched.drain(..surplus);
             let first = self.matched.first().copied().unwrap_or(matched);
-            if matched.saturating_sub(first) > budget {
-                self.membership.is_so(Signal::Flood);
+            flood = matched.saturating_sub(first) > budget;
+        }
+        self.ledger.change(|membership| {
+            membership.watched(SignedDuration::try_from(passed).unwrap_or(SignedDuration::ZERO));
+            if flood {
+                membership.is_so(Signal::Flood);
             }
-        }
-        self.remember();
-    }
-
-    fn remember(&mut self) {
-        if let Err(error) = write_sealed(&mut self.store, MEMBERSHIP, &self.membership) {
-            say(format_args!("WARNING: {} cannot be written: {error}", self.directory.join(MEMBERSHIP).display()));
-        }
+        });
     }
 
     fn troubled(&mut self, trouble: String) {
@@ -338,22 +328,9 @@ impl Member {
             polled: self.polled,
             expires: view.filter(|_| self.polled.is_some()).map(|view| view.expires),
             release: document.map(|document| (document.release, document.order)),
-            enrolment: self.membership.enrolment().cloned(),
+            enrolment: self.ledger.read(|membership| membership.enrolment().cloned()),
             doing: self.doing.clone(),
             trouble: self.trouble.clone(),
         }
     }
 }
-
-impl Drop for Member {
-    /// The daemon ends in order; one that is killed does not come here.
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.membership.ends();
-            self.remember();
-        }
-    }
-}
-
-/// Clocks of file systems may lag.
-const CLOCK_SLACK: Duration = Duration::from_mins(2);
