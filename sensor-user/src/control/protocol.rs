@@ -15,6 +15,9 @@ use crate::{
 /// Longest request, bytes: room for thousands of rules.
 pub const REQUEST_MAX: usize = 32 << 20;
 
+/// Longest request of those that may only read the status, bytes: none of theirs is longer.
+pub const READER_REQUEST_MAX: usize = 4 << 10;
+
 /// What a client asks for.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
