@@ -260,12 +260,24 @@ pub struct Refused {
     pub active: Option<u64>,
 }
 
+impl Refuser {
+    /// Whether it says of the rules that they are not for this kernel, and would say so again. All else is this host's, or was said
+    /// of what surrounds the rules, and may be otherwise tomorrow.
+    pub const fn is_of_rules(self) -> bool {
+        matches!(self, Self::Tests | Self::Checks | Self::Verifier)
+    }
+}
+
 /// Who refused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refuser {
     /// What was said of the bundle: whom it is for, who signed it, what is in it.
     Bundle,
+    /// The bundle's own tests: its rules are wrong by them, here.
+    Tests,
+    /// This host: it could not judge the bundle now. That says nothing of the bundle.
+    Host,
     /// The policy of the host's owner.
     Policy,
     /// Our own checks of the rules.

@@ -61,7 +61,7 @@ impl<E: Engine> Core<E> {
             previous: state.engine.previous(),
             rules: rules.as_ref().map_or(0, |rules| rules.rules().len()),
             unseen: rules.map_or(Vec::new(), |rules| Unseen::all(&rules, self.mode)),
-            warnings: self.permits.warnings(self.mode),
+            warnings: self.warnings(),
             hooks: state.engine.hooks()?,
             events: status::by_event(&counters),
             outcomes: status::by_outcome(&counters),
@@ -122,7 +122,9 @@ impl<E: Engine> Service for Core<E> {
 /// The journal as one with this access may read it.
 fn told(mut entries: Vec<Entry>, access: Access) -> Vec<Entry> {
     if access != Access::Full {
-        entries.iter_mut().for_each(|entry| entry.reason = without_examples(&entry.reason));
+        for entry in &mut entries {
+            entry.reason = without_examples(&entry.reason);
+        }
     }
     entries
 }

@@ -42,6 +42,8 @@ pub struct Core<E> {
     pub(super) confinement: Confinement,
     pub(super) guard: Guard,
     pub(super) fleet: Board,
+    /// Why the figures are not served where the owner wants them.
+    unserved: Mutex<Option<String>>,
     switch: Mutex<Switch>,
     state: Mutex<State<E>>,
 }
@@ -127,6 +129,7 @@ impl<E: Engine> Core<E> {
             confinement: Confinement::default(),
             guard: Guard::new(brakes),
             fleet: Board::default(),
+            unserved: Mutex::default(),
             switch,
             state,
         }
@@ -288,6 +291,21 @@ impl<E: Engine> Core<E> {
     /// What is said of the host in its fleet.
     pub fn fleet(&self) -> &Board {
         &self.fleet
+    }
+
+    /// Notes why the figures are not served where the owner wants them, or that they are.
+    pub fn unserved(&self, trouble: Option<String>) {
+        let mut known = self.unserved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| known.as_ref() != Some(trouble)) {
+            say(format_args!("WARNING: {trouble}"));
+        }
+        *known = trouble;
+    }
+
+    /// What its owner should know of this daemon.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let unserved = self.unserved.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.permits.warnings(self.mode).into_iter().chain(unserved).collect()
     }
 
     /// The brakes, and what they did.

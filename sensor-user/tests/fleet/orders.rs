@@ -215,3 +215,22 @@ fn a_daemon_ends_in_order_while_a_server_does_not_answer() {
     assert!(!world.hosts[0].history(2).contains(&"rolled back".to_owned()));
     assert_eq!(world.hosts[0].fleet().unwrap().enrolment.unwrap().mishaps, [].into());
 }
+
+#[test]
+fn what_is_wrong_with_this_host_is_no_refusal_and_is_tried_again() {
+    let mut world = world();
+    let key = world.path("host0/etc/keys/publisher.pub");
+    let kept = world.path("publisher.kept");
+    std::fs::rename(&key, &kept).unwrap();
+    publish(&world, &document(2, Order::Offer));
+    let troubled = |host: &Host| {
+        host.fleet().is_some_and(|fleet| fleet.doing.contains("tried again within the hour: no key is trusted"))
+    };
+    live(&mut world, "it says that it trusts no key", troubled);
+    assert!(world.hosts[0].fleet().unwrap().enrolment.unwrap().mishaps.is_empty(), "the judge hears of no refusal");
+    // The key is there again, and the daemon is started anew, as an owner does who will not wait for an hour.
+    std::fs::rename(&kept, &key).unwrap();
+    world.hosts[0].end(true);
+    world.hosts[0].start();
+    live(&mut world, "it takes release 2", |host| host.running() == 2);
+}

@@ -40,6 +40,13 @@ struct Pending {
     scrapes: u64,
 }
 
+/// What could not be taken for a reason of this host's own.
+struct PutOff {
+    listed: Listed,
+    since: Instant,
+    why: String,
+}
+
 /// See the [module](self).
 pub struct Member {
     machine: Machine,
@@ -52,8 +59,7 @@ pub struct Member {
     pending: Option<Pending>,
     /// What was pushed and judges in the shadow first.
     shadowed: Option<Listed>,
-    /// What could not be taken for a reason of this host's own, and when.
-    put_off: Option<(Listed, Instant)>,
+    put_off: Option<PutOff>,
     trouble: Option<String>,
     minute: Instant,
     /// What rules had matched at the end of each of the last minutes.
@@ -180,7 +186,12 @@ impl Member {
         match wanted {
             None => {
                 self.pending = None;
-                "nothing is to be taken now".clone_into(&mut self.doing);
+                self.doing = self.put_off().map_or_else(
+                    || "nothing is to be taken now".to_owned(),
+                    |PutOff { listed, why, .. }| {
+                        format!("generation {} is tried again within the hour: {why}", listed.id.number)
+                    },
+                );
             }
             Some(listed) => self.take(core, listed, document),
         }
@@ -198,9 +209,13 @@ impl Member {
             return None;
         };
         let offered = numbers.iter().filter_map(|number| view.listed.get(number).copied());
-        let put_off = self.put_off.filter(|(_, when)| when.elapsed() < PATIENCE).map(|(listed, _)| listed);
+        let put_off = self.put_off().map(|put_off| put_off.listed);
         let offered: Vec<_> = offered.filter(|listed| put_off != Some(*listed) && !self.has_refused(listed)).collect();
         core.wanted(&offered)
+    }
+
+    fn put_off(&self) -> Option<&PutOff> {
+        self.put_off.as_ref().filter(|put_off| put_off.since.elapsed() < PATIENCE)
     }
 
     fn has_refused(&self, listed: &Listed) -> bool {
@@ -267,14 +282,14 @@ impl Member {
             }
             // It asks again when its owner may want it.
             Err(refused) if refused.by == Refuser::Policy => self.doing = refused.message,
-            // A full disk says nothing of the release.
-            Err(refused) if refused.by == Refuser::Daemon => {
-                self.troubled(format!("generation {number}: {}", refused.message));
-                self.put_off = Some((listed, Instant::now()));
-            }
-            Err(refused) => {
+            Err(refused) if refused.by.is_of_rules() => {
                 say(format_args!("generation {number} from the repository is refused: {}", refused.message));
                 self.is_refused(listed, document, Signal::Refusal);
+            }
+            // A full disk, or a key that is not there, says nothing of the release.
+            Err(refused) => {
+                self.troubled(format!("generation {number}: {}", refused.message));
+                self.put_off = Some(PutOff { listed, since: Instant::now(), why: refused.message });
             }
         }
     }
