@@ -183,7 +183,8 @@ pub fn markdown(text: &str) -> String {
     let mut page = String::from(
         "# Metrics\n\n<!-- Made from the code: CREANCE_BLESS=1 cargo test -p sensor-user --test docs -->\n\n\
          The daemon serves these figures to Prometheus on the unix socket `/run/creance/metrics.sock`, and with\n\
-         `--metrics-listen 127.0.0.1:9781` on loopback:\n\n\
+         `--metrics-listen 127.0.0.1:9781` on loopback. Where that port is taken, the daemon says so (log, `creance status`) and tries again\n\
+         every 10 s:\n\n\
          ```console\n# curl --unix-socket /run/creance/metrics.sock http://localhost/metrics\n```\n\n\
          They are those of `creance status`. What the kernel side counts goes on when the next daemon adopts it\n\
          ([restart.md](restart.md)); the rest counts from the daemon's start.\n\n\
