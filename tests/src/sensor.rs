@@ -63,7 +63,7 @@ impl Launch {
         self
     }
 
-    /// Carries out verdicts to block and kill.
+    /// Carries out verdicts to block, quarantine and kill.
     #[must_use]
     pub fn enforcing(self) -> Self {
         self.with(&["--enforce"])

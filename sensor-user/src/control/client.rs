@@ -153,7 +153,7 @@ impl Client {
         }
     }
 
-    /// Carries verdicts to block and kill out from now on, or only reports them; what holds now.
+    /// Carries verdicts to block, quarantine and kill out from now on, or only reports them; what holds now.
     ///
     /// # Errors
     /// When the daemon cannot.

@@ -57,7 +57,7 @@ pub enum Request {
     },
     /// Back to the generation before. Answered by [`Reply::RolledBack`] or [`Reply::Refused`].
     Rollback,
-    /// Carry verdicts to block and kill out, or only report them. Answered by [`Reply::Enforcing`].
+    /// Carry verdicts to block, quarantine and kill out, or only report them. Answered by [`Reply::Enforcing`].
     Enforce {
         /// Carry them out.
         on: bool,

@@ -115,7 +115,7 @@ pub struct Options {
     pub events: Vec<PathBuf>,
     /// What is permitted.
     pub permits: Permits,
-    /// Whether verdicts to block and kill are carried out.
+    /// Whether verdicts to block, quarantine and kill are carried out.
     pub enforce: bool,
     /// A file with executables to be on the lifeline.
     pub lifeline: Option<PathBuf>,

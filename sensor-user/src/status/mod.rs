@@ -31,7 +31,7 @@ pub struct Status {
     pub kernel: String,
     /// `lsm`; or `observe` or `tracepoints`, where nothing can be blocked.
     pub mode: String,
-    /// Whether verdicts to block and kill are carried out.
+    /// Whether verdicts to block, quarantine and kill are carried out.
     pub enforcing: bool,
     /// The file that turns blocking off, where it is there.
     pub off_file: Option<String>,

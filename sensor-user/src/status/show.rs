@@ -134,9 +134,9 @@ impl Status {
         }
         let enforcing = match (Mode::from_name(&self.mode), self.enforcing) {
             (Some(Mode::Lsm), false) if self.off_file.is_some() => "alerts only: a file turns blocking off (see below)",
-            (Some(Mode::Lsm), true) => "block and kill are carried out",
+            (Some(Mode::Lsm), true) => "block, quarantine and kill are carried out",
             (Some(Mode::Lsm), false) => {
-                "alerts only: block and kill are reported, not carried out; `creance enforce on` changes that"
+                "alerts only: block, quarantine and kill are reported, not carried out; `creance enforce on` changes that"
             }
             (Some(Mode::Tracepoints), _) => {
                 "observing only, on tracepoints of system calls: nothing is blocked, and not every event is seen"
