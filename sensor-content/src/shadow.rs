@@ -211,8 +211,16 @@ impl fmt::Display for Reason {
         };
         let Matches { rule, candidate, active, examples, .. } = rule;
         write!(out, "rule {rule} would {does} {candidate} events, {active} in the generation in force")?;
-        examples.iter().try_for_each(|example| write!(out, "\n  {example}"))
+        examples.iter().try_for_each(|example| write!(out, "\n{EXAMPLE}{example}"))
     }
+}
+
+/// How the line of an example begins.
+const EXAMPLE: &str = "  ";
+
+/// What reasons say, without the examples: those are events, with paths and payloads of others' processes.
+pub fn without_examples(reasons: &str) -> String {
+    reasons.lines().filter(|line| !line.starts_with(EXAMPLE)).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

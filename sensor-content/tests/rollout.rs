@@ -331,3 +331,29 @@ fn a_fleet_smaller_than_any_control_group_does_not_wait_for_hosts_that_are_not_t
         }
     }
 }
+
+#[test]
+fn what_was_stopped_or_skipped_is_not_among_what_went_out() {
+    let over = |state: State| {
+        let progress = sensor_content::rollout::Progress { finished: true, ..state.progress };
+        State { progress, ..state }
+    };
+    let went_out = |state: &State| (state.base, state.earlier.clone());
+    let first = State::start(122, start());
+    assert_eq!(went_out(&first), (None, vec![]));
+    let second = over(first).next(123, start());
+    assert_eq!(went_out(&second), (Some(122), vec![]));
+    // 124 is revoked at the canary, 125 is given up by hand, 126 is skipped, 127 is revoked after it was everywhere.
+    let fourth = over(second).next(124, start());
+    let fifth = revoke(&fourth).next(125, start());
+    assert_eq!(went_out(&fifth), (Some(123), vec![122]));
+    let seventh = halt(&fifth).next(127, start());
+    let eighth = revoke(&over(seventh)).next(128, start());
+    assert_eq!((eighth.release, went_out(&eighth)), (128, (Some(123), vec![122])));
+    let document =
+        step(&plans()[0], &eighth, &health(&plans()[0], start(), counts(0, 0), counts(0, 0)), start()).document;
+    let offered: Vec<_> = (120..=128).filter(|number| document.went_out(*number)).collect();
+    assert_eq!(offered, [122, 123]);
+    let many = (129..200).fold(eighth, |state, number| over(state).next(number, start()));
+    assert_eq!(went_out(&many), (Some(198), (191..198).rev().collect()));
+}

@@ -17,7 +17,7 @@ use sensor_user::{
         admission::Admitted,
         client::Error,
         protocol::{Refused, Refuser},
-        server::{CLIENTS_MAX, Service},
+        server::{CLIENTS_MAX, READERS_MAX, Service},
     },
     daemon::{
         core::Permits,
@@ -284,6 +284,18 @@ fn readers_get_the_status_and_nothing_else() {
     }
     assert!(client.push(vec![rule_file("one")], false).is_err());
     assert!(client.events(false).is_err());
+    // What is longer than any question of theirs is not even read.
+    let many = (0..100).map(|number| rule_file(&format!("rule-{number}"))).collect();
+    let error = daemon.client().push(many, false).unwrap_err().to_string();
+    assert!(error.contains("only read the status"), "{error}");
+    let mut readers = Vec::new();
+    until("all places are taken", || {
+        let mut reader = daemon.client();
+        readers.extend(reader.status().is_ok().then_some(reader));
+        readers.len() == READERS_MAX
+    });
+    let error = daemon.client().status().unwrap_err().to_string();
+    assert!(error.contains("clients are connected already"), "{error}");
 }
 
 #[test]

@@ -86,3 +86,32 @@ fn they_are_served_on_loopback_only() {
         assert!(metrics::server::loopback(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn a_port_that_another_process_has_is_said_and_tried_again() {
+    let daemon = Daemon::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let squatter = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = squatter.local_addr().unwrap();
+        let (text, core) = (metrics::of(Arc::clone(&daemon.core)), Arc::clone(&daemon.core));
+        let soon = std::time::Duration::from_millis(5);
+        let serving = metrics::server::serve_at(address, text, soon, move |trouble| core.unserved(trouble));
+        let serving = tokio::spawn(serving);
+        let warned =
+            || daemon.core.status().unwrap().warnings.iter().any(|warning| warning.contains(&address.to_string()));
+        while !warned() {
+            tokio::time::sleep(soon).await;
+        }
+        assert!(!serving.is_finished());
+        drop(squatter);
+        while warned() {
+            tokio::time::sleep(soon).await;
+        }
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    });
+}

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use sensor_content::rollout::{Cohort, Counts, Health, Order, Plan, Progress, Ring};
+use sensor_content::rollout::{Cohort, Counts, Health, Order, Plan, Progress, Ring, State};
 use sensor_user::publisher::Rollout;
 use serde::Deserialize;
 
@@ -63,7 +63,7 @@ fn rollout() -> Rollout {
     };
     let census = |hosts: u64| kernels.map(|kernel| (kernel.to_owned(), hosts)).into();
     let mut rollout =
-        Rollout::start(Plan::parse(Plan::ROUTINE).unwrap(), 291, Some(290), now - SignedDuration::from_hours(29));
+        Rollout::start(Plan::parse(Plan::ROUTINE).unwrap(), State::start(291, now - SignedDuration::from_hours(29)));
     rollout.state.order = Order::Revoke;
     rollout.state.stepped = now;
     rollout.state.progress = Progress {

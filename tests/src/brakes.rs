@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, BufRead as _, BufReader, Write as _},
+    os::{fd::OwnedFd, unix::net::UnixDatagram},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
@@ -27,6 +28,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "brakes::a_rule_that_no_event_names_has_a_budget_too", boot: Boot::Plain, run: unnamed },
     Test { name: "brakes::a_rule_that_blocks_every_fifo_leaves_the_host_usable", boot: Boot::Plain, run: usable },
     Test { name: "brakes::the_owner_adds_to_the_lifeline", boot: Boot::Plain, run: added },
+    Test { name: "brakes::what_is_left_of_a_quarantine_spares_the_lifeline", boot: Boot::Plain, run: spared },
     Test { name: "brakes::a_replaced_program_stays_with_the_next_daemon", boot: Boot::Plain, run: replaced },
     Test { name: "brakes::a_stopped_daemon_blocks_nothing", boot: Boot::Plain, run: stopped },
     Test { name: "brakes::the_documented_commands_do_what_is_shown", boot: Boot::Plain, run: documented },
@@ -192,6 +194,30 @@ fn added() -> Result<()> {
     for complaint in ["/tmp/absent", "/bin/cat"] {
         ensure!(brakes.complaints.iter().any(|line| line.contains(complaint)), "{complaint}: {brakes:?}");
     }
+    sensor.stop()
+}
+
+/// Where a quarantine is over its budget, a rule that blocks the same event is left: the lifeline is spared that as any block.
+fn spared() -> Result<()> {
+    fs::copy("/bin/bash", "/tmp/rescue")?;
+    fs::write("/tmp/lifeline", "/tmp/rescue\n")?;
+    let asks = |id, action, budget| Draft {
+        action,
+        budget: Some((budget, HOUR)),
+        ..Draft::alert(id, &["unix.send"], "payload.contains('spared')")
+    };
+    let drafts = [asks("keep", "quarantine", 1), asks("guard", "block", 100)];
+    let launch = Launch::rules(&[rules::file("both.yaml", &drafts)])?.enforcing();
+    let sensor = launch.with(&["--lifeline", "/tmp/lifeline"]).start()?;
+    let (sender, _receiver) = UnixDatagram::pair()?;
+    for number in 1..=3 {
+        let mut rescue = Command::new("/tmp/rescue");
+        let sent = rescue.args(["-c", "echo spared"]).stdout(OwnedFd::from(sender.try_clone()?)).output()?;
+        ensure!(sent.status.success(), "send number {number} of the lifeline: {sent:?}");
+    }
+    let reports = sensor.reports()?;
+    let outcomes: Vec<_> = reports.iter().filter_map(|report| report["outcome"].as_str()).collect();
+    ensure!(outcomes == ["quarantined", "lifeline", "lifeline"], "{outcomes:?}");
     sensor.stop()
 }
 

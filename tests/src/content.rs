@@ -1,6 +1,6 @@
 //! A signed bundle comes into force, is charged with what it does, and the host comes back.
 
-use std::{fs, path::Path};
+use std::{fs, net::TcpListener, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use sensor_content::{bundle::Release, key::PrivateKey};
@@ -13,7 +13,7 @@ use sensor_user::control::{
 use crate::{
     fifo,
     rules::{self, Draft},
-    sensor::{Launch, Sensor},
+    sensor::{CREANCE, Launch, Sensor},
     suite::{Boot, Test},
     wait,
 };
@@ -25,6 +25,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "content::off_takes_what_was_left_out_of_force", boot: Boot::Plain, run: off },
     Test { name: "content::what_is_on_probation_goes_on_in_another_version", boot: Boot::Plain, run: upgraded },
     Test { name: "content::what_is_refused_changes_nothing", boot: Boot::Plain, run: refused },
+    Test { name: "content::sigterm_leaves_nothing_while_a_server_does_not_answer", boot: Boot::Plain, run: waits },
     Test { name: "content::a_third_kill_on_probation_ends_it", boot: Boot::Plain, run: killed },
 ];
 
@@ -234,5 +235,40 @@ fn killed() -> Result<()> {
     ensure!(sensor.status()?.generation == Some(0) && !guarded(), "it is still in force");
     let last = sensor.client()?.history()?.pop().context("no history")?;
     ensure!(last.generation.number == 7 && last.reason.contains("rolled back"), "the history ends with {last}");
+    sensor.stop()
+}
+
+/// Makes a repository on this host; its root.
+fn root_of_a_repository(host: &Host) -> Result<String> {
+    let creance = |arguments: &str| {
+        let status = Command::new(CREANCE).args(arguments.split_whitespace()).current_dir(&host.root).status()?;
+        ensure!(status.success(), "creance {arguments} ended with {status}");
+        Ok(())
+    };
+    for key in ["root1", "root2", "content1", "content2", "online"] {
+        creance(&format!("bundle keygen {key}"))?;
+    }
+    creance(
+        "repo init repo --root-key root1.key --root-key root2.key --content-key content1.key --content-key content2.key \
+         --online-key online.key",
+    )?;
+    Ok(format!("{}/repo/metadata/1.root.json", host.root))
+}
+
+fn waits() -> Result<()> {
+    let host = Host::new("waits")?;
+    let (silent, root) = (TcpListener::bind("127.0.0.1:0")?, root_of_a_repository(&host)?);
+    let address = silent.local_addr()?;
+    host.policy(&format!("[repository]\naddress = [\"http://{address}\"]\nroot = \"{root}\"\npoll = \"1s\"\n"))?;
+    let sensor = host.starts()?;
+    sensor.client()?.push_bundle(&bundle(5, &GUARD)?, false)?;
+    let _asks = silent.accept()?;
+    sensor.stop()?;
+    ensure!(!guarded(), "after SIGTERM it guards still");
+    ensure!(!Path::new("/sys/fs/bpf/creance").exists(), "after SIGTERM there are pins");
+    ensure!(!Path::new(&host.root).join("state/attempt").exists(), "a clean stop leaves an attempt");
+    let sensor = host.starts()?;
+    runs(&sensor, 5)?;
+    ensure!(guarded(), "it is in force, and does not guard");
     sensor.stop()
 }

@@ -58,7 +58,7 @@ impl Standing<'_> {
             return Wish::Leave(document.release);
         }
         let offered = (answer == Answer::Take).then_some(document.release);
-        let before = exist.iter().copied().filter(|number| document.base.is_some_and(|base| *number <= base));
+        let before = exist.iter().copied().filter(|number| document.went_out(*number));
         let mut wishes: Vec<_> = offered.filter(|release| exist.contains(release)).into_iter().chain(before).collect();
         wishes.sort_unstable_by(|one, other| other.cmp(one));
         wishes.dedup();
@@ -108,10 +108,13 @@ mod tests {
     #[test]
     fn what_is_offered_exists_and_comes_before_what_went_out_before() {
         let exist = [1, 2, 3, 4, 5, 6];
-        let take = |order, base| standing(1).wish(&document(order, base), &exist);
-        assert_eq!(take(Order::Offer, Some(3)), Wish::Take(vec![5, 3, 2, 1]));
-        assert_eq!(take(Order::Pause, Some(3)), Wish::Take(vec![3, 2, 1]));
-        assert_eq!(take(Order::Halt, None), Wish::Take(vec![]));
+        let went_out = |order, base| Document { earlier: vec![2, 1], ..document(order, base) };
+        let take = |order, base| standing(1).wish(&went_out(order, base), &exist);
+        assert_eq!(take(Order::Offer, Some(4)), Wish::Take(vec![5, 4, 2, 1]), "3 never went out");
+        assert_eq!(take(Order::Pause, Some(4)), Wish::Take(vec![4, 2, 1]));
+        assert_eq!(standing(1).wish(&document(Order::Halt, None), &exist), Wish::Take(vec![]));
+        let older = document(Order::Pause, Some(4));
+        assert_eq!(standing(1).wish(&older, &exist), Wish::Take(vec![4]), "it does not say what went out before");
         assert_eq!(standing(1).wish(&document(Order::Offer, None), &[4]), Wish::Take(vec![]), "it does not exist");
     }
 

@@ -21,6 +21,9 @@ pub struct State {
     /// The generation that everybody may have already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<u64>,
+    /// Those that everybody might have before that, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<u64>,
     /// Counts the documents.
     pub serial: u64,
     /// What hosts were told last.
@@ -74,12 +77,34 @@ impl Decision {
     }
 }
 
+/// So many releases before `base` are offered still: a host whose owner stays further behind waits.
+const EARLIER_KEPT: usize = 7;
+
 impl State {
     /// A roll-out that begins at `now`: nothing is open yet.
     pub const fn start(release: u64, now: Timestamp) -> Self {
         let progress =
             Progress { stage: 0, ramped: SignedDuration::ZERO, soaked: SignedDuration::ZERO, finished: false };
-        Self { release, base: None, serial: 0, order: Order::Offer, progress, stepped: now, looks: 0 }
+        Self {
+            release,
+            base: None,
+            earlier: Vec::new(),
+            serial: 0,
+            order: Order::Offer,
+            progress,
+            stepped: now,
+            looks: 0,
+        }
+    }
+
+    /// A roll-out that begins at `now`, after this one. Hosts that come late, or stay behind, take meanwhile what went out to
+    /// everybody and was not taken back: not what was stopped.
+    #[must_use]
+    pub fn next(&self, release: u64, now: Timestamp) -> Self {
+        let went_out = self.progress.finished && self.order != Order::Revoke;
+        let stood = self.base.iter().chain(&self.earlier).copied();
+        let mut all = went_out.then_some(self.release).into_iter().chain(stood);
+        Self { base: all.next(), earlier: all.take(EARLIER_KEPT).collect(), ..Self::start(release, now) }
     }
 }
 
@@ -161,6 +186,7 @@ fn document(plan: &Plan, state: &State, census: &Census) -> Document {
         hanging: plan.is_last(stage),
         offers: if finished { Plan::everything() } else { plan.offers(stage, ramped, census) },
         base: state.base,
+        earlier: state.earlier.clone(),
         stage,
         control: if finished { BTreeMap::new() } else { plan.compared(stage, ramped) },
         finished,

@@ -26,6 +26,10 @@ pub struct Document {
     /// The generation that everybody may have already: what went out before, for hosts that come late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<u64>,
+    /// What went out to everybody before `base`, the newest first: for hosts that stay behind. What was revoked, given up, or never
+    /// rolled out is not there, and is offered to nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<u64>,
     /// The last stage that is open, from 0: a host that takes the release now is counted there.
     #[serde(default)]
     pub stage: usize,
@@ -119,6 +123,11 @@ impl Document {
             Order::Offer if self.covers(host) => Answer::Take,
             Order::Offer | Order::Pause | Order::Halt => Answer::Wait,
         }
+    }
+
+    /// Whether the generation went out before this release, and everybody may have it.
+    pub fn went_out(&self, number: u64) -> bool {
+        self.base == Some(number) || self.earlier.contains(&number)
     }
 
     fn covers(&self, host: Host) -> bool {

@@ -143,6 +143,8 @@ fn report(out: &mut impl Write, pushed: &Pushed) -> std::io::Result<()> {
 pub(super) fn explain(refused: &Refused) {
     let by = match refused.by {
         Refuser::Bundle => "the checks of the bundle",
+        Refuser::Tests => "the bundle's own tests",
+        Refuser::Host => "this host, which cannot judge it now",
         Refuser::Policy => "the policy of this host's owner",
         Refuser::Checks => "the checks of the rules",
         Refuser::Verifier => "the kernel's verifier",

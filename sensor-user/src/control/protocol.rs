@@ -15,6 +15,9 @@ use crate::{
 /// Longest request, bytes: room for thousands of rules.
 pub const REQUEST_MAX: usize = 32 << 20;
 
+/// Longest request of those that may only read the status, bytes: none of theirs is longer.
+pub const READER_REQUEST_MAX: usize = 4 << 10;
+
 /// What a client asks for.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
@@ -257,12 +260,24 @@ pub struct Refused {
     pub active: Option<u64>,
 }
 
+impl Refuser {
+    /// Whether it says of the rules that they are not for this kernel, and would say so again. All else is this host's, or was said
+    /// of what surrounds the rules, and may be otherwise tomorrow.
+    pub const fn is_of_rules(self) -> bool {
+        matches!(self, Self::Tests | Self::Checks | Self::Verifier)
+    }
+}
+
 /// Who refused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refuser {
     /// What was said of the bundle: whom it is for, who signed it, what is in it.
     Bundle,
+    /// The bundle's own tests: its rules are wrong by them, here.
+    Tests,
+    /// This host: it could not judge the bundle now. That says nothing of the bundle.
+    Host,
     /// The policy of the host's owner.
     Policy,
     /// Our own checks of the rules.

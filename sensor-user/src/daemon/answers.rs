@@ -2,11 +2,13 @@
 
 use base64ct::{Base64, Encoding};
 use sensor_common::maps::Container;
+use sensor_content::{life::Entry, shadow::without_examples};
 use sensor_rules::Source;
 
 use super::{core::Core, engine::Engine, journal::Journal, keeper::Keeper, shadow::Candidate};
 use crate::{
     control::{
+        admission::Access,
         protocol::{Quarantined, Reply, Request},
         server::{Answer, Service},
     },
@@ -59,7 +61,7 @@ impl<E: Engine> Core<E> {
             previous: state.engine.previous(),
             rules: rules.as_ref().map_or(0, |rules| rules.rules().len()),
             unseen: rules.map_or(Vec::new(), |rules| Unseen::all(&rules, self.mode)),
-            warnings: self.permits.warnings(self.mode),
+            warnings: self.warnings(),
             hooks: state.engine.hooks()?,
             events: status::by_event(&counters),
             outcomes: status::by_outcome(&counters),
@@ -78,7 +80,7 @@ impl<E: Engine> Core<E> {
 }
 
 impl<E: Engine> Service for Core<E> {
-    fn answer(&self, request: Request) -> Answer {
+    fn answer(&self, request: Request, access: Access) -> Answer {
         Answer::Reply(Box::new(match request {
             Request::Events { follow } => return Answer::Events { follow },
             Request::Push { sources, skip_checks, no_shadow } => {
@@ -91,7 +93,7 @@ impl<E: Engine> Service for Core<E> {
                 }
                 Err(error) => Reply::Error { message: format!("the bundle is not in base64: {error}") },
             },
-            Request::History => self.history().map_or_else(failed, Reply::History),
+            Request::History => self.history().map_or_else(failed, |entries| Reply::History(told(entries, access))),
             Request::Rollback => {
                 self.rollback().map_or_else(Reply::Refused, |generation| Reply::RolledBack { generation })
             }
@@ -105,13 +107,26 @@ impl<E: Engine> Service for Core<E> {
                 .guard
                 .release(&self.journal, rule.as_deref())
                 .map_or_else(failed, |count| Reply::Released { count }),
-            Request::Status => self.status().map_or_else(failed, |status| Reply::Status(Box::new(status))),
+            Request::Status => self.status().map_or_else(failed, |status| {
+                let status = if access == Access::Full { status } else { status.without_examples() };
+                Reply::Status(Box::new(status))
+            }),
         }))
     }
 
     fn journal(&self) -> &Journal {
         &self.journal
     }
+}
+
+/// The journal as one with this access may read it.
+fn told(mut entries: Vec<Entry>, access: Access) -> Vec<Entry> {
+    if access != Access::Full {
+        for entry in &mut entries {
+            entry.reason = without_examples(&entry.reason);
+        }
+    }
+    entries
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "taken by map_or_else")]

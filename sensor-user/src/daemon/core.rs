@@ -1,6 +1,7 @@
 //! The daemon without its loop: generations are pushed and rolled back, questions answered.
 
 use std::{
+    ops::{Deref, DerefMut},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -41,6 +42,8 @@ pub struct Core<E> {
     pub(super) confinement: Confinement,
     pub(super) guard: Guard,
     pub(super) fleet: Board,
+    /// Why the figures are not served where the owner wants them.
+    unserved: Mutex<Option<String>>,
     switch: Mutex<Switch>,
     state: Mutex<State<E>>,
 }
@@ -64,7 +67,7 @@ impl Permits {
 }
 
 pub(super) struct State<E> {
-    pub(super) engine: E,
+    pub(super) engine: Held<E>,
     /// The number that the next generation gets that is pushed without one.
     next: u64,
     pub(super) changes: Changes,
@@ -81,6 +84,23 @@ pub(super) struct State<E> {
     pub(super) last_refusal: Option<LastRefusal>,
 }
 
+/// The engine, until the daemon [stops](Core::stop): from then on nobody gets the state, and nobody finds it gone.
+pub(super) struct Held<E>(Option<E>);
+
+impl<E> Deref for Held<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        self.0.as_ref().unwrap_or_else(|| unreachable!("the daemon has stopped"))
+    }
+}
+
+impl<E> DerefMut for Held<E> {
+    fn deref_mut(&mut self) -> &mut E {
+        self.0.as_mut().unwrap_or_else(|| unreachable!("the daemon has stopped"))
+    }
+}
+
 impl<E: Engine> Core<E> {
     /// A daemon that judges nothing yet, on a kernel of this mode.
     pub fn new(engine: E, journal: Journal, mode: Mode, permits: Permits) -> Self {
@@ -89,7 +109,7 @@ impl<E: Engine> Core<E> {
         let brakes = engine.brakes();
         let switch = Mutex::new(Switch::new(Arc::clone(&brakes), mode));
         let state = Mutex::new(State {
-            engine,
+            engine: Held(Some(engine)),
             next,
             changes: Changes::default(),
             keeper: None,
@@ -109,6 +129,7 @@ impl<E: Engine> Core<E> {
             confinement: Confinement::default(),
             guard: Guard::new(brakes),
             fleet: Board::default(),
+            unserved: Mutex::default(),
             switch,
             state,
         }
@@ -273,6 +294,21 @@ impl<E: Engine> Core<E> {
         &self.fleet
     }
 
+    /// Notes why the figures are not served where the owner wants them, or that they are.
+    pub fn unserved(&self, trouble: Option<String>) {
+        let mut known = self.unserved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| known.as_ref() != Some(trouble)) {
+            say(format_args!("WARNING: {trouble}"));
+        }
+        *known = trouble;
+    }
+
+    /// What its owner should know of this daemon.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let unserved = self.unserved.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.permits.warnings(self.mode).into_iter().chain(unserved).collect()
+    }
+
     /// The brakes, and what they did.
     pub fn guard(&self) -> &Guard {
         &self.guard
@@ -284,19 +320,23 @@ impl<E: Engine> Core<E> {
     }
 
     /// Ends; what is left are the events. With `everything`, no trace is left in the kernel; else all that is in force stays, for
-    /// the next daemon.
-    pub fn stop(self, everything: bool) -> Journal {
-        Self::end_shadow(&mut self.lock());
-        if let Some(keeper) = &mut self.lock().keeper {
+    /// the next daemon. Requests that are still under way get no further than to the state, which nobody gets any more.
+    pub fn stop(&self, everything: bool) {
+        self.fleet.ends();
+        let mut state = self.lock();
+        Self::end_shadow(&mut state);
+        if let Some(keeper) = &mut state.keeper {
             keeper.ends(everything);
         }
         if everything {
-            self.lock().engine.stop();
+            state.engine.stop();
             if let Some(memory) = &self.memory {
                 memory.clear();
             }
         }
-        self.journal
+        drop(state.engine.0.take());
+        // For good: whoever waits for it ends with the process.
+        std::mem::forget(state);
     }
 
     pub(super) fn switch(&self) -> MutexGuard<'_, Switch> {

@@ -21,7 +21,7 @@ use super::{
     fault::{self, Point},
     keeper::{Keeper, Unwanted},
     probation::Watch,
-    trial,
+    trial::{self, Failure},
 };
 use crate::{
     control::{
@@ -81,7 +81,7 @@ impl<E: Engine> Core<E> {
             log.reject(arrived, &misfit.to_string());
             return Err(refused(misfit.to_string()));
         }
-        let keys = settings.keys().map_err(|error| refused(format!("{error:#}")))?;
+        let keys = settings.keys().map_err(|error| Cause::Said(Refuser::Host, format!("{error:#}")))?;
         let bundle = match bundle.signed_by(&keys) {
             Ok(bundle) => bundle,
             Err(distrust) => {
@@ -97,9 +97,13 @@ impl<E: Engine> Core<E> {
         // In a child with limits, and without the lock: whatever the rules do to the checks, the daemon goes on.
         let tests = match trial::run(&settings.program, bundle.bytes()) {
             Ok(tests) => tests,
-            Err(error) => {
-                log.reject(signed, &error.to_string());
-                return Err(refused(format!("its own tests fail here: {error:#}")));
+            Err(Failure::Wrong(words)) => {
+                log.reject(signed, &words);
+                return Err(Cause::Said(Refuser::Tests, format!("its own tests fail here: {words}")));
+            }
+            Err(Failure::Host(error)) => {
+                log.reject(signed, &format!("{error:#}"));
+                return Err(Cause::Said(Refuser::Host, format!("its own tests cannot be run here now: {error:#}")));
             }
         };
         let rules = match bundle.rules() {

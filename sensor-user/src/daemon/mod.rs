@@ -60,7 +60,7 @@ use anyhow::{Context, bail};
 use aya::maps::{MapData, RingBuf};
 use sensor_rules::Source;
 use tokio::{
-    net::{TcpListener, UnixListener, UnixSocket},
+    net::{UnixListener, UnixSocket},
     signal::unix::{SignalKind, signal},
     time::MissedTickBehavior,
 };
@@ -79,7 +79,8 @@ use crate::{
     event::Clock,
     kernel::{Events, Sensor},
     log::say,
-    metrics, sources,
+    metrics::{self, server::AGAIN},
+    sources,
 };
 
 /// How long a clean stop waits for requests under way.
@@ -139,13 +140,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let result = runtime.block_on(watch(options, events, &core, first, lifeline, sockets));
-    // Ends all conversations, so that the core is ours again.
+    if result.is_ok() {
+        // First: whatever is under way may last longer than whoever wants us to end waits.
+        core.fleet().ends();
+    }
+    // Ends all conversations. What waits for a server, or for a bundle's tests, is not waited for: it ends with this process.
     runtime.shutdown_timeout(PATIENCE);
     let (mut ring_buffer, end) = result?;
-    let core = Arc::into_inner(core).context("a request did not end within 5 s; stopped without waiting for it")?;
-    let journal = core.stop(end == End::Stop);
-    ring::drain(&mut ring_buffer, &journal);
-    journal.close();
+    core.stop(end == End::Stop);
+    ring::drain(&mut ring_buffer, core.journal());
+    core.journal().close();
     Ok(())
 }
 
@@ -249,7 +253,7 @@ async fn watch(
     let (listener, _unlinked_at_the_end) = sockets.control.listen()?;
     let admitted = Admitted::users([0, effective_user()]).readers(options.group);
     let _server = tokio::spawn(server::serve(listener, Arc::clone(core), admitted));
-    let _metrics = serve_metrics(options, core, sockets.metrics).await?;
+    let _metrics = serve_metrics(options, core, sockets.metrics)?;
     let _watchdog = tokio::spawn(manager::watchdog(Arc::clone(core)));
     manager::ready();
     say(format_args!("ready, listening on {}", options.socket.display()));
@@ -275,14 +279,13 @@ async fn watch(
 }
 
 /// Serves the figures; the socket's file goes with what is returned.
-async fn serve_metrics(options: &Options, core: &Arc<Core<Sensor>>, socket: Socket) -> anyhow::Result<Unlink> {
+fn serve_metrics(options: &Options, core: &Arc<Core<Sensor>>, socket: Socket) -> anyhow::Result<Unlink> {
     let text = metrics::of(Arc::clone(core));
     let (listener, path) = socket.listen()?;
     tokio::spawn(metrics::server::serve(listener, Arc::clone(&text)));
     if let Some(address) = options.metrics_listen {
-        let listener =
-            TcpListener::bind(address).await.with_context(|| format!("the metrics cannot be served on {address}"))?;
-        tokio::spawn(metrics::server::serve(listener, text));
+        let core = Arc::clone(core);
+        tokio::spawn(metrics::server::serve_at(address, text, AGAIN, move |trouble| core.unserved(trouble)));
     }
     Ok(path)
 }

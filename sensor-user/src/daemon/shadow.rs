@@ -210,7 +210,10 @@ impl<E: Engine> Core<E> {
         let activation = match state.engine.promote(&candidate.rules) {
             Ok(activation) => activation,
             Err(refusal) => {
-                state.charge = Some((candidate.generation, Signal::Refusal));
+                // What else goes wrong in a switch says nothing of the rules.
+                if matches!(refusal, Refusal::Content(_) | Refusal::Verifier(_)) {
+                    state.charge = Some((candidate.generation, Signal::Refusal));
+                }
                 return reject(state, candidate, &refusal.to_string());
             }
         };

@@ -25,7 +25,7 @@ impl<E: Engine> Core<E> {
             let keys = keeper.settings().keys().ok()?;
             let rules = keeper.store.bundle(id, &keys).ok()?.rules().ok()?;
             let rules = keeper.restrain(rules);
-            if !is_loaded_as(&state.engine, number, &rules) {
+            if !is_loaded_as(&*state.engine, number, &rules) {
                 let words = self.start_with(state, rung).ok()?;
                 return Some(format!("{words}, as the owner permits it now"));
             }

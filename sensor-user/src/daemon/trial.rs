@@ -2,13 +2,14 @@
 
 use std::{
     io::{Read, Write},
+    os::unix::process::ExitStatusExt as _,
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use sensor_content::{
     bundle::{BUNDLE_MAX, decode},
@@ -26,11 +27,33 @@ const OUTPUT_MAX: u64 = 16 << 10;
 const LIMITS: [(Resource, u64); 4] =
     [(Resource::As, 1 << 30), (Resource::Cpu, 20), (Resource::Fsize, 0), (Resource::Core, 0)];
 
+/// Why the tests are not all right.
+#[derive(Debug)]
+pub enum Failure {
+    /// The rules, or the tests, in the child's words.
+    Wrong(String),
+    /// They did not run to their end: this host is short of something, or too slow now.
+    Host(anyhow::Error),
+}
+
 /// Runs the tests of the bundle with the program; how many there were.
 ///
 /// # Errors
 /// When one fails, or the child does not end well in time.
-pub fn run(program: &Path, bundle: &[u8]) -> anyhow::Result<usize> {
+pub fn run(program: &Path, bundle: &[u8]) -> Result<usize, Failure> {
+    let (status, text) = end_of_child(program, bundle).map_err(Failure::Host)?;
+    // By its own limit of time, or the kernel's for want of memory.
+    if status.signal() == Some(libc::SIGKILL) {
+        return Err(Failure::Host(anyhow::anyhow!("the child was killed: this host is short of time or memory")));
+    }
+    if !status.success() {
+        return Err(Failure::Wrong(if text.is_empty() { format!("the child ended with {status}") } else { text }));
+    }
+    text.trim().parse().context("the child did not say how many there were").map_err(Failure::Host)
+}
+
+/// How the child ended, and what it said.
+fn end_of_child(program: &Path, bundle: &[u8]) -> anyhow::Result<(ExitStatus, String)> {
     let mut child = Command::new(program)
         .arg(COMMAND)
         .env_clear()
@@ -62,8 +85,7 @@ pub fn run(program: &Path, bundle: &[u8]) -> anyhow::Result<usize> {
     // With the child its ends of the pipes are gone.
     let _ = writer.join();
     let text = reader.join().ok().and_then(Result::ok).unwrap_or_default();
-    ensure!(status.success(), "{}", if text.is_empty() { format!("the child ended with {status}") } else { text });
-    text.trim().parse().context("the child did not say how many there were")
+    Ok((status, text))
 }
 
 /// The child: limits itself, then reads a bundle from standard input and tries its rules; what it says, and whether all is well.

@@ -43,20 +43,27 @@ impl Sensor {
         started: Instant,
     ) -> Result<Activation, Refusal> {
         let previous = self.active();
-        if let Some(before) = self.before.take() {
-            self.clear(before)?;
-        }
         let verified = self.banks[bank].as_ref().context("the bank is empty")?;
         let (generation, programs) = (verified.facts.id, verified.programs.clone());
         let (compile_time, verify_time) = (verified.compile_time, verified.verify_time);
-        self.brakes.allow(generation, rules)?;
+        if self.brakes.allow(generation, rules).is_err() {
+            // There is room for more where the generation before the present one is forgotten.
+            self.forget_before()?;
+            self.brakes.allow(generation, rules)?;
+        }
         let present = self.bank;
         self.switch(bank)?;
         self.comparison.set_bank(NO_BANK)?;
+        // Not earlier: where something is refused, the way back stays.
+        self.forget_before()?;
         self.before = self.banks[present].is_some().then_some(present);
         let switch_time = started.elapsed();
         heap::give_back();
         Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
+    }
+
+    fn forget_before(&mut self) -> Result<()> {
+        self.before.take().map_or(Ok(()), |before| self.clear(before))
     }
 
     /// Puts nothing in force: one write switches to an empty bank, every hook is detached, every generation forgotten. What is in

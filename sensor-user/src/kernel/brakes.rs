@@ -74,6 +74,14 @@ impl Brakes {
         self.lock().settings.set(0, Value(settings), 0).context("cannot write the settings")
     }
 
+    /// What the daemon before had set stays, but it is this process now whose own work is not judged.
+    pub fn take_over(&self) -> Result<()> {
+        let settings = &mut self.lock().settings;
+        let Value(before) = settings.get(&0, 0).context("cannot read the settings")?;
+        let ours = Settings { sensor: std::process::id(), ..before };
+        settings.set(0, Value(ours), 0).context("cannot write the settings")
+    }
+
     /// How long the daemon may be silent before every verdict is "allow"; zero: for ever.
     pub fn patience(&self) -> Duration {
         self.patience

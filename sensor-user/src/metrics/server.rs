@@ -51,6 +51,28 @@ impl Listen for TcpListener {
     }
 }
 
+/// How long it takes until an address is tried again that cannot be had.
+pub const AGAIN: Duration = Duration::from_secs(10);
+
+/// Serves at `address` until the task is dropped. While it cannot be had, as when another process has the port, `trouble` is told
+/// why, each time after `again`: whoever takes a port must not keep the sensor from its work.
+pub async fn serve_at(address: SocketAddr, text: Text, again: Duration, trouble: impl Fn(Option<String>) + Send) {
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                trouble(None);
+                return serve(listener, text).await;
+            }
+            Err(error) => trouble(Some(format!(
+                "the metrics cannot be served on {address}, and it is tried again every {} s: {error}; see who has it \
+                 (`ss -ltnp`), or choose another address with --metrics-listen",
+                again.as_secs()
+            ))),
+        }
+        tokio::time::sleep(again).await;
+    }
+}
+
 /// Serves until the task is dropped. Errors of one client concern no other.
 pub async fn serve(listener: impl Listen, text: Text) {
     let places = Arc::new(Semaphore::new(SCRAPES_MAX));

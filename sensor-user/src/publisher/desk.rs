@@ -38,8 +38,8 @@ pub struct Rollout {
 
 impl Rollout {
     /// One that begins.
-    pub fn start(plan: Plan, release: u64, base: Option<u64>, now: Timestamp) -> Self {
-        let state = State { base, ..State::start(release, now) };
+    pub fn start(plan: Plan, state: State) -> Self {
+        let now = state.stepped;
         let health = Health { taken: Timestamp::UNIX_EPOCH, census: Census::new(), stages: Vec::new() };
         Self { plan, state, started: now, health, reasons: Vec::new() }
     }

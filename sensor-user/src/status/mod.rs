@@ -10,6 +10,7 @@ use sensor_common::{
     maps::{Counters, Kept, Loss},
     verdict::Outcome,
 };
+use sensor_content::shadow::without_examples;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -251,6 +252,17 @@ pub fn by_deed(counters: &Counters) -> BTreeMap<String, u64> {
 }
 
 impl Status {
+    /// The same for those who may not read events: without those that a candidate's rules matched.
+    #[must_use]
+    pub fn without_examples(mut self) -> Self {
+        let ended = self.last_shadow.as_mut().map(|end| &mut end.shadow);
+        for shadow in self.shadow.as_mut().into_iter().chain(ended) {
+            let told = shadow.reasons.iter().map(|reason| without_examples(reason));
+            shadow.reasons = told.filter(|reason| !reason.is_empty()).collect();
+        }
+        self
+    }
+
     /// Every event lost, skipped or cut, by reason: in the kernel and in the daemon.
     pub fn all_losses(&self) -> BTreeMap<String, u64> {
         let Reports { unreadable, sink_lost, unwritten, followers_dropped, received: _, followers: _ } = self.reports;

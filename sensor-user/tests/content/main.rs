@@ -193,7 +193,7 @@ fn each_check_can_refuse_and_what_runs_stays() {
     let wrong = |_: &mut Manifest, text: &mut Vec<u8>| {
         *text = String::from_utf8(text.clone()).unwrap().replace("/home/me/f", "/tmp/me").into();
     };
-    refuses(&altered(127, wrong), Refuser::Bundle, "its own tests fail here");
+    refuses(&altered(127, wrong), Refuser::Tests, "its own tests fail here");
     *daemon.refuse_next.lock().unwrap() = Some(verifier_refusal());
     refuses(&bundle(128), Refuser::Verifier, "");
     assert_eq!(stages(&daemon, 128).last(), Some(&Stage::Rejected));

@@ -2,7 +2,11 @@
 
 use sensor_common::shadow::Matches;
 use sensor_content::{bundle::Budget, life::Stage};
-use sensor_user::control::protocol::Request;
+use sensor_user::control::{
+    admission::Access,
+    protocol::Request,
+    server::{Answer, Service as _},
+};
 
 use super::{Host, altered, bundle, content, running, stages};
 use crate::support::{Daemon, nothing_seen, record};
@@ -48,6 +52,14 @@ fn what_keeps_its_limits_in_the_shadow_comes_into_force() {
     assert_eq!(running(&daemon), Some(124));
 }
 
+/// What the daemon answers to one with this access.
+fn told(daemon: &Daemon, request: Request, access: Access) -> String {
+    match daemon.core.answer(request, access) {
+        Answer::Reply(reply) => serde_json::to_string(&reply).unwrap(),
+        Answer::Events { .. } => unreachable!("these are no events"),
+    }
+}
+
 #[test]
 fn what_breaks_a_limit_in_the_shadow_is_rejected_with_examples() {
     for (seen, why) in [((6, 5), "would block 6 events, 5 in the generation in force"), ((10, 10), "for an hour")] {
@@ -60,6 +72,13 @@ fn what_breaks_a_limit_in_the_shadow_is_rejected_with_examples() {
         assert!(text.contains(why) && (why == "for an hour" || text.contains("/tmp/seen")), "{text}");
         assert_eq!((status.changes.refused, status.changes.pushed), (1, 0));
         assert_eq!(content(&daemon).denied, [], "it may be pushed again");
+        // Who may read the status only reads no event in it.
+        for request in [Request::Status, Request::History] {
+            let text = told(&daemon, request, Access::Status);
+            assert!(text.contains(why) && !text.contains("/tmp/seen"), "{text}");
+        }
+        let full = told(&daemon, Request::History, Access::Full);
+        assert!(why == "for an hour" || full.contains("/tmp/seen"), "{full}");
         daemon.client().push_bundle(&bundle(125), false).unwrap();
     }
 }
@@ -97,7 +116,7 @@ fn a_candidate_keeps_its_bundle_while_another_becomes_good_or_is_revoked() {
         .unwrap();
     daemon.core.tick();
     assert_eq!(content(&daemon).good, [120, 119, 118]);
-    assert!(daemon.core.withdraw(118));
+    assert!(daemon.core.withdraw(118, None));
     saw(&daemon, 100, (0, 0));
     assert_eq!(running(&daemon), Some(124));
     daemon.stop();

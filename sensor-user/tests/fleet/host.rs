@@ -121,11 +121,28 @@ impl Host {
         drop(stop);
         thread.join().unwrap();
         if in_order {
+            core.stop(true);
             drop(member);
-            Arc::into_inner(core).unwrap().stop(true);
         } else {
             std::mem::forget((member, core));
         }
+    }
+
+    /// Ends its daemon in order while its member is in the middle of something, which `begun` waits for.
+    pub fn end_meanwhile(&mut self, begun: impl FnOnce()) {
+        let Up { core, mut member, brakes: _, server: (stop, thread) } = self.up.take().unwrap();
+        drop(stop);
+        thread.join().unwrap();
+        let held = Arc::clone(&core);
+        // Nobody waits for it, as for a thread of a process that ends.
+        thread::spawn(move || {
+            loop {
+                member.tick(&held);
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        begun();
+        core.stop(true);
     }
 
     /// What the daemon does every few seconds.

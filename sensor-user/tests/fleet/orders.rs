@@ -61,6 +61,8 @@ fn offers_halts_and_revocations_are_obeyed_also_without_a_road_to_the_repository
     publish(&world, &document(2, Order::Revoke));
     live(&mut world, "it is back", |host| host.running() == 1);
     assert!(world.hosts[0].history(2).contains(&"rolled back".to_owned()));
+    let figures = world.hosts[0].scrape();
+    assert!(figures.lines().any(|line| line.contains(r#""rolled_back""#) && line.ends_with(" 1")), "{figures}");
     // The repository is gone; what was read last holds, and the revoked one does not come back.
     std::fs::rename(world.path("repo"), world.path("gone")).unwrap();
     world.hosts[0].end(true);
@@ -165,4 +167,70 @@ fn a_release_that_a_brake_holds_is_left_and_the_judge_is_told() {
     let enrolment = world.hosts[0].fleet().unwrap().enrolment.unwrap();
     assert_eq!((enrolment.release, enrolment.mishaps), (2, [(Signal::Fallback, 1)].into()));
     assert!(world.hosts[0].history(2).contains(&"rolled back".to_owned()));
+}
+
+#[test]
+fn what_was_revoked_or_never_went_out_does_not_come_back_when_a_newer_one_goes_out() {
+    let mut world = world();
+    let policy = world.policy(&format!("file://{}", world.path("repo").display()));
+    world.hosts[0].set_policy(&format!("pin = \"N-1\"\n{policy}"));
+    publish(&world, &document(2, Order::Revoke));
+    live(&mut world, "it denies what it never had", |host| host.history(2).contains(&"denied here".to_owned()));
+    // 3 is added and skipped; 4 went everywhere, while this host was off; 5 is for others first.
+    world.release(3, "skipped");
+    world.release(4, "newer");
+    world.release(5, "newest");
+    publish(&world, &Document { base: Some(4), earlier: vec![1], ..document(5, Order::Pause) });
+    let idle = |host: &Host| host.fleet().is_some_and(|fleet| fleet.doing.contains("nothing is to be taken"));
+    live(&mut world, "it has decided", |host| {
+        host.order() == Some((5, Order::Pause)) && (host.running() != 1 || idle(host))
+    });
+    let host = &world.hosts[0];
+    assert_eq!((host.running(), host.history(3)), (1, vec![]), "one behind 4 is 1, not what never went out");
+    // The document of an older publisher says only what went out last.
+    publish(&world, &Document { base: Some(4), ..document(5, Order::Halt) });
+    live(&mut world, "it has decided again", |host| {
+        host.order() == Some((5, Order::Halt)) && (host.running() != 1 || idle(host))
+    });
+    assert_eq!((world.hosts[0].running(), world.hosts[0].history(2)), (1, vec!["denied here".to_owned()]));
+    // What the owner wants of what went out is taken.
+    world.hosts[0].set_policy(&policy);
+    live(&mut world, "it takes what went out", |host| host.running() == 4);
+}
+
+#[test]
+fn a_daemon_ends_in_order_while_a_server_does_not_answer() {
+    let mut world = world();
+    publish(&world, &document(2, Order::Offer));
+    live(&mut world, "it takes release 2", |host| host.running() == 2);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let policy = world.policy(&format!("http://{}", silent.local_addr().unwrap()));
+    world.hosts[0].set_policy(&policy);
+    let mut held = None;
+    world.hosts[0].end_meanwhile(|| held = silent.accept().ok());
+    assert!(held.is_some(), "the host asks");
+    // The host starts anew: nobody is charged with anything.
+    world.hosts[0].boot();
+    live(&mut world, "it is tried again", |host| host.running() == 2);
+    assert!(!world.hosts[0].history(2).contains(&"rolled back".to_owned()));
+    assert_eq!(world.hosts[0].fleet().unwrap().enrolment.unwrap().mishaps, [].into());
+}
+
+#[test]
+fn what_is_wrong_with_this_host_is_no_refusal_and_is_tried_again() {
+    let mut world = world();
+    let key = world.path("host0/etc/keys/publisher.pub");
+    let kept = world.path("publisher.kept");
+    std::fs::rename(&key, &kept).unwrap();
+    publish(&world, &document(2, Order::Offer));
+    let troubled = |host: &Host| {
+        host.fleet().is_some_and(|fleet| fleet.doing.contains("tried again within the hour: no key is trusted"))
+    };
+    live(&mut world, "it says that it trusts no key", troubled);
+    assert!(world.hosts[0].fleet().unwrap().enrolment.unwrap().mishaps.is_empty(), "the judge hears of no refusal");
+    // The key is there again, and the daemon is started anew, as an owner does who will not wait for an hour.
+    std::fs::rename(&kept, &key).unwrap();
+    world.hosts[0].end(true);
+    world.hosts[0].start();
+    live(&mut world, "it takes release 2", |host| host.running() == 2);
 }

@@ -325,7 +325,7 @@ impl Daemon {
         self.end();
         let core = Arc::clone(&self.core);
         drop(self);
-        Arc::into_inner(core).expect("nobody else has it").stop(everything);
+        core.stop(everything);
     }
 
     fn end(&mut self) {

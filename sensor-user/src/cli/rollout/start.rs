@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::ensure;
 use clap::Args;
 use jiff::Timestamp;
-use sensor_content::rollout::Order;
+use sensor_content::rollout::{Order, State};
 
 use super::{Place, plan, table};
 use crate::{cli::Done, publisher::Rollout};
@@ -37,8 +37,8 @@ impl Start {
             "generation {number} is not in the repository (there are {exist:?}); `creance repo add` it first"
         );
         let last = desk.rollout()?;
-        let base = match &last {
-            None => None,
+        let state = match &last {
+            None => State::start(number, now),
             Some(last) => {
                 let state = &last.state;
                 ensure!(
@@ -53,12 +53,11 @@ impl Start {
                     state.release,
                     table::place(last)
                 );
-                // Hosts that come late take what went out last, not what is going out.
-                let went_out = state.progress.finished && state.order != Order::Revoke;
-                if went_out { Some(state.release) } else { state.base }
+                state.next(number, now)
             }
         };
-        let mut rollout = Rollout::start(plan, number, base, now);
+        let base = state.base;
+        let mut rollout = Rollout::start(plan, state);
         desk.step(&mut rollout, key, now)?;
         let stages = rollout.plan.stages().len();
         writeln!(out, "generation {number} goes out by the plan `{}` in {stages} stages", self.plan)?;

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -14,6 +14,8 @@ use sensor_content::{
     rollout::{Order, Ring},
 };
 use serde::{Deserialize, Serialize};
+
+use super::ledger::Ledger;
 
 /// How far the host follows a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,7 @@ pub struct Fleet {
 pub struct Board {
     fleet: Mutex<Option<Fleet>>,
     scrapes: AtomicU64,
+    ledger: OnceLock<Arc<Ledger>>,
 }
 
 impl Board {
@@ -52,6 +55,18 @@ impl Board {
     /// Shows this from now on.
     pub fn write(&self, fleet: Fleet) {
         *self.fleet.lock().unwrap_or_else(PoisonError::into_inner) = Some(fleet);
+    }
+
+    /// The member writes its part in roll-outs here.
+    pub fn keeps(&self, ledger: &Arc<Ledger>) {
+        let _ = self.ledger.set(Arc::clone(ledger));
+    }
+
+    /// The daemon ends in order, whatever the member waits for.
+    pub fn ends(&self) {
+        if let Some(ledger) = self.ledger.get() {
+            ledger.ends();
+        }
     }
 
     /// Somebody has asked for the figures.

@@ -9,14 +9,13 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use sensor_content::{
-    fleet::{Arm, Enrolment, Membership, Standing, Wish, until_poll},
+    fleet::{Arm, Enrolment, Standing, Wish, until_poll},
     policy::{Policy, Repository},
     repository::{Client, Fetch, Files, Http, Listed, View},
     rollout::{Document, Order, Signal},
-    store::{Directory, read_sealed, write_sealed},
 };
 
-use super::{Fleet, Machine};
+use super::{Fleet, Machine, ledger::Ledger};
 use crate::{
     control::protocol::Refuser,
     daemon::{core::Core, engine::Engine},
@@ -24,8 +23,6 @@ use crate::{
     log::say,
 };
 
-/// The host's part in roll-outs, beside what is known of the repository.
-const MEMBERSHIP: &str = "membership";
 /// Longest root, bytes.
 const ROOT_MAX: usize = 1 << 20;
 /// So often it is written how long the daemon was up, and looked how many alerts there were.
@@ -43,12 +40,18 @@ struct Pending {
     scrapes: u64,
 }
 
+/// What could not be taken for a reason of this host's own.
+struct PutOff {
+    listed: Listed,
+    since: Instant,
+    why: String,
+}
+
 /// See the [module](self).
 pub struct Member {
     machine: Machine,
     directory: PathBuf,
-    store: Directory,
-    membership: Membership,
+    ledger: Arc<Ledger>,
     /// The repository as the policy names it, and the client for it.
     source: Option<(Repository, Client)>,
     next_poll: Option<Instant>,
@@ -56,8 +59,7 @@ pub struct Member {
     pending: Option<Pending>,
     /// What was pushed and judges in the shadow first.
     shadowed: Option<Listed>,
-    /// What could not be taken for a reason of this host's own, and when.
-    put_off: Option<(Listed, Instant)>,
+    put_off: Option<PutOff>,
     trouble: Option<String>,
     minute: Instant,
     /// What rules had matched at the end of each of the last minutes.
@@ -70,20 +72,15 @@ impl Member {
     pub fn open<E: Engine>(core: &Core<E>, machine: Machine) -> Option<Self> {
         let (state, boot) = core.keeper_place()?;
         let directory = state.join("repository");
-        let mut store = Directory::open(directory.clone())
+        let ledger = Ledger::open(directory.clone(), &machine, &boot)
             .map_err(|error| say(format_args!("WARNING: no repository is followed: {}: {error}", directory.display())))
             .ok()?;
-        let written = directory.join(MEMBERSHIP).metadata().and_then(|data| data.modified()).ok();
-        let mut membership: Membership = read_sealed(&store, MEMBERSHIP).ok().flatten().unwrap_or_default();
-        // Evidence that is older than what we wrote last is of another crash.
-        let crashed = machine.crashed.is_some_and(|crash| written.is_none_or(|written| crash >= written - CLOCK_SLACK));
-        membership.starts(&boot, crashed);
-        let _ = write_sealed(&mut store, MEMBERSHIP, &membership);
+        let ledger = Arc::new(ledger);
+        core.fleet().keeps(&ledger);
         Some(Self {
             machine,
             directory,
-            store,
-            membership,
+            ledger,
             source: None,
             next_poll: None,
             polled: None,
@@ -171,7 +168,7 @@ impl Member {
         }
         if document.order == Order::Revoke {
             self.pending.take_if(|pending| pending.listed.id.number == document.release);
-            core.withdraw(document.release);
+            core.withdraw(document.release, view.listed.get(&document.release).map(|listed| listed.id));
         }
         if !fresh {
             self.pending = None;
@@ -189,7 +186,12 @@ impl Member {
         match wanted {
             None => {
                 self.pending = None;
-                "nothing is to be taken now".clone_into(&mut self.doing);
+                self.doing = self.put_off().map_or_else(
+                    || "nothing is to be taken now".to_owned(),
+                    |PutOff { listed, why, .. }| {
+                        format!("generation {} is tried again within the hour: {why}", listed.id.number)
+                    },
+                );
             }
             Some(listed) => self.take(core, listed, document),
         }
@@ -207,11 +209,17 @@ impl Member {
             return None;
         };
         let offered = numbers.iter().filter_map(|number| view.listed.get(number).copied());
-        let put_off = self.put_off.filter(|(_, when)| when.elapsed() < PATIENCE).map(|(listed, _)| listed);
-        let offered: Vec<_> = offered
-            .filter(|listed| put_off != Some(*listed) && !self.membership.has_refused(listed.id, &self.machine.kernel))
-            .collect();
+        let put_off = self.put_off().map(|put_off| put_off.listed);
+        let offered: Vec<_> = offered.filter(|listed| put_off != Some(*listed) && !self.has_refused(listed)).collect();
         core.wanted(&offered)
+    }
+
+    fn put_off(&self) -> Option<&PutOff> {
+        self.put_off.as_ref().filter(|put_off| put_off.since.elapsed() < PATIENCE)
+    }
+
+    fn has_refused(&self, listed: &Listed) -> bool {
+        self.ledger.read(|membership| membership.has_refused(listed.id, &self.machine.kernel))
     }
 
     /// Where this host is one of those that are compared, and would take the release now if it were offered, it is counted from now on.
@@ -227,7 +235,7 @@ impl Member {
     }
 
     fn enrol(&mut self, arm: Arm, document: &Document, policy: &Policy) {
-        let enrolled = self.membership.enrol(Enrolment {
+        let enrolment = Enrolment {
             release: document.release,
             stage: document.stage,
             arm,
@@ -236,10 +244,9 @@ impl Member {
             since: Timestamp::now(),
             watched: 0,
             mishaps: BTreeMap::new(),
-        });
-        if enrolled {
+        };
+        if self.ledger.change(|membership| membership.enrol(enrolment)) {
             self.matched.clear();
-            self.remember();
         }
     }
 
@@ -275,51 +282,49 @@ impl Member {
             }
             // It asks again when its owner may want it.
             Err(refused) if refused.by == Refuser::Policy => self.doing = refused.message,
-            // A full disk says nothing of the release.
-            Err(refused) if refused.by == Refuser::Daemon => {
-                self.troubled(format!("generation {number}: {}", refused.message));
-                self.put_off = Some((listed, Instant::now()));
-            }
-            Err(refused) => {
+            Err(refused) if refused.by.is_of_rules() => {
                 say(format_args!("generation {number} from the repository is refused: {}", refused.message));
                 self.is_refused(listed, document, Signal::Refusal);
+            }
+            // A full disk, or a key that is not there, says nothing of the release.
+            Err(refused) => {
+                self.troubled(format!("generation {number}: {}", refused.message));
+                self.put_off = Some(PutOff { listed, since: Instant::now(), why: refused.message });
             }
         }
     }
 
     /// The release is not asked for again on this kernel, and the judge must know why.
     fn is_refused(&mut self, listed: Listed, document: &Document, signal: Signal) {
-        if document.release == listed.id.number {
-            self.membership.is_so(signal);
-        }
-        self.membership.refused(listed.id, &self.machine.kernel);
-        self.remember();
+        self.ledger.change(|membership| {
+            if document.release == listed.id.number {
+                membership.is_so(signal);
+            }
+            membership.refused(listed.id, &self.machine.kernel);
+        });
     }
 
     /// Counts how long the daemon was up, and whether there were more alerts than the release may bring.
     fn watch<E: Engine>(&mut self, core: &Core<E>) {
         let passed = self.minute.elapsed();
-        if passed < MINUTE || self.membership.enrolment().is_none() {
+        if passed < MINUTE || self.ledger.read(|membership| membership.enrolment().is_none()) {
             return;
         }
         self.minute = Instant::now();
-        self.membership.watched(SignedDuration::try_from(passed).unwrap_or(SignedDuration::ZERO));
+        let mut flood = false;
         if let Some((budget, matched)) = core.alerts() {
             self.matched.push(matched);
             let surplus = self.matched.len().saturating_sub(HOUR + 1);
             self.matched.drain(..surplus);
             let first = self.matched.first().copied().unwrap_or(matched);
-            if matched.saturating_sub(first) > budget {
-                self.membership.is_so(Signal::Flood);
+            flood = matched.saturating_sub(first) > budget;
+        }
+        self.ledger.change(|membership| {
+            membership.watched(SignedDuration::try_from(passed).unwrap_or(SignedDuration::ZERO));
+            if flood {
+                membership.is_so(Signal::Flood);
             }
-        }
-        self.remember();
-    }
-
-    fn remember(&mut self) {
-        if let Err(error) = write_sealed(&mut self.store, MEMBERSHIP, &self.membership) {
-            say(format_args!("WARNING: {} cannot be written: {error}", self.directory.join(MEMBERSHIP).display()));
-        }
+        });
     }
 
     fn troubled(&mut self, trouble: String) {
@@ -338,22 +343,9 @@ impl Member {
             polled: self.polled,
             expires: view.filter(|_| self.polled.is_some()).map(|view| view.expires),
             release: document.map(|document| (document.release, document.order)),
-            enrolment: self.membership.enrolment().cloned(),
+            enrolment: self.ledger.read(|membership| membership.enrolment().cloned()),
             doing: self.doing.clone(),
             trouble: self.trouble.clone(),
         }
     }
 }
-
-impl Drop for Member {
-    /// The daemon ends in order; one that is killed does not come here.
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.membership.ends();
-            self.remember();
-        }
-    }
-}
-
-/// Clocks of file systems may lag.
-const CLOCK_SLACK: Duration = Duration::from_mins(2);

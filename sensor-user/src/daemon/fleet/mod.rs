@@ -5,9 +5,11 @@
 //! | [`member`] | from poll to push |
 //! | [`board`] | what status and metrics say of it |
 //! | `offers` | what the daemon does with what is offered |
+//! | [`ledger`] | the host's part in roll-outs, on disk |
 //! | [`machine`] | what this host is, as far as a roll-out must know |
 
 pub mod board;
+pub mod ledger;
 pub mod machine;
 pub mod member;
 mod offers;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sensor_content::{
-    life::{BootId, Generation, Signed},
+    life::{BootId, Generation, Id, Signed},
     policy::Policy,
     repository::Listed,
     rollout::Signal,
@@ -35,8 +35,9 @@ impl<E: Engine> Core<E> {
         offered.iter().copied().find(|listed| keeper.objection(listed.id, listed.category, false).is_none())
     }
 
-    /// The generation is taken back by its publisher: it runs here no more, now or ever; whether that changed anything.
-    pub fn withdraw(&self, number: u64) -> bool {
+    /// The generation is taken back by its publisher: it runs here no more, now or ever, whether or not it ever did; `listed` is
+    /// what the repository has under its number. Whether that changed anything.
+    pub fn withdraw(&self, number: u64, listed: Option<Id>) -> bool {
         const REASON: &str = "its publisher has revoked it";
         let state = &mut *self.lock();
         if Self::give_up(state, number, REASON) {
@@ -46,6 +47,7 @@ impl<E: Engine> Core<E> {
         if keeper.number() == number {
             return match self.leave(state, REASON) {
                 Some(Ok(to)) => {
+                    state.changes.rolled_back += 1;
                     say(format_args!(
                         "generation {number} is revoked by its publisher; generation {to} is in force again"
                     ));
@@ -63,7 +65,8 @@ impl<E: Engine> Core<E> {
         }
         let memory = keeper.store.memory();
         let kept = memory.trial.iter().map(|trial| trial.id).chain(memory.good.iter().copied());
-        let Some(id) = kept.into_iter().find(|id| id.number == number) else { return false };
+        let listed = listed.filter(|id| memory.denial(*id).is_none());
+        let Some(id) = kept.chain(listed).find(|id| id.number == number) else { return false };
         keeper.takes_back(id, REASON);
         say(format_args!("generation {id} is revoked by its publisher, and will not be loaded here"));
         true
