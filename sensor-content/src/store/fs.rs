@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::PathBuf,
 };
 
@@ -14,6 +14,11 @@ pub trait Fs {
     /// # Errors
     /// It is there and cannot be read.
     fn read(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>>;
+    /// The last `max` bytes of the file, or all of it; `None` where there is none.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    fn tail(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>>;
     /// The names of all files.
     ///
     /// # Errors
@@ -76,6 +81,14 @@ impl Directory {
         Self { path, mode: 0o644 }
     }
 
+    /// The file, to be read, where there is one.
+    fn open_file(&self, name: &str) -> io::Result<Option<File>> {
+        match File::open(self.path.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
     fn write(&self, name: &str, options: &mut OpenOptions, bytes: &[u8]) -> io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         options.create(true).mode(self.mode).open(self.path.join(name))?.write_all(bytes)
@@ -84,12 +97,17 @@ impl Directory {
 
 impl Fs for Directory {
     fn read(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
-        let file = match File::open(self.path.join(name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?,
-        };
+        let Some(file) = self.open_file(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn tail(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
+        let Some(mut file) = self.open_file(name)? else { return Ok(None) };
+        file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(max as u64)))?;
+        let mut bytes = Vec::new();
+        file.take(max as u64).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 
@@ -138,4 +156,19 @@ pub fn replace(fs: &mut impl Fs, name: &str, bytes: &[u8]) -> io::Result<()> {
     fs.sync(&new)?;
     fs.rename(&new, name)?;
     fs.sync_directory()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_of_a_file_is_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut fs = Directory::open(directory.path().join("state")).unwrap();
+        fs.create("x", b"0123456789").unwrap();
+        let tail = |max| fs.tail("x", max).unwrap().unwrap();
+        assert_eq!((tail(3), tail(10), tail(99)), (b"789".into(), b"0123456789".into(), b"0123456789".into()));
+        assert_eq!(fs.tail("y", 3).unwrap(), None);
+    }
 }

@@ -6,7 +6,7 @@ use super::fs::{self, Fs};
 use crate::life::Entry;
 
 const JOURNAL: &str = "journal";
-/// Longest journal that is read, bytes.
+/// Of a longer journal the end is read, bytes.
 const READ_MAX: usize = 4 << 20;
 /// A journal longer than this loses its older half, bytes.
 const LENGTH_MAX: usize = 1 << 20;
@@ -27,15 +27,15 @@ pub fn append(fs: &mut impl Fs, entries: &[Entry]) -> io::Result<()> {
     if is_new { fs.sync_directory() } else { Ok(()) }
 }
 
-/// All entries. A line that is none is passed over: a power cut may have torn it.
+/// All entries, of a journal that is too long the last. A line that is none is passed over: a power cut may have torn it.
 pub fn read(fs: &impl Fs) -> io::Result<Vec<Entry>> {
-    let bytes = fs.read(JOURNAL, READ_MAX)?.unwrap_or_default();
+    let bytes = fs.tail(JOURNAL, READ_MAX)?.unwrap_or_default();
     Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
 }
 
 /// Rewrites a journal that ends in a torn line, or is too long.
 pub fn mend(fs: &mut impl Fs) -> io::Result<()> {
-    let bytes = fs.read(JOURNAL, READ_MAX)?.unwrap_or_default();
+    let bytes = fs.tail(JOURNAL, READ_MAX)?.unwrap_or_default();
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     if whole == bytes.len() && bytes.len() <= LENGTH_MAX {
         return Ok(());

@@ -131,6 +131,11 @@ impl Fs for Disk {
         Ok(bytes.map(|bytes| bytes.into_iter().take(max + 1).collect()))
     }
 
+    fn tail(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
+        let bytes = self.read(name, usize::MAX - 1)?;
+        Ok(bytes.map(|bytes| bytes[bytes.len().saturating_sub(max)..].to_vec()))
+    }
+
     fn names(&self) -> io::Result<Vec<String>> {
         self.powered()?;
         Ok(self.medium.borrow().names.keys().cloned().collect())

@@ -173,6 +173,26 @@ fn a_journal_survives_what_is_torn_in_it() {
 }
 
 #[test]
+fn a_journal_that_grew_too_long_loses_its_older_part() {
+    use sensor_content::{life::Generation, store::Fs};
+    let mut disk = Disk::new(Medium::default(), usize::MAX);
+    let mut store = Store::open(disk.clone(), boot("first"), now()).unwrap();
+    let entry = |number, reason: &str| Generation::arrived(id(number), now(), reason).1;
+    store.record(&[entry(1, "the oldest")]).unwrap();
+    store.record(&vec![entry(2, &"long ".repeat(1000)); 1000]).unwrap();
+    store.record(&[entry(3, "the newest")]).unwrap();
+    assert!(disk.read("journal", usize::MAX - 1).unwrap().unwrap().len() > 4 << 20);
+    let newest = |store: &Store<Disk>| store.history().unwrap().last().unwrap().reason.clone();
+    assert_eq!(newest(&store), "the newest");
+    disk.append("journal", b"{\"time\":\"2026-").unwrap();
+    let store = Store::open(disk.clone(), boot("second"), now()).unwrap();
+    assert_eq!(newest(&store), "the newest");
+    let history = store.history().unwrap();
+    assert!(history.len() > 10 && history[0].generation == id(2), "{}", history.len());
+    assert!(disk.read("journal", usize::MAX - 1).unwrap().unwrap().len() < 1 << 20);
+}
+
+#[test]
 fn what_a_key_vouched_for_is_known_as_soon_as_it_is_written_and_after_a_start() {
     use sensor_content::life::{Generation, Signed};
     let disk = Disk::new(Medium::default(), usize::MAX);

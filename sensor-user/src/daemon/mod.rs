@@ -2,6 +2,7 @@
 //!
 //! | Part | Is |
 //! |---|---|
+//! | `options` | how a daemon is started |
 //! | [`engine`] | what is needed of the kernel side |
 //! | [`core`] | generations, without the loop |
 //! | `answers` | what is answered on the control socket |
@@ -36,6 +37,7 @@ mod lookout;
 pub mod manager;
 pub mod memory;
 mod off_file;
+mod options;
 mod probation;
 mod pulse;
 pub mod ring;
@@ -47,9 +49,7 @@ pub mod switch;
 pub mod trial;
 
 use std::{
-    collections::BTreeSet,
     fs, io,
-    net::SocketAddr,
     os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     sync::Arc,
@@ -65,18 +65,11 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
+pub use options::Options;
+
 use self::{
-    core::{Core, Permits},
-    engine::Engine,
-    journal::Journal,
-    keeper::Keeper,
-    lifeline::Lifeline,
-    lock::Lock,
-    lookout::Lookout,
-    memory::Memory,
-    ring::Ring,
-    settings::Settings,
-    sink::Sink,
+    core::Core, engine::Engine, journal::Journal, keeper::Keeper, lifeline::Lifeline, lock::Lock, lookout::Lookout,
+    memory::Memory, ring::Ring, sink::Sink,
 };
 use crate::{
     control::{
@@ -84,7 +77,7 @@ use crate::{
         server::{self, Service},
     },
     event::Clock,
-    kernel::{self, Events, Sensor},
+    kernel::{Events, Sensor},
     log::say,
     metrics::{self, server::AGAIN},
     sources,
@@ -95,53 +88,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many that want to connect may wait.
 const WAITING: u32 = 1024;
-
-/// How a daemon is started.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Directory of the first rules; without it nothing is judged until the first push.
-    pub rules: Option<PathBuf>,
-    /// Where generations are kept, if they are.
-    pub content: Option<Settings>,
-    /// Where to listen.
-    pub socket: PathBuf,
-    /// The group whose members may read status and metrics.
-    pub group: Option<u32>,
-    /// Where Prometheus finds the figures, on a unix socket.
-    pub metrics: PathBuf,
-    /// Where else, on loopback.
-    pub metrics_listen: Option<SocketAddr>,
-    /// Where events are written; `-` is standard output.
-    pub events: Vec<PathBuf>,
-    /// What is permitted.
-    pub permits: Permits,
-    /// Whether verdicts to block, quarantine and kill are carried out.
-    pub enforce: bool,
-    /// A file with executables to be on the lifeline.
-    pub lifeline: Option<PathBuf>,
-    /// While this file exists nothing is blocked.
-    pub off_file: PathBuf,
-    /// For the kernel side.
-    pub kernel: kernel::Options,
-}
-
-impl Options {
-    /// The directories below which the daemon writes; those that are not there are made.
-    fn writable(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let above = |path: &Path| path.parent().map(Path::to_owned);
-        let sockets = [above(&self.socket), above(&self.metrics)].into_iter().flatten();
-        let content = self.content.iter().map(|settings| settings.state.clone());
-        let pins = [self.kernel.pin_dir.clone()];
-        let own: BTreeSet<_> = sockets.chain(content).chain(pins).collect();
-        // One that is missing there is an error of its own, when the events are to be written.
-        let events = self.events.iter().filter(|path| **path != Path::new("-")).filter_map(|path| above(path));
-        for directory in &own {
-            fs::create_dir_all(directory)
-                .with_context(|| format!("the directory {} cannot be made", directory.display()))?;
-        }
-        Ok(own.into_iter().chain(events).collect::<BTreeSet<_>>().into_iter().collect())
-    }
-}
 
 /// Runs the daemon until SIGTERM or SIGINT, which leave nothing in force, or SIGUSR2, which leaves everything to the next daemon.
 ///

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest output that is read, bytes.
 const OUTPUT_MAX: u64 = 16 << 10;
 
-/// The child's limits, beside no files written, no core and no further processes that could outlive it.
+/// The child's limits: memory and time of a processor, no byte in a file, no core.
 const LIMITS: [(Resource, u64); 4] =
     [(Resource::As, 1 << 30), (Resource::Cpu, 20), (Resource::Fsize, 0), (Resource::Core, 0)];
 
