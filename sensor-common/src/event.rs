@@ -112,7 +112,8 @@ events! {
     SysvMsgSend: "sysv.msg_send", MsgSend, SYSV.with(Groups::MESSAGE).with(Groups::PAYLOAD),
         "A message is about to be sent to a System V queue (msgsnd).";
     SysvMsgReceive: "sysv.msg_receive", MsgReceive, SYSV.with(Groups::MESSAGE).with(Groups::PAYLOAD),
-        "A message is about to be received from a System V queue (msgrcv): which one is known.";
+        "A message is about to be received from a System V queue (msgrcv): which one is known. Where the receiver slept, the sender hands it over: \
+         process is the sender then, and nobody is killed.";
     SysvShmCreate: "sysv.shm_create", ShmCreate, SYSV_NEW,
         "A System V shared memory segment is about to be created (shmget).";
     SysvShmOpen: "sysv.shm_open", ShmOpen, SYSV.with(Groups::SIZE),

@@ -275,7 +275,7 @@ pub enum Loss {
     RingFull,
     /// Judged on a path that could not be read to its root.
     PathCut,
-    /// Judged without its payload: the memory could not be read.
+    /// Judged without its payload, or with less than its first bytes: the memory could not be read, or lay in too many pieces.
     PayloadUnread,
     /// Judged; more rules matched than a record names.
     RulesCut,

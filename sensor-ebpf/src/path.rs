@@ -87,7 +87,8 @@ pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &Scratch) {
     };
     if status == 0 {
         text.len = kept as u32;
-        text.full = full as u32;
+        // What is missing above counts as one byte, so that the text is known to be cut.
+        text.full = (full as u32).wrapping_add(1 - scratch.whole.get());
     }
     if scratch.whole.get() == 0 {
         count_loss(Loss::PathCut);

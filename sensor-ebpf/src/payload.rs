@@ -97,6 +97,10 @@ fn begin(scratch: &mut Scratch, skip: u64, count: u64) {
 #[inline(always)]
 fn keep_gathered(held: &mut Held, count: u64) {
     let (from, kept) = (held.scratch.bytes.as_ptr(), held.scratch.kept.get());
+    // Some of the first bytes lie in more segments than are looked into, or could not be read.
+    if kept != 0 && held.scratch.left.get() != 0 {
+        count_loss(Loss::PayloadUnread);
+    }
     keep(&mut held.record.object, count, from, kept, Memory::Kernel);
 }
 

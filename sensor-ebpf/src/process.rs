@@ -9,7 +9,7 @@ use sensor_common::{
 use crate::{
     actor,
     hook::{Context, Seen, fentry_hook, lsm_hook},
-    kernel::{BPRM_FILE, BPRM_INTERP, Ptr, Struct, TASK_EXIT_CODE},
+    kernel::{BPRM_FILE, BPRM_INTERP, Ptr, Struct, TASK_EXIT_CODE, probe},
     object::File,
     record::Held,
     scratch::Wanted,
@@ -46,6 +46,10 @@ impl Subject for Exec {
             };
             interpreter.len = length.max(1) as u32 - 1;
             interpreter.full = interpreter.len;
+            // As long as there is room: it ends there, or was cut.
+            if length == TEXT_MAX as i64 && probe::<u8>(from.wrapping_add(TEXT_MAX - 1)) != Some(0) {
+                interpreter.full += 1;
+            }
         }
     }
 }

@@ -68,7 +68,9 @@ pub fn claim() -> Option<Held> {
             // Left behind by an event of this very task whose rules never reached finish.
             let own = core::ptr::read_volatile(&raw const (*claim).owner) == owner;
             let claims = &raw mut (*claim).claims;
-            if !own {
+            if own {
+                count_loss(Loss::NoStage);
+            } else {
                 asm::add(claims, 1);
                 if core::ptr::read_volatile(claims) != 1 {
                     asm::add(claims, u64::MAX);

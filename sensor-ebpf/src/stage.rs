@@ -4,7 +4,7 @@
 use aya_ebpf::{EbpfContext, helpers::generated, maps::ProgramArray};
 use sensor_common::{
     event::{Event, Groups},
-    maps::{Loss, Stage, stage_of},
+    maps::{BANKS, Loss, Stage, stage_of},
     record::Record,
     verdict::{Action, Outcome, RULES_MAX, Verdict},
 };
@@ -29,6 +29,12 @@ pub const SIGKILL: u32 = 9;
 pub trait Subject {
     /// Fills those of the wanted groups that describe the object.
     fn fill(&self, held: &mut Held, wanted: Wanted);
+
+    /// Whether the current process is the one that performs the event. Where it is not, nobody is killed.
+    #[inline(always)]
+    fn is_by_current(&self) -> bool {
+        true
+    }
 
     /// Puts what the event's data goes into in quarantine: of those events that say so
     /// ([`Event::container`]). The report has been filled.
@@ -92,14 +98,20 @@ fn go_on<C: EbpfContext>(ctx: &C, stages: &ProgramArray, held: &Held) {
     };
     // SAFETY: the array holds programs of this hook's prototype only.
     unsafe { stages.tail_call(ctx, stage_of(bank, held.scratch.stage.get(), event)) };
+    count_unended(held);
+}
+
+/// Counts an event that does not come to its end.
+#[inline(always)]
+fn count_unended(held: &Held) {
     if shadow::is_under_way(held) { shadow::count_missed() } else { count_loss(Loss::NoStage) }
 }
 
-/// Whether a rule in force is for `event`.
+/// Whether a rule in force is for `event`, or was a moment ago: an event that has begun is ended as what it was.
 #[inline(always)]
 pub fn is_wanted(event: Event) -> bool {
-    let generation = ACTIVE.get(0).and_then(|bank| GENERATIONS.get(*bank));
-    generation.is_some_and(|generation| generation.needs[event as usize] != 0)
+    let wants = |bank| GENERATIONS.get(bank).is_some_and(|generation| generation.needs[event as usize] != 0);
+    (0..BANKS).any(wants)
 }
 
 /// Whether a program's answer counts: that of an LSM program does, that of an fentry program does not.
@@ -126,16 +138,19 @@ pub fn finish<C: EbpfContext, S: Subject>(
         count(&mut held, event);
     }
     let follows = more || held.scratch.shadowed.get() != 0;
-    if (follows || held.record.verdict.matched != 0)
-        && let (Some(event), Some((_, subject))) = (event, seen())
-    {
-        if !more && held.record.verdict.matched != 0 {
-            conclude(answer, &mut held, event, &subject);
-        }
-        if follows && let Some(groups) = next(&mut held, event) {
-            let missing = groups.without(Groups(held.record.head.filled));
-            fill(&mut held, missing, &subject);
-            go_on(ctx, stages, &held);
+    if follows || held.record.verdict.matched != 0 {
+        if let (Some(event), Some((_, subject))) = (event, seen()) {
+            if !more && held.record.verdict.matched != 0 {
+                conclude(answer, &mut held, event, &subject);
+            }
+            if follows && let Some(groups) = next(&mut held, event) {
+                let missing = groups.without(Groups(held.record.head.filled));
+                fill(&mut held, missing, &subject);
+                go_on(ctx, stages, &held);
+            }
+        } else {
+            // The subject has gone meanwhile, such as a descriptor that another thread has closed.
+            count_unended(&held);
         }
     }
     let refused = answer == Answer::Counts && held.scratch.refused.get() != 0;
@@ -184,7 +199,11 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
     // SAFETY: the helper takes nothing and always succeeds.
     held.record.head.time = unsafe { generated::bpf_ktime_get_boot_ns() };
     if !shadow::is_under_way(held) {
-        let outcome = decide(held, answer);
+        let outcome = match (decide(held, answer), answer) {
+            (Outcome::Killed, Answer::Counts) if !subject.is_by_current() => Outcome::Denied,
+            (Outcome::Killed, Answer::Observes) if !subject.is_by_current() => Outcome::NotEnforcing,
+            (outcome, _) => outcome,
+        };
         count_matched(event, outcome);
         held.record.head.outcome = outcome as u32;
         limit::apply(held);
@@ -219,14 +238,18 @@ fn decide(held: &Held, answer: Answer) -> Outcome {
     if brakes::is_unattended(settings) {
         return Outcome::Unattended;
     }
-    if action != Action::Quarantine as u32 && brakes::on_lifeline(settings.sensor) {
+    let spared = brakes::on_lifeline(settings.sensor);
+    // What is put in quarantine is the data, not the process.
+    if spared && action != Action::Quarantine as u32 {
         return Outcome::Lifeline;
     }
     match brakes::within_budget(held) {
         left if left < Action::Block as u32 => Outcome::OverBudget,
+        left if left == Action::Quarantine as u32 => Outcome::Quarantined,
+        // Left where the quarantine is over its budget.
+        _ if spared => Outcome::Lifeline,
         left if left == Action::Block as u32 && answer == Answer::Observes => Outcome::OverBudget,
         left if left == Action::Block as u32 => Outcome::Denied,
-        left if left == Action::Quarantine as u32 => Outcome::Quarantined,
         _ => Outcome::Killed,
     }
 }
@@ -235,9 +258,9 @@ fn decide(held: &Held, answer: Answer) -> Outcome {
 #[inline(always)]
 fn report<S: Subject>(held: &mut Held, event: Event, subject: &S) {
     let missing = event.groups().without(Groups(held.record.head.filled));
-    // What is put in quarantine is known by what is filled.
+    // What is put in quarantine is known by what is filled, whatever else was asked for.
     let unread =
-        held.scratch.withheld.get() != Withheld::No as u32 && held.record.verdict.action != Action::Quarantine as u32;
+        held.scratch.withheld.get() != Withheld::No as u32 && held.record.head.outcome != Outcome::Quarantined as u32;
     fill(held, if unread { Groups::NONE } else { missing }, subject);
     let withheld = held.scratch.withheld.get();
     if shadow::is_under_way(held) {

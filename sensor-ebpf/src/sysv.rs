@@ -60,13 +60,16 @@ impl Subject for Object {
 struct Message {
     queue: Object,
     message: Struct,
+    /// Who receives it. The kernel hands it to one that sleeps while the sender sends, in the sender's name (`pipelined_send`).
+    receiver: Option<Ptr>,
 }
 
 impl Message {
     #[inline(always)]
     fn seen<C: Context>(ctx: &C, event: Event) -> Seen<Self> {
         let queue = Object { perm: Struct::typed(ctx.arg(0)), is_new: false };
-        Some((event, Self { queue, message: Struct::typed(ctx.arg(1)) }))
+        let receiver = matches!(event, Event::SysvMsgReceive).then(|| ctx.arg(2));
+        Some((event, Self { queue, message: Struct::typed(ctx.arg(1)), receiver }))
     }
 
     /// The text behind `struct msg_msg`, of which `security` is the last member: in one piece up to the end of the page.
@@ -86,6 +89,11 @@ impl Subject for Message {
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill_from(held, self.text(), self.message.get(&MSG_SIZE), Memory::Kernel);
         }
+    }
+
+    #[inline(always)]
+    fn is_by_current(&self) -> bool {
+        self.receiver.is_none_or(|receiver| receiver == Struct::current_task().base)
     }
 }
 

@@ -38,12 +38,16 @@ impl Fuzz {
             self.threads
         );
         for (name, case) in &compared.differences {
-            case.write(&self.regressions, name)?;
-            println!("DIFFERENCE {name}, written to {}", self.regressions.display());
+            println!("DIFFERENCE {name}");
+            // Told before it is kept: under another kernel the files of this machine are read-only.
             match case.difference() {
                 Ok(Some(difference)) => println!("{difference:#?}\n{}", case.rules),
                 Ok(None) => println!("it does not differ a second time\n{}", case.rules),
                 Err(error) => println!("{error:#}"),
+            }
+            match case.write(&self.regressions, name) {
+                Ok(()) => println!("{name} is in {}", self.regressions.display()),
+                Err(error) => println!("{name} is not kept: {error:#}; the same seed makes it again"),
             }
         }
         println!("{} differences", compared.differences.len());

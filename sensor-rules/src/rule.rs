@@ -93,6 +93,13 @@ pub struct Rule {
     pub(crate) origins: Lines,
 }
 
+impl Rule {
+    /// The events that must come before, where the rule is a sequence.
+    pub fn first_events(&self) -> &[Event] {
+        self.state.as_ref().map_or(&[], State::first_events)
+    }
+}
+
 /// One test that a rule carries: an event that it must match, or must not.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -20,7 +20,7 @@ use sensor_content::{
     store::Switch,
 };
 
-use crate::{daemon::keeper::Settings, files};
+use crate::{daemon::settings::Settings, files};
 
 /// Generations, attempts, journal.
 pub const STATE: &str = "/var/lib/creance";

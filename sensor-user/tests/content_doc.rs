@@ -13,7 +13,7 @@ use std::{
 };
 
 use sensor_content::life::{BootId, Stage};
-use sensor_user::daemon::keeper::Settings;
+use sensor_user::daemon::settings::Settings;
 use support::{Daemon, rule_file, write};
 
 const DOC: &str = include_str!("../../docs/content.md");

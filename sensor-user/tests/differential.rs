@@ -29,7 +29,7 @@ fn checked(text: &str) -> RuleSet {
 fn may_load() -> bool {
     let may = compare::may_load().unwrap_or_else(|error| panic!("{error:#}"));
     if !may {
-        println!("SKIPPED: this process has no right to load eBPF programs");
+        println!("not run: this process may not load eBPF programs; run the tests as root");
     }
     may
 }

@@ -3,11 +3,14 @@
 use std::{
     io::{self, Read as _, Write as _},
     os::unix::process::ExitStatusExt as _,
+    sync::mpsc,
+    thread,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::{
+    conformance::call::call,
     fifo,
     protocol::Table,
     report,
@@ -15,6 +18,7 @@ use crate::{
     sensor::{Sensor, names_rule},
     shared, shell,
     suite::{Boot, Test},
+    wait,
 };
 
 /// See the [module](self).
@@ -22,6 +26,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "block::the_reverse_shell_gets_no_shell", boot: Boot::Plain, run: reverse_shell },
     Test { name: "block::each_hook_that_can_deny_answers_eperm", boot: Boot::Plain, run: every_hook },
     Test { name: "block::kill_ends_the_process", boot: Boot::Plain, run: kill },
+    Test { name: "block::who_sends_to_a_sleeping_receiver_is_not_killed", boot: Boot::Plain, run: sleeping_receiver },
     Test { name: "block::only_where_enforced", boot: Boot::Plain, run: only_where_enforced },
 ];
 
@@ -105,6 +110,37 @@ fn kill() -> Result<()> {
     let reports = sensor.reports()?;
     ensure!(reports.len() == 1 && reports[0]["outcome"] == "killed", "{reports:#?}");
     report::fact(Table::Stops, "kill", "killed");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// The kernel hands a message to a receiver that sleeps in the name of the sender, who has not received anything.
+fn sleeping_receiver() -> Result<()> {
+    let rule = Draft { action: "kill", ..Draft::alert("deadly", &["sysv.msg_receive"], "message_type == 4242") };
+    let sensor = shared::enforcing(vec![rules::file("kill.yaml", &[rule])])?;
+    let queue = i32::try_from(call!(msgget(libc::IPC_PRIVATE, 0o600))?)?;
+    let message = [4242_i64, 0];
+    thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        let receiver = scope.spawn(move || {
+            // SAFETY: takes nothing.
+            tell.send(unsafe { libc::gettid() }).ok();
+            let mut room = [0_i64; 2];
+            call!(msgrcv(queue, room.as_mut_ptr().cast(), 8, 0, 0))
+        });
+        let path = format!("/proc/self/task/{}/syscall", told.recv()?);
+        wait::until("the receiver to sleep", || {
+            let line = std::fs::read_to_string(&path)?;
+            Ok((line.split(' ').next() == Some(libc::SYS_msgrcv.to_string().as_str())).then_some(()))
+        })?;
+        call!(msgsnd(queue, message.as_ptr().cast(), 8, 0))?;
+        let reports = sensor.reports()?;
+        ensure!(reports.len() == 1 && reports[0]["outcome"] == "denied", "{reports:#?}");
+        call!(msgctl(queue, libc::IPC_RMID, std::ptr::null_mut()))?;
+        let result = receiver.join().unwrap_or_else(|_| bail!("the receiver panicked"));
+        ensure!(result.is_err(), "the message was received all the same");
+        Ok(())
+    })?;
     shared::park(sensor);
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! What holds blocking back, whatever rules say: lifeline, budget, heartbeat, and the file that says no.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, BufRead as _, BufReader, Write as _},
+    os::{fd::OwnedFd, unix::net::UnixDatagram},
     path::Path,
-    process::Command,
+    process::{Child, ChildStdout, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     thread,
 };
@@ -26,6 +28,8 @@ pub const TESTS: &[Test] = &[
     Test { name: "brakes::a_rule_that_no_event_names_has_a_budget_too", boot: Boot::Plain, run: unnamed },
     Test { name: "brakes::a_rule_that_blocks_every_fifo_leaves_the_host_usable", boot: Boot::Plain, run: usable },
     Test { name: "brakes::the_owner_adds_to_the_lifeline", boot: Boot::Plain, run: added },
+    Test { name: "brakes::what_is_left_of_a_quarantine_spares_the_lifeline", boot: Boot::Plain, run: spared },
+    Test { name: "brakes::a_replaced_program_stays_with_the_next_daemon", boot: Boot::Plain, run: replaced },
     Test { name: "brakes::a_stopped_daemon_blocks_nothing", boot: Boot::Plain, run: stopped },
     Test { name: "brakes::the_documented_commands_do_what_is_shown", boot: Boot::Plain, run: documented },
     Test { name: "brakes::a_file_turns_blocking_off", boot: Boot::Plain, run: off_file },
@@ -190,6 +194,83 @@ fn added() -> Result<()> {
     for complaint in ["/tmp/absent", "/bin/cat"] {
         ensure!(brakes.complaints.iter().any(|line| line.contains(complaint)), "{complaint}: {brakes:?}");
     }
+    sensor.stop()
+}
+
+/// Where a quarantine is over its budget, a rule that blocks the same event is left: the lifeline is spared that as any block.
+fn spared() -> Result<()> {
+    fs::copy("/bin/bash", "/tmp/rescue")?;
+    fs::write("/tmp/lifeline", "/tmp/rescue\n")?;
+    let asks = |id, action, budget| Draft {
+        action,
+        budget: Some((budget, HOUR)),
+        ..Draft::alert(id, &["unix.send"], "payload.contains('spared')")
+    };
+    let drafts = [asks("keep", "quarantine", 1), asks("guard", "block", 100)];
+    let launch = Launch::rules(&[rules::file("both.yaml", &drafts)])?.enforcing();
+    let sensor = launch.with(&["--lifeline", "/tmp/lifeline"]).start()?;
+    let (sender, _receiver) = UnixDatagram::pair()?;
+    for number in 1..=3 {
+        let mut rescue = Command::new("/tmp/rescue");
+        let sent = rescue.args(["-c", "echo spared"]).stdout(OwnedFd::from(sender.try_clone()?)).output()?;
+        ensure!(sent.status.success(), "send number {number} of the lifeline: {sent:?}");
+    }
+    let reports = sensor.reports()?;
+    let outcomes: Vec<_> = reports.iter().filter_map(|report| report["outcome"].as_str()).collect();
+    ensure!(outcomes == ["quarantined", "lifeline", "lifeline"], "{outcomes:?}");
+    sensor.stop()
+}
+
+/// A session of a program of the login path that is replaced meanwhile: it opens what is guarded when it reads a line.
+struct Session {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Session {
+    fn begin() -> Result<Self> {
+        let script = format!("while read _; do {{ : <> {GUARDED}; }} 2>/dev/null && echo open || echo refused; done");
+        let mut command = Command::new(SSHD);
+        command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("cannot log in")?;
+        let answers = BufReader::new(child.stdout.take().context("no output")?);
+        Ok(Self { child, answers })
+    }
+
+    fn opens(&mut self) -> Result<bool> {
+        self.child.stdin.as_mut().context("no input")?.write_all(b"\n")?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        Ok(answer == "open\n")
+    }
+
+    fn end(mut self) -> Result<()> {
+        drop(self.child.stdin.take());
+        Ok(self.child.wait().map(drop)?)
+    }
+}
+
+fn replaced() -> Result<()> {
+    fs::copy("/bin/bash", SSHD)?;
+    fifo::remake(GUARDED)?;
+    let patient = |launch: Launch| launch.enforcing().with(&["--heartbeat-limit", "600"]);
+    let mut sensor = patient(Launch::rules(&[rules::file("guard.yaml", &[guard(Some((100_000, HOUR)))])])?).start()?;
+    let mut session = Session::begin()?;
+    ensure!(session.opens()?, "a login program is not on the lifeline");
+    fs::copy("/bin/bash", "/usr/sbin/sshd.new")?;
+    fs::rename("/usr/sbin/sshd.new", SSHD)?;
+    // The last is another version of the kernel side.
+    for (signal, more) in
+        [(libc::SIGUSR2, &[][..]), (libc::SIGKILL, &[]), (libc::SIGUSR2, &["--ring-size", "33554432"])]
+    {
+        sensor.signal(signal)?;
+        sensor.ended()?;
+        sensor = patient(Launch::default()).with(more).start()?;
+        ensure!(is_blocked(), "after signal {signal} nothing is blocked: {}", sensor.words());
+        ensure!(session.opens()?, "after signal {signal} the session is blocked: {}", sensor.words());
+    }
+    session.end()?;
+    fs::remove_file(SSHD)?;
     sensor.stop()
 }
 

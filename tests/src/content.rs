@@ -22,6 +22,8 @@ use crate::{
 pub const TESTS: &[Test] = &[
     Test { name: "content::a_bundle_comes_into_force_and_back_after_kill_9", boot: Boot::Plain, run: life },
     Test { name: "content::a_policy_changed_without_a_daemon_holds_for_the_next", boot: Boot::Plain, run: restrained },
+    Test { name: "content::off_takes_what_was_left_out_of_force", boot: Boot::Plain, run: off },
+    Test { name: "content::what_is_on_probation_goes_on_in_another_version", boot: Boot::Plain, run: upgraded },
     Test { name: "content::what_is_refused_changes_nothing", boot: Boot::Plain, run: refused },
     Test { name: "content::sigterm_leaves_nothing_while_a_server_does_not_answer", boot: Boot::Plain, run: waits },
     Test { name: "content::a_third_kill_on_probation_ends_it", boot: Boot::Plain, run: killed },
@@ -86,14 +88,28 @@ impl Host {
         Ok(fs::write(format!("{}/etc/content.toml", self.root), text)?)
     }
 
+    /// The file `safe-mode` holds this from now on, or is not there.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn switch(&self, word: Option<&str>) -> Result<()> {
+        let path = format!("{}/etc/safe-mode", self.root);
+        Ok(word.map_or_else(|| fs::remove_file(&path), |word| fs::write(&path, word))?)
+    }
+
     /// The daemon starts.
     ///
     /// # Errors
     /// Where it does not.
     pub fn starts(&self) -> Result<Sensor> {
+        self.launch("0").roomy().start()
+    }
+
+    /// A daemon that takes the host to be up after so many seconds.
+    fn launch(&self, up: &str) -> Launch {
         let (state, etc) = (format!("{}/state", self.root), format!("{}/etc", self.root));
-        let launch = Launch::default().with(&["--state", &state, "--config", &etc, "--settle", "3600", "--up", "0"]);
-        launch.enforcing().roomy().start()
+        let launch = Launch::default().with(&["--state", &state, "--config", &etc, "--settle", "3600", "--up", up]);
+        launch.enforcing()
     }
 }
 
@@ -146,6 +162,48 @@ fn restrained() -> Result<()> {
         runs(&sensor, 9)?;
         ensure!(guarded() == blocks, "with the policy {policy:?} it blocks, or does not: {}", sensor.status()?);
     }
+    sensor.signal(libc::SIGUSR2)?;
+    sensor.ended()?;
+    host.policy("hold = 1\n")?;
+    sensor = host.starts()?;
+    ensure!(!guarded(), "with a policy that cannot be read it blocks: {}", sensor.status()?);
+    host.policy("")?;
+    wait::until("the policy to be read again", || Ok(guarded().then_some(())))?;
+    sensor.stop()
+}
+
+fn off() -> Result<()> {
+    let host = Host::new("off")?;
+    let mut sensor = host.starts()?;
+    sensor.client()?.push_bundle(&bundle(9, &GUARD)?, false)?;
+    for signal in [libc::SIGUSR2, libc::SIGKILL] {
+        ensure!(guarded(), "before the switch is set, nothing is blocked");
+        sensor.signal(signal)?;
+        sensor.ended()?;
+        host.switch(Some("off"))?;
+        sensor = host.starts()?;
+        let status = sensor.status()?;
+        ensure!(status.generation.is_none() && !guarded(), "after signal {signal} it goes on to block: {status}");
+        ensure!(status.hooks.iter().all(|hook| !hook.attached), "a hook is left attached: {status}");
+        sensor.signal(libc::SIGUSR2)?;
+        sensor.ended()?;
+        host.switch(None)?;
+        sensor = host.starts()?;
+        runs(&sensor, 9)?;
+    }
+    sensor.stop()
+}
+
+/// A ring buffer of another size makes another version of the kernel side.
+fn upgraded() -> Result<()> {
+    let host = Host::new("upgraded")?;
+    let mut sensor = host.starts()?;
+    sensor.client()?.push_bundle(&bundle(9, &GUARD)?, false)?;
+    sensor.signal(libc::SIGUSR2)?;
+    sensor.ended()?;
+    let sensor = host.launch("3600").with(&["--ring-size", "33554432"]).start()?;
+    let status = sensor.status()?;
+    ensure!(status.generation == Some(9) && guarded(), "what was on probation does not go on: {status}");
     sensor.stop()
 }
 

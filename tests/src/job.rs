@@ -60,10 +60,10 @@ fn shell() -> Result<()> {
     let sensor = Launch::directory(rules::SHIPPED).start();
     let port = OpenOptions::new().read(true).write(true).open(report::PORT)?;
     Command::new("/bin/stty").args(["-F", report::PORT, "sane", "rows", "40", "columns", "120"]).status()?;
-    if let Err(error) = &sensor {
-        writeln!(&port, "\nThe sensor did NOT start: {error:#}")?;
+    match &sensor {
+        Ok(_) => writeln!(&port, "\nThe sensor runs with the shipped rules. Try `creance status`, `creance events`,")?,
+        Err(error) => writeln!(&port, "\nThe sensor did NOT start: {error:#}\nWith a sensor you could try")?,
     }
-    writeln!(&port, "\nThe sensor runs with the shipped rules. Try `creance status`, `creance events`,")?;
     writeln!(&port, "`creance enforce on`, `mkfifo /tmp/f`. The machine goes with this shell: `exit`.\n")?;
     let mut shell = Command::new("/bin/setsid");
     shell.args(["-c", "/bin/bash", "-i"]).current_dir("/root");

@@ -173,7 +173,7 @@ impl Sums {
 }
 
 /// The kernel can be booted with `preempt=full`, and says so in its version.
-fn can_preempt() -> Result<()> {
+pub(crate) fn can_preempt() -> Result<()> {
     let version = fs::read_to_string("/proc/version")?;
     ensure!(
         version.contains("PREEMPT"),

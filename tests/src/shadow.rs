@@ -1,7 +1,7 @@
 //! A candidate judges live events beside the generation in force, and changes nothing: what is wrong is rejected, what is right comes
 //! into force.
 
-use std::{fmt::Write as _, fs, thread};
+use std::{fs, thread};
 
 use anyhow::{Context, Result, ensure};
 use sensor_content::life::Stage;
@@ -214,15 +214,9 @@ fn dear() -> Result<()> {
     // A tenth of what one search takes: however quick or busy the machine is, the next release is far above it.
     let budget = u32::try_from(end.shadow.nanoseconds_per_event / 10)?.max(1);
 
-    // Each walks the payload to its end.
-    let mut conditions = String::from("path == '/tmp/shadowed' && (");
-    for number in 0..PATTERNS {
-        let or = if number == 0 { "" } else { " || " };
-        write!(conditions, "{or}payload.matches('^[a-f]*[g-z]x{number}$')")?;
-    }
-    conditions.push(')');
+    let condition = format!("path == '/tmp/shadowed' && ({})", rules::costly());
     let before = sensor.status()?;
-    let bundle = bundle_of(3, numbered(&conditions), (budget, u32::MAX))?;
+    let bundle = bundle_of(3, numbered(&condition), (budget, u32::MAX))?;
     sensor.client()?.push_bundle(&bundle, false)?;
     let end = decided(&sensor, 3, write_at_length()?)?;
     let cost = end.shadow.nanoseconds_per_event;
@@ -233,9 +227,6 @@ fn dear() -> Result<()> {
     report::say(format!("{cost} ns of a budget of {budget} ns per event"));
     sensor.stop()
 }
-
-/// So many patterns cost more than fifty times what one string does.
-const PATTERNS: usize = 40;
 
 fn held() -> Result<()> {
     let (host, mut sensor) = host("held", "time = \"1s\"\nevents = 1000000\ncost = 1000000000")?;

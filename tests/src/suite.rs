@@ -25,7 +25,7 @@ pub enum Boot {
     Preempt,
     /// Without BPF among the security modules.
     WithoutBpf,
-    /// As plain; what takes so long that it runs on all kernels together only, or where it is asked for by name.
+    /// As preempt; what takes so long that it runs on all kernels together only, or where it is asked for by name.
     Long,
     /// Any: the daemon is started in the mode that observes tracepoints of system calls.
     Tracepoints,

@@ -25,6 +25,12 @@ pub fn arguments() -> &'static [&'static str] {
             let works = permitted() && boots(KVM);
             fs::create_dir_all(project::target("vm")).ok();
             fs::write(&remembered, if works { "kvm" } else { "tcg" }).ok();
+            if !works {
+                println!(
+                    "setup: KVM does not work here: VMs are emulated, many times slower (to look again, remove {})",
+                    remembered.display()
+                );
+            }
             works
         }
     };

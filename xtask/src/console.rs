@@ -1,8 +1,11 @@
 //! What a kernel says on its console when something is wrong with it.
 
+/// What a panic is called here.
+pub const PANIC: &str = "kernel panic";
+
 /// Words of the kernel that mean trouble, with ours.
 const SIGNS: &[(&str, &str)] = &[
-    ("Kernel panic", "kernel panic"),
+    ("Kernel panic", PANIC),
     ("kernel BUG at", "kernel bug"),
     ("Oops:", "oops"),
     ("general protection fault", "general protection fault"),
@@ -13,6 +16,8 @@ const SIGNS: &[(&str, &str)] = &[
     ("blocked for more than", "hung task"),
     ("BUG:", "kernel bug"),
     ("WARNING: CPU", "kernel warning"),
+    // Since 6.18 or so: `WARNING: file:line at function, CPU#0: …`
+    (", CPU#", "kernel warning"),
     ("Out of memory: Killed", "out of memory"),
 ];
 
@@ -42,6 +47,11 @@ mod tests {
         assert!(trouble(log).unwrap().starts_with("soft lockup: "));
         let log = "[   60.1] rcu: INFO: rcu_preempt self-detected stall on CPU\n";
         assert!(trouble(log).unwrap().starts_with("RCU stall: "));
+        for warning in
+            ["WARNING: CPU: 0 PID: 1 at kernel/fork.c:1 f+0x1", "WARNING: kernel/fork.c:1 at f+0x1, CPU#0: cat/93"]
+        {
+            assert!(trouble(&format!("[    3.0] {warning}")).unwrap().starts_with("kernel warning: "));
+        }
         assert!(trouble("[  242.1] INFO: task cat:93 blocked for more than 120 seconds.").is_some());
     }
 

@@ -91,16 +91,17 @@ fn with_machines(mut test: Command, count: usize) -> Result<ExitCode> {
     thread::scope(|scope| {
         let machines: Vec<_> = hosts.iter().map(|host| scope.spawn(|| host.lives(&place, &archive))).collect();
         let status = test.wait();
+        let mut all_well = true;
         for (host, machine) in hosts.iter().zip(machines) {
             // One that boots does not hear it at once.
             while !machine.is_finished() {
                 host.ends();
                 thread::sleep(Duration::from_secs(1));
             }
-            machine.join().unwrap_or_else(|_| bail!("a thread panicked"))?;
+            all_well &= machine.join().unwrap_or_else(|_| bail!("a thread panicked"))?;
         }
         fs::remove_dir_all(&place).ok();
-        Ok(command::code(status?))
+        Ok(if all_well { command::code(status?) } else { ExitCode::FAILURE })
     })
 }
 
@@ -115,8 +116,8 @@ fn free_ports(count: usize) -> Result<Vec<u16>> {
 }
 
 impl Host {
-    /// Boots it, and returns when it has ended.
-    fn lives(&self, place: &Path, archive: &Path) -> Result<()> {
+    /// Boots it, and returns when it has ended: whether all was well.
+    fn lives(&self, place: &Path, archive: &Path) -> Result<bool> {
         let disk = self.disk(place)?;
         let machine = Machine {
             kernel: self.kernel,
@@ -133,8 +134,9 @@ impl Host {
         })?;
         if let Err(Failure { why, tail }) = ending {
             println!("{} (Linux {}): {why}\n{tail}", self.name, self.kernel);
+            return Ok(false);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Its disk, with what its owner says and what drives its network card.

@@ -35,7 +35,6 @@ const DIRECTORIES: &[&str] = &[
     "var/lib",
     "var/tmp",
     "rules",
-    "rules.cases",
 ];
 
 /// What a VM with this kernel needs, installed and built, and the archive that it starts from.
@@ -76,7 +75,6 @@ pub fn build() -> Result<PathBuf> {
     archive.file(&["etc/group"], 0o644, b"root:x:0:\nuser:x:1000:\n");
     archive.file(&["etc/hosts"], 0o644, b"127.0.0.1 localhost\n");
     tree(&mut archive, &project::root().join("rules"), "rules")?;
-    tree(&mut archive, &project::root().join("tests/cases"), "rules.cases")?;
 
     let directory = project::target("vm");
     fs::create_dir_all(&directory)?;

@@ -64,12 +64,12 @@ enum Task {
     Setup,
     /// Build the eBPF object and the static binaries
     Build,
-    /// Run every test: here, and in VMs on each kernel
+    /// Run every test: here, and in VMs on Linux 6.1 and 6.12
     Test {
         /// Only in VMs with this kernel: 5.10, 6.1, 6.12, 6.18 or 7.3
         #[arg(long)]
         kernel: Vec<KernelSeries>,
-        /// Only in VMs, with each of these kernels
+        /// In VMs with each of these kernels, with what takes long and the package; no unit tests
         #[arg(long, conflicts_with = "kernel")]
         all_kernels: bool,
         /// Only the tests that find out something about a kernel, and write that into docs/kernels.md

@@ -53,7 +53,8 @@ pub enum Root<'a> {
 impl Root<'_> {
     /// What the console shows of trouble, where that is not wanted.
     fn trouble(self, log: &str) -> Option<String> {
-        if matches!(self, Self::Disk { panics: true, .. }) { None } else { console::trouble(log) }
+        let panics = matches!(self, Self::Disk { panics: true, .. });
+        console::trouble(log).filter(|trouble| !(panics && trouble.starts_with(console::PANIC)))
     }
 }
 
@@ -157,7 +158,7 @@ impl Machine<'_> {
 
     fn command(&self) -> Command {
         let mut qemu = Command::new("qemu-system-x86_64");
-        let mut arguments = format!("console=ttyS0 panic=-1 printk.time=1 quiet {}", self.arguments);
+        let mut arguments = format!("console=ttyS0 panic=-1 printk.time=1 loglevel=5 {}", self.arguments);
         match self.clock {
             Clock::Real => {
                 qemu.args(accel::arguments()).args(["-smp", "2"]);

@@ -89,6 +89,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// What holds while the owner's policy is there and cannot be read: rules may alert, and no more.
+    pub fn unreadable() -> Self {
+        Self { limits: [const { Some(Vec::new()) }; 3], ..Self::default() }
+    }
+
     /// The ring of this host.
     pub const fn ring(&self) -> Ring {
         self.ring

@@ -320,7 +320,7 @@ fn events(names: Option<Vec<Spanned<String>>>, action: Action) -> Read<Option<Ve
     let Some(names) = names else { return Ok(None) };
     let event = |name: Spanned<String>| {
         let event = Event::from_name(name.get_ref()).ok_or_else(|| {
-            Fault(name.span(), format!("`{}` is no event; docs/fields.md lists them", name.get_ref()))
+            Fault(name.span(), format!("`{}` is no event; `creance fields` lists them", name.get_ref()))
         })?;
         if event.allows(action) {
             return Ok(event);

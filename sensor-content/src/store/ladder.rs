@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::memory::{Memory, Rung, UNCLEAN};
+use super::memory::{Memory, Rung};
 use crate::life::Trial;
 
 /// An order of the host's owner that holds when nothing else works: the file `safe-mode`, or `creance.content=` on the
@@ -74,7 +74,7 @@ impl Start {
         if matches!(switch, None | Some(Switch::LastGood)) {
             rungs.extend(memory.good.iter().map(|id| Rung::Generation(*id)));
         }
-        if switch != Some(Switch::Off) && memory.charged(Rung::Baseline) < UNCLEAN {
+        if switch != Some(Switch::Off) && !memory.is_baseline_given_up() {
             rungs.push(Rung::Baseline);
         }
         rungs.push(Rung::Nothing);

@@ -96,9 +96,9 @@ impl Memory {
         self.denied.iter().find(|denial| denial.id == id)
     }
 
-    /// Whether the generation's bundle is still needed.
-    pub fn needs(&self, id: Id) -> bool {
-        self.good.contains(&id) || self.trial.as_ref().is_some_and(|trial| trial.id == id)
+    /// Whether the baseline is not started any more, until its owner pardons it.
+    pub fn is_baseline_given_up(&self) -> bool {
+        self.charged(Rung::Baseline) >= UNCLEAN
     }
 
     /// The generation is in force, on probation; what happened to the one that was before.

@@ -47,6 +47,8 @@ pub struct Store<F> {
     known: Option<BTreeMap<Number, Timestamp>>,
     /// What was found damaged at the start.
     damage: Vec<String>,
+    /// See [`left`](Self::left).
+    left: Option<Rung>,
 }
 
 impl<F: Fs> Store<F> {
@@ -56,11 +58,13 @@ impl<F: Fs> Store<F> {
     /// The directory cannot be read or written. What is damaged in it is no error: it is said by [`damage`](Self::damage),
     /// and the ladder goes on without it.
     pub fn open(fs: F, boot: BootId, now: Timestamp) -> io::Result<Self> {
-        let mut store = Self { fs, boot, memory: Memory::default(), known: None, damage: Vec::new() };
+        let mut store = Self { fs, boot, memory: Memory::default(), known: None, damage: Vec::new(), left: None };
         store.clear_away()?;
         store.memory = store.unsealed(STATE)?.unwrap_or_default();
         journal::mend(&mut store.fs)?;
         if let Some(attempt) = store.unsealed::<Attempt>(ATTEMPT)? {
+            let here = attempt.phase == Phase::Left && attempt.boot == store.boot;
+            store.left = here.then_some(attempt.rung);
             let before = store.memory.clone();
             let entries = store.memory.conclude(&attempt, &store.boot, now);
             if store.memory != before {
@@ -77,7 +81,7 @@ impl<F: Fs> Store<F> {
     /// The directory cannot be read.
     pub fn look(fs: F, boot: BootId) -> io::Result<Self> {
         let memory = fs.read(STATE, SEALED_MAX)?.and_then(|bytes| sealed::unseal(&bytes)).unwrap_or_default();
-        Ok(Self { fs, boot, memory, known: None, damage: Vec::new() })
+        Ok(Self { fs, boot, memory, known: None, damage: Vec::new(), left: None })
     }
 
     /// What is remembered.
@@ -88,6 +92,11 @@ impl<F: Fs> Store<F> {
     /// What was found damaged.
     pub fn damage(&self) -> &[String] {
         &self.damage
+    }
+
+    /// What a daemon has left in force by order, in this start of the kernel, for the one that opened this.
+    pub const fn left(&self) -> Option<Rung> {
+        self.left
     }
 
     /// This start of the kernel.
@@ -159,26 +168,26 @@ impl<F: Fs> Store<F> {
         self.attempt(rung, Phase::Settled)
     }
 
-    /// The generation on probation is good.
+    /// The generation on probation is good. Of the others, the bundle of the one in the `shadow` stays too.
     ///
     /// # Errors
     /// It is not remembered.
-    pub fn promote(&mut self, now: Timestamp) -> io::Result<()> {
+    pub fn promote(&mut self, shadow: Option<Id>, now: Timestamp) -> io::Result<()> {
         let Some(entry) = self.memory.promote(now) else { return Ok(()) };
         self.remember()?;
         self.record(&[entry])?;
-        self.forget()
+        self.forget(shadow)
     }
 
-    /// The generation must not run here any more.
+    /// The generation must not run here any more. Of the others, the bundle of the one in the `shadow` stays too.
     ///
     /// # Errors
     /// It is not remembered.
-    pub fn roll_back(&mut self, id: Id, reason: &str, now: Timestamp) -> io::Result<()> {
+    pub fn roll_back(&mut self, id: Id, shadow: Option<Id>, reason: &str, now: Timestamp) -> io::Result<()> {
         let entries = self.memory.roll_back(id, reason, now);
         self.remember()?;
         self.record(&entries)?;
-        self.forget()
+        self.forget(shadow.filter(|shadow| *shadow != id))
     }
 
     /// Takes denied generations again, and lets the baseline run: an order of the host's owner.
@@ -241,16 +250,10 @@ impl<F: Fs> Store<F> {
         fs::replace(&mut self.fs, STATE, &sealed)
     }
 
-    /// Removes bundles that nothing refers to.
-    fn forget(&mut self) -> io::Result<()> {
-        let needed: Vec<_> = self
-            .memory
-            .good
-            .iter()
-            .copied()
-            .chain(self.memory.trial.as_ref().map(|trial| trial.id))
-            .map(file_name)
-            .collect();
+    /// Removes bundles that nothing refers to. The one in the shadow is in no memory until it has come into force.
+    fn forget(&mut self, shadow: Option<Id>) -> io::Result<()> {
+        let trial = self.memory.trial.iter().map(|trial| trial.id);
+        let needed: Vec<_> = self.memory.good.iter().copied().chain(trial).chain(shadow).map(file_name).collect();
         for name in self.fs.names()? {
             if name.ends_with(SUFFIX) && !needed.contains(&name) {
                 self.fs.remove(&name)?;

@@ -117,11 +117,11 @@ impl Host {
     }
 
     pub fn promotes(&mut self) -> io::Result<()> {
-        self.store.promote(now())
+        self.store.promote(None, now())
     }
 
     pub fn takes_back(&mut self, number: u64) -> io::Result<()> {
-        self.store.roll_back(id(number), "the owner wants it", now())
+        self.store.roll_back(id(number), None, "the owner wants it", now())
     }
 
     pub fn stops(&mut self) -> io::Result<()> {

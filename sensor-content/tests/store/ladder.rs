@@ -42,6 +42,18 @@ fn the_last_three_good_ones_are_kept_and_start_newest_first() {
 }
 
 #[test]
+fn the_one_in_the_shadow_keeps_its_bundle_whatever_becomes_of_others() {
+    let mut host = host(2);
+    host.keeps(3).unwrap();
+    host.store.roll_back(id(2), Some(id(3)), "by order", now()).unwrap();
+    host.tries(4).unwrap();
+    host.store.promote(Some(id(3)), now()).unwrap();
+    host.store.bundle(id(3), &super::keys()).unwrap();
+    host.store.roll_back(id(3), Some(id(3)), "revoked", now()).unwrap();
+    assert!(host.store.bundle(id(3), &super::keys()).is_err(), "its file is still there");
+}
+
+#[test]
 fn one_that_crashes_the_host_on_probation_is_charged_once_and_for_all() {
     let mut host = host(2);
     host.tries(3).unwrap();
@@ -156,7 +168,7 @@ fn a_journal_survives_what_is_torn_in_it() {
     host.stops().unwrap();
     disk.append("journal", b"{\"time\":\"2026-").unwrap();
     let mut store = Store::open(disk, boot("second"), now()).unwrap();
-    store.roll_back(id(2), "again", now()).unwrap();
+    store.roll_back(id(2), None, "again", now()).unwrap();
     assert_eq!(store.history().unwrap().len(), 2);
 }
 

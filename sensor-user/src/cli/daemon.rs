@@ -33,7 +33,7 @@ pub struct Daemon {
     /// So long after its start the host counts as up, and the generation on probation is tried again, seconds
     #[arg(long, value_name = "SECONDS", default_value = "120")]
     up: u64,
-    /// Carry verdicts to block and kill out; without it they are only reported
+    /// Carry verdicts to block, quarantine and kill out; without it they are only reported
     #[arg(long)]
     enforce: bool,
     /// Append events to this file, one JSON object per line; - is standard output; may be given several times

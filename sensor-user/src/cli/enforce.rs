@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Connection, Done};
 
-/// Carry verdicts to block and kill out (on), or only report them (off)
+/// Carry verdicts to block, quarantine and kill out (on), or only report them (off)
 #[derive(Args, Debug)]
 pub struct Enforce {
     /// Whether to carry them out
@@ -24,7 +24,11 @@ enum Switch {
 impl Enforce {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let on = self.daemon.open()?.enforce(self.switch == Switch::On)?;
-        writeln!(out, "block and kill are {}", if on { "carried out" } else { "reported, not carried out" })?;
+        writeln!(
+            out,
+            "block, quarantine and kill are {}",
+            if on { "carried out" } else { "reported, not carried out" }
+        )?;
         Ok(Done::Well)
     }
 }

@@ -72,7 +72,7 @@ impl Recover {
         let back: Vec<_> =
             if self.pardon { Vec::new() } else { named.chain(trial.filter(|_| self.from.is_empty())).collect() };
         for id in back {
-            store.roll_back(id, "taken back by `creance recover`", now)?;
+            store.roll_back(id, None, "taken back by `creance recover`", now)?;
             writeln!(out, "generation {id} is taken back")?;
         }
         if self.pardon {
@@ -85,6 +85,9 @@ impl Recover {
         match first {
             Rung::Generation(id) => writeln!(out, "the host will start with generation {id}"),
             Rung::Baseline => writeln!(out, "the host will start with the baseline"),
+            Rung::Nothing if store.memory().is_baseline_given_up() => {
+                writeln!(out, "the host will observe nothing: the baseline is given up, and --pardon forgives it")
+            }
             Rung::Nothing => writeln!(out, "the host will observe nothing"),
         }
     }

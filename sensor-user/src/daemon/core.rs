@@ -169,6 +169,7 @@ impl<E: Engine> Core<E> {
     pub fn keeping(self, keeper: Keeper) -> Self {
         let mut state = self.lock();
         state.changes.rolled_back += keeper.charged();
+        self.guard.owner_wants(keeper.policy().lifeline());
         state.keeper = Some(keeper);
         state.next = state.next.max(UNNUMBERED);
         drop(state);

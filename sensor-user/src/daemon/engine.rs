@@ -42,8 +42,15 @@ pub trait Engine: Send + 'static {
     /// # Errors
     /// When there is none.
     fn rollback(&mut self) -> Result<u64, Refusal>;
+    /// Puts nothing in force: nothing is judged, and no generation is left to go back to.
+    ///
+    /// # Errors
+    /// When the kernel does not take it: what was in force may be so still.
+    fn unload(&mut self) -> anyhow::Result<()>;
     /// The generation in force.
     fn active(&self) -> Option<u64>;
+    /// Whether another version of the sensor is in force, until this one is.
+    fn has_others(&self) -> bool;
     /// The generation that [`rollback`](Self::rollback) would put in force.
     fn previous(&self) -> Option<u64>;
     /// Leaves nothing in the kernel when it is dropped.
@@ -91,8 +98,14 @@ impl Engine for Sensor {
     fn rollback(&mut self) -> Result<u64, Refusal> {
         self.rollback()
     }
+    fn unload(&mut self) -> anyhow::Result<()> {
+        self.unload()
+    }
     fn active(&self) -> Option<u64> {
         self.active()
+    }
+    fn has_others(&self) -> bool {
+        self.has_others()
     }
     fn previous(&self) -> Option<u64> {
         self.previous()
@@ -130,6 +143,8 @@ pub trait Brakes: Send + Sync + 'static {
     fn beat(&self) -> anyhow::Result<()>;
     /// For how long the daemon has given no sign of life.
     fn silence(&self) -> anyhow::Result<Duration>;
+    /// The executables on the lifeline.
+    fn lifeline(&self) -> anyhow::Result<BTreeMap<FileKey, Reach>>;
     /// Makes these executables the lifeline.
     fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()>;
     /// What each rule that asks for more than an alert is allowed, and what it did.
@@ -154,6 +169,9 @@ impl Brakes for kernel::Brakes {
     }
     fn silence(&self) -> anyhow::Result<Duration> {
         self.silence()
+    }
+    fn lifeline(&self) -> anyhow::Result<BTreeMap<FileKey, Reach>> {
+        self.lifeline()
     }
     fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()> {
         self.set_lifeline(listed)

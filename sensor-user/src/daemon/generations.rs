@@ -124,8 +124,7 @@ impl<E: Engine> Core<E> {
     /// Why the bundle is not wanted, if so. The policy is read anew: its owner may just have changed it.
     fn unwanted(&self, bundle: &Bundle, aside: bool) -> Option<(Refuser, String)> {
         let mut state = self.lock();
-        let keeper = state.keeper.as_mut()?;
-        keeper.read_policy();
+        let keeper = self.read_policy(&mut state)?;
         keeper.refusal(bundle, aside).map(|unwanted| match unwanted {
             Unwanted::Denied(message) | Unwanted::Old(message) => (Refuser::Daemon, message),
             Unwanted::Policy(message) => (Refuser::Policy, message),
@@ -235,8 +234,11 @@ impl<E: Engine> Core<E> {
     /// what had to be held by a brake meanwhile is taken back, and what the owner wants to leave is left.
     pub fn tick(&self) {
         let state = &mut *self.lock();
+        let Some(keeper) = self.read_policy(state) else { return };
+        if keeper.is_held_in_vain() {
+            self.lets_go(state);
+        }
         let Some(keeper) = &mut state.keeper else { return };
-        keeper.read_policy();
         keeper.matures();
         let (wish, running) = (keeper.wants_back(), keeper.running());
         if let (Some(to), Rung::Generation(from)) = (wish, running) {

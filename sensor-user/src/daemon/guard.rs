@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -9,7 +10,11 @@ use anyhow::Result;
 use jiff::Timestamp;
 use sensor_common::brakes::{RuleKey, UNNAMED};
 
-use super::{engine::Brakes, journal::Journal, lifeline::Found};
+use super::{
+    engine::Brakes,
+    journal::Journal,
+    lifeline::{Found, Lifeline},
+};
 use crate::{
     event::Clock,
     log::say,
@@ -30,6 +35,8 @@ struct Seen {
     /// When each demotion was reported.
     demoted: BTreeMap<RuleKey, Timestamp>,
     lifeline: Found,
+    /// What the owner's policy adds to it.
+    owner: Vec<PathBuf>,
 }
 
 impl Guard {
@@ -75,11 +82,21 @@ impl Guard {
         self.brakes.sweep()
     }
 
-    /// Makes what was found the lifeline, and says what is wrong with it, once.
+    /// The lifeline goes on with what a daemon before had on it, as far as it still runs.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn go_on_with(&self, lifeline: Lifeline) -> Result<Lifeline> {
+        Ok(lifeline.going_on(self.brakes.lifeline()?))
+    }
+
+    /// Makes the lifeline what is found now, and says what is wrong with it, once.
     ///
     /// # Errors
     /// When the kernel does not take it.
-    pub fn set_lifeline(&self, found: Found) -> Result<()> {
+    pub fn look_after(&self, lifeline: &mut Lifeline) -> Result<()> {
+        let owner = self.seen().owner.clone();
+        let found = lifeline.find(&owner);
         let mut seen = self.seen();
         if seen.lifeline != found {
             self.brakes.set_lifeline(&found.listed)?;
@@ -89,6 +106,11 @@ impl Guard {
             seen.lifeline = found;
         }
         Ok(())
+    }
+
+    /// The owner's policy wants these executables on the lifeline, from the next look on.
+    pub fn owner_wants(&self, executables: &[PathBuf]) {
+        executables.clone_into(&mut self.seen().owner);
     }
 
     /// What the brakes are set to, and what they did.

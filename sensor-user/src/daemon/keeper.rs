@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -10,55 +9,14 @@ use anyhow::Context;
 use jiff::Timestamp;
 use sensor_content::{
     bundle::{Budget, Bundle, Category},
-    key::PublicKey,
-    life::{BootId, Entry, Id, Judgement, Stage, Trial},
+    life::{Entry, Id, Judgement, Stage, Trial},
     policy::{Decision, Policy},
-    store::{Directory, Phase, Rung, Start, Store, Switch},
+    store::{Directory, Phase, Rung, Start, Store, Switch, UNCLEAN},
 };
 use sensor_rules::RuleSet;
 
+use super::settings::Settings;
 use crate::{content, log::say, status};
-
-/// Where a daemon finds what belongs to content, and how patient it is with it.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Directory of generations, attempts, journal.
-    pub state: PathBuf,
-    /// The owner's policy; where there is no such file, everything is taken.
-    pub policy: PathBuf,
-    /// Directory of the trusted keys.
-    pub keys: PathBuf,
-    /// Directory of approvals.
-    pub approvals: PathBuf,
-    /// The file that is a switch.
-    pub safe_mode: PathBuf,
-    /// This start of the kernel.
-    pub boot: BootId,
-    /// The program that runs a bundle's own tests: this one.
-    pub program: PathBuf,
-    /// So long in force, a generation has settled.
-    pub settle: Duration,
-    /// So long after its start, the host counts as up, and the generation on probation is tried again.
-    pub up: Duration,
-}
-
-impl Settings {
-    /// The owner's policy.
-    ///
-    /// # Errors
-    /// When there is one that cannot be read.
-    pub fn policy(&self) -> anyhow::Result<Policy> {
-        if self.policy.symlink_metadata().is_ok() { content::policy(&self.policy) } else { Ok(Policy::default()) }
-    }
-
-    /// The trusted keys.
-    ///
-    /// # Errors
-    /// When one cannot be read.
-    pub fn keys(&self) -> anyhow::Result<Vec<PublicKey>> {
-        content::trusted_keys(&self.keys)
-    }
-}
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -79,13 +37,18 @@ pub struct Keeper {
     charged: u64,
     /// Rules that alert only, because the owner's policy does not permit what they ask for.
     restrained: Vec<String>,
-    /// The policy as it is now, and what is wrong with the file if it cannot be read.
+    /// The policy as it was read last, and what is wrong with the file if it cannot be read.
     policy: Policy,
     trouble: Option<String>,
+    /// Whether it has been read since the start; until then [`Policy::unreadable`] holds.
+    read: bool,
+    /// Whether what runs is held to that.
+    held: bool,
 }
 
 impl Keeper {
-    /// Opens the store and reads the switches. A policy that cannot be read holds everything back that is new.
+    /// Opens the store and reads the switches. A policy that cannot be read holds everything back that is new, and lets what comes
+    /// into force only alert.
     ///
     /// # Errors
     /// When the store cannot be opened.
@@ -113,8 +76,10 @@ impl Keeper {
             started: Instant::now(),
             charged,
             restrained: Vec::new(),
-            policy: Policy::default(),
+            policy: Policy::unreadable(),
             trouble: None,
+            read: false,
+            held: false,
         };
         keeper.read_policy();
         Ok(keeper)
@@ -159,17 +124,33 @@ impl Keeper {
     pub fn read_policy(&mut self) {
         let trouble = match self.settings.policy() {
             Ok(policy) => {
-                self.policy = policy;
+                (self.policy, self.read) = (policy, true);
                 None
             }
             Err(error) => Some(format!("{error:#}")),
         };
-        if let Some(trouble) = &trouble
-            && self.trouble.as_ref() != Some(trouble)
+        let before = std::mem::replace(&mut self.trouble, trouble);
+        if self.trouble != before
+            && let Some(words) = self.blindness()
         {
-            say(format_args!("WARNING: the policy cannot be read, and nothing new is taken: {trouble}"));
+            say(format_args!("WARNING: {words}"));
         }
-        self.trouble = trouble;
+    }
+
+    /// What to say of a policy that cannot be read.
+    fn blindness(&self) -> Option<String> {
+        let trouble = self.trouble.as_ref()?;
+        let until = if self.read {
+            "nothing new is taken, and what was read before goes on to hold"
+        } else {
+            "nothing new is taken, and every rule only alerts"
+        };
+        Some(format!("the owner's policy cannot be read; until it can, {until}: {trouble}"))
+    }
+
+    /// Whether the generation in force only alerts because the policy could not be read, and now it can.
+    pub const fn is_held_in_vain(&self) -> bool {
+        self.held && self.read && matches!(self.running, Rung::Generation(_))
     }
 
     /// The owner's policy.
@@ -234,6 +215,13 @@ impl Keeper {
         }
     }
 
+    /// What a daemon before this one has left in force by order, if it may stay so: one on probation too, for the host is up.
+    pub fn goes_on(&self) -> Option<Rung> {
+        let rung = self.store.left()?;
+        let Rung::Generation(id) = rung else { return None };
+        self.inherits(id.number).filter(|kept| *kept == rung)
+    }
+
     /// Loading has failed: what ran is what would be charged again.
     pub fn still_runs(&mut self) {
         let (running, phase) = (self.running, if self.settled { Phase::Settled } else { Phase::Running });
@@ -256,7 +244,8 @@ impl Keeper {
     /// The generation must not run here any more.
     pub fn takes_back(&mut self, id: Id, reason: &str) {
         self.retry.take_if(|trial| trial.id == id);
-        self.said(|store| store.roll_back(id, reason, Timestamp::now()));
+        let shadow = self.shadow;
+        self.said(|store| store.roll_back(id, shadow, reason, Timestamp::now()));
     }
 
     /// Writes to the store what is said anyway: a disk that fails must not stop the sensor.
@@ -280,10 +269,8 @@ impl Keeper {
                 denial.time, denial.reason
             )));
         }
-        if let Some(trouble) = &self.trouble {
-            return Some(Unwanted::Policy(format!(
-                "the owner's policy cannot be read, and nothing new is taken until it can: {trouble}"
-            )));
+        if let Some(words) = self.blindness() {
+            return Some(Unwanted::Policy(words));
         }
         if id.number <= self.number() && aside {
             return Some(Unwanted::Old(format!(
@@ -310,7 +297,7 @@ impl Keeper {
     /// The rules as the owner permits them.
     pub fn restrain(&mut self, rules: RuleSet) -> RuleSet {
         let (rules, restrained) = rules.restrained(|event, action| self.policy.permits(event, action));
-        self.restrained = restrained;
+        (self.restrained, self.held) = (restrained, !self.read);
         rules
     }
 
@@ -329,7 +316,8 @@ impl Keeper {
                     && trial.judge(Timestamp::now(), self.store.boot()) == Judgement::Good
             });
         if good {
-            self.said(|store| store.promote(Timestamp::now()));
+            let shadow = self.shadow;
+            self.said(|store| store.promote(shadow, Timestamp::now()));
             say(format_args!("generation {} is good", self.number()));
         }
     }
@@ -345,6 +333,25 @@ impl Keeper {
         let numbers: Vec<_> = good.iter().map(|id| id.number).collect();
         let number = self.policy.wants_back(self.number(), &numbers)?;
         good.iter().copied().find(|id| id.number == number)
+    }
+
+    /// What to say of a baseline that is not started any more.
+    pub fn baseline_trouble(&self) -> Option<String> {
+        self.store.memory().is_baseline_given_up().then(|| {
+            format!(
+                "the baseline is given up: {UNCLEAN} times in a row the host went down, or the daemon ended, before it had settled; to \
+                 start it again, stop the daemon and run `creance recover --root / --pardon`"
+            )
+        })
+    }
+
+    /// Why nothing is in force.
+    pub fn why_nothing(&self) -> String {
+        match (self.switch, self.baseline_trouble()) {
+            (Some(Switch::Off), _) => "a switch says off".into(),
+            (_, Some(trouble)) => trouble,
+            _ => "neither a generation nor the baseline could be started".into(),
+        }
     }
 
     /// For `creance status`.
@@ -369,7 +376,12 @@ impl Keeper {
             denied: memory.denied.iter().map(|denial| (denial.id.number, denial.reason.clone())).collect(),
             switch: self.switch.map(|switch| switch.to_string()),
             restrained: self.restrained.clone(),
-            trouble: self.trouble.iter().chain(self.store.damage()).cloned().collect(),
+            trouble: self
+                .blindness()
+                .into_iter()
+                .chain(self.baseline_trouble())
+                .chain(self.store.damage().iter().cloned())
+                .collect(),
         }
     }
 }

@@ -68,11 +68,10 @@ pub struct Found {
 }
 
 impl Lifeline {
-    /// The same, and these executables.
+    /// The same; these were on it before, and stay while a process runs them.
     #[must_use]
-    pub fn with(mut self, executables: &[PathBuf]) -> Self {
-        self.added.extend_from_slice(executables);
-        self
+    pub fn going_on(self, old: BTreeMap<FileKey, Reach>) -> Self {
+        Self { old, ..self }
     }
 
     /// The same, and the lookout sees what processes run.
@@ -96,8 +95,9 @@ impl Lifeline {
         Ok(Self { added, old: BTreeMap::new(), lookout: None })
     }
 
-    /// Looks the executables up: an update replaces them while the daemon runs. What a running process still uses stays.
-    pub fn find(&mut self) -> Found {
+    /// Looks the executables up, and those that the owner's policy names: an update replaces them while the daemon runs. What a
+    /// running process still uses stays.
+    pub fn find(&mut self, owner: &[PathBuf]) -> Found {
         let mut found = Found::default();
         if let Ok(file) = fs::File::open("/proc/self/exe")
             && let Ok(key) = key(&file)
@@ -109,7 +109,7 @@ impl Lifeline {
                 found.add(&Path::new(directory).join(name), *reach, false);
             }
         }
-        for path in &self.added {
+        for path in self.added.iter().chain(owner) {
             found.add(path, Itself, true);
         }
         self.old.retain(|key, _| !found.listed.contains_key(key));
@@ -238,15 +238,21 @@ mod tests {
         fs::copy("/bin/sleep", &path).unwrap();
         let mut lifeline = Lifeline { added: vec![path.clone()], old: BTreeMap::new(), lookout: None };
         let old = identify(&path).unwrap().unwrap();
-        assert!(lifeline.find().listed.contains_key(&old));
+        assert!(lifeline.find(&[]).listed.contains_key(&old));
         let mut child = std::process::Command::new(&path).arg("1000").spawn().unwrap();
         let new = directory.path().join("new");
         fs::copy("/bin/sleep", &new).unwrap();
         fs::rename(&new, &path).unwrap();
-        let found = lifeline.find().listed;
+        let found = lifeline.find(&[]).listed;
         assert!(found.contains_key(&old) && found.contains_key(&identify(&path).unwrap().unwrap()));
+        // Also where the daemon is another by then; but not what nobody runs any more.
+        let gone = FileKey { inode: u64::MAX, ..old };
+        let before = found.into_iter().chain([(gone, Itself)]).collect();
+        let mut lifeline = Lifeline::new(None).unwrap().going_on(before);
+        let found = lifeline.find(&[]).listed;
+        assert!(found.contains_key(&old) && !found.contains_key(&gone));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(!lifeline.find().listed.contains_key(&old));
+        assert!(!lifeline.find(&[]).listed.contains_key(&old));
     }
 }

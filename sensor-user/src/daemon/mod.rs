@@ -7,7 +7,7 @@
 //! | `answers` | what is answered on the control socket |
 //! | [`journal`] | events: history, followers, [`sink`]s |
 //! | [`fleet`] | the host in its fleet: releases from a repository |
-//! | [`keeper`], `generations`, `start` | generations on disk, their life, and with which the daemon starts |
+//! | [`keeper`], [`settings`], `generations`, `start` | generations on disk, where, their life, and with which the daemon starts |
 //! | [`probation`] | what a generation on probation is held to |
 //! | [`shadow`] | a candidate that judges in the shadow of what is in force |
 //! | [`trial`] | a bundle's own tests, in a child |
@@ -39,6 +39,7 @@ mod off_file;
 mod probation;
 mod pulse;
 pub mod ring;
+pub mod settings;
 pub mod shadow;
 pub mod sink;
 mod start;
@@ -68,12 +69,13 @@ use self::{
     core::{Core, Permits},
     engine::Engine,
     journal::Journal,
-    keeper::{Keeper, Settings},
+    keeper::Keeper,
     lifeline::Lifeline,
     lock::Lock,
     lookout::Lookout,
     memory::Memory,
     ring::Ring,
+    settings::Settings,
     sink::Sink,
 };
 use crate::{
@@ -161,9 +163,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let _lock = Lock::take(&options.socket.with_extension("lock"))?;
     // Bad rules are refused before the kernel is touched.
     let first = options.rules.as_deref().map(first_rules).transpose()?;
-    // What is wrong with the policy is said by those that keep generations.
-    let policy = options.content.as_ref().and_then(|settings| settings.policy().ok()).unwrap_or_default();
-    let lifeline = Lifeline::new(options.lifeline.as_deref())?.with(policy.lifeline());
+    let lifeline = Lifeline::new(options.lifeline.as_deref())?;
     let mode = options.kernel.mode;
     for warning in options.permits.warnings(mode) {
         say(format_args!("WARNING: {warning}"));
@@ -268,7 +268,7 @@ async fn watch(
     events: Events,
     core: &Arc<Core<Sensor>>,
     first: Option<Vec<Source>>,
-    mut lifeline: Lifeline,
+    lifeline: Lifeline,
     sockets: Sockets,
 ) -> anyhow::Result<(RingBuf<MapData>, End)> {
     // Before anything can happen that a signal must undo.
@@ -278,7 +278,8 @@ async fn watch(
     let mut ring = Ring::new(events.buffer)?;
     // Before the first rule can block.
     let off_file = pulse::read_file(core, &options.off_file)?;
-    core.guard().set_lifeline(lifeline.find())?;
+    let mut lifeline = core.guard().go_on_with(lifeline)?;
+    core.guard().look_after(&mut lifeline)?;
     core.start_enforcing(options.enforce)?;
     let mut pulse = tokio::spawn(pulse::beat(Arc::clone(core), lifeline));
     let mut switch = tokio::spawn(pulse::obey_file(Arc::clone(core), off_file));

@@ -27,7 +27,7 @@ pub async fn beat<E: Engine>(core: Arc<Core<E>>, mut lifeline: Lifeline) -> anyh
         guard.beat()?;
         guard.report(core.journal())?;
         if beat.is_multiple_of(LIFELINE_BEATS) {
-            guard.set_lifeline(lifeline.find())?;
+            guard.look_after(&mut lifeline)?;
         }
         if beat.is_multiple_of(SWEEP_BEATS) {
             guard.sweep()?;

@@ -35,14 +35,34 @@ impl<E: Engine> Core<E> {
         Some(format!("{} is in force, as it was", name(rung)))
     }
 
-    /// Starts with the best that comes into force: last good, the good one before, baseline, nothing.
+    /// The owner's policy, read anew.
+    pub(super) fn read_policy<'a>(&self, state: &'a mut State<E>) -> Option<&'a mut Keeper> {
+        let keeper = state.keeper.as_mut()?;
+        keeper.read_policy();
+        self.guard().owner_wants(keeper.policy().lifeline());
+        Some(keeper)
+    }
+
+    /// Loads what is in force anew, as the owner's policy permits it: it only alerted while that could not be read.
+    pub(super) fn lets_go(&self, state: &mut State<E>) {
+        let Some(rung) = state.keeper.as_ref().map(Keeper::running) else { return };
+        match self.start_with(state, rung) {
+            Ok(words) => say(format_args!("the owner's policy can be read again: {words}, as it permits")),
+            Err(reason) => say(format_args!("WARNING: {} goes on to alert only: {reason}", name(rung))),
+        }
+    }
+
+    /// Starts with what another version has left in force, or the best that comes into force: last good, the good one before, baseline,
+    /// nothing.
     pub fn start_content(&self) {
         let state = &mut *self.lock();
         let Some(start) = state.keeper.as_mut().map(Keeper::start) else { return };
         if let Some(words) = self.inherit(state) {
             return say(words);
         }
-        for rung in start.rungs {
+        let left = state.keeper.as_ref().filter(|_| state.engine.has_others()).and_then(Keeper::goes_on);
+        let rungs = start.rungs.into_iter().filter(|rung| Some(*rung) != left);
+        for rung in left.into_iter().chain(rungs) {
             match self.start_with(state, rung) {
                 Ok(words) => {
                     say(words);
@@ -78,19 +98,22 @@ impl<E: Engine> Core<E> {
             fault::at(Point::Start, id.number);
         }
         let count = rules.as_ref().map_or(0, |(_, _, rules)| rules.rules().len());
-        if let Some((number, sources, rules)) = rules
-            && let Err(refusal) = self.load(state, number, &sources, &Arc::new(rules))
-        {
-            if let Some(keeper) = &mut state.keeper {
-                keeper.still_runs();
+        let done = match rules {
+            Some((number, sources, rules)) => {
+                let loaded = self.load(state, number, &sources, &Arc::new(rules));
+                loaded.map(drop).map_err(|refusal| refusal.to_string())
             }
-            return Err(refusal.to_string());
+            // What a daemon before left in force would go on.
+            None => state.engine.unload().map_err(|error| format!("{error:#}")),
+        };
+        let Some(keeper) = &mut state.keeper else { return Err("the daemon keeps no generations".into()) };
+        if let Err(reason) = done {
+            keeper.still_runs();
+            return Err(reason);
         }
-        if let Some(keeper) = &mut state.keeper {
-            keeper.runs(rung);
-        }
+        keeper.runs(rung);
         Ok(match rung {
-            Rung::Nothing => "no rules are in force: nothing is observed".into(),
+            Rung::Nothing => format!("WARNING: no rules are in force, nothing is observed: {}", keeper.why_nothing()),
             Rung::Baseline | Rung::Generation(_) => format!("{} is in force: {count} rules", name(rung)),
         })
     }

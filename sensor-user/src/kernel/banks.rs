@@ -43,20 +43,53 @@ impl Sensor {
         started: Instant,
     ) -> Result<Activation, Refusal> {
         let previous = self.active();
-        if let Some(before) = self.before.take() {
-            self.clear(before)?;
-        }
         let verified = self.banks[bank].as_ref().context("the bank is empty")?;
         let (generation, programs) = (verified.facts.id, verified.programs.clone());
         let (compile_time, verify_time) = (verified.compile_time, verified.verify_time);
-        self.brakes.allow(generation, rules)?;
+        if self.brakes.allow(generation, rules).is_err() {
+            // There is room for more where the generation before the present one is forgotten.
+            self.forget_before()?;
+            self.brakes.allow(generation, rules)?;
+        }
         let present = self.bank;
         self.switch(bank)?;
         self.comparison.set_bank(NO_BANK)?;
+        // Not earlier: where something is refused, the way back stays.
+        self.forget_before()?;
         self.before = self.banks[present].is_some().then_some(present);
         let switch_time = started.elapsed();
         heap::give_back();
         Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
+    }
+
+    fn forget_before(&mut self) -> Result<()> {
+        self.before.take().map_or(Ok(()), |before| self.clear(before))
+    }
+
+    /// Puts nothing in force: one write switches to an empty bank, every hook is detached, every generation forgotten. What is in
+    /// quarantine stays there.
+    ///
+    /// # Errors
+    /// The switch failed, and what was in force may be so still.
+    pub fn unload(&mut self) -> Result<()> {
+        self.give_up()?;
+        if self.banks[self.bank].is_some() {
+            let used = [Some(self.bank), self.before];
+            let bank =
+                (0..self.banks.len()).find(|bank| !used.contains(&Some(*bank))).context("all banks are in use")?;
+            self.clear(bank)?;
+            self.switch(bank)?;
+        }
+        // Also where a daemon before was killed between the switch and this.
+        self.before = None;
+        for bank in 0..self.banks.len() {
+            self.clear(bank)?;
+            for (event, stage) in places() {
+                self.unreach(stage_of(u32::try_from(bank)?, stage as u32, event as u32), event);
+            }
+        }
+        heap::give_back();
+        Ok(())
     }
 
     /// Forgets the generation in a bank that nothing judges by any more.
@@ -73,21 +106,26 @@ impl Sensor {
 
     /// Puts the programs of a generation into a bank that is not in force.
     fn fill(&mut self, bank: usize, verified: &Verified) -> Result<()> {
-        for (event, stage) in Event::ALL.iter().flat_map(|event| [(*event, Stage::Early), (*event, Stage::Rules)]) {
+        for (event, stage) in places() {
             let index = stage_of(u32::try_from(bank)?, stage as u32, event as u32);
             match verified.program(event, stage) {
                 Some(program) => {
                     let stages = self.hooks.stages(event.hook())?;
                     stages.set(index, program.fd()?, 0).context("cannot make rules reachable")?;
                 }
-                // An empty place cannot be emptied: the kernel answers ENOENT. A hook that was never needed has no places.
-                None => drop(self.hooks.stages(event.hook()).map(|stages| stages.clear_index(&index))),
+                None => self.unreach(index, event),
             }
         }
         for (index, tracked) in (u32::try_from(bank)? * STATES_MAX..).zip(&verified.states) {
             self.states.set(index, Value(*tracked), 0).context("cannot describe the rules with state")?;
         }
         self.generations.set(u32::try_from(bank)?, Value(verified.facts), 0).context("cannot describe the generation")
+    }
+
+    /// Empties a place of a bank, so that its program can go.
+    fn unreach(&mut self, index: u32, event: Event) {
+        // An empty place cannot be emptied: the kernel answers ENOENT. A hook that was never needed has no places.
+        drop(self.hooks.stages(event.hook()).map(|stages| stages.clear_index(&index)));
     }
 
     /// Puts a filled bank in force: attaches what it needs, switches by one write, waits until the other bank is
@@ -116,4 +154,9 @@ impl Sensor {
         }
         self.guard_quarantine()
     }
+}
+
+/// Every place that a bank has for a program.
+fn places() -> impl Iterator<Item = (Event, Stage)> {
+    Event::ALL.iter().flat_map(|event| [(*event, Stage::Early), (*event, Stage::Rules)])
 }

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData},
+    maps::{Array, HashMap, Map, MapData},
 };
 use sensor_common::{
     brakes::{
@@ -37,7 +38,7 @@ pub struct Brakes {
 struct Maps {
     settings: Array<MapData, Value<Settings>>,
     heartbeat: Array<MapData, u64>,
-    lifeline: HashMap<MapData, Value<FileKey>, u32>,
+    lifeline: HashMap<MapData, Value<FileKey>, Value<u32>>,
     budgets: HashMap<MapData, Value<RuleKey>, Value<Budget>>,
     windows: HashMap<MapData, Value<FiringsKey>, u64>,
     demoted: HashMap<MapData, Value<RuleKey>, Value<Demotion>>,
@@ -73,6 +74,14 @@ impl Brakes {
         self.lock().settings.set(0, Value(settings), 0).context("cannot write the settings")
     }
 
+    /// What the daemon before had set stays, but it is this process now whose own work is not judged.
+    pub fn take_over(&self) -> Result<()> {
+        let settings = &mut self.lock().settings;
+        let Value(before) = settings.get(&0, 0).context("cannot read the settings")?;
+        let ours = Settings { sensor: std::process::id(), ..before };
+        settings.set(0, Value(ours), 0).context("cannot write the settings")
+    }
+
     /// How long the daemon may be silent before every verdict is "allow"; zero: for ever.
     pub fn patience(&self) -> Duration {
         self.patience
@@ -89,6 +98,25 @@ impl Brakes {
         Ok(Duration::from_nanos(now(libc::CLOCK_MONOTONIC).saturating_sub(beat)))
     }
 
+    /// Takes over the lifeline of another version of the sensor, where it wrote it down in the same way.
+    pub fn inherit(&self, other: &Path) {
+        let map = MapData::from_pin(other.join(LIFELINE)).map(Map::HashMap);
+        let Some(listed) = map.ok().and_then(|map| HashMap::<_, Value<FileKey>, Value<u32>>::try_from(map).ok()) else {
+            return;
+        };
+        let lifeline = &mut self.lock().lifeline;
+        for (key, reach) in listed.iter().flatten() {
+            // One that finds no room is looked up as others are.
+            drop(lifeline.insert(key, reach, 0));
+        }
+    }
+
+    /// The executables on the lifeline: those that an earlier daemon put there, until this one does.
+    pub fn lifeline(&self) -> Result<BTreeMap<FileKey, Reach>> {
+        let reach = |value| if value == Reach::Children as u32 { Reach::Children } else { Reach::Itself };
+        Ok(maps::entries(&self.lock().lifeline)?.into_iter().map(|(key, value)| (key, reach(value))).collect())
+    }
+
     /// Makes these executables the lifeline.
     pub fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> Result<()> {
         let max = LIFELINE_MAX as usize;
@@ -97,7 +125,9 @@ impl Brakes {
         maps::remove_where(lifeline, |key| !listed.contains_key(key))
             .context("cannot take an executable from the lifeline")?;
         for (key, reach) in listed {
-            lifeline.insert(Value(*key), *reach as u32, 0).context("cannot put an executable on the lifeline")?;
+            lifeline
+                .insert(Value(*key), Value(*reach as u32), 0)
+                .context("cannot put an executable on the lifeline")?;
         }
         Ok(())
     }

@@ -34,6 +34,8 @@ unsafe impl Pod for Value<RuleKey> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<FileKey> {}
 // SAFETY: as above.
+unsafe impl Pod for Value<u32> {}
+// SAFETY: as above.
 unsafe impl Pod for Value<FiringsKey> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<Budget> {}

@@ -165,10 +165,13 @@ impl Sensor {
             hooks,
             pins,
         };
-        sensor.brakes.beat()?;
+        sensor.pins.others().iter().for_each(|other| sensor.brakes.inherit(other));
         if sensor.pins.adopted() {
+            // No heartbeat yet: the switch and the lifeline may have changed since the daemon before, and are not known.
+            sensor.brakes.take_over()?;
             sensor.adopt().context("cannot adopt what an earlier daemon left in force")?;
         } else {
+            sensor.brakes.beat()?;
             sensor.brakes.set_enforce(false)?;
             sensor.comparison.set_bank(NO_BANK)?;
             (0..sensor.banks.len()).try_for_each(|bank| sensor.empty(bank))?;

@@ -23,7 +23,7 @@ impl Unseen {
             rules: rules
                 .rules()
                 .iter()
-                .filter(|rule| rule.events.contains(event))
+                .filter(|rule| rule.events.contains(event) || rule.first_events().contains(event))
                 .map(|rule| rule.id.clone())
                 .collect(),
         };

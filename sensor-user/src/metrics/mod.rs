@@ -38,7 +38,11 @@ pub fn text(status: &Status) -> Result<String, prometheus::Error> {
         [(&[version.as_str(), kernel, mode][..], 1)],
     )?;
     figures.number("start_time_seconds", "When the daemon was started, Unix time", status.started.as_second())?;
-    figures.number("enforcing", "1 while verdicts to block and kill are carried out", status.enforcing.into())?;
+    figures.number(
+        "enforcing",
+        "1 while verdicts to block, quarantine and kill are carried out",
+        status.enforcing.into(),
+    )?;
     figures.number("generation", "The generation in force; 0 where none is", number(status.generation.unwrap_or(0)))?;
     figures.number("rules", "Rules in force", number(status.rules as u64))?;
 
@@ -182,7 +186,8 @@ pub fn markdown(text: &str) -> String {
          `--metrics-listen 127.0.0.1:9781` on loopback. Where that port is taken, the daemon says so (log, `creance status`) and tries again\n\
          every 10 s:\n\n\
          ```console\n# curl --unix-socket /run/creance/metrics.sock http://localhost/metrics\n```\n\n\
-         They are those of `creance status`, since the daemon was started.\n\n\
+         They are those of `creance status`. What the kernel side counts goes on when the next daemon adopts it\n\
+         ([restart.md](restart.md)); the rest counts from the daemon's start.\n\n\
          | Figure | Type | Labels | Is |\n|---|---|---|---|\n",
     );
     let mut lines = text.lines().peekable();

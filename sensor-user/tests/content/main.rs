@@ -3,6 +3,7 @@
 
 mod bad;
 mod shadow;
+mod start;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -20,9 +21,9 @@ use sensor_user::{
         client::Error,
         protocol::{Refused, Refuser},
     },
-    daemon::keeper::Settings,
+    daemon::settings::Settings,
 };
-use support::{Daemon, rule_file, verifier_refusal};
+use support::{Daemon, Fake, rule_file, verifier_refusal};
 
 /// A host's disk, and a publisher whom it trusts.
 struct Host {
@@ -47,7 +48,16 @@ impl Host {
 
     /// The daemon starts, in this start of the kernel.
     fn boots(&self, boot: &str) -> Daemon {
-        Daemon::keeping(&Settings {
+        Daemon::keeping(&self.settings(boot))
+    }
+
+    /// The daemon starts where one before has left something in force.
+    fn adopts(&self, boot: &str, left: Fake) -> Daemon {
+        Daemon::adopting(&self.settings(boot), left)
+    }
+
+    fn settings(&self, boot: &str) -> Settings {
+        Settings {
             state: self.path().join("state"),
             policy: self.path().join("content.toml"),
             keys: self.path().join("keys"),
@@ -57,7 +67,7 @@ impl Host {
             program: env!("CARGO_BIN_EXE_creance").into(),
             settle: Duration::ZERO,
             up: Duration::ZERO,
-        })
+        }
     }
 
     /// A host whose generations are good.

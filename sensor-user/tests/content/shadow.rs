@@ -102,6 +102,30 @@ fn a_daemon_that_ends_gives_the_shadow_up_and_a_host_that_goes_down_denies_it() 
 }
 
 #[test]
+fn a_candidate_keeps_its_bundle_while_another_becomes_good_or_is_revoked() {
+    let host = Host::with_good(&[118, 119]);
+    let daemon = host.boots("now");
+    daemon.client().push_bundle(&bundle(120), false).unwrap();
+    daemon.stop();
+    let daemon = host.boots("after it");
+    daemon.core.tick();
+    host.policy("[shadow]\ntime = \"0s\"\nevents = 100\n");
+    daemon
+        .client()
+        .push_bundle(&altered(124, |manifest, _| manifest.budget.nanoseconds_per_event = 100), false)
+        .unwrap();
+    daemon.core.tick();
+    assert_eq!(content(&daemon).good, [120, 119, 118]);
+    assert!(daemon.core.withdraw(118, None));
+    saw(&daemon, 100, (0, 0));
+    assert_eq!(running(&daemon), Some(124));
+    daemon.stop();
+    let daemon = host.boots("later");
+    daemon.core.tick();
+    assert_eq!(running(&daemon), Some(124), "it cannot be started again");
+}
+
+#[test]
 fn another_generation_in_force_ends_the_shadow() {
     let (_host, daemon) = in_shadow("");
     daemon.client().pushed(&Request::push_bundle(&bundle(125), false, true)).unwrap();

@@ -2,8 +2,10 @@
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of this")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod brakes;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
@@ -11,7 +13,6 @@ use std::{
 };
 
 use sensor_common::{
-    brakes::{Budget, Demotion, FileKey, Reach, RuleKey},
     event::{Event, Hook},
     maps::{Counters, Loss, Mark, ObjectKey},
     record::Record,
@@ -30,10 +31,13 @@ use sensor_user::{
         engine::{Brakes, Engine},
         journal::Journal,
         keeper,
+        settings::Settings,
     },
     event::Clock,
     kernel::{Activation, HookState, LoadedProgram, Refusal, Seen, VerifierRefusal, probe::Mode},
 };
+
+pub use brakes::FakeBrakes;
 
 /// An engine that accepts everything unless it is told what to say.
 #[derive(Default)]
@@ -48,63 +52,26 @@ pub struct Fake {
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
     /// Rules whose id contains this are refused.
     pub refuses: Option<String>,
+    /// Another version of the sensor is in force.
+    others: bool,
     /// The next activation ends in a panic, as if the daemon died.
     pub die_next: Arc<Mutex<bool>>,
 }
 
 impl Fake {
+    /// What a daemon before left in force.
+    pub fn left(generation: u64) -> Self {
+        Self { active: Some(generation), ..Self::default() }
+    }
+
+    /// One that adopts nothing, and has another version of the sensor beside it or not.
+    pub fn beside(others: bool) -> Self {
+        Self { others, ..Self::default() }
+    }
+
     /// One whose verifier refuses rules with such an id.
     pub fn refusing(word: String) -> Self {
         Self { refuses: Some(word), ..Self::default() }
-    }
-}
-
-/// Brakes that do nothing but remember.
-#[derive(Default)]
-pub struct FakeBrakes {
-    pub enforce: Mutex<bool>,
-    pub demoted: Mutex<BTreeSet<RuleKey>>,
-    pub lifeline: Mutex<BTreeMap<FileKey, Reach>>,
-}
-
-impl Brakes for FakeBrakes {
-    fn set_enforce(&self, on: bool) -> anyhow::Result<()> {
-        *self.enforce.lock().unwrap() = on;
-        Ok(())
-    }
-
-    fn patience(&self) -> Duration {
-        Duration::from_secs(30)
-    }
-
-    fn beat(&self) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    fn silence(&self) -> anyhow::Result<Duration> {
-        Ok(Duration::from_millis(250))
-    }
-
-    fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()> {
-        self.lifeline.lock().unwrap().clone_from(listed);
-        Ok(())
-    }
-
-    fn budgets(&self) -> anyhow::Result<BTreeMap<RuleKey, Budget>> {
-        let budget = Budget { action: Action::Block as u32, count: 100, window: 10_000_000_000, fired: 105, held: 5 };
-        Ok(self.demoted.lock().unwrap().iter().map(|key| (*key, budget)).collect())
-    }
-
-    fn demoted(&self) -> anyhow::Result<BTreeMap<RuleKey, Demotion>> {
-        Ok(self.demoted.lock().unwrap().iter().map(|key| (*key, Demotion { time: 1 })).collect())
-    }
-
-    fn release(&self, rule: RuleKey) -> anyhow::Result<bool> {
-        Ok(self.demoted.lock().unwrap().remove(&rule))
-    }
-
-    fn sweep(&self) -> anyhow::Result<()> {
-        Ok(())
     }
 }
 
@@ -155,8 +122,17 @@ impl Engine for Fake {
         Ok(previous)
     }
 
+    fn unload(&mut self) -> anyhow::Result<()> {
+        (self.active, self.previous, self.candidate) = (None, None, None);
+        Ok(())
+    }
+
     fn active(&self) -> Option<u64> {
         self.active
+    }
+
+    fn has_others(&self) -> bool {
+        self.others
     }
 
     fn previous(&self) -> Option<u64> {
@@ -280,19 +256,25 @@ impl Daemon {
     }
 
     pub fn with(mode: Mode, permits: Permits, admitted: Admitted) -> Self {
-        Self::serving(mode, permits, admitted, |core| core)
+        Self::serving(Fake::default(), mode, permits, admitted, |core| core)
     }
 
     /// One that keeps generations.
-    pub fn keeping(settings: &keeper::Settings) -> Self {
+    pub fn keeping(settings: &Settings) -> Self {
+        Self::adopting(settings, Fake::default())
+    }
+
+    /// One that keeps generations, and finds in the kernel what a daemon before left there.
+    pub fn adopting(settings: &Settings, engine: Fake) -> Self {
         let keeper = keeper::Keeper::open(settings.clone()).unwrap();
-        let daemon =
-            Self::serving(Mode::Lsm, Permits::default(), Admitted::users([user()]), |core| core.keeping(keeper));
+        let admitted = Admitted::users([user()]);
+        let daemon = Self::serving(engine, Mode::Lsm, Permits::default(), admitted, |core| core.keeping(keeper));
         daemon.core.start_content();
         daemon
     }
 
     fn serving(
+        engine: Fake,
         mode: Mode,
         permits: Permits,
         admitted: Admitted,
@@ -300,7 +282,6 @@ impl Daemon {
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("control.sock");
-        let engine = Fake::default();
         let (refuse_next, die_next) = (Arc::clone(&engine.refuse_next), Arc::clone(&engine.die_next));
         let (brakes, seen) = (Arc::clone(&engine.brakes), Arc::clone(&engine.seen));
         let core = Arc::new(change(Core::new(engine, Journal::default(), mode, permits)));
@@ -331,11 +312,20 @@ impl Daemon {
 
 impl Daemon {
     /// Ends it as SIGTERM does; dropping it is a crash.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
+        self.ends(true);
+    }
+
+    /// Ends it as SIGUSR2 does.
+    pub fn hand_over(self) {
+        self.ends(false);
+    }
+
+    fn ends(mut self, everything: bool) {
         self.end();
         let core = Arc::clone(&self.core);
         drop(self);
-        core.stop(true);
+        core.stop(everything);
     }
 
     fn end(&mut self) {

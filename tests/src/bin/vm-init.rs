@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         ["job"] => job::run(),
         ["debian"] => debian::run(),
         ["make-room", directory, only @ ..] => told("the room", room::make(directory.as_ref(), only)),
-        ["room", only @ ..] => told("the room", room::live(only).map(drop)),
+        ["room", only @ ..] => told("the room", room::live(only).and_then(ended_well)),
         ["suite", boot, only @ ..] => {
             report::to_stdout();
             suite::run(boot, only.first().copied());
@@ -38,6 +38,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A suite that did not get to its end has failed, whatever it had said until then.
+fn ended_well(status: std::process::ExitStatus) -> anyhow::Result<()> {
+    anyhow::ensure!(status.success(), "the suite ended with {status}");
+    Ok(())
 }
 
 /// The exit code; an error is told.

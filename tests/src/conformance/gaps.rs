@@ -222,14 +222,10 @@ mod tests {
     fn the_document_is_current() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/gaps.md");
         let written = std::fs::read_to_string(path).unwrap_or_default();
-        if std::env::var_os("CREANCE_WRITE_DOCS").is_some() {
+        if std::env::var_os("CREANCE_BLESS").is_some() {
             std::fs::write(path, markdown()).unwrap();
             return;
         }
-        assert_eq!(
-            written,
-            markdown(),
-            "docs/gaps.md is stale: run `CREANCE_WRITE_DOCS=1 cargo test -p creance-tests`"
-        );
+        assert_eq!(written, markdown(), "docs/gaps.md is stale: run `CREANCE_BLESS=1 cargo test -p creance-tests`");
     }
 }

@@ -26,6 +26,7 @@ use sensor_user::{
 };
 use serde_json::Value;
 
+use crate::preemption::can_preempt;
 use crate::{
     report,
     rules::{self, Draft},
@@ -159,6 +160,7 @@ fn events(probes: &Probes) -> Vec<Event> {
 }
 
 fn accounts() -> Result<()> {
+    can_preempt()?;
     let probes = Probes::start()?;
     let events = events(&probes);
     let names: Vec<_> = events.iter().map(|event| event.name()).collect();

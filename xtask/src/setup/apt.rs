@@ -19,6 +19,8 @@ use crate::command;
 /// Where there is no apt, no right to use it, no network, or no such package.
 pub fn install(packages: &[&str]) -> Result<()> {
     static REFRESHED: AtomicBool = AtomicBool::new(false);
+    // Before the lists are refreshed: who lacks the right is told which packages they are.
+    privileged("apt-get", &packages.join(" "))?;
     if !REFRESHED.swap(true, Ordering::Relaxed) {
         update()?;
     }
@@ -48,7 +50,7 @@ pub fn install_from(options: &[&str], packages: &[&str]) -> Result<()> {
 /// Where there is no right or no network.
 pub fn update() -> Result<()> {
     println!("setup: apt-get update");
-    let mut command = privileged("apt-get", "package lists")?;
+    let mut command = privileged("apt-get", "a look at the package lists")?;
     command::run(command.args(["update", "-qq"])).context("apt could not fetch its package lists; is there a network?")
 }
 

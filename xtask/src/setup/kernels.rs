@@ -36,8 +36,13 @@ fn fetch_newest(series: KernelSeries) -> Result<()> {
         package
     } else {
         lists.update()?;
-        newest(&lists, series)?.with_context(|| {
-            format!("apt knows no linux-image-{series}.*-cloud-amd64: add a Debian 12 source with its security updates")
+        newest(&lists, series)?.with_context(|| match series.suite() {
+            Some(suite) => {
+                format!("Debian's {suite} has no linux-image-{series}.*-cloud-amd64 (any more): take another kernel with --kernel")
+            }
+            None => {
+                format!("apt knows no linux-image-{series}.*-cloud-amd64: add a Debian 12 source with its security updates")
+            }
         })?
     };
     println!("setup: fetching {package}");

@@ -13,7 +13,11 @@ use crate::project;
 
 /// Formatting, and clippy without a warning: one test each.
 pub fn style(tally: &mut Tally) -> Result<()> {
-    check(tally, "here format", "cargo fmt --all --check && cd sensor-ebpf && cargo fmt --check")?;
+    check(
+        tally,
+        "here format",
+        "cargo fmt --all --check && cd sensor-ebpf && cargo fmt --check && cd ../fuzz && cargo fmt --check",
+    )?;
     check(tally, "here clippy", "cargo clippy --quiet --release --workspace --all-targets -- -D warnings")
 }
 
@@ -29,7 +33,7 @@ fn check(tally: &mut Tally, name: &str, script: &str) -> Result<()> {
 /// `cargo test`, with one line for each of its programs and the full words of those that fail.
 pub fn units(tally: &mut Tally) -> Result<()> {
     let started = Instant::now();
-    let script = "exec cargo test --release --workspace --no-fail-fast 2>&1";
+    let script = "exec cargo test --release --workspace --no-fail-fast -- --show-output 2>&1";
     let mut child =
         Command::new("sh").args(["-c", script]).current_dir(project::root()).stdout(Stdio::piped()).spawn()?;
     let mut report = Report::default();
@@ -41,6 +45,7 @@ pub fn units(tally: &mut Tally) -> Result<()> {
     let status = child.wait()?;
     tally.passed += report.passed;
     tally.failed += report.failed;
+    tally.not_run += report.not_run;
     if !status.success() && report.failed == 0 {
         tally.add("here cargo test", started.elapsed(), Some(&report.block.join("\n")));
     }
@@ -56,6 +61,7 @@ struct Report {
     block: Vec<String>,
     passed: usize,
     failed: usize,
+    not_run: usize,
 }
 
 impl Report {
@@ -66,7 +72,9 @@ impl Report {
             self.program = program_name(program);
             self.block.clear();
         }
+        // Of tests that passed, for there is nothing that they could do here, `--show-output` shows what they said.
         if let Some(why) = trimmed.strip_prefix("not run: ") {
+            self.not_run += 1;
             return Some(format!("here {} ... NOT RUN: {why}", self.program));
         }
         let Some(result) = trimmed.strip_prefix("test result: ") else {
@@ -116,6 +124,6 @@ mod tests {
         report.read("test golden ... FAILED");
         let line = report.read("test result: FAILED. 3 passed; 2 failed; 0 ignored").unwrap();
         assert!(line.contains("test golden ... FAILED"));
-        assert_eq!((report.passed, report.failed), (15, 2));
+        assert_eq!((report.passed, report.failed, report.not_run), (15, 2, 1));
     }
 }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 pub use facts::Document;
 use facts::Facts;
@@ -27,6 +27,9 @@ const PACKAGE: &str = "package::";
 /// # Errors
 /// Where the tests could not be run at all. Failed tests are counted, not errors.
 pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Document) -> Result<ExitCode> {
+    if filter.is_some_and(|filter| filter.contains(PACKAGE) && filter.contains(',')) {
+        bail!("{PACKAGE} is tested on a Debian host of its own: name it alone");
+    }
     let all = kernels.is_empty() && filter.is_none();
     let kernels = if kernels.is_empty() { KernelSeries::USUAL } else { kernels };
     let long = filter.is_none() && kernels == KernelSeries::ALL;
@@ -74,12 +77,19 @@ struct Tally {
     failed: usize,
     /// Tests that do not apply on a kernel.
     not_here: usize,
+    /// Tests that this machine has no right or no program for: they say so, and pass.
+    not_run: usize,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} passed, {} failed", self.passed, self.failed)?;
-        if self.not_here > 0 { write!(out, ", {} not applicable", self.not_here) } else { Ok(()) }
+        for (count, what) in [(self.not_here, "not applicable"), (self.not_run, "NOT RUN")] {
+            if count > 0 {
+                write!(out, ", {count} {what}")?;
+            }
+        }
+        Ok(())
     }
 }
 

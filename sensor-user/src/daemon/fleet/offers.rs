@@ -75,8 +75,7 @@ impl<E: Engine> Core<E> {
     /// The owner's policy, read anew.
     pub fn policy(&self) -> Policy {
         let mut state = self.lock();
-        let Some(keeper) = &mut state.keeper else { return Policy::default() };
-        keeper.read_policy();
+        let Some(keeper) = self.read_policy(&mut state) else { return Policy::default() };
         keeper.policy().clone()
     }
 

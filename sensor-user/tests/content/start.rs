@@ -1,0 +1,107 @@
+//! With what the daemon starts: what one before has left, and what switches and the policy make of it.
+
+use std::{fs, os::unix::fs::MetadataExt};
+
+use sensor_user::daemon::{lifeline::Lifeline, settings::Settings};
+
+use super::{Host, bundle, content, running};
+use crate::support::Fake;
+
+#[test]
+fn off_takes_what_a_daemon_before_has_left_out_of_force() {
+    let host = Host::with_good(&[120]);
+    host.boots("now").hand_over();
+    fs::write(host.path().join("safe-mode"), "off").unwrap();
+    // The first of them crashes.
+    for _ in 0..2 {
+        let daemon = host.adopts("now", Fake::left(120));
+        let status = daemon.client().status().unwrap();
+        assert_eq!((status.generation, status.previous), (None, None), "it goes on to judge");
+    }
+    fs::remove_file(host.path().join("safe-mode")).unwrap();
+    assert_eq!(running(&host.adopts("now", Fake::left(120))), Some(120), "nothing was lost");
+}
+
+#[test]
+fn where_the_policy_cannot_be_read_rules_only_alert_until_it_can() {
+    let host = Host::with_good(&[120]);
+    let daemon = host.boots("without a policy");
+    assert_eq!(content(&daemon).restrained, [""; 0]);
+    daemon.stop();
+    host.policy("hold = 1\n");
+    let daemon = host.boots("now");
+    for tick in [false, true] {
+        assert_eq!(content(&daemon).restrained, ["one"], "{tick}");
+        let text = daemon.client().status().unwrap().to_string();
+        assert!(text.contains("every rule only alerts") && text.contains("content.toml:1:8"), "{text}");
+        daemon.core.tick();
+    }
+    let refused = daemon.client().push_bundle(&bundle(124), true).unwrap_err().to_string();
+    assert!(refused.contains("nothing new is taken"), "{refused}");
+    host.policy("");
+    daemon.core.tick();
+    assert_eq!((running(&daemon), content(&daemon).restrained), (Some(120), vec![]));
+    assert_eq!(content(&daemon).trouble, [""; 0]);
+    // What was read once goes on to hold.
+    host.policy("hold = 1\n");
+    daemon.core.tick();
+    assert_eq!(content(&daemon).restrained, [""; 0]);
+    assert!(content(&daemon).trouble[0].contains("goes on to hold"));
+    let elsewhere = Settings { policy: host.path().join("content.toml/content.toml"), ..host.settings("now") };
+    assert!(elsewhere.policy().is_err(), "only a file that is not there says nothing");
+}
+
+#[test]
+fn what_is_on_probation_goes_on_in_another_version_of_the_sensor() {
+    // By order; after a crash; after another start of the kernel, of which nothing is in it.
+    for (by_order, boot, others, goes_on) in
+        [(true, "now", true, 124), (false, "now", true, 120), (true, "now", false, 120), (true, "next", true, 120)]
+    {
+        let host = Host::with_good(&[120]);
+        let daemon = host.boots("now");
+        daemon.client().push_bundle(&bundle(124), false).unwrap();
+        if by_order {
+            daemon.hand_over();
+        } else {
+            drop(daemon);
+        }
+        let daemon = host.adopts(boot, Fake::beside(others));
+        assert_eq!(running(&daemon), Some(goes_on), "{by_order}, {boot}, {others}");
+        if goes_on == 124 {
+            daemon.hand_over();
+            fs::write(host.path().join("safe-mode"), "last-good").unwrap();
+            assert_eq!(running(&host.adopts(boot, Fake::beside(others))), Some(120), "against the switch");
+        }
+    }
+}
+
+#[test]
+fn the_lifeline_of_the_policy_is_as_new_as_the_policy() {
+    let (host, mut lifeline) = (Host::new(), Lifeline::new(None).unwrap());
+    let rescue = host.path().join("rescue");
+    fs::write(&rescue, "").unwrap();
+    let inode = fs::metadata(&rescue).unwrap().ino();
+    let wanted = format!("[lifeline]\nexecutables = [{rescue:?}]\n");
+    host.policy(&wanted);
+    let daemon = host.boots("now");
+    for (policy, listed) in [(wanted.as_str(), true), ("", false), (&wanted, true), ("hold = 1\n", true)] {
+        host.policy(policy);
+        daemon.core.tick();
+        daemon.core.guard().look_after(&mut lifeline).unwrap();
+        let found = daemon.brakes.lifeline.lock().unwrap().keys().any(|key| key.inode == inode);
+        assert_eq!(found, listed, "{policy:?}");
+    }
+}
+
+#[test]
+fn a_baseline_that_was_given_up_is_said_to_be() {
+    let host = Host::new();
+    for crash in 1..=2 {
+        let daemon = host.boots(&format!("boot {crash}"));
+        assert_eq!((running(&daemon), content(&daemon).trouble), (Some(0), vec![]));
+    }
+    let daemon = host.boots("boot 3");
+    let text = daemon.client().status().unwrap().to_string();
+    assert!(text.contains("WARNING: the baseline is given up") && text.contains("--pardon"), "{text}");
+    assert_eq!(running(&daemon), None);
+}
