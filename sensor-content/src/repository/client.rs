@@ -22,6 +22,7 @@ use url::Url;
 use super::{
     DOCUMENT, DOCUMENT_MAX, METADATA_MAX, bundle_name,
     fetch::{Fetch, FetchError, Reply, Request},
+    memory::Memory,
     roles::Role,
     transport::{BASE, PATIENCE, Road, TIMESTAMP},
 };
@@ -41,6 +42,8 @@ const KNOWN_TIME: &str = "latest_known_time.json";
 const BELIEVED: &str = "tough";
 /// The same, of what is looked at: `tough` writes there before it has seen all.
 const LOOKED_AT: &str = "looked-at";
+/// Files whose names hold their version.
+const CACHE: &str = "cache";
 /// When the metadata was signed, in `timestamp`.
 pub(super) const ISSUED: &str = "issued";
 
@@ -95,28 +98,6 @@ pub enum ClientError {
     Store(#[from] std::io::Error),
 }
 
-/// What is on disk.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Memory {
-    view: View,
-    etag: Option<String>,
-    /// Of `timestamp.json`, for servers that know no tags.
-    timestamp: Option<Digest>,
-    /// When the newest metadata was signed.
-    issued: Option<Timestamp>,
-    versions: BTreeMap<String, u64>,
-    /// The newest root.
-    root: Option<String>,
-}
-
-impl Memory {
-    /// The least that the time can be where the clock says `now`.
-    fn least(&self, now: Timestamp) -> Timestamp {
-        self.issued.map_or(now, |issued| issued.max(now))
-    }
-}
-
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Client {
@@ -125,19 +106,23 @@ pub struct Client {
     store: Directory,
     memory: Memory,
     root: String,
+    /// Whether the owner gave another root than before.
+    anew: bool,
     /// As it was loaded by this process last.
     repository: Option<Repository>,
     patience: Duration,
 }
 
 impl Client {
-    /// A client that trusts `root` (`root.json` as the publisher made it) and remembers in `directory`.
+    /// A client that trusts `root` (`root.json` as the publisher made it) and remembers in `directory`. What was remembered of a
+    /// repository counts as long as the owner gives the same root, or the newest of those that followed it: with another one all
+    /// begins [anew](Self::began_anew), the versions too.
     ///
     /// # Errors
     /// [`ClientError::Root`], [`ClientError::Store`].
     pub fn open(fetch: Arc<dyn Fetch>, root: &str, directory: PathBuf) -> Result<Self, ClientError> {
         let mut store = Directory::open(directory.clone())?;
-        for part in [BELIEVED, LOOKED_AT, "cache"] {
+        for part in [BELIEVED, LOOKED_AT, CACHE] {
             Directory::open(directory.join(part))?;
         }
         let seen = store.read(MEMORY, MEMORY_MAX)?;
@@ -145,12 +130,25 @@ impl Client {
         if seen.is_some() && memory.is_none() {
             store.rename(MEMORY, "seen.damaged")?;
         }
-        let memory = memory.unwrap_or_default();
-        let shipped = version_of(root)?;
+        let mut memory = memory.unwrap_or_default();
+        let (shipped, given) = (version_of(root)?, Digest::of(root.as_bytes()));
+        let anew = memory.given.is_some_and(|before| before != given) && !memory.has_as_root(root);
+        if anew {
+            memory = Memory::default();
+            [BELIEVED, LOOKED_AT, CACHE].iter().try_for_each(|part| empty(&directory.join(part)))?;
+        }
         // The newest that is known: an older one's keys may have been stolen since.
         let newer = memory.root.clone().filter(|newer| version_of(newer).is_ok_and(|newer| newer >= shipped));
         let root = newer.unwrap_or_else(|| root.to_owned());
-        Ok(Self { fetch, directory, store, memory, root, repository: None, patience: PATIENCE })
+        if memory.given.replace(given) != Some(given) {
+            replace(&mut store, MEMORY, &sealed::seal(&memory)?)?;
+        }
+        Ok(Self { fetch, directory, store, memory, root, anew, repository: None, patience: PATIENCE })
+    }
+
+    /// Whether all that was known of a repository was forgotten, because the owner gave another root.
+    pub const fn began_anew(&self) -> bool {
+        self.anew
     }
 
     /// The same, less patient with slow servers.
@@ -236,7 +234,7 @@ impl Client {
     fn load(&self, timestamp: Vec<u8>) -> Result<Repository, ClientError> {
         let looked_at = self.directory.join(LOOKED_AT);
         copy(&self.directory.join(BELIEVED), &looked_at)?;
-        let road = Road::new(Arc::clone(&self.fetch), timestamp, self.directory.join("cache"), self.patience);
+        let road = Road::new(Arc::clone(&self.fetch), timestamp, self.directory.join(CACHE), self.patience);
         let base = |below: &str| {
             Url::parse(&format!("{BASE}{below}/")).map_err(|error| ClientError::Refused(error.to_string()))
         };
@@ -327,9 +325,7 @@ impl Client {
 /// Makes the files in `to` those in `from`, but for what `tough` remembers of the clock: a clock that was set back is believed, and
 /// versions protect.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(to)? {
-        fs::remove_file(entry?.path())?;
-    }
+    empty(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         if entry.file_name() != KNOWN_TIME {
@@ -337,6 +333,11 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes the files in a directory.
+fn empty(directory: &Path) -> std::io::Result<()> {
+    fs::read_dir(directory)?.try_for_each(|entry| fs::remove_file(entry?.path()))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, std::io::Error> {

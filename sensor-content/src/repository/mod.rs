@@ -19,11 +19,13 @@
 //! | [`tree`](Tree) | the files of a publisher |
 //! | [`fetch`](Fetch) | files from a web server or a directory, within limits |
 //! | [`client`](Client) | what a host believes |
+//! | `memory` | what it remembers of it |
 
 mod client;
 mod fetch;
 mod http;
 mod keys;
+mod memory;
 mod metadata;
 mod roles;
 mod signers;

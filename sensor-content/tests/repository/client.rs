@@ -4,12 +4,12 @@ use std::{fs, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use sensor_content::{
-    repository::{ClientError, Files, Http, Lifetime, Polled},
+    repository::{Client, ClientError, Files, Holder, Http, Lifetime, Polled},
     rollout::Order,
 };
 
 use crate::{
-    publisher::{World, bundle, days},
+    publisher::{CONTENT, ONLINE, ROOT, World, bundle, days, keys, signers},
     server::Trick,
 };
 
@@ -149,4 +149,34 @@ fn damage_on_disk_is_survived() {
     // The cache is not believed, and is empty the next time.
     let first = host.poll(Timestamp::now());
     assert!(first.is_ok() || host.poll(Timestamp::now()).is_ok());
+}
+
+#[test]
+fn another_root_of_the_owner_begins_anew_and_the_same_one_does_not() {
+    let mut world = World::new();
+    let every: Vec<u8> = [ROOT.as_slice(), &CONTENT, &ONLINE, &[4, 5]].concat();
+    let (now, lifetime) = (Timestamp::now(), Lifetime::default());
+    world.metadata.rotate(Holder::Root, keys(&[3, 4, 5], 2), &signers(&every), lifetime, now).unwrap();
+    world.tree().write(&world.metadata, &[]).unwrap();
+    world.add(2, now, lifetime);
+    world.host().poll(now).unwrap();
+    // Founded anew, elsewhere: all counts from 1 again.
+    let other = World::founded(now, Lifetime { root: days(100), ..lifetime });
+    let root =
+        |of: &World, version: u64| fs::read_to_string(of.repo().join(format!("metadata/{version}.root.json"))).unwrap();
+    let open = |from: &World, root: &str| {
+        let fetch = Arc::new(Http::new(&[from.server.address()], None).unwrap());
+        Client::open(fetch, root, world.directory.path().join("host"))
+    };
+    assert!(matches!(open(&world, "no root"), Err(ClientError::Root(_))));
+    for version in [1, 2] {
+        let host = open(&world, &root(&world, version)).unwrap();
+        assert!(!host.began_anew() && host.view().listed.len() == 2, "root {version} is the one that it follows");
+    }
+    let mut host = open(&other, &root(&other, 1)).unwrap();
+    assert!(host.began_anew() && host.view().listed.is_empty());
+    host.poll(now).unwrap();
+    assert_eq!(host.view().listed.len(), 1);
+    let again = open(&other, &root(&other, 1)).unwrap();
+    assert!(!again.began_anew() && again.view().listed.len() == 1);
 }

@@ -67,7 +67,8 @@ pub fn refusal(event: Event, program: &Program, error: LoadError) -> Refusal {
         );
     };
     let log = verifier_log.to_string();
-    if is_of_the_host(&io_error, &log) {
+    let gave_up = verifier_log::gave_up(&io_error, &log);
+    if !gave_up && is_of_the_host(&io_error, &log) {
         let error = anyhow::Error::new(io_error);
         return Refusal::Kernel(error.context(format!(
             "the rules for {} cannot be loaded now: this host has no room for them, or does not permit it",
@@ -80,7 +81,7 @@ pub fn refusal(event: Event, program: &Program, error: LoadError) -> Refusal {
         event: event.name().to_owned(),
         instruction,
         origin: instruction.and_then(|index| program.origin(index)).cloned(),
-        gave_up: verifier_log::gave_up(&io_error, &log),
+        gave_up,
         log: if reason.is_empty() { io_error.to_string() } else { reason },
     }))
 }

@@ -116,6 +116,12 @@ impl Member {
         let Some(repository) = named else { return };
         match self.client(repository) {
             Ok(client) => {
+                if client.began_anew() {
+                    say(format_args!(
+                        "{} is another root than before: what was known of the repository is forgotten, and it is believed by this one",
+                        repository.root.display()
+                    ));
+                }
                 self.source = Some((repository.clone(), client));
                 self.next_poll = None;
             }
