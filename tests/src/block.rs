@@ -124,15 +124,11 @@ fn sleeping_receiver() -> Result<()> {
         let (tell, told) = mpsc::channel();
         let receiver = scope.spawn(move || {
             // SAFETY: takes nothing.
-            tell.send(unsafe { libc::gettid() }).ok();
+            tell.send(unsafe { libc::gettid() }.cast_unsigned()).ok();
             let mut room = [0_i64; 2];
             call!(msgrcv(queue, room.as_mut_ptr().cast(), 8, 0, 0))
         });
-        let path = format!("/proc/self/task/{}/syscall", told.recv()?);
-        wait::until("the receiver to sleep", || {
-            let line = std::fs::read_to_string(&path)?;
-            Ok((line.split(' ').next() == Some(libc::SYS_msgrcv.to_string().as_str())).then_some(()))
-        })?;
+        wait::asleep_in(told.recv()?, libc::SYS_msgrcv)?;
         call!(msgsnd(queue, message.as_ptr().cast(), 8, 0))?;
         let reports = sensor.reports()?;
         ensure!(reports.len() == 1 && reports[0]["outcome"] == "denied", "{reports:#?}");

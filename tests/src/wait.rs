@@ -1,7 +1,7 @@
 //! Waiting for something to become true, never for luck.
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -33,4 +33,17 @@ pub fn within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Result
         }
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Waits until the process, or the thread, sleeps in this system call.
+///
+/// # Errors
+/// Where it has ended, or does not do so.
+pub fn asleep_in(task: u32, call: i64) -> Result<()> {
+    let path = format!("/proc/{task}/syscall");
+    until("the process to sleep in its call", || {
+        // `running` while it does not sleep.
+        let line = fs::read_to_string(&path)?;
+        Ok((line.split(' ').next() == Some(call.to_string().as_str())).then_some(()))
+    })
 }

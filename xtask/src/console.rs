@@ -22,11 +22,11 @@ const SIGNS: &[(&str, &str)] = &[
 ];
 
 /// The first line of a console log in which the kernel reports trouble, after what kind of trouble it is.
-/// Lines without a kernel time stamp are a program's, and may say what they like.
-pub fn trouble(log: &str) -> Option<String> {
+/// Trouble of the kind that is `expected` is passed over. Lines without a kernel time stamp are a program's, and may say what they like.
+pub fn trouble(log: &str, expected: Option<&str>) -> Option<String> {
     log.lines().filter(|line| line.trim_start().starts_with('[')).find_map(|line| {
         let (_, kind) = SIGNS.iter().find(|(sign, _)| line.contains(sign))?;
-        Some(format!("{kind}: {}", line.trim()))
+        (Some(*kind) != expected).then(|| format!("{kind}: {}", line.trim()))
     })
 }
 
@@ -39,6 +39,18 @@ pub fn tail(log: &str, lines: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn trouble(log: &str) -> Option<String> {
+        super::trouble(log, None)
+    }
+
+    #[test]
+    fn what_is_expected_hides_nothing_else() {
+        let log = "[    1.0] Kernel panic - not syncing: sysrq\n[    2.0] Oops: 0000 [#1]\n";
+        assert!(trouble(log).unwrap().starts_with(PANIC));
+        assert!(super::trouble(log, Some(PANIC)).unwrap().starts_with("oops: "));
+        assert_eq!(super::trouble("[    1.0] Kernel panic - not syncing: sysrq\n", Some(PANIC)), None);
+    }
 
     #[test]
     fn trouble_is_told_from_talk() {

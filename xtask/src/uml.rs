@@ -71,9 +71,9 @@ fn listen(console: impl BufRead, mut hear: impl FnMut(&str)) -> Result<bool> {
             hear(line);
         }
         begun |= line == BEGINS;
-        said = format!("{}\n{line}", console::tail(&said, 20));
+        said.extend([line, "\n"]);
     }
-    ended.with_context(|| format!("it ended before its task did:{said}"))
+    ended.with_context(|| format!("it ended before its task did:\n{}", console::tail(&said, 20)))
 }
 
 #[cfg(test)]

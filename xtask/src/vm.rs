@@ -54,7 +54,7 @@ impl Root<'_> {
     /// What the console shows of trouble, where that is not wanted.
     fn trouble(self, log: &str) -> Option<String> {
         let panics = matches!(self, Self::Disk { panics: true, .. });
-        console::trouble(log).filter(|trouble| !(panics && trouble.starts_with(console::PANIC)))
+        console::trouble(log, panics.then_some(console::PANIC))
     }
 }
 

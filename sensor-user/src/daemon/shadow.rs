@@ -18,6 +18,7 @@ use sensor_content::{
 use sensor_rules::{Rule, RuleSet};
 
 use super::{
+    cause::refused,
     core::{Core, State},
     engine::Engine,
     generations::first_line,
@@ -210,11 +211,12 @@ impl<E: Engine> Core<E> {
         let activation = match state.engine.promote(&candidate.rules) {
             Ok(activation) => activation,
             Err(refusal) => {
+                let refused = refused(refusal.into(), state.engine.active());
                 // What else goes wrong in a switch says nothing of the rules.
-                if matches!(refusal, Refusal::Content(_) | Refusal::Verifier(_)) {
+                if refused.by.is_of_rules() {
                     state.charge = Some((candidate.generation, Signal::Refusal));
                 }
-                return reject(state, candidate, &refusal.to_string());
+                return reject(state, candidate, &refused.message);
             }
         };
         let reasons = candidate.reasons();

@@ -23,15 +23,21 @@ impl Sensor {
     /// Fills a bank that is not in use with a generation that is not in force yet. Until it is, `SHADOW` names the bank: a daemon
     /// that comes after this one knows it by that.
     pub(super) fn prepare(&mut self, verified: Verified) -> Result<usize> {
-        let used = [Some(self.bank), self.before, self.candidate];
-        let bank = (0..self.banks.len()).find(|bank| !used.contains(&Some(*bank))).context("all banks are in use")?;
-        self.clear(bank)?;
+        let bank = self.cleared()?;
         self.comparison.set_bank(u32::try_from(bank)?)?;
         for (hook, parts) in verified.parts() {
             self.pins.pin_parts(bank, hook, parts)?;
         }
         self.fill(bank, &verified)?;
         self.banks[bank] = Some(verified);
+        Ok(bank)
+    }
+
+    /// A bank that is not in use, emptied.
+    fn cleared(&mut self) -> Result<usize> {
+        let used = [Some(self.bank), self.before, self.candidate];
+        let bank = (0..self.banks.len()).find(|bank| !used.contains(&Some(*bank))).context("all banks are in use")?;
+        self.clear(bank)?;
         Ok(bank)
     }
 
@@ -74,10 +80,7 @@ impl Sensor {
     pub fn unload(&mut self) -> Result<()> {
         self.give_up()?;
         if self.banks[self.bank].is_some() {
-            let used = [Some(self.bank), self.before];
-            let bank =
-                (0..self.banks.len()).find(|bank| !used.contains(&Some(*bank))).context("all banks are in use")?;
-            self.clear(bank)?;
+            let bank = self.cleared()?;
             self.switch(bank)?;
         }
         // Also where a daemon before was killed between the switch and this.

@@ -19,7 +19,7 @@ use std::{
         fd::AsRawFd as _,
         unix::{fs::MetadataExt as _, process::ExitStatusExt as _},
     },
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -145,7 +145,7 @@ fn sleeping_reader() -> Result<()> {
     let sensor = shared::enforcing(vec![rules::file("kept.yaml", &[RULE])])?;
     let killed = kept(&sensor, Kept::Killed)?;
     let mut victim = Command::new("/bin/bash").arg("-s").stdin(Stdio::piped()).spawn()?;
-    asleep_in(&victim, libc::SYS_read)?;
+    wait::asleep_in(victim.id(), libc::SYS_read)?;
     let mut commands = victim.stdin.take().context("no pipe")?;
     commands.write_all(CONTENT)?;
     let status = wait::until("the victim to end", || Ok(victim.try_wait()?))?;
@@ -177,16 +177,6 @@ fn lifeline() -> Result<()> {
     ensure!(kept(&sensor, Kept::Lifeline)? > spared, "it is not counted");
     released()?;
     sensor.stop()
-}
-
-/// Waits until the process sleeps in this system call.
-fn asleep_in(process: &Child, call: i64) -> Result<()> {
-    let path = format!("/proc/{}/syscall", process.id());
-    wait::until("the process to sleep in its call", || {
-        // `running` while it does not sleep.
-        let line = std::fs::read_to_string(&path)?;
-        Ok((line.split(' ').next() == Some(call.to_string().as_str())).then_some(()))
-    })
 }
 
 /// Releases everything.

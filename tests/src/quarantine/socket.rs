@@ -20,7 +20,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use sensor_common::maps::Kept;
 
-use super::{CONTENT, asleep_in, creance, kept, released};
+use super::{CONTENT, creance, kept, released};
 use crate::{
     fifo,
     rules::{self, Draft},
@@ -203,7 +203,7 @@ pub fn asleep() -> Result<()> {
         let (near, far) = pair(kind)?;
         let killed = kept(&sensor, Kept::Killed)?;
         let mut victim = start("receive", far)?;
-        asleep_in(&victim, libc::SYS_recvfrom)?;
+        wait::asleep_in(victim.id(), libc::SYS_recvfrom)?;
         send(&near)?;
         let status = wait::until("the victim to end", || Ok(victim.try_wait()?))?;
         ensure!(status.signal() == Some(libc::SIGKILL), "type {kind}: the victim ended with {status}");
@@ -214,7 +214,7 @@ pub fn asleep() -> Result<()> {
     let mut target = fifo::open("/tmp/kept-target")?;
     let (near, far) = pair(libc::SOCK_STREAM)?;
     let mut victim = start("splice", far)?;
-    asleep_in(&victim, libc::SYS_splice)?;
+    wait::asleep_in(victim.id(), libc::SYS_splice)?;
     send(&near)?;
     wait::until("the victim to end", || Ok(victim.try_wait()?))?;
     ensure!(fifo::is_refused(&target.read(&mut [0])), "the content came through a pipe");

@@ -183,6 +183,6 @@ fn sleeping(way: &str) -> Result<Child> {
         "vmsplice" => libc::SYS_vmsplice,
         _ => libc::SYS_splice,
     };
-    super::asleep_in(&taker, call)?;
+    wait::asleep_in(taker.id(), call)?;
     Ok(taker)
 }

@@ -15,7 +15,7 @@ use anyhow::{Result, bail, ensure};
 use io_uring::{opcode, types::Fd};
 use sensor_common::maps::Kept;
 
-use super::{CONTENT, asleep_in, kept, released};
+use super::{CONTENT, kept, released};
 use crate::{
     fifo,
     protocol::Table,
@@ -113,7 +113,7 @@ fn start(way: Way, request: &str, from: OwnedFd) -> Result<Child> {
     let mut command = Command::new(work::PROGRAM);
     command.args(["work", "ring-taker", way.name(), request]).stdin(Stdio::from(from)).stderr(Stdio::null());
     let taker = command.spawn()?;
-    asleep_in(&taker, libc::SYS_io_uring_enter)?;
+    wait::asleep_in(taker.id(), libc::SYS_io_uring_enter)?;
     Ok(taker)
 }
 

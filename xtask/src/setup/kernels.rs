@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::lists::Lists;
 use crate::project::KernelSeries;
@@ -31,27 +31,18 @@ pub fn fetch_with_network(series: KernelSeries) -> Result<()> {
 }
 
 fn fetch_newest(series: KernelSeries) -> Result<()> {
-    let lists = series.suite().map_or_else(|| Ok(Lists::of_this_machine()), |suite| Lists::of_suite(suite, &[]))?;
-    let package = if let Some(package) = newest(&lists, series)? {
-        package
-    } else {
-        lists.update()?;
-        newest(&lists, series)?.with_context(|| match series.suite() {
-            Some(suite) => {
-                format!("Debian's {suite} has no linux-image-{series}.*-cloud-amd64 (any more): take another kernel with --kernel")
-            }
-            None => {
-                format!("apt knows no linux-image-{series}.*-cloud-amd64: add a Debian 12 source with its security updates")
-            }
-        })?
-    };
-    println!("setup: fetching {package}");
+    let lists = Lists::of(series)?;
+    let package = lists.find(|lists| newest(lists, series))?.with_context(|| match series.suite() {
+        Some(suite) => {
+            format!("Debian's {suite} has no linux-image-{series}.*-cloud-amd64 (any more): take another kernel with --kernel")
+        }
+        None => {
+            format!("apt knows no linux-image-{series}.*-cloud-amd64: add a Debian 12 source with its security updates")
+        }
+    })?;
     let directory = series.directory();
     let unpacked = directory.with_extension("new");
-    fs::remove_dir_all(&unpacked).ok();
-    fs::create_dir_all(&unpacked)?;
-    lists.download(&package, &unpacked)?;
-    unpack(&unpacked)?;
+    unpack(&lists.fetch(&package, &unpacked)?, &unpacked)?;
     fs::remove_dir_all(&directory).ok();
     fs::rename(&unpacked, &directory).with_context(|| format!("cannot put the kernel into {}", directory.display()))
 }
@@ -84,13 +75,8 @@ const NETWORK: &[&str] = &[
 ];
 
 /// Keeps the image of the package in `directory`, the kernel's release, and in `modules` the drivers of a network card.
-fn unpack(directory: &Path) -> Result<()> {
-    let Some(package) =
-        directory.read_dir()?.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some("deb".as_ref()))
-    else {
-        bail!("apt-get download left no package in {}", directory.display());
-    };
-    let mut archive = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(&package).stdout(Stdio::piped()).spawn()?;
+fn unpack(package: &Path, directory: &Path) -> Result<()> {
+    let mut archive = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).spawn()?;
     let stream = archive.stdout.take().context("dpkg-deb has no output")?;
     let mut tar = Command::new("tar");
     tar.args(["--extract", "--wildcards", "./boot/vmlinuz-*", "./usr/lib/modules/*/vmlinuz"])

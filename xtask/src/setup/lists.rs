@@ -1,11 +1,18 @@
 //! Package lists: the machine's own, and those of other Debian suites, kept apart from them.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
 use super::apt;
-use crate::{command, project};
+use crate::{
+    command,
+    project::{self, KernelSeries},
+};
 
 /// What apt looks into.
 pub struct Lists {
@@ -47,6 +54,26 @@ impl Lists {
         Ok(Self { suite: Some(suite), options })
     }
 
+    /// Those that name the kernels of a series.
+    ///
+    /// # Errors
+    /// As [`of_suite`](Self::of_suite).
+    pub fn of(series: KernelSeries) -> Result<Self> {
+        series.suite().map_or_else(|| Ok(Self::of_this_machine()), |suite| Self::of_suite(suite, &[]))
+    }
+
+    /// What `look` finds: in the lists as they are, else in those of now.
+    ///
+    /// # Errors
+    /// Where there is no network, or `look` fails.
+    pub fn find<T>(&self, look: impl Fn(&Self) -> Result<Option<T>>) -> Result<Option<T>> {
+        if let Some(found) = look(self)? {
+            return Ok(Some(found));
+        }
+        self.update()?;
+        look(self)
+    }
+
     /// Fetches them anew.
     ///
     /// # Errors
@@ -67,17 +94,24 @@ impl Lists {
         Ok(found.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
     }
 
-    /// Downloads a package into `directory`.
+    /// Downloads a package into `directory`, in which nothing else is left; returns its path.
     ///
     /// # Errors
     /// Where there is no network, or no such package.
-    pub fn download(&self, package: &str, directory: &Path) -> Result<()> {
+    pub fn fetch(&self, package: &str, directory: &Path) -> Result<PathBuf> {
+        println!("setup: fetching {package}");
+        fs::remove_dir_all(directory).ok();
+        fs::create_dir_all(directory)?;
         // A stale list may name a version that the archive has replaced: then look again.
-        if self.try_download(package, directory).is_ok() {
-            return Ok(());
+        if self.try_download(package, directory).is_err() {
+            self.update()?;
+            self.try_download(package, directory)
+                .with_context(|| format!("cannot fetch {package}; is there a network?"))?;
         }
-        self.update()?;
-        self.try_download(package, directory).with_context(|| format!("cannot fetch {package}; is there a network?"))
+        let mut files = directory.read_dir()?.flatten().map(|entry| entry.path());
+        files
+            .find(|path| path.extension() == Some("deb".as_ref()))
+            .with_context(|| format!("apt-get download left no package in {}", directory.display()))
     }
 
     fn try_download(&self, package: &str, directory: &Path) -> Result<()> {

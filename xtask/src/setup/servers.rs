@@ -49,15 +49,9 @@ fn directory() -> PathBuf {
 }
 
 fn unpack(package: &str) -> Result<()> {
-    println!("setup: fetching {package}");
-    let (lists, new) = (Lists::of_this_machine(), directory().join("new"));
-    fs::remove_dir_all(&new).ok();
-    fs::create_dir_all(&new)?;
-    lists.download(package, &new)?;
-    let archives = new.read_dir()?.flatten().map(|entry| entry.path());
-    for archive in archives.filter(|path| path.extension() == Some("deb".as_ref())) {
-        command::run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(directory()))
-            .with_context(|| format!("{} cannot be unpacked", archive.display()))?;
-    }
+    let new = directory().join("new");
+    let archive = Lists::of_this_machine().fetch(package, &new)?;
+    command::run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(directory()))
+        .with_context(|| format!("{} cannot be unpacked", archive.display()))?;
     Ok(fs::remove_dir_all(&new)?)
 }

@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     thread,
 };
 
@@ -57,28 +57,15 @@ pub fn kernel(series: KernelSeries) -> Result<Option<PathBuf>> {
 
 /// Fetches the sources, if there are any, into `directory`, and returns their root.
 fn unpack(series: KernelSeries, directory: &Path) -> Result<Option<PathBuf>> {
-    let lists = series.suite().map_or_else(|| Ok(Lists::of_this_machine()), |suite| Lists::of_suite(suite, &[]))?;
-    let package = format!("linux-source-{series}");
-    let known = |lists: &Lists| Ok::<_, anyhow::Error>(lists.search(&format!("^{package}$"))?.contains(&package));
-    if !known(&lists)? {
-        lists.update()?;
-        if !known(&lists)? {
-            return Ok(None);
-        }
+    let (lists, package) = (Lists::of(series)?, format!("linux-source-{series}"));
+    let known = |lists: &Lists| Ok(lists.search(&format!("^{package}$"))?.into_iter().find(|name| *name == package));
+    if lists.find(known)?.is_none() {
+        return Ok(None);
     }
-    println!("setup: fetching {package}");
-    fs::remove_dir_all(directory).ok();
-    fs::create_dir_all(directory)?;
-    lists.download(&package, directory)?;
-    let deb =
-        directory.read_dir()?.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some("deb".as_ref()));
-    let deb = deb.with_context(|| format!("apt-get download left no package in {}", directory.display()))?;
-    let mut archive = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(&deb).stdout(Stdio::piped()).spawn()?;
-    let stream = archive.stdout.take().context("dpkg-deb has no output")?;
-    let inner = format!("./usr/src/{package}.tar.xz");
-    command::run(Command::new("tar").args(["--extract", &inner]).stdin(stream).current_dir(directory))?;
-    archive.wait()?;
-    command::run(Command::new("tar").args(["--extract", "--file", &inner]).current_dir(directory))?;
+    let archive = lists.fetch(&package, directory)?;
+    command::run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(directory))?;
+    let sources = format!("usr/src/{package}.tar.xz");
+    command::run(Command::new("tar").args(["--extract", "--file", &sources]).current_dir(directory))?;
     Ok(Some(directory.join(package)))
 }
 
