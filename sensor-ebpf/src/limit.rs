@@ -11,7 +11,7 @@ use aya_ebpf::{
 use sensor_common::{
     maps::{EVENT_ROOM, RATES_MAX, Rate, RateKey},
     record::Record,
-    verdict::RULES_MAX,
+    verdict::{RULES_MAX, rule_number},
 };
 
 use crate::{
@@ -74,7 +74,7 @@ fn is_over(slot: u32) -> bool {
         if number >= record.verdict.matched as usize {
             break;
         }
-        let key = RateKey { generation: record.head.generation, rule: *rule, pid };
+        let key = RateKey { generation: record.head.generation, rule: rule_number(*rule), pid };
         if count(&key, second) <= u64::from(limit) {
             over = false;
         }

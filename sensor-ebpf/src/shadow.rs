@@ -11,7 +11,7 @@ use sensor_common::{
     brakes::UNNAMED,
     event::{Event, Groups},
     shadow::{COSTS, EXAMPLES, EXAMPLES_BYTES, MATCHES_MAX, Matches, ShadowCounts, ShadowKey},
-    verdict::{Outcome, RULES_MAX},
+    verdict::{Outcome, RULES_MAX, rule_number},
 };
 
 use crate::{
@@ -138,7 +138,7 @@ extern "C" fn count_matches(slot: u32) -> u32 {
         if index as u32 >= verdict.matched {
             break;
         }
-        let shown = count_match(record.head.bank, verdict.rules[index], beyond);
+        let shown = count_match(record.head.bank, rule_number(verdict.rules[index]), beyond);
         scratch.left.set(scratch.left.get() | u64::from(shown));
     }
     if verdict.matched as usize > RULES_MAX {

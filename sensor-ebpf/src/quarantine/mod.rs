@@ -15,7 +15,10 @@ mod socket;
 mod splice;
 
 use aya_ebpf::{helpers::generated::bpf_send_signal, macros::map, maps::HashMap};
-use sensor_common::maps::{Kept, Mark, ObjectKey, QUARANTINE_MAX};
+use sensor_common::{
+    maps::{Kept, Mark, ObjectKey, QUARANTINE_MAX},
+    verdict::rule_number,
+};
 
 use crate::{
     brakes,
@@ -43,7 +46,7 @@ fn mark(held: &Held, inode: u64) -> Mark {
     Mark {
         time: head.time,
         generation: head.generation,
-        rule: held.record.verdict.rules[0],
+        rule: rule_number(held.record.verdict.rules[0]),
         pid: held.record.process.pid,
         inode,
     }
