@@ -104,7 +104,7 @@ fn a_tree_is_what_is_below_the_parent_of_the_first() {
 
 /// What a rule with this condition and these lines says of a path: `true`, `false`, or `None` where it is undecided.
 fn says(condition: &str, more: &str, path: impl FnOnce(&mut Record)) -> Option<bool> {
-    let rules = rules(&rule("fifo.open", more).replace("path == '/tmp/f'", condition));
+    let rules = rules(&rule("fifo.open", more).replace("path == '/tmp/f'", &format!("|-\n    {condition}")));
     let mut record = Record::EMPTY;
     path(&mut record);
     let verdict = interpret(&rules, Event::FifoOpen, &record).unwrap();

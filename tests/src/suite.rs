@@ -99,6 +99,7 @@ pub const TESTS: &[&[Test]] = &[
     // With the daemon that tests share.
     alerts::TESTS,
     block::TESTS,
+    undecided::TESTS,
     brakes::TESTS,
     conformance::TESTS,
     quarantine::TESTS,
