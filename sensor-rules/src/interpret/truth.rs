@@ -273,8 +273,14 @@ fn parts(expr: &IdedExpr) -> Vec<&IdedExpr> {
     }
 }
 
-/// Calls `each` for all of an expression; what is asked of ancestors, once for each of them.
+/// Calls `each` for all of an expression that says anything; for what is asked of ancestors, once for each of them.
 fn visit(expr: &IdedExpr, each: &mut impl FnMut(&IdedExpr)) {
+    if let Expr::Call(call) = &expr.expr
+        && let Some((TextTest::StartsWith | TextTest::EndsWith | TextTest::Contains, _, Some(0))) = asked(call)
+    {
+        // Every text begins with nothing.
+        return;
+    }
     each(expr);
     if let Expr::Comprehension(all) = &expr.expr {
         let asked = ancestors::ALL.map(|group| bound(&all.loop_step, &all.iter_var, group));
