@@ -26,7 +26,9 @@ macro_rules! kernel_members {
             DENTRY_NAME: "dentry", ["d_name.name"];
             DENTRY_NAME_LEN: "dentry", ["d_name.len"];
             VFSMOUNT_MNT_ROOT: "vfsmount", ["mnt_root"];
+            VFSMOUNT_MNT_SB: "vfsmount", ["mnt_sb"];
             MOUNT_MNT: "mount", ["mnt"];
+            MOUNT_MNT_NS: "mount", ["mnt_ns"];
             MOUNT_MNT_PARENT: "mount", ["mnt_parent"];
             MOUNT_MNT_MOUNTPOINT: "mount", ["mnt_mountpoint"];
             TASK_PID: "task_struct", ["pid"];

@@ -11,7 +11,7 @@
 //! | [`brakes`] | lifeline, budgets, heartbeat: what holds blocking back |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`record`] | taking, finding and giving back the record of an event |
-//! | [`actor`], [`cgroup`], [`object`], [`path`], [`payload`] | filling one part of the record each |
+//! | [`actor`], [`cgroup`], [`object`], [`path`], [`text`], [`payload`] | filling one part of the record each |
 //! | [`scratch`] | room beside the record, and how to keep the verifier's work small |
 //! | [`asm`] | what the language cannot say to this target |
 //! | [`memory`] | copying bytes from processes and the kernel |
@@ -47,6 +47,7 @@ mod shm;
 mod stage;
 mod state;
 mod sysv;
+mod text;
 mod traced;
 mod unix;
 

@@ -47,6 +47,7 @@ mod input;
 mod language;
 mod losses;
 mod machine;
+mod paths;
 mod planner;
 mod preemption;
 mod quarantine;

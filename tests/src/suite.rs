@@ -11,7 +11,7 @@ use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
     alerts, block, brakes, confined, conformance, content, daemon, endurance, features, flood, hooks, input, language,
-    losses, machine, planner, preemption,
+    losses, machine, paths, planner, preemption,
     protocol::{Message, is_chosen},
     quarantine, refusal, report, restart, shadow, stress, swap, tracepoints, uring, without_bpf,
 };
@@ -99,6 +99,7 @@ pub const TESTS: &[&[Test]] = &[
     // With the daemon that tests share.
     alerts::TESTS,
     block::TESTS,
+    paths::TESTS,
     brakes::TESTS,
     conformance::TESTS,
     quarantine::TESTS,

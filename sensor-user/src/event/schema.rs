@@ -31,7 +31,11 @@ pub const MEMBERS: &[Member] = &[
     ("outcome", "string", "What the sensor did, see [Outcomes](#outcomes)."),
     ("matched", "integer", "How many rules matched."),
     ("rules", "array", "The matched rules in their order, see [Rules](#rules)."),
-    ("truncated", "array", "Names of the fields of which only the beginning was kept."),
+    (
+        "truncated",
+        "array",
+        "Names of the fields that are not whole: of a payload the beginning was kept, of other texts the first and the last 128 bytes; an empty one is not known at all.",
+    ),
     (
         "undecided",
         "array",
