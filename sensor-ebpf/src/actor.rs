@@ -46,7 +46,7 @@ extern "C" fn fill_actor(slot: u32) -> u32 {
         fill_identity(held.record, task);
     }
     if wanted.contains(Groups::ARGUMENTS) {
-        fill_arguments(&mut held.record.process.arguments, task);
+        fill_arguments(&mut held.record.process.arguments, held.scratch, task);
     }
     if wanted.contains(Groups::CGROUP) {
         cgroup::fill(&mut held.record.process.cgroup_path, held.scratch, task);
@@ -104,12 +104,12 @@ fn fill_identity(record: &mut Record, task: Struct) {
 
 /// The arguments lie in the process's own memory, where it can change them.
 #[inline(always)]
-fn fill_arguments(text: &mut Text<TEXT_MAX>, task: Struct) {
+fn fill_arguments(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, task: Struct) {
     text::empty(text);
     let Some(mm) = task.to(&TASK_MM) else { return };
     let (start, end): (u64, u64) = (mm.get(&MM_ARG_START), mm.get(&MM_ARG_END));
     let full = end.saturating_sub(start).min(u64::from(u32::MAX)) as u32;
-    text::keep(text, Memory::User, start as Ptr, full);
+    text::keep(text, scratch, Memory::User, start as Ptr, full);
 }
 
 /// Process id of the current process.

@@ -77,15 +77,15 @@ pub fn end(scratch: &mut Scratch) {
 
 /// Keeps the path that was built, and counts one that is not whole.
 #[inline(always)]
-pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &Scratch) {
+pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch) {
     if scratch.whole.get() == 0 {
-        text::unknown(text);
+        text::unknown(text, scratch);
         count_loss(Loss::PathCut);
         return;
     }
     let start = start(scratch);
     let from = scratch.bytes.as_ptr().wrapping_add(start);
-    text::keep(text, Memory::Kernel, from, ROOM.wrapping_sub(start) as u32);
+    text::keep(text, scratch, Memory::Kernel, from, ROOM.wrapping_sub(start) as u32);
 }
 
 /// Builds the path in the scratch area of this slot.

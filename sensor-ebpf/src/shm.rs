@@ -39,7 +39,7 @@ impl Subject for Creation {
     #[inline(always)]
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         if wanted.contains(Groups::PATH) {
-            text::keep_string(&mut held.record.object.path, self.0);
+            text::keep_string(&mut held.record.object.path, held.scratch, self.0);
         }
     }
 }
