@@ -34,7 +34,11 @@ impl Subject for Exec {
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         self.file.fill(held, wanted);
         if wanted.contains(Groups::INTERPRETER) {
-            text::keep_string(&mut held.record.program.interpreter, held.scratch, self.bprm.get::<u64>(&BPRM_INTERP) as Ptr);
+            text::keep_string(
+                &mut held.record.program.interpreter,
+                held.scratch,
+                self.bprm.get::<u64>(&BPRM_INTERP) as Ptr,
+            );
         }
     }
 }
