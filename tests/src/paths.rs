@@ -40,8 +40,8 @@ fn is_refused_to(shell: &str, path: &str) -> Result<bool> {
 
 /// A directory that many below another, open to everybody.
 fn below(top: &str, depth: u32) -> Result<String> {
-    let numbers: String = (1..=depth).map(|number| format!("/{number}")).collect();
-    let path = format!("{top}{numbers}");
+    let numbers: Vec<_> = (1..=depth).map(|number| format!("/{number}")).collect();
+    let path = format!("{top}{}", numbers.concat());
     fs::create_dir_all(&path)?;
     Ok(path)
 }
