@@ -3,19 +3,23 @@
 use std::{
     fs,
     io::{self, BufRead as _, BufReader, Write as _},
-    os::{fd::OwnedFd, unix::net::UnixDatagram},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt as _, net::UnixDatagram, process::CommandExt as _},
+    },
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use sensor_user::status::Demoted;
 
 use crate::{
     fifo, init,
     rules::{self, Draft},
-    sensor::{CREANCE, Launch, Sensor, names_rule},
+    sensor::{CREANCE, Launch, names_rule},
     shared, shell,
     suite::{Boot, Test},
     wait,
@@ -23,7 +27,10 @@ use crate::{
 
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
-    Test { name: "brakes::a_rule_over_its_budget_only_alerts", boot: Boot::Plain, run: budget },
+    Test { name: "brakes::one_user_ends_blocking_for_nobody_and_several_do", boot: Boot::Plain, run: budget },
+    Test { name: "brakes::all_ids_of_one_user_are_no_crowd", boot: Boot::Plain, run: ids_of_one },
+    Test { name: "brakes::each_user_has_a_budget_of_his_own", boot: Boot::Plain, run: each_his_own },
+    Test { name: "brakes::a_demoted_rule_blocks_again_by_itself", boot: Boot::Plain, run: again },
     Test { name: "brakes::no_race_gets_more_than_the_budget", boot: Boot::Plain, run: race },
     Test { name: "brakes::a_rule_that_no_event_names_has_a_budget_too", boot: Boot::Plain, run: unnamed },
     Test { name: "brakes::a_rule_that_blocks_every_fifo_leaves_the_host_usable", boot: Boot::Plain, run: usable },
@@ -51,24 +58,74 @@ fn blocked_of(attempts: usize) -> Vec<bool> {
     (0..attempts).map(|_| is_blocked()).collect()
 }
 
-fn budget() -> Result<()> {
+/// How often a user was refused to open what is guarded, and how often a process of his was killed for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tried {
+    refused: u32,
+    killed: u32,
+}
+
+/// A user opens what is guarded so often, each time by a process of its own.
+fn tried(user: u32, attempts: u32) -> Result<Tried> {
+    let script = format!(
+        "for ((i = 0; i < {attempts}; i++)); do \
+           (: <> {GUARDED}) 2>/dev/null; case $? in 0);; 137) ((k++));; *) ((r++));; esac; \
+         done; echo $((r)) $((k))"
+    );
+    let mut command = Command::new("/bin/bash");
+    let output = command.args(["-c", &script]).uid(user).gid(user).output()?;
+    let said = String::from_utf8(output.stdout)?;
+    let (refused, killed) = said.trim().split_once(' ').with_context(|| format!("user {user} says {said:?}"))?;
+    Ok(Tried { refused: refused.parse()?, killed: killed.parse()? })
+}
+
+/// What is guarded, for everybody to open.
+fn guarded() -> Result<()> {
     fifo::remake(GUARDED)?;
+    Ok(fs::set_permissions(GUARDED, fs::Permissions::from_mode(0o666))?)
+}
+
+/// Users open what is guarded, each once, until one may; how many were refused before.
+fn crowd(first: u32) -> Result<u32> {
+    for user in 0..10 {
+        if tried(first + user, 1)? == Tried::default() {
+            return Ok(user);
+        }
+    }
+    bail!("no brake holds what ten users were refused")
+}
+
+/// Users of this machine; the first is the one who tries to have a rule demoted.
+const USERS: [u32; 4] = [1000, 1001, 1002, 1003];
+
+fn budget() -> Result<()> {
+    guarded()?;
     let rules = || vec![rules::file("guard.yaml", &[guard(Some((5, HOUR)))])];
     let sensor = shared::enforcing(rules())?;
-    ensure!(blocked_of(8) == [true, true, true, true, true, false, false, false], "not the first 5 of 8 are blocked");
-    let reports = sensor.reports()?;
-    let outcomes: Vec<_> = reports.iter().filter_map(|report| report["outcome"].as_str()).collect();
-    ensure!(outcomes == [&["denied"; 5][..], &["over_budget"; 3]].concat(), "{outcomes:?}");
+    let every = |refused| Tried { refused, killed: 0 };
+    let first = tried(USERS[0], 110)?;
+    ensure!(first == every(110), "110 opens by one user end blocking for himself: {first:?}");
+    ensure!(tried(USERS[1], 1)? == every(1), "they end it for another user");
+    ensure!(is_blocked(), "they end it for root");
+    ensure!(tried(USERS[2], 1)? == every(1), "three users and root are a crowd");
+    let demoted = sensor.status()?.brakes.demoted;
+    ensure!(demoted.is_empty(), "a brake holds what they did: {demoted:?}");
+    // Root weighs as much as two.
+    ensure!(tried(USERS[3], 1)? == Tried::default(), "four users and root are no crowd");
+    ensure!(!is_blocked() && tried(USERS[0], 1)? == Tried::default(), "it is not demoted for all");
     let demoted = wait::until("the brake to be reported", || {
         Ok(sensor.status()?.brakes.demoted.into_iter().find(|demoted| demoted.reported.is_some()))
     })?;
-    ensure!((demoted.rule.as_str(), demoted.fired, demoted.held) == ("guard", 8, 3), "{demoted:?}");
+    ensure!((demoted.rule.as_str(), demoted.fired, demoted.held) == ("guard", 116, 3), "{demoted:?}");
+    let length = demoted.until.context("it is demoted for ever")?.duration_since(demoted.since).as_secs();
+    ensure!(length == 60, "it is demoted for {length} s");
     ensure!(sensor.words().contains("BRAKE: rule guard"), "the daemon does not say it: {}", sensor.words());
     let shown = creance(&["brakes"])?;
-    ensure!(shown.contains("guard") && shown.contains("over its budget of 5 in 3600 s"), "{shown}");
+    ensure!(shown.contains("guard") && shown.contains("several users or services within 3600 s"), "{shown}");
 
     creance(&["brakes", "release", "guard"])?;
-    ensure!(blocked_of(6) == [true, true, true, true, true, false], "released, it has no new budget");
+    ensure!(is_blocked(), "released, it does not block");
+    crowd(2000)?;
     sensor.push(rules())?;
     ensure!(is_blocked(), "a new generation is held to the brake of the one before");
     let status = sensor.status()?;
@@ -78,45 +135,93 @@ fn budget() -> Result<()> {
     Ok(())
 }
 
-/// Several threads on two processors: whatever they meet in, the budget holds.
+/// One user has 65536 ids besides his own; and what he is in a namespace that he made is still he.
+fn ids_of_one() -> Result<()> {
+    guarded()?;
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard(None)])])?;
+    for user in (100_000..165_536).step_by(4001).chain([USERS[0], 165_535]) {
+        ensure!(tried(user, 1)?.refused == 1, "user {user} is one too many");
+    }
+    let script = format!("unshare -Ur bash -c '(: <> {GUARDED}) 2>/dev/null || echo refused'");
+    for _ in 0..3 {
+        let mut command = Command::new("/bin/bash");
+        let output = command.args(["-c", &script]).env("PATH", "/bin").uid(USERS[0]).gid(USERS[0]).output()?;
+        ensure!(output.stdout == b"refused\n", "as root of his own namespace: {output:?}");
+    }
+    ensure!(is_blocked(), "all that one user can be ends blocking for root");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// What kills is held to its budget for each user; who is over it is refused.
+fn each_his_own() -> Result<()> {
+    guarded()?;
+    let kill = Draft { action: "kill", ..guard(Some((3, HOUR))) };
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[kill])])?;
+    let own = Tried { refused: 4, killed: 3 };
+    for user in [USERS[0], USERS[1]] {
+        let tried = tried(user, 7)?;
+        ensure!(tried == own, "user {user}: {tried:?}");
+    }
+    ensure!(sensor.status()?.brakes.demoted.is_empty(), "two users are a crowd");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// Many processes of one user on two processors: whatever they meet in, the budget holds, and he remains one.
 fn race() -> Result<()> {
-    const BUDGET: u64 = 1000;
-    const THREADS: u64 = 4;
-    fifo::remake(GUARDED)?;
-    let before = |sensor: &Sensor| -> Result<u64> { Ok(sensor.status()?.outcomes["denied"]) };
-    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard(Some((1000, HOUR)))])])?;
-    let denied = before(&sensor)?;
-    let blocked = AtomicU64::new(0);
-    thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                for _ in 0..BUDGET {
-                    blocked.fetch_add(u64::from(is_blocked()), Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    let (blocked, denied) = (blocked.into_inner(), before(&sensor)? - denied);
-    ensure!(blocked == denied, "{blocked} were blocked and {denied} counted");
-    // Threads that meet at the last may both give way.
-    ensure!((BUDGET - THREADS..=BUDGET).contains(&blocked), "{blocked} of a budget of {BUDGET} were blocked");
-    let demoted = &sensor.status()?.brakes.demoted;
-    ensure!(demoted.len() == 1 && demoted[0].fired == THREADS * BUDGET, "{demoted:?}");
-    ensure!(demoted[0].fired - demoted[0].held == blocked, "{demoted:?}");
+    const BUDGET: u32 = 100;
+    const THREADS: u32 = 4;
+    const EACH: u32 = 50;
+    guarded()?;
+    let kill = Draft { action: "kill", ..guard(Some((BUDGET, HOUR))) };
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[kill])])?;
+    let before = sensor.status()?.outcomes;
+    let all = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| tried(USERS[0], EACH))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it does not panic")).collect::<Result<Vec<_>>>()
+    })?;
+    let (killed, refused) = all.iter().fold((0, 0), |sum, one| (sum.0 + one.killed, sum.1 + one.refused));
+    ensure!(killed + refused == THREADS * EACH, "{all:?}");
+    // Processes that meet at the last may both give way.
+    ensure!((BUDGET - THREADS..=BUDGET).contains(&killed), "{killed} of a budget of {BUDGET} were killed");
+    let status = sensor.status()?;
+    let counted = ["killed", "denied"].map(|name| status.outcomes[name] - before[name]);
+    ensure!(counted == [killed.into(), refused.into()], "{counted:?} are counted of {killed} and {refused}");
+    ensure!(status.brakes.demoted.is_empty(), "one user is a crowd: {status}");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// A rule that a brake holds is carried out again by itself.
+fn again() -> Result<()> {
+    guarded()?;
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard(Some((5, HOUR)))])])?;
+    let refused = crowd(2000)?;
+    ensure!(refused == 5, "{refused} users were refused before the brake held");
+    let demoted = || sensor.status().map(|status| status.brakes.demoted);
+    let length =
+        |demoted: &[Demoted]| demoted.first().and_then(|one| Some(one.until?.duration_since(one.since).as_secs()));
+    ensure!(length(&demoted()?) == Some(60), "{:?}", demoted()?);
+    wait::within(Duration::from_secs(90), "the rule to block again", || Ok(is_blocked().then_some(())))?;
+    ensure!(demoted()?.is_empty(), "it is shown as braked: {:?}", demoted()?);
+    // In the same window: whoever was hit before counts anew.
+    crowd(2000)?;
+    ensure!(length(&demoted()?) == Some(120), "the second time is not twice as long: {:?}", demoted()?);
     shared::park(sensor);
     Ok(())
 }
 
 /// An event names 16 rules at most; the one that blocks comes behind.
 fn unnamed() -> Result<()> {
-    fifo::remake(GUARDED)?;
+    guarded()?;
     let ids: Vec<_> = (0..20).map(|number| format!("alert-{number:02}")).collect();
     let mut drafts: Vec<_> = ids.iter().map(|id| Draft::alert(id, &["fifo.open"], "path == '/tmp/braked'")).collect();
     drafts.push(guard(None));
     let sensor = shared::enforcing(vec![rules::file("many.yaml", &drafts)])?;
-    ensure!(is_blocked(), "the rule that is not named does not block");
     let blocked = blocked_of(150).into_iter().filter(|blocked| *blocked).count();
-    ensure!(blocked < 150, "the rules that are not named have no budget");
+    ensure!(blocked == 150, "the rule that is not named blocks {blocked} of 150");
+    crowd(2000).context("the rules that are not named")?;
     ensure!(creance(&["brakes"])?.contains("beyond those that an event names"), "it is not shown");
     shared::park(sensor);
     Ok(())
@@ -152,10 +257,13 @@ fn usable() -> Result<()> {
     ensure!(!of(1).is_empty() && of(1).iter().all(|report| report["outcome"] == "lifeline"), "{:#?}", of(1));
     ensure!(reports.iter().all(|report| report["outcome"] == "lifeline"), "{reports:#?}");
 
-    // What the login shell starts is not on the lifeline: it is killed, until the rule has spent its budget.
-    let script = "for n in $(seq 150); do (: <> /tmp/mine) 2>/dev/null; done; echo done";
+    // What the login shell starts is not on the lifeline: it is killed, or refused where that is over the budget.
+    let script = "for n in $(seq 150); do (: <> /tmp/mine) 2>/dev/null && echo passed; done; echo done";
     let output = login(script)?;
     ensure!(output.stdout == b"done\n", "the login shell: {output:?}");
+    // Until the rule has hit many.
+    guarded()?;
+    crowd(2000)?;
     sensor.forget()?;
     let output = login("(: <> /tmp/mine) && /bin/cat /dev/null && echo usable")?;
     ensure!(output.stdout == b"usable\n", "{output:?}");
@@ -320,9 +428,9 @@ fn documented() -> Result<()> {
     let session = document.split("```console\n").nth(1).and_then(|rest| rest.split("```").next());
     let session = session.context("docs/brakes.md shows no session")?;
     fs::create_dir_all("/etc/creance")?;
-    fifo::remake(GUARDED)?;
+    guarded()?;
     let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard(Some((3, HOUR)))])])?;
-    blocked_of(5);
+    crowd(2000)?;
     for step in session.split("# ").skip(1) {
         let (command, shown) = step.split_once('\n').context("a command without an end")?;
         let output = shell::run(command)?;
