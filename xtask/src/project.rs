@@ -1,17 +1,23 @@
 //! Where things are, and the kernels that the project is tested on.
 
 use std::{
-    fmt,
+    env, fmt,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::OnceLock,
 };
 
 /// The target that user space is built for: `.cargo/config.toml` names the same.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The root of the checkout.
+/// The root of the checkout that cargo runs this program for. Asked at run time: a checkout that was copied with its `target/`
+/// has a program that was built elsewhere, and must not work there.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let here = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        Path::new(&here).parent().unwrap_or(Path::new(".")).to_owned()
+    })
 }
 
 /// A path below `target/`, which git ignores and `cargo clean` removes.
