@@ -60,14 +60,37 @@ pub struct FileKey {
     pub padding: u32,
 }
 
-/// Whom an entry of the lifeline keeps alive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u32)]
-pub enum Reach {
-    /// Processes that run the executable.
-    Itself = 1,
-    /// These, and the processes that they start: the login shell. Not what those start in turn.
-    Children = 2,
+/// Whom an entry of the lifeline keeps alive: a set of these.
+///
+/// Who runs a program with code of his own in it has its name, not its rights: so the process must be privileged, which is to say
+/// that in the host's own user namespace it has root's effective id or `CAP_AUDIT_WRITE`, which message buses keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Reach(pub u32);
+
+impl Reach {
+    /// Privileged processes that run the executable.
+    pub const ITSELF: Self = Self(1);
+    /// The shell that such a process starts.
+    pub const SHELL_OF: Self = Self(2);
+    /// A process that runs it without privileges, started by a privileged one that does too: how `sshd` serves a user. And the shell that
+    /// this starts.
+    pub const SEPARATED: Self = Self(4);
+    /// A login shell: only as one that the above starts.
+    pub const SHELL: Self = Self(8);
+    /// Whom the owner added: also system users' processes that run the executable.
+    pub const ADDED: Self = Self(16);
+
+    /// All in either.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether some of `others` are in it.
+    pub const fn meets(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
 }
 
 /// A rule of a generation.

@@ -18,8 +18,8 @@ use sensor_common::{
 use crate::{
     actor, asm,
     kernel::{
-        CRED_UID, CRED_USER_NS, NSPROXY_PID_NS, PID_NS_LEVEL, Ptr, Struct, TASK_NSPROXY, TASK_REAL_CRED, USER_NS_LEVEL,
-        USER_NS_OWNER, USER_NS_PARENT,
+        CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, CRED_USER_NS, NSPROXY_PID_NS, PID_NS_LEVEL, Ptr, Struct, TASK_NSPROXY,
+        TASK_REAL_CRED, USER_NS_LEVEL, USER_NS_OWNER, USER_NS_PARENT,
     },
     maps::{RECORDS, SCRATCH},
     object::File,
@@ -60,30 +60,69 @@ pub fn is_unattended(settings: &Settings) -> bool {
 #[inline(always)]
 pub fn on_lifeline(sensor: u32) -> bool {
     let tgid = actor::tgid();
-    tgid == 1 || tgid == sensor || runs_listed() != 0
+    tgid == 1 || tgid == sensor || is_way_in() != 0
 }
 
-/// 1 where the current process or its parent runs a program that the lifeline names for it.
+/// 1 where the current process is a part of the way into this host, as the lifeline names it: see [`Reach`].
 ///
 /// A global function, which the verifier goes through once.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn runs_listed() -> u32 {
+extern "C" fn is_way_in() -> u32 {
     let task = Struct::current_task();
-    let itself = reach(task) >= Reach::Itself as u32;
-    u32::from(itself || actor::parent(task).is_some_and(|parent| reach(parent) >= Reach::Children as u32))
+    let own = reach(task);
+    if own.0 == 0 {
+        return 0;
+    }
+    if own.meets(Reach::ITSELF) && is_privileged(task) || own.meets(Reach::ADDED) && is_of_system(task) {
+        return 1;
+    }
+    let Some(parent) = actor::parent(task) else { return 0 };
+    let above = reach(parent);
+    if is_privileged(parent) {
+        let separated = own.meets(Reach::SEPARATED) && above.meets(Reach::SEPARATED);
+        return u32::from(separated || own.meets(Reach::SHELL) && above.meets(Reach::SHELL_OF));
+    }
+    if !own.meets(Reach::SHELL) || !above.meets(Reach::SEPARATED) {
+        return 0;
+    }
+    let Some(grandparent) = actor::parent(parent) else { return 0 };
+    u32::from(reach(grandparent).meets(Reach::SEPARATED) && is_privileged(grandparent))
 }
 
-/// The [`Reach`] of the program that a process runs; 0 where it is not listed.
+/// The [`Reach`] of the program that a process runs.
 #[inline(always)]
-fn reach(task: Struct) -> u32 {
-    let Some(file) = actor::exe(task) else { return 0 };
+fn reach(task: Struct) -> Reach {
+    let Some(file) = actor::exe(task) else { return Reach::default() };
     let file = File::new(file);
     let key = FileKey { inode: file.number(), device: file.device(), padding: 0 };
-    LIFELINE.get_ptr(key).map_or(0, |reach| {
+    LIFELINE.get_ptr(key).map_or(Reach::default(), |reach| {
         // SAFETY: it points to a live map value.
-        unsafe { *reach }
+        Reach(unsafe { *reach })
     })
+}
+
+/// `CAP_AUDIT_WRITE`
+const AUDIT_WRITE: u64 = 1 << 29;
+
+/// Whether a process has rights on this host that no ordinary user's has.
+#[inline(always)]
+fn is_privileged(task: Struct) -> bool {
+    let Some(cred) = task.to(&TASK_REAL_CRED) else { return false };
+    is_of_host(cred) && (cred.get::<u32>(&CRED_EUID) == 0 || cred.get::<u64>(&CRED_CAP_EFFECTIVE) & AUDIT_WRITE != 0)
+}
+
+/// Whether root or a system user of this host runs a process.
+#[inline(always)]
+fn is_of_system(task: Struct) -> bool {
+    task.to(&TASK_REAL_CRED).is_some_and(|cred| is_of_host(cred) && cred.get::<u32>(&CRED_UID) < Actor::FIRST_USER)
+}
+
+/// Whether these credentials are of the host's own user namespace.
+#[inline(always)]
+fn is_of_host(cred: Struct) -> bool {
+    let namespace = Struct::probed(cred.get::<u64>(&CRED_USER_NS) as Ptr);
+    namespace.get::<u32>(&USER_NS_LEVEL) == 0
 }
 
 /// The strongest action that is left when every rule that matched is held to its budget: 0 where none is. Of a process that the

@@ -115,8 +115,7 @@ impl Brakes {
 
     /// The executables on the lifeline: those that an earlier daemon put there, until this one does.
     pub fn lifeline(&self) -> Result<BTreeMap<FileKey, Reach>> {
-        let reach = |value| if value == Reach::Children as u32 { Reach::Children } else { Reach::Itself };
-        Ok(maps::entries(&self.lock().lifeline)?.into_iter().map(|(key, value)| (key, reach(value))).collect())
+        Ok(maps::entries(&self.lock().lifeline)?.into_iter().map(|(key, reach)| (key, Reach(reach))).collect())
     }
 
     /// Makes these executables the lifeline.
@@ -127,9 +126,7 @@ impl Brakes {
         maps::remove_where(lifeline, |key| !listed.contains_key(key))
             .context("cannot take an executable from the lifeline")?;
         for (key, reach) in listed {
-            lifeline
-                .insert(Value(*key), Value(*reach as u32), 0)
-                .context("cannot put an executable on the lifeline")?;
+            lifeline.insert(Value(*key), Value(reach.0), 0).context("cannot put an executable on the lifeline")?;
         }
         Ok(())
     }

@@ -82,7 +82,7 @@ impl fmt::Display for Brakes {
             let Demoted { rule, generation, seconds, fired, held, until, .. } = demoted;
             write!(out, "  BRAKE: {rule} (generation {generation}) only alerts since {since}")?;
             if let Some(until) = until {
-                write!(out, " until {:.0}", until)?;
+                write!(out, " until {until:.0}")?;
             }
             writeln!(
                 out,
