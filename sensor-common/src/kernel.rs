@@ -42,6 +42,10 @@ macro_rules! kernel_members {
             MM_EXE_FILE: "mm_struct", ["exe_file"];
             CRED_UID: "cred", ["uid"];
             CRED_EUID: "cred", ["euid"];
+            CRED_USER_NS: "cred", ["user_ns"];
+            USER_NS_PARENT: "user_namespace", ["parent"];
+            USER_NS_LEVEL: "user_namespace", ["level"];
+            USER_NS_OWNER: "user_namespace", ["owner"];
             KIOCB_KI_FILP: "kiocb", ["ki_filp"];
             TASK_FILES: "task_struct", ["files"];
             TASK_NSPROXY: "task_struct", ["nsproxy"];
@@ -55,6 +59,7 @@ macro_rules! kernel_members {
             NSPROXY_PID_NS: "nsproxy", ["pid_ns_for_children"];
             NSPROXY_MNT_NS: "nsproxy", ["mnt_ns"];
             PID_NS_INUM: "pid_namespace", ["ns.inum"];
+            PID_NS_LEVEL: "pid_namespace", ["level"];
             MNT_NS_INUM: "mnt_namespace", ["ns.inum"];
             CSS_SET_DFL_CGRP: "css_set", ["dfl_cgrp"];
             CGROUP_KN: "cgroup", ["kn"];

@@ -227,7 +227,7 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
 
 /// What becomes of an event for which the rules asked for `action`: the sensor's decision, not the content's.
 #[inline(always)]
-fn decide(held: &Held, answer: Answer) -> Outcome {
+fn decide(held: &mut Held, answer: Answer) -> Outcome {
     let action = held.record.verdict.action;
     if action < Action::Block as u32 {
         return Outcome::Allowed;
@@ -241,10 +241,9 @@ fn decide(held: &Held, answer: Answer) -> Outcome {
     }
     let spared = brakes::on_lifeline(settings.sensor);
     // What is put in quarantine is the data, not the process.
-    if spared && action != Action::Quarantine as u32 {
-        return Outcome::Lifeline;
-    }
-    match brakes::within_budget(held) {
+    let only_spared = spared && action != Action::Quarantine as u32;
+    match brakes::within_budget(held, only_spared) {
+        _ if only_spared => Outcome::Lifeline,
         left if left < Action::Block as u32 => Outcome::OverBudget,
         left if left == Action::Quarantine as u32 => Outcome::Quarantined,
         // Left where the quarantine is over its budget.

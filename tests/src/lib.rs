@@ -14,6 +14,7 @@
 pub mod debian;
 pub mod init;
 pub mod job;
+mod lifeline;
 pub mod protocol;
 pub mod report;
 pub mod suite;

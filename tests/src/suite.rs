@@ -11,7 +11,7 @@ use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
     alerts, block, brakes, confined, conformance, content, daemon, endurance, features, flood, hooks, input, language,
-    losses, machine, paths, planner, preemption,
+    lifeline, losses, machine, paths, planner, preemption,
     protocol::{Message, is_chosen},
     quarantine, refusal, report, restart, shadow, stress, swap, tracepoints, uring, without_bpf,
 };
@@ -106,6 +106,7 @@ pub const TESTS: &[&[Test]] = &[
     block::TESTS,
     paths::TESTS,
     brakes::TESTS,
+    lifeline::TESTS,
     conformance::TESTS,
     quarantine::TESTS,
     uring::TESTS,

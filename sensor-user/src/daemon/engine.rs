@@ -149,7 +149,7 @@ pub trait Brakes: Send + Sync + 'static {
     fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()>;
     /// What each rule that asks for more than an alert is allowed, and what it did.
     fn budgets(&self) -> anyhow::Result<BTreeMap<RuleKey, Budget>>;
-    /// The rules that went over their budgets.
+    /// The rules that only alert now, because they hit several users or services.
     fn demoted(&self) -> anyhow::Result<BTreeMap<RuleKey, Demotion>>;
     /// Lets one be carried out again; false where it was not demoted.
     fn release(&self, rule: RuleKey) -> anyhow::Result<bool>;

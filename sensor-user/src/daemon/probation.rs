@@ -21,7 +21,7 @@ impl Watch {
     /// have matched until now is more than its bundle says for the hours that it has been in force, the last one whole.
     pub fn mishap(&self, held: Option<&str>, matched: u64, in_force: Duration) -> Option<(Signal, String)> {
         if let Some(rule) = held {
-            return Some((Signal::Fallback, format!("a brake holds rule {rule}, which went over its budget")));
+            return Some((Signal::Fallback, format!("a brake holds rule {rule}, which hit several users or services")));
         }
         let (alerts, said) = (matched.saturating_sub(self.matched), u64::from(self.budget.alerts_per_hour));
         let hours = in_force.as_secs() / 3600 + 1;
