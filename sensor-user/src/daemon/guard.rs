@@ -142,6 +142,17 @@ impl Guard {
         })
     }
 
+    /// The rules of a generation that went over their budgets: number, id, and how often each may be carried out.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn held(&self, journal: &Journal, generation: u64) -> Result<Vec<(u32, String, u32)>> {
+        let (demoted, budgets) = (self.brakes.demoted()?, self.brakes.budgets()?);
+        let own = demoted.keys().filter(|key| key.generation == generation);
+        let count = |key: &RuleKey| budgets.get(key).map_or(0, |budget| budget.count);
+        Ok(own.map(|key| (key.rule, name(journal, *key), count(key))).collect())
+    }
+
     /// Lets the demoted rule with this id, or all, be carried out again; how many there were.
     ///
     /// # Errors
