@@ -4,7 +4,7 @@
 //! [`stage`], its facts in `GENERATIONS`. `ACTIVE` holds the number of the bank in force; a hook reads it once
 //! per event and stays with it. The number fits one byte, so the one write that changes it cannot be seen half done.
 
-use crate::{brakes, event::Event, shadow, verdict::Outcome};
+use crate::{brakes, event::Event, noise, shadow, verdict::Outcome};
 
 /// One record per slot and CPU: per-CPU array of [`SLOTS`] [`Record`](crate::record::Record)s.
 pub const RECORDS: &str = "RECORDS";
@@ -55,6 +55,7 @@ pub const SHARED: &[&str] = &[
     shadow::SHADOW_MATCHES,
     shadow::SHADOW_EXAMPLES,
     shadow::SHADOW_WINDOWS,
+    noise::NOISE,
 ];
 
 /// How many events can be under way on one CPU, each preempted by the next, before one is lost (and counted).

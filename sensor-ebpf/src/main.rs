@@ -8,6 +8,7 @@
 //! | [`stage`] | the way of an event: hook → rules → finish |
 //! | [`shadow`] | the way of an event through a candidate, and what is counted of it |
 //! | [`limit`] | how many reports a rule may send, and whether there is room |
+//! | [`noise`] | who makes rules match, and how often |
 //! | [`brakes`] | lifeline, budgets, heartbeat: what holds blocking back |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`record`] | taking, finding and giving back the record of an event |
@@ -34,6 +35,7 @@ mod limit;
 mod maps;
 mod memory;
 mod mqueue;
+mod noise;
 mod object;
 mod path;
 mod payload;

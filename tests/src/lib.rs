@@ -25,6 +25,7 @@ mod rules;
 mod sensor;
 pub mod shared;
 mod shell;
+mod user;
 mod wait;
 pub mod work;
 

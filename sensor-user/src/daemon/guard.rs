@@ -146,6 +146,16 @@ impl Guard {
         })
     }
 
+    /// The rules of a generation that a brake holds for everybody: number and id.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn held(&self, journal: &Journal, generation: u64) -> Result<Vec<(u32, String)>> {
+        let demoted = self.brakes.demoted()?;
+        let own = demoted.keys().filter(|key| key.generation == generation);
+        Ok(own.map(|key| (key.rule, name(journal, *key))).collect())
+    }
+
     /// Lets the demoted rule with this id, or all, be carried out again; how many there were.
     ///
     /// # Errors
