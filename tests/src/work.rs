@@ -20,6 +20,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["actor"] => conformance::actor(),
         ["ring-opener", way] => uring::opener(way),
         ["ring-taker", way, request] => quarantine::taker(way, request),
+        ["sender", way] => quarantine::sender(way),
         ["victim", way] => quarantine::victim(way),
         ["pump", operations] => endurance::pump(operations.parse()?),
         ["take", way] => quarantine::take(way),
