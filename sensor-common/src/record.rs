@@ -9,7 +9,16 @@ pub const COMM_MAX: usize = 16;
 
 /// Bytes of a path, name or payload: not NUL-terminated, not necessarily UTF-8.
 ///
-/// `len <= N` bytes are kept; `full` is the length before cutting, so `full > len` means *truncated*.
+/// `len <= N` bytes are kept, and there were `full`. So a text is
+/// * *whole* where `full == len`;
+/// * *cut* where `full > len == N`: of paths, executables, paths of cgroups and arguments the first and the last `N / 2` bytes are
+///   kept, so that both ends are known;
+/// * *unknown* where `full > len` and `len < N`: nothing is to be relied upon. A path whose root was not reached has `len == 0` and
+///   `full == u32::MAX`.
+///
+/// A payload is by definition the first `N` bytes: there `full > len == N` is as good as whole, and it is *unread* where
+/// `len < min(full, N)`: those before `len` are known all the same.
+///
 /// What lies behind `len` is left over from earlier events and means nothing.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -36,7 +45,30 @@ impl<const N: usize> Text<N> {
         self.full > self.len
     }
 
-    /// Keeps the first bytes of `bytes`, as a hook would.
+    /// Whether all of it is kept.
+    pub const fn is_whole(&self) -> bool {
+        self.full <= self.len
+    }
+
+    /// Whether nothing of it can be relied upon; of a payload: whether it is unread.
+    pub const fn is_unknown(&self) -> bool {
+        self.full > self.len && (self.len as usize) < N
+    }
+
+    /// Keeps the first and the last bytes of `bytes`, as a hook does of a path.
+    pub fn set_ends(&mut self, bytes: &[u8]) {
+        self.set(bytes);
+        if let Some(last) = bytes.len().checked_sub(N / 2).filter(|_| bytes.len() > N) {
+            self.bytes[N - N / 2..].copy_from_slice(&bytes[last..]);
+        }
+    }
+
+    /// Makes it one of which nothing is known.
+    pub const fn set_unknown(&mut self) {
+        (self.len, self.full) = (0, u32::MAX);
+    }
+
+    /// Keeps the first bytes of `bytes`, as a hook does of a payload.
     pub fn set(&mut self, bytes: &[u8]) {
         let kept = bytes.len().min(N);
         self.bytes[..kept].copy_from_slice(&bytes[..kept]);

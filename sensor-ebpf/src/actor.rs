@@ -44,7 +44,7 @@ extern "C" fn fill_actor(slot: u32) -> u32 {
         fill_identity(held.record, task);
     }
     if wanted.contains(Groups::ARGUMENTS) {
-        fill_arguments(&mut held.record.process.arguments, task);
+        fill_arguments(&mut held.record.process.arguments, held.scratch, task);
     }
     if wanted.contains(Groups::CGROUP) {
         cgroup::fill(&mut held.record.process.cgroup_path, held.scratch, task);
@@ -102,7 +102,7 @@ fn fill_identity(record: &mut Record, task: Struct) {
 
 /// The arguments lie in the process's own memory, where it can change them.
 #[inline(always)]
-fn fill_arguments(text: &mut Text<TEXT_MAX>, task: Struct) {
+fn fill_arguments(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, task: Struct) {
     text.len = 0;
     text.full = 0;
     let Some(mm) = task.to(&TASK_MM) else { return };
@@ -115,6 +115,7 @@ fn fill_arguments(text: &mut Text<TEXT_MAX>, task: Struct) {
         text.len = kept as u32;
     }
     text.full = full.min(u64::from(u32::MAX)) as u32;
+    scratch.note_kept(text.len, text.full);
 }
 
 /// Process id of the current process.

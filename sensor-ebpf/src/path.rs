@@ -74,7 +74,7 @@ pub fn end(scratch: &mut Scratch) {
 
 /// Copies the first bytes of the path that was built, and counts one that is not whole.
 #[inline(always)]
-pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &Scratch) {
+pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch) {
     text.len = 0;
     text.full = 0;
     let start = start(scratch);
@@ -90,6 +90,7 @@ pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &Scratch) {
         // What is missing above counts as one byte, so that the text is known to be cut.
         text.full = (full as u32).wrapping_add(1 - scratch.whole.get());
     }
+    scratch.note_kept(text.len, text.full);
     if scratch.whole.get() == 0 {
         count_loss(Loss::PathCut);
     }

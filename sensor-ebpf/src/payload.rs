@@ -2,7 +2,7 @@
 
 use sensor_common::{
     maps::Loss,
-    record::{Object, TEXT_MAX},
+    record::TEXT_MAX,
     syscall::Syscall,
 };
 
@@ -105,7 +105,7 @@ fn keep_gathered(held: &mut Held, count: u64) {
     if kept != 0 && held.scratch.left.get() != 0 {
         count_loss(Loss::PayloadUnread);
     }
-    keep(&mut held.record.object, count, from, kept, Memory::Kernel);
+    keep(held, count, from, kept, Memory::Kernel);
 }
 
 /// An array of `struct iovec` or `struct kvec`: both are a base and a length.
@@ -144,12 +144,13 @@ extern "C" fn empty_segments(first: u64, count: u64) -> u64 {
 /// Fills the payload from `count` bytes at `from`: at most the first 256.
 #[inline(always)]
 pub fn fill_from(held: &mut Held, from: Ptr, count: u64, memory: Memory) {
-    keep(&mut held.record.object, count, from, count, memory);
+    keep(held, count, from, count, memory);
 }
 
 /// Writes down the first of `kept` bytes at `from`, of `count` in all, and counts data of which nothing could be read.
 #[inline(always)]
-fn keep(object: &mut Object, count: u64, from: Ptr, kept: u64, memory: Memory) {
+fn keep(held: &mut Held, count: u64, from: Ptr, kept: u64, memory: Memory) {
+    let object = &mut held.record.object;
     object.size = count;
     object.payload.full = count.min(u64::from(u32::MAX)) as u32;
     object.payload.len = 0;
@@ -159,6 +160,7 @@ fn keep(object: &mut Object, count: u64, from: Ptr, kept: u64, memory: Memory) {
     if status == 0 {
         object.payload.len = kept as u32;
     }
+    held.scratch.note_kept(object.payload.len, object.payload.full.min(TEXT_MAX as u32));
     if object.payload.len == 0 && count != 0 {
         count_loss(Loss::PayloadUnread);
     }

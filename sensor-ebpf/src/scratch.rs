@@ -107,6 +107,8 @@ pub struct Scratch {
     pub refused: Hidden<u32>,
     /// The action that it asked for.
     pub asked: Hidden<u32>,
+    /// 1 where a text of the record is not whole, or a payload unread: then the rules are asked in another way.
+    pub unseen: Hidden<u32>,
     /// Since when the candidate judges: `CLOCK_MONOTONIC`, nanoseconds.
     pub since: Hidden<u64>,
     /// [`ROOM`], and behind it enough to let the verifier see that nothing ever ends outside.
@@ -131,6 +133,13 @@ impl Scratch {
     pub fn want(&mut self, groups: Groups) -> Wanted {
         self.wanted.set(groups.0);
         self.wanted()
+    }
+
+    /// Notes that only `kept` of `whole` bytes are in the record. Without a branch, which would double the verifier's ways.
+    #[inline(always)]
+    pub fn note_kept(&mut self, kept: u32, whole: u32) {
+        let less = (u64::from(kept).wrapping_sub(u64::from(whole)) >> 63) as u32;
+        self.unseen.set(self.unseen.get() | less);
     }
 
     /// Those that were noted.

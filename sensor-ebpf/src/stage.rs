@@ -73,6 +73,7 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
     held.is_judged_by(generation.id, bank);
     let head = &mut held.record.head;
     (head.event, head.filled) = (event as u32, 0);
+    held.scratch.unseen.set(0);
     shadow::begin(&mut held, needs);
     let groups = if needs.contains(Groups::JUDGED) {
         first(&mut held, needs, Groups(generation.early[event as usize]))

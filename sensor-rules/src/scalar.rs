@@ -2,6 +2,7 @@
 
 use crate::{
     align::Alignment,
+    condition::comments,
     diagnostic::Diagnostic,
     text::Text,
     yaml::{Entry, Value},
@@ -21,7 +22,23 @@ pub fn condition(text: &Text<'_>, entry: &Entry, what: &str) -> Result<(String, 
         }
     };
     let alignment = Alignment::new(text.as_str(), &node.range, &condition);
+    no_swallowed_line(text, &condition, &alignment)?;
     Ok((condition, alignment))
+}
+
+/// A comment ends with its line, and in YAML's plain, quoted and folded styles lines are joined: it would silently take with it
+/// all that follows.
+fn no_swallowed_line(text: &Text<'_>, condition: &str, alignment: &Alignment) -> Result<(), Box<Diagnostic>> {
+    for comment in comments(condition) {
+        let place = alignment.range(&comment);
+        let source = text.as_str().get(place.clone()).unwrap_or_default();
+        let Some((line, _)) = source.split_once('\n') else { continue };
+        let message = "YAML joins these lines, so this comment swallows the lines below it";
+        let help = Some("put the condition in a block that keeps its lines: `|` instead of `>` or quotes".to_owned());
+        let first = place.start..place.start + line.len();
+        return Err(Box::new(Diagnostic { help, ..text.problem(&first, message) }));
+    }
+    Ok(())
 }
 
 /// In YAML a plain value that begins with `!` or `&` is a tag or an anchor, and would silently lose its first word.

@@ -383,3 +383,51 @@ fn unchecked_fields_are_for_tests_only() {
     let origin = (0..program.instructions).rev().find_map(|instruction| program.origin(instruction)).unwrap();
     assert_eq!((origin.rule.as_str(), origin.place.line, origin.place.column), ("x", 6, 17));
 }
+
+/// A rule whose condition is written in this YAML.
+fn written(condition: &str) -> String {
+    format!("rules:\n  - id: x\n    title: x\n    severity: low\n    on: fifo.open\n    condition: {condition}\n")
+}
+
+#[test]
+fn a_comment_swallows_no_line() {
+    let styles = [
+        ">\n      reads // why\n      && path == 'x'",
+        "reads // why\n      && path == 'x'",
+        "\"reads // why\n      && path == 'x'\"",
+    ];
+    for style in styles {
+        let problem = problem(written(style));
+        assert_eq!(problem.message, "YAML joins these lines, so this comment swallows the lines below it", "{style}");
+        let excerpt = problem.excerpt.unwrap();
+        assert_eq!(&excerpt.text[excerpt.start..excerpt.end], "// why", "{style}");
+        assert!(problem.help.unwrap().contains('|'), "{style}");
+    }
+    let kept = ["|\n      reads // why\n      && path == 'x'", "reads // why", "path == '//'\n      && reads"];
+    for style in kept {
+        assert!(check(&[source(written(style))], Options::default()).is_ok(), "{style}");
+    }
+}
+
+#[test]
+fn a_comment_swallows_no_line_of_an_exception_a_macro_or_an_earlier_event() {
+    let folded = ">\n        reads // why\n        && writes\n";
+    let texts = [
+        written(&format!("writes\n    exceptions:\n      quiet: {folded}")),
+        format!("macros:\n      quiet: {folded}{}", written("quiet")),
+        written(&format!(
+            "writes\n    after:\n      on: fifo.open\n      by: process.pid\n      within: 1s\n      condition: {folded}"
+        )),
+    ];
+    for text in texts {
+        assert!(problems(text.as_str()).iter().any(|problem| problem.message.contains("swallows")), "{text}");
+    }
+}
+
+#[test]
+fn a_name_of_a_thread_has_15_bytes_at_most() {
+    let (message, caret, _) = refused("process.comm == \"systemd-journald\"");
+    assert_eq!((message.as_str(), caret.as_str()), ("`process.comm` can never be this", "\"systemd-journald\""));
+    assert!(refused("parent.comm in [\"systemd-journald\"]").0.contains("never"));
+    assert!(check(&[source(with("fifo.open", "process.comm == \"systemd-journal\""))], Options::default()).is_ok());
+}

@@ -106,7 +106,7 @@ fn state(random: &mut Random, event: Event) -> String {
 fn definitions(random: &mut Random, event: Event) -> String {
     // Long ones are looked up otherwise than short ones.
     let count = |random: &mut Random| if random.one_in(3) { 12 + random.below(40) } else { random.below(5) };
-    let words: Vec<_> = (0..count(random)).map(|_| literal(random, COMM_MAX)).collect();
+    let words: Vec<_> = (0..count(random)).map(|_| literal(random, COMM_MAX - 1)).collect();
     let numbers: Vec<_> = (0..count(random)).map(|_| random.pick(NUMBERS).to_string()).collect();
     let [first, second, third] = [0, 1, 1].map(|depth| cond(random, event, depth, 0));
     format!(
@@ -162,7 +162,7 @@ fn ancestors(random: &mut Random) -> String {
     let one = |random: &mut Random| match random.below(4) {
         0 => format!("a.pid == {}", random.pick(NUMBERS)),
         1 => format!("a.exe.endsWith({})", literal(random, TEXT_MAX)),
-        2 => format!("a.comm == {}", literal(random, COMM_MAX)),
+        2 => format!("a.comm == {}", literal(random, COMM_MAX - 1)),
         _ => format!("a.exe.startsWith({})", literal(random, TEXT_MAX)),
     };
     let (first, second) = (one(random), one(random));
@@ -251,7 +251,7 @@ fn arithmetic(random: &mut Random, event: Event, depth: usize) -> String {
 fn text_test(random: &mut Random, event: Event, name: &str, capacity: usize) -> String {
     let others: Vec<_> = Field::of(event).filter(|field| matches!(field.kind, Kind::Text(_))).collect();
     if random.one_in(12) {
-        let test = text_test(random, event, "", COMM_MAX);
+        let test = text_test(random, event, "", COMM_MAX - 1);
         // Only what begins with the field can be asked of a choice.
         if let Some(asked) = test.strip_prefix('.').or_else(|| test.strip_prefix(' ')) {
             let chosen = chosen(random, event, |random| random.pick(&others).name.to_owned());
@@ -297,7 +297,7 @@ pub fn record(random: &mut Random) -> Record {
     }
     if random.one_in(4) {
         let exe = record.process.exe;
-        record.process.comm.set(&exe.as_bytes()[..exe.as_bytes().len().min(COMM_MAX)]);
+        record.process.comm.set(&exe.as_bytes()[..exe.as_bytes().len().min(COMM_MAX - 1)]);
     }
     record
 }

@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use cel::common::ast::IdedExpr;
-use sensor_common::field::{Field, Kind};
+use sensor_common::{
+    field::{Field, Kind},
+    record::COMM_MAX,
+};
 
 use super::{
     Fault,
@@ -134,13 +137,21 @@ impl Checker<'_> {
 
     /// Whether `field` could hold the literal at all.
     pub(super) fn fits(&mut self, field: &Field, bytes: &[u8], range: Range<usize>) -> Checked<()> {
-        let kept = capacity(field);
+        let kept = longest(field);
         if bytes.len() <= kept {
             return Ok(());
         }
         let message = format!("`{}` can never be this", field.name);
         let label = format!("{} bytes; the first {kept} of the field are kept", bytes.len());
         self.note(Fault::new(range, message).label(label))
+    }
+}
+
+/// How many bytes a string field can hold: of a `comm`, which the kernel ends with a zero byte, one less than there is room for.
+const fn longest(field: &Field) -> usize {
+    match capacity(field) {
+        COMM_MAX => COMM_MAX - 1,
+        capacity => capacity,
     }
 }
 

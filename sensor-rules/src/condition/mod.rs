@@ -19,6 +19,7 @@ use sensor_common::event::Event;
 use self::spans::Spans;
 pub use self::{
     names::is_taken,
+    scan::comments,
     suggest::{nearest, quoted_list},
 };
 use crate::{

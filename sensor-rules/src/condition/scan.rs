@@ -1,6 +1,8 @@
 //! A first look at a condition's tokens, before the CEL parser sees it: bounds its size and nesting, so that no text can
 //! exhaust the stack, and finds what is wrong inside string literals.
 
+use std::ops::Range;
+
 use super::Fault;
 
 /// Longest condition, bytes.
@@ -12,13 +14,21 @@ const CHOICES_MAX: usize = 16;
 /// Most operators in a row that nest without a parenthesis (`a.b.c`, `a == b == c`, `!!a`).
 const CHAIN_MAX: usize = 32;
 
+/// Where the comments of `text` stand, from `//` to the end of the line. What the scanner gives up on has none behind it.
+pub fn comments(text: &str) -> Vec<Range<usize>> {
+    let mut scanner = Scanner::new(text);
+    // What is wrong with the text is noted by `scan`.
+    let _ = scanner.run();
+    scanner.comments
+}
+
 /// Looks at all tokens of `text`.
 pub fn scan(text: &str) -> Result<(), Vec<Fault>> {
     if text.len() > LENGTH_MAX {
         let message = format!("the condition has {} bytes; at most {LENGTH_MAX} are allowed", text.len());
         return Err(vec![Fault::new(0..text.len(), message).help("split it into several rules")]);
     }
-    let mut scanner = Scanner { text, at: 0, chains: vec![0], choices: vec![0], faults: Vec::new() };
+    let mut scanner = Scanner::new(text);
     match scanner.run() {
         Ok(()) if scanner.faults.is_empty() => Ok(()),
         Ok(()) => Err(scanner.faults),
@@ -37,11 +47,17 @@ struct Scanner<'a> {
     chains: Vec<usize>,
     /// Likewise: how many `?` there were.
     choices: Vec<usize>,
+    /// Where comments stand.
+    comments: Vec<Range<usize>>,
     /// What is wrong and does not keep us from looking further.
     faults: Vec<Fault>,
 }
 
 impl<'a> Scanner<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, at: 0, chains: vec![0], choices: vec![0], comments: Vec::new(), faults: Vec::new() }
+    }
+
     fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
     }
@@ -51,7 +67,8 @@ impl<'a> Scanner<'a> {
             match next {
                 '"' | '\'' => self.string(false)?,
                 'a'..='z' | 'A'..='Z' | '_' => self.word()?,
-                '/' if self.rest().starts_with("//") => self.at += self.rest().find('\n').unwrap_or(self.rest().len()),
+                '/' if self.rest().starts_with("//") => self.comment(),
+                '0'..='9' => self.number(),
                 '(' | '[' | '{' => self.open()?,
                 ')' | ']' | '}' => self.close(),
                 ',' => {
@@ -69,6 +86,28 @@ impl<'a> Scanner<'a> {
             }
         }
         Ok(())
+    }
+
+    fn comment(&mut self) {
+        let length = self.rest().find('\n').unwrap_or(self.rest().len());
+        self.comments.push(self.at..self.at + length);
+        self.at += length;
+    }
+
+    /// A number. CEL reads `0666` as decimal, which nobody who writes it means.
+    fn number(&mut self) {
+        let rest = self.rest();
+        let length = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let number = rest.get(..length).unwrap_or_default();
+        if number.len() > 1 && number.starts_with('0') && number.bytes().all(|digit| digit.is_ascii_digit()) {
+            let fault = Fault::new(self.at..self.at + length, format!("`{number}` is decimal, and looks octal"));
+            let plain = number.trim_start_matches('0');
+            self.faults.push(fault.help(match u64::from_str_radix(number, 8) {
+                Ok(octal) => format!("there are no octal numbers: if it is one, write `{octal:#x}`"),
+                Err(_) => format!("write `{plain}`"),
+            }));
+        }
+        self.at += length;
     }
 
     fn open(&mut self) -> Result<(), Fault> {
@@ -214,6 +253,21 @@ mod tests {
         assert!(scan(r#"r"\" == a && '''it's''' == b"#).is_ok());
         assert!(message("a == '((").contains("no end"));
         assert!(message("a == 'x\n'").contains("no end"));
+    }
+
+    #[test]
+    fn comments_are_found_outside_of_strings() {
+        assert_eq!(comments("a == '//' // one\n&& b // two"), [10..16, 22..28]);
+        assert_eq!(comments("r\"\\\" == a // b \n//c"), [10..15, 16..19]);
+    }
+
+    #[test]
+    fn numbers_that_look_octal_are_refused() {
+        assert_eq!(message("mode == 010666"), "`010666` is decimal, and looks octal");
+        assert!(message("mode in [1, 007]").contains("`007`"));
+        assert!(scan("a0777 == 0 && b == 0x01ff && c == '0777' && d == 100").is_ok());
+        let fault = scan("mode == 0777").unwrap_err().remove(0);
+        assert_eq!(fault.help.as_deref(), Some("there are no octal numbers: if it is one, write `0x1ff`"));
     }
 
     #[test]
