@@ -19,13 +19,8 @@ use crate::{
     traced::Call,
 };
 
-/// Most segments of a `writev` that are looked into, behind those at its beginning that are empty.
+/// Most segments of a `writev` that are looked into.
 const SEGMENTS: u64 = 8;
-/// `UIO_MAXIOV`: most segments that a call can have.
-const SEGMENTS_MAX: u64 = 1024;
-/// Size of a `struct iovec` and of a `struct kvec`, and where in it the length lies.
-const SEGMENT: u64 = 16;
-const SEGMENT_LENGTH: u64 = 8;
 
 /// `ITER_IOVEC` until 5.13, when the types were flags and the lowest bit the direction.
 const FLAG_ITER_IOVEC: u32 = 4;
@@ -46,7 +41,8 @@ pub fn fill(held: &mut Held, iter: Struct) {
     let kind = if value(&ITER_IS_IOVEC) == FLAG_ITER_IOVEC { kind & !1 } else { kind };
     begin(held.scratch, skip, count);
     held.scratch.from.set(iter.get(&ITER_IOV));
-    let segments = Segments::filled(held.scratch.from.get(), iter.get(&ITER_NR_SEGS));
+    let segments =
+        Segments { first: held.scratch.from.get() as Ptr, count: iter.get(&ITER_NR_SEGS), memory: Memory::Kernel };
     if kind == value(&ITER_IS_IOVEC) {
         gather(held.scratch, &segments, Memory::User);
     } else if kind == value(&ITER_IS_KVEC) {
@@ -116,31 +112,6 @@ struct Segments {
     memory: Memory,
 }
 
-impl Segments {
-    /// Those of an array of `count` in the kernel's memory, but for the empty ones that it begins with.
-    #[inline(always)]
-    fn filled(first: u64, count: u64) -> Self {
-        let empty = empty_segments(first, count);
-        let first = first.wrapping_add(empty.wrapping_mul(SEGMENT)) as Ptr;
-        Self { first, count: count.saturating_sub(empty), memory: Memory::Kernel }
-    }
-}
-
-/// How many segments at the beginning of an array of `count` are empty. Judged by the verifier once, not for each hook.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn empty_segments(first: u64, count: u64) -> u64 {
-    let mut empty = 0;
-    while empty < SEGMENTS_MAX && empty < count {
-        let length = first.wrapping_add(empty * SEGMENT + SEGMENT_LENGTH) as Ptr;
-        if Memory::Kernel.read::<u64>(length) != Some(0) {
-            break;
-        }
-        empty += 1;
-    }
-    empty
-}
-
 /// Fills the payload from `count` bytes at `from`: at most the first 256.
 #[inline(always)]
 pub fn fill_from(held: &mut Held, from: Ptr, count: u64, memory: Memory) {
@@ -173,9 +144,8 @@ fn gather(scratch: &mut Scratch, segments: &Segments, memory: Memory) {
         if index >= segments.count || scratch.left.get() == 0 {
             return;
         }
-        let segment = segments.first.wrapping_add(index as usize * SEGMENT as usize);
-        let length = segment.wrapping_add(SEGMENT_LENGTH as usize);
-        let (base, length) = (segments.memory.read_ptr(segment), segments.memory.read::<u64>(length));
+        let segment = segments.first.wrapping_add(index as usize * 16);
+        let (base, length) = (segments.memory.read_ptr(segment), segments.memory.read::<u64>(segment.wrapping_add(8)));
         let (Some(base), Some(length)) = (base, length) else { return };
         if !copy(scratch, base, length.saturating_sub(scratch.skip.get()), memory) {
             return;

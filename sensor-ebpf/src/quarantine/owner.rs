@@ -1,6 +1,6 @@
 //! Whose what is: nobody shuts up or kills another user's reader by what he writes or sends to it.
 
-use crate::kernel::{CRED_EUID, CRED_UID, Ptr, SK_UID, Struct, TASK_REAL_CRED, member, probe};
+use crate::kernel::{CRED_EUID, CRED_UID, SK_UID, SOCKET_SK, Struct, TASK_REAL_CRED};
 
 pub const ROOT: u32 = 0;
 
@@ -23,8 +23,8 @@ pub fn current() -> (u32, u32) {
     Struct::current_task().to(&TASK_REAL_CRED).map_or((ROOT, ROOT), |cred| (cred.get(&CRED_UID), cred.get(&CRED_EUID)))
 }
 
-/// Who made a `struct sock`.
+/// Who made a `struct socket`.
 #[inline(always)]
-pub fn of_sock(sk: Ptr) -> u32 {
-    probe(member(sk, &SK_UID)).unwrap_or(ROOT)
+pub fn of_socket(socket: Struct) -> u32 {
+    socket.to(&SOCKET_SK).map_or(ROOT, |sk| sk.get(&SK_UID))
 }

@@ -156,7 +156,7 @@ pub fn quarantine_addressed(ctx: LsmContext) -> i32 {
     // SAFETY: the value is copied, and only the task itself changes its entry.
     if let Some(mark) = unsafe { DATAGRAMS.get(&bpf_get_current_pid_tgid()) }.copied() {
         let other = Struct::typed(ctx.arg(1));
-        if owner::is_anothers(mark.uid, owner::of_sock(other.get::<u64>(&SOCKET_SK) as Ptr)) {
+        if owner::is_anothers(mark.uid, owner::of_socket(other)) {
             return refuse();
         }
         keep(&key(other), &Mark { inode: inode_of(other.base), ..mark });

@@ -43,7 +43,7 @@ pub fn sender(way: &str) -> Result<()> {
 /// Whether the user gets it sent.
 fn sends(way: &str) -> Result<bool> {
     let mut command = Command::new(work::PROGRAM);
-    command.args(["work", "sender", way]).uid(USER).gid(USER).stderr(Stdio::null());
+    command.args(["work", "sender", way]).uid(USER).gid(USER);
     Ok(command.status()?.success())
 }
 
