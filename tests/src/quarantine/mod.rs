@@ -66,6 +66,11 @@ pub const TESTS: &[Test] = &[
     Test { name: "quarantine::harms_no_socket_of_another_user", boot: Boot::Plain, run: users::sockets },
     Test { name: "quarantine::kills_no_reader_of_another_user", boot: Boot::Plain, run: users::sleeper },
     Test { name: "quarantine::ends_with_what_is_in_it", boot: Boot::Plain, run: socket::ends },
+    Test { name: "quarantine::keeps_readers_away_by_modify_return", boot: Boot::WithoutBpf, run: later_readers },
+    Test { name: "quarantine::kills_who_slept_by_modify_return", boot: Boot::WithoutBpf, run: sleeping_reader },
+    Test { name: "quarantine::no_way_around_by_modify_return", boot: Boot::WithoutBpf, run: splice::later },
+    Test { name: "quarantine::no_message_is_received_by_modify_return", boot: Boot::WithoutBpf, run: socket::later },
+    Test { name: "quarantine::ends_with_what_is_in_it_by_modify_return", boot: Boot::WithoutBpf, run: socket::ends },
     Test { name: "quarantine::the_lifeline_reads_and_is_counted", boot: Boot::Plain, run: lifeline },
     Test { name: "quarantine::is_off_where_nothing_is_enforced", boot: Boot::Plain, run: not_enforced },
 ];
