@@ -19,8 +19,8 @@ use crate::{
     brakes,
     hook::{Context, lsm_guard},
     kernel::{
-        CRED_EUID, FILE_PRIVATE_DATA, INODE_I_INO, Ptr, SK_PEER_CRED, SK_SOCKET, SOCKET_ALLOC_INODE, SOCKET_SK, SOCKET_TYPE, Struct, UNIX_PEER,
-        member, probe, probe_ptr,
+        CRED_EUID, FILE_PRIVATE_DATA, INODE_I_INO, Ptr, SK_PEER_CRED, SK_SOCKET, SOCKET_ALLOC_INODE, SOCKET_SK,
+        SOCKET_TYPE, Struct, UNIX_PEER, member, probe, probe_ptr,
     },
     maps::{SETTINGS, count_kept},
     object::File,
