@@ -86,6 +86,7 @@ macro_rules! kernel_members {
             SOCKET_TYPE: "socket", ["type"];
             SOCKET_ALLOC_INODE: "socket_alloc", ["vfs_inode"];
             SK_SOCKET: "sock", ["sk_socket"];
+            SK_UID: "sock", ["sk_uid"];
             SK_FAMILY: "sock", ["__sk_common.skc_family"];
             SK_PEER_PID: "sock", ["sk_peer_pid"];
             SK_PEER_CRED: "sock", ["sk_peer_cred"];

@@ -215,6 +215,10 @@ pub struct Mark {
     pub rule: u32,
     /// The process that wrote.
     pub pid: u32,
+    /// The user that it wrote for: its real one, or where that is root, its effective one.
+    pub uid: u32,
+    /// Always 0: what lies in a map has no holes.
+    pub unused: u32,
     /// The inode number by which people know it; 0 for a socket that was never accepted.
     pub inode: u64,
 }
@@ -235,11 +239,16 @@ pub enum Kept {
     Lifeline,
     /// There was no room for one more.
     Full,
+    /// A datagram was refused, because its receiver is another user's.
+    Refused,
+    /// A process that slept in a read was not killed, because it is another user's.
+    Spared,
 }
 
 impl Kept {
     /// All of them; `ALL[kept as usize] == kept`.
-    pub const ALL: &'static [Self] = &[Self::Denied, Self::Killed, Self::Lifeline, Self::Full];
+    pub const ALL: &'static [Self] =
+        &[Self::Denied, Self::Killed, Self::Lifeline, Self::Full, Self::Refused, Self::Spared];
 
     /// The name in status and metrics.
     pub const fn name(self) -> &'static str {
@@ -248,6 +257,8 @@ impl Kept {
             Self::Killed => "killed",
             Self::Lifeline => "lifeline",
             Self::Full => "full",
+            Self::Refused => "refused",
+            Self::Spared => "spared",
         }
     }
 
@@ -260,6 +271,10 @@ impl Kept {
             }
             Self::Lifeline => "a process on the lifeline read all the same",
             Self::Full => "there was no room for one more: its data was read",
+            Self::Refused => "a datagram was refused with `EPERM`, because its receiver is another user's",
+            Self::Spared => {
+                "a process that slept in a read when the data came was not killed, because the writer is another user: it read"
+            }
         }
     }
 }

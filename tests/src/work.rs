@@ -22,6 +22,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["actor"] => conformance::actor(),
         ["ring-opener", way] => uring::opener(way),
         ["ring-taker", way, request] => quarantine::taker(way, request),
+        ["sender", way] => quarantine::sender(way),
         ["victim", way] => quarantine::victim(way),
         ["pump", operations] => endurance::pump(operations.parse()?),
         ["as", user, program, rest @ ..] => bail!("cannot start {program}: {}", as_user(user.parse()?, program, rest)),
