@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     preemption,
@@ -130,17 +130,18 @@ fn rounds(time: Duration) -> Result<BTreeMap<&'static str, Verdict>> {
     let mut judge = Judge::start()?;
     let until = Instant::now() + time;
     let mut worst = BTreeMap::new();
+    let mut broken = BTreeMap::new();
     let mut count = 0_u32;
     loop {
         judge.again()?;
         for attempt in attempts() {
-            match judge.verdict(attempt).with_context(|| attempt.name) {
+            match judge.verdict(attempt) {
                 Ok(verdict) => {
                     let entry = worst.entry(attempt.name).or_insert(verdict);
                     *entry = (*entry).max(verdict);
                 }
                 Err(error) if error.is::<NotHere>() => {}
-                Err(error) => bail!(error),
+                Err(error) => drop(broken.insert(attempt.name, format!("{error:#}"))),
             }
         }
         count += 1;
@@ -149,7 +150,11 @@ fn rounds(time: Duration) -> Result<BTreeMap<&'static str, Verdict>> {
         }
     }
     report::say(format!("{count} rounds of {} attempts: {}", worst.len(), tally(&worst)));
+    let missed: Vec<_> =
+        worst.iter().filter(|(_, verdict)| **verdict == Verdict::Missed).map(|(name, _)| *name).collect();
+    report::say(format!("missed: {}", missed.join("; ")));
     judge.stop()?;
+    ensure!(broken.is_empty(), "attempts that could not be made: {broken:#?}");
     Ok(worst)
 }
 
