@@ -7,7 +7,10 @@ use crate::syscall::Syscall;
 pub enum Mode {
     /// BPF is among the active security modules: LSM hooks fire and can deny.
     Lsm,
-    /// It is not, and LSM programs would load and never fire: fentry programs on the kernel's `security_…` functions see the
+    /// It is not, and LSM programs would load and never fire: programs on the kernel's `security_…` functions see the same
+    /// events, decide whether the function runs at all, and so deny what LSM programs deny (`BPF_MODIFY_RETURN`).
+    ModifyReturn,
+    /// Such programs are not wanted: fentry programs on the kernel's `security_…` functions see the
     /// same events and can deny nothing.
     Observe,
     /// Neither LSM nor fentry programs are permitted: tracepoint programs at the exit of system calls see some of the events,
@@ -17,12 +20,13 @@ pub enum Mode {
 
 impl Mode {
     /// All modes, the strongest first.
-    pub const ALL: &'static [Self] = &[Self::Lsm, Self::Observe, Self::Tracepoints];
+    pub const ALL: &'static [Self] = &[Self::Lsm, Self::ModifyReturn, Self::Observe, Self::Tracepoints];
 
     /// The name in status and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lsm => "lsm",
+            Self::ModifyReturn => "modify-return",
             Self::Observe => "observe",
             Self::Tracepoints => "tracepoints",
         }
@@ -35,15 +39,15 @@ impl Mode {
 
     /// Whether verdicts to block, quarantine and kill can be carried out.
     pub const fn can_enforce(self) -> bool {
-        matches!(self, Self::Lsm)
+        matches!(self, Self::Lsm | Self::ModifyReturn)
     }
 }
 
 /// How a hook is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attach {
-    /// LSM program on the hook of this name: can deny. In [`Mode::Observe`] fentry program on the kernel's function that
-    /// calls the hook, see [`Hook::security_functions`].
+    /// LSM program on the hook of this name: can deny. In [`Mode::ModifyReturn`] and [`Mode::Observe`] program on the kernel's
+    /// function that calls the hook, see [`Hook::security_functions`].
     Lsm,
     /// fentry program on the first of these functions that the kernel has: observes only.
     Fentry(&'static [&'static str]),

@@ -1,7 +1,8 @@
 //! The programs of one hook, made from what the hook sees.
 //!
-//! Each hook is a module with its name. In it are the program that starts an event and the one that ends it, twice for LSM hooks:
-//! for the hook itself, and for the kernel's function that calls it, where BPF LSM is not active.
+//! Each hook is a module with its name. In it are the program that starts an event and the one that ends it, three times for LSM
+//! hooks: for the hook itself, and for the kernel's function that calls it, where BPF LSM is not active: once to decide whether that
+//! function runs, once to observe only.
 
 use aya_ebpf::{
     Argument, EbpfContext,
@@ -88,10 +89,31 @@ macro_rules! lsm_hook {
                 |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("lsm/", stringify!($name)), LsmContext,
                 |ctx| stage::finish(ctx, &STAGES, Answer::Counts, #[inline(always)] || $seen(ctx)));
+            program!(modify, concat!("modify_", stringify!($name)), "fentry/modify", FEntryContext,
+                |ctx| hook::start(ctx, &STAGES, $observed(ctx)));
+            program!(finish_modify, concat!("finish_modify_", stringify!($name)), "fentry/modify", FEntryContext,
+                |ctx| stage::finish(ctx, &STAGES, Answer::Counts, #[inline(always)] || $observed(ctx)));
             program!(observe, concat!("observe_", stringify!($name)), "fentry/observe", FEntryContext,
                 |ctx| hook::start(ctx, &STAGES, $observed(ctx)));
             program!(finish_observe, concat!("finish_observe_", stringify!($name)), "fentry/observe", FEntryContext,
                 |ctx| stage::finish(ctx, &STAGES, Answer::Observes, #[inline(always)] || $observed(ctx)));
+        }
+    };
+}
+
+/// Declares a program at an LSM hook that is no event's, and the same for the kernel's function that calls the hook.
+/// `$answer` is a function from the context to what the program returns.
+macro_rules! lsm_guard {
+    ($(#[$doc:meta])* $name:ident, $hook:literal, $answer:expr) => {
+        $(#[$doc])*
+        pub mod $name {
+            use aya_ebpf::programs::{FEntryContext, LsmContext};
+            #[allow(unused_imports, reason = "what the program does is named as in the file around it")]
+            use super::*;
+            use $crate::hook::program;
+
+            program!(guard, stringify!($name), concat!("lsm/", $hook), LsmContext, |ctx| $answer(ctx));
+            program!(modify, concat!("modify_", stringify!($name)), "fentry/modify", FEntryContext, |ctx| $answer(ctx));
         }
     };
 }
@@ -116,4 +138,4 @@ macro_rules! fentry_hook {
     };
 }
 
-pub(crate) use {fentry_hook, lsm_hook, program, stages};
+pub(crate) use {fentry_hook, lsm_guard, lsm_hook, program, stages};

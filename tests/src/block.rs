@@ -28,6 +28,10 @@ pub const TESTS: &[Test] = &[
     Test { name: "block::kill_ends_the_process", boot: Boot::Plain, run: kill },
     Test { name: "block::who_sends_to_a_sleeping_receiver_is_not_killed", boot: Boot::Plain, run: sleeping_receiver },
     Test { name: "block::only_where_enforced", boot: Boot::Plain, run: only_where_enforced },
+    Test { name: "block::the_reverse_shell_gets_none_by_modify_return", boot: Boot::WithoutBpf, run: reverse_shell },
+    Test { name: "block::each_hook_answers_eperm_by_modify_return", boot: Boot::WithoutBpf, run: every_hook },
+    Test { name: "block::kill_ends_the_process_by_modify_return", boot: Boot::WithoutBpf, run: kill },
+    Test { name: "block::only_where_enforced_by_modify_return", boot: Boot::WithoutBpf, run: only_where_enforced },
 ];
 
 fn reverse_shell() -> Result<()> {

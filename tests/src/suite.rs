@@ -23,8 +23,10 @@ pub enum Boot {
     Plain,
     /// The same, and every kernel thread and system call can be preempted.
     Preempt,
-    /// Without BPF among the security modules.
+    /// Without BPF among the security modules: the daemon chooses to decide whether the functions run that ask them.
     WithoutBpf,
+    /// The same machine; the daemon is started in the mode that only observes these functions.
+    Observe,
     /// As preempt; what takes so long that it runs on all kernels together only, or where it is asked for by name.
     Long,
     /// Any: the daemon is started in the mode that observes tracepoints of system calls.
@@ -50,6 +52,7 @@ impl Boot {
             Self::Plain => "plain",
             Self::Preempt => "preempt",
             Self::WithoutBpf => "without-bpf",
+            Self::Observe => OBSERVE,
             Self::Long => LONG,
             Self::Tracepoints => TRACEPOINTS,
         }
@@ -60,7 +63,7 @@ impl Boot {
         match self {
             Self::Plain => "lsm=landlock,lockdown,yama,bpf",
             Self::Preempt | Self::Long => "lsm=landlock,lockdown,yama,bpf preempt=full",
-            Self::WithoutBpf | Self::Tracepoints => "lsm=landlock,lockdown,yama",
+            Self::WithoutBpf | Self::Observe | Self::Tracepoints => "lsm=landlock,lockdown,yama",
         }
     }
 }
@@ -79,6 +82,8 @@ impl std::error::Error for NotHere {}
 
 /// The name of the machines for [`Boot::Long`], which `cargo xtask` knows too.
 const LONG: &str = "long";
+/// The name of the machines for [`Boot::Observe`].
+const OBSERVE: &str = "observe";
 /// The name of the machines for [`Boot::Tracepoints`]; the same tests run in a [`room`](crate::room) of this machine.
 pub const TRACEPOINTS: &str = "tracepoints";
 
@@ -137,6 +142,9 @@ pub fn list() {
 pub fn run(boot: &str, only: Option<&str>) {
     if boot == TRACEPOINTS {
         MODE.get_or_init(|| Mode::Tracepoints);
+    }
+    if boot == OBSERVE {
+        MODE.get_or_init(|| Mode::Observe);
     }
     let chosen = TESTS
         .iter()

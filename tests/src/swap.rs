@@ -24,6 +24,7 @@ use crate::{
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
     Test { name: "swap::two_hundred_swaps_judge_each_write_once", boot: Boot::Plain, run: two_hundred },
+    Test { name: "swap::each_write_is_judged_once_by_modify_return", boot: Boot::WithoutBpf, run: two_hundred },
     Test { name: "swap::rollback_returns_to_the_generation_before", boot: Boot::Plain, run: rollback },
 ];
 

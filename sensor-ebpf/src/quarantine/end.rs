@@ -1,10 +1,10 @@
 //! What is no more is not in quarantine: its number or address may be another's next.
 
-use aya_ebpf::{macros::lsm, programs::LsmContext};
 use sensor_common::maps::ObjectKey;
 
 use super::QUARANTINE;
 use crate::{
+    hook::{Context, lsm_guard},
     kernel::{INODE_I_INO, INODE_I_MODE, INODE_I_SB, Ptr, SB_S_DEV, Struct},
     object,
 };
@@ -15,9 +15,8 @@ fn forget(key: &ObjectKey) {
     let _ = QUARANTINE.remove(key);
 }
 
-/// `void inode_free_security(struct inode *inode)`: nobody has it open any more, so its content is gone.
-#[lsm(hook = "inode_free_security")]
-pub fn quarantine_inode_end(ctx: LsmContext) -> i32 {
+#[inline(always)]
+fn inode_ends<C: Context>(ctx: &C) -> i32 {
     let inode = Struct::typed(ctx.arg(0));
     if object::is_fifo(inode.get(&INODE_I_MODE)) {
         let device = inode.follow(&INODE_I_SB).get(&SB_S_DEV);
@@ -26,10 +25,19 @@ pub fn quarantine_inode_end(ctx: LsmContext) -> i32 {
     0
 }
 
-/// `void sk_free_security(struct sock *sk)`: nobody holds it any more.
-#[lsm(hook = "sk_free_security")]
-pub fn quarantine_sock_end(ctx: LsmContext) -> i32 {
+lsm_guard! {
+    /// `void inode_free_security(struct inode *inode)`: nobody has it open any more, so its content is gone.
+    quarantine_inode_end, "inode_free_security", inode_ends
+}
+
+#[inline(always)]
+fn sock_ends<C: Context>(ctx: &C) -> i32 {
     let sk: Ptr = ctx.arg(0);
     forget(&ObjectKey::socket(sk as u64));
     0
+}
+
+lsm_guard! {
+    /// `void sk_free_security(struct sock *sk)`: nobody holds it any more.
+    quarantine_sock_end, "sk_free_security", sock_ends
 }

@@ -1,14 +1,12 @@
 //! Reads. One that begins later is refused. A reader that was already asleep in its read when the data came can be refused
 //! nothing any more: it is killed where the read returns, before it executes another instruction of its own.
 
-use aya_ebpf::{
-    macros::{fexit, lsm},
-    programs::{FExitContext, LsmContext},
-};
+use aya_ebpf::{macros::fexit, programs::FExitContext};
 use sensor_common::maps::{Kept, ObjectKey};
 
 use super::{is_kept, kill_if_kept, socket, splice};
 use crate::{
+    hook::{Context, lsm_guard},
     kernel::{KIOCB_KI_FILP, Struct},
     object::File,
     pipe::{MAY_READ, MAY_WRITE},
@@ -21,9 +19,13 @@ pub fn source(file: Struct) -> Option<ObjectKey> {
     File::pipe(file).map(|(file, _)| file.key()).or_else(|| socket::of_file(file))
 }
 
-/// `int file_permission(struct file *file, int mask)`
-#[lsm(hook = "file_permission")]
-pub fn quarantine_use(ctx: LsmContext) -> i32 {
+lsm_guard! {
+    /// `int file_permission(struct file *file, int mask)`
+    quarantine_use, "file_permission", used
+}
+
+#[inline(always)]
+fn used<C: Context>(ctx: &C) -> i32 {
     let file = Struct::typed(ctx.arg(0));
     let mask: u32 = ctx.arg(1);
     let refused = match (mask & MAY_READ != 0, mask & MAY_WRITE != 0) {

@@ -6,14 +6,15 @@
 
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
-    macros::{fexit, lsm, map},
+    macros::{fexit, map},
     maps::HashMap,
-    programs::{FExitContext, LsmContext},
+    programs::FExitContext,
 };
 use sensor_common::maps::{Kept, Mark, ObjectKey};
 
 use super::{QUARANTINE, is_kept, keep, kill_if_kept, mark};
 use crate::{
+    hook::{Context, lsm_guard},
     kernel::{
         FILE_PRIVATE_DATA, INODE_I_INO, Ptr, SK_SOCKET, SOCKET_ALLOC_INODE, SOCKET_SK, SOCKET_TYPE, Struct, UNIX_PEER,
         member, probe, probe_ptr,
@@ -75,9 +76,13 @@ fn key(socket: Struct) -> ObjectKey {
     ObjectKey::socket(socket.get(&SOCKET_SK))
 }
 
-/// `int socket_recvmsg(struct socket *sock, struct msghdr *msg, int size, int flags)`
-#[lsm(hook = "socket_recvmsg")]
-pub fn quarantine_receive(ctx: LsmContext) -> i32 {
+lsm_guard! {
+    /// `int socket_recvmsg(struct socket *sock, struct msghdr *msg, int size, int flags)`
+    quarantine_receive, "socket_recvmsg", receives
+}
+
+#[inline(always)]
+fn receives<C: Context>(ctx: &C) -> i32 {
     let socket = Struct::typed(ctx.arg(0));
     let key = key(socket);
     if !is_kept(&key, Kept::Denied) {
@@ -126,9 +131,13 @@ pub fn quarantine_packet_received(ctx: FExitContext) -> i32 {
     0
 }
 
-/// `int unix_may_send(struct socket *sock, struct socket *other)`: the receiver of a datagram is known.
-#[lsm(hook = "unix_may_send")]
-pub fn quarantine_addressed(ctx: LsmContext) -> i32 {
+lsm_guard! {
+    /// `int unix_may_send(struct socket *sock, struct socket *other)`: the receiver of a datagram is known.
+    quarantine_addressed, "unix_may_send", addressed
+}
+
+#[inline(always)]
+fn addressed<C: Context>(ctx: &C) -> i32 {
     // SAFETY: the value is copied, and only the task itself changes its entry.
     if let Some(mark) = unsafe { DATAGRAMS.get(&bpf_get_current_pid_tgid()) }.copied() {
         let other = Struct::typed(ctx.arg(1));

@@ -50,6 +50,11 @@ fn report(out: &mut impl Write, host: &Host) -> std::io::Result<()> {
         (true, false) if host.mode == Mode::Tracepoints => {
             writeln!(out, "the daemon can run here, observing only: {}", tracepoints_see())
         }
+        (true, false) if host.mode == Mode::ModifyReturn => writeln!(
+            out,
+            "the daemon can run here; rules see {}, and can block, by modify-return: without `bpf` among the security modules",
+            events.join(", ")
+        ),
         (true, false) if host.mode == Mode::Lsm => {
             writeln!(out, "the daemon can run here; rules see {}, and can block", events.join(", "))
         }

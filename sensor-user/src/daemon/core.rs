@@ -352,15 +352,15 @@ impl<E: Engine> Core<E> {
 /// What is to be said of a mode in which nothing can be blocked.
 pub(super) fn observing(mode: Mode) -> Option<String> {
     match mode {
-        Mode::Lsm => None,
+        Mode::Lsm | Mode::ModifyReturn => None,
         Mode::Observe => Some(OBSERVING.to_owned()),
         Mode::Tracepoints => Some(kernel::tracepoints_see()),
     }
 }
 
-/// What to say where the kernel has no BPF LSM.
-const OBSERVING: &str = "this kernel has no active BPF LSM: Creance observes every event and reports matches, and cannot block or kill. \
-     Boot with `bpf` added to the list in the kernel parameter lsm= (`creance doctor` shows the list).";
+/// What to say of a mode that was asked for, or taken because the kernel's functions let nothing be decided.
+const OBSERVING: &str = "Creance observes every event and reports matches, and cannot block or kill in this mode. \
+     Start it without `--mode observe`, or boot with `bpf` added to the list in the kernel parameter lsm= (`creance doctor` shows the list).";
 
 /// Generations that are pushed without a number count from here: no release comes so far.
 const UNNUMBERED: u64 = 1 << 40;

@@ -66,6 +66,7 @@ pub fn load(program: &mut Program, place: &Place, kernel: &Btf) -> Result<(), Lo
     match (program, place) {
         (Program::Lsm(program), Place::Function(function)) => Lsm::load(program, function, kernel)?,
         (Program::FEntry(program), Place::Function(function)) => FEntry::load(program, function, kernel)?,
+        (Program::FEntry(program), Place::ModifyReturn(function)) => program.load_modify_return(function, kernel)?,
         (Program::FExit(program), Place::Function(function)) => FExit::load(program, function, kernel)?,
         (Program::TracePoint(program), Place::Syscalls(_)) => TracePoint::load(program)?,
         _ => return Err(LoadError::UnexpectedProgramType),

@@ -95,7 +95,7 @@ impl Hooks {
         }
         let mut ebpf = loader.load(OBJECT).context("cannot load the sensor's maps")?;
         let places: BTreeMap<_, _> = Hook::ALL.iter().map(|hook| (*hook, place::of(*hook, mode, btf))).collect();
-        let quarantine = Quarantine::new(&mut ebpf, btf)?;
+        let quarantine = Quarantine::new(&mut ebpf, btf, mode)?;
         let kernel = functions(btf, places.values().flatten().chain(quarantine.places()))?;
         Ok(Self { ebpf, mode, kernel, places, rules, loaded: BTreeMap::new(), quarantine, pins })
     }
@@ -251,7 +251,7 @@ impl Hooks {
 fn functions<'a>(btf: &Btf, places: impl Iterator<Item = &'a Place>) -> Result<aya::Btf> {
     let names: BTreeSet<&str> = places
         .filter_map(|place| match place {
-            Place::Function(name) => Some(name.as_str()),
+            Place::Function(name) | Place::ModifyReturn(name) => Some(name.as_str()),
             Place::Syscalls(_) => None,
         })
         .collect();
@@ -264,6 +264,7 @@ fn functions<'a>(btf: &Btf, places: impl Iterator<Item = &'a Place>) -> Result<a
 fn program_name(hook: Hook, mode: Mode) -> String {
     match (mode, hook.attach()) {
         (Mode::Tracepoints, _) => format!("trace_{}", hook.name()),
+        (Mode::ModifyReturn, Attach::Lsm) => format!("modify_{}", hook.name()),
         (Mode::Observe, Attach::Lsm) => format!("observe_{}", hook.name()),
         (Mode::Lsm, Attach::Lsm) | (_, Attach::Fentry(_)) => hook.name().to_owned(),
     }

@@ -19,6 +19,8 @@ const TRACEFS: &[&str] = &["/sys/kernel/tracing/events", "/sys/kernel/debug/trac
 pub enum Place {
     /// The function with this name; of an LSM program, the hook.
     Function(String),
+    /// The function with this name: what the program returns decides whether it runs.
+    ModifyReturn(String),
     /// The exits of these system calls.
     Syscalls(Vec<Syscall>),
 }
@@ -26,7 +28,7 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Function(name) => out.write_str(name),
+            Self::Function(name) | Self::ModifyReturn(name) => out.write_str(name),
             Self::Syscalls(calls) => {
                 let names: Vec<_> = calls.iter().map(|call| call.name()).collect();
                 write!(out, "exit of {}", names.join(", "))
@@ -45,11 +47,12 @@ pub fn of(hook: Hook, mode: Mode, btf: &Btf) -> Result<Place, String> {
             return Ok(Place::Function(hook.name().to_owned()));
         }
         (Mode::Lsm, Attach::Lsm) => return Err(format!("this kernel has no LSM hook {} for BPF", hook.name())),
-        (Mode::Observe, Attach::Lsm) => &security[..],
+        (Mode::ModifyReturn | Mode::Observe, Attach::Lsm) => &security[..],
         (_, Attach::Fentry(names)) => names,
     };
+    let place = if mode == Mode::ModifyReturn && hook.can_deny() { Place::ModifyReturn } else { Place::Function };
     btf.first_function(names)
-        .map(|name| Place::Function(name.to_owned()))
+        .map(|name| place(name.to_owned()))
         .ok_or_else(|| format!("this kernel has no function {} for the hook {}", names.join(" or "), hook.name()))
 }
 

@@ -30,6 +30,7 @@ fn choose(lsm: &Finding, programs: &Finding, tracepoints: &Finding) -> Mode {
     match (lsm, programs, tracepoints) {
         (_, Finding::No(_), Finding::Yes(_)) => Mode::Tracepoints,
         (Finding::Yes(_), ..) => Mode::Lsm,
+        (_, Finding::Yes(_), _) => Mode::ModifyReturn,
         _ => Mode::Observe,
     }
 }
@@ -229,6 +230,7 @@ fn available(hook: Hook, btf: Option<&Btf>, mode: Mode) -> Finding {
         Ok(Place::Function(name)) if mode == Mode::Lsm && hook.can_deny() => {
             Finding::Yes(format!("LSM hook {name}: can block"))
         }
+        Ok(Place::ModifyReturn(name)) => Finding::Yes(format!("kernel function {name}: can block")),
         Ok(Place::Function(name)) => Finding::Yes(format!("kernel function {name}: observes, cannot block")),
         Ok(calls @ Place::Syscalls(_)) => Finding::Yes(format!("{calls}: observes, cannot block")),
         Err(why) => Finding::No(why),
@@ -256,8 +258,8 @@ mod tests {
         let (yes, no, unknown) =
             (Finding::Yes("there".into()), Finding::No("not".into()), Finding::Unknown("who knows".into()));
         assert_eq!(choose(&yes, &yes, &yes), Mode::Lsm);
-        assert_eq!(choose(&no, &yes, &yes), Mode::Observe);
-        assert_eq!(choose(&unknown, &yes, &no), Mode::Observe);
+        assert_eq!(choose(&no, &yes, &yes), Mode::ModifyReturn);
+        assert_eq!(choose(&unknown, &yes, &no), Mode::ModifyReturn);
         assert_eq!(choose(&yes, &no, &yes), Mode::Tracepoints);
         assert_eq!(choose(&unknown, &no, &yes), Mode::Tracepoints);
         assert_eq!(choose(&no, &no, &no), Mode::Observe, "to be refused with the kernel's words");

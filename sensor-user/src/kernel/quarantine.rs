@@ -8,8 +8,12 @@ use aya::{
     maps::{HashMap, Map, MapData},
     programs::ProgramFd,
 };
-use sensor_common::maps::{Container, Mark, ObjectKey, QUARANTINE};
+use sensor_common::{
+    event::Mode,
+    maps::{Container, Mark, ObjectKey, QUARANTINE},
+};
 
+use At::{End, Function, Hook};
 use Container::{Pipe, Socket};
 
 use super::{
@@ -21,26 +25,36 @@ use super::{
     place::Place,
 };
 
-/// The programs of `sensor-ebpf`, what each guards, and where it is attached: an LSM hook, or the first of these functions
-/// that the kernel has.
-const PROGRAMS: &[(&str, Container, &[&str])] = &[
-    ("quarantine_use", Pipe, &["file_permission"]),
-    ("quarantine_pipe_read", Pipe, &["anon_pipe_read", "pipe_read"]),
-    ("quarantine_splice", Pipe, &["do_splice"]),
-    ("quarantine_spliced", Pipe, &["do_splice"]),
-    ("quarantine_tee", Pipe, &["do_tee"]),
-    ("quarantine_teed", Pipe, &["do_tee"]),
-    ("quarantine_between", Pipe, &["pipe_double_lock"]),
-    ("quarantine_vmsplice", Pipe, &["__x64_sys_vmsplice"]),
-    ("quarantine_vmspliced", Pipe, &["__x64_sys_vmsplice"]),
-    ("quarantine_inode_end", Pipe, &["inode_free_security"]),
-    ("quarantine_receive", Socket, &["socket_recvmsg"]),
-    ("quarantine_stream_received", Socket, &["unix_stream_recvmsg"]),
-    ("quarantine_datagram_received", Socket, &["unix_dgram_recvmsg"]),
-    ("quarantine_packet_received", Socket, &["unix_seqpacket_recvmsg"]),
-    ("quarantine_addressed", Socket, &["unix_may_send"]),
-    ("quarantine_sent", Socket, &["unix_dgram_sendmsg"]),
-    ("quarantine_sock_end", Socket, &["sk_free_security"]),
+/// Where a program is attached.
+#[derive(Clone, Copy)]
+enum At {
+    /// The LSM hook of this name, or the function that calls it: what the program returns counts.
+    Hook(&'static str, &'static str),
+    /// The same, of a hook that returns nothing.
+    End(&'static str, &'static str),
+    /// The first of these functions that the kernel has.
+    Function(&'static [&'static str]),
+}
+
+/// The programs of `sensor-ebpf`, what each guards, and where it is attached.
+const PROGRAMS: &[(&str, Container, At)] = &[
+    ("quarantine_use", Pipe, Hook("file_permission", "security_file_permission")),
+    ("quarantine_pipe_read", Pipe, Function(&["anon_pipe_read", "pipe_read"])),
+    ("quarantine_splice", Pipe, Function(&["do_splice"])),
+    ("quarantine_spliced", Pipe, Function(&["do_splice"])),
+    ("quarantine_tee", Pipe, Function(&["do_tee"])),
+    ("quarantine_teed", Pipe, Function(&["do_tee"])),
+    ("quarantine_between", Pipe, Function(&["pipe_double_lock"])),
+    ("quarantine_vmsplice", Pipe, Function(&["__x64_sys_vmsplice"])),
+    ("quarantine_vmspliced", Pipe, Function(&["__x64_sys_vmsplice"])),
+    ("quarantine_inode_end", Pipe, End("inode_free_security", "security_inode_free")),
+    ("quarantine_receive", Socket, Hook("socket_recvmsg", "security_socket_recvmsg")),
+    ("quarantine_stream_received", Socket, Function(&["unix_stream_recvmsg"])),
+    ("quarantine_datagram_received", Socket, Function(&["unix_dgram_recvmsg"])),
+    ("quarantine_packet_received", Socket, Function(&["unix_seqpacket_recvmsg"])),
+    ("quarantine_addressed", Socket, Hook("unix_may_send", "security_unix_may_send")),
+    ("quarantine_sent", Socket, Function(&["unix_dgram_sendmsg"])),
+    ("quarantine_sock_end", Socket, End("sk_free_security", "security_sk_free")),
 ];
 
 /// See the [module](self).
@@ -51,7 +65,7 @@ pub struct Quarantine {
 
 /// One program that keeps readers away.
 struct Guard {
-    program: &'static str,
+    program: String,
     container: Container,
     place: Place,
     loaded: bool,
@@ -62,11 +76,9 @@ struct Guard {
 
 impl Quarantine {
     /// Nothing is marked, nothing attached.
-    pub fn new(ebpf: &mut Ebpf, btf: &Btf) -> Result<Self> {
-        let guards = PROGRAMS.iter().map(|(program, container, functions)| {
-            let there = btf.first_function(functions);
-            // Where there is none, or it is the name of an LSM hook, the kernel is asked for the last one.
-            let place = Place::Function(there.or(functions.last().copied()).unwrap_or_default().to_owned());
+    pub fn new(ebpf: &mut Ebpf, btf: &Btf, mode: Mode) -> Result<Self> {
+        let guards = PROGRAMS.iter().map(|(program, container, at)| {
+            let (program, place) = at.of(program, mode, btf);
             Guard { program, container: *container, place, loaded: false, link: None, adopted: None }
         });
         Ok(Self { marks: take(ebpf, QUARANTINE)?, guards: guards.collect() })
@@ -80,7 +92,7 @@ impl Quarantine {
     /// Takes over what an earlier daemon left attached.
     pub fn adopt(&mut self, pins: &Pins) -> Result<()> {
         for guard in &mut self.guards {
-            if let Some((link, program)) = pins.find(guard.program)? {
+            if let Some((link, program)) = pins.find(&guard.program)? {
                 (guard.link, guard.adopted) = (Some(link), Some(program));
             }
         }
@@ -142,39 +154,60 @@ impl Quarantine {
     }
 }
 
+impl At {
+    /// What is attached here in this mode: a program with this name or one beside it; and where.
+    fn of(self, program: &str, mode: Mode, btf: &Btf) -> (String, Place) {
+        let own = program.to_owned();
+        match (self, mode) {
+            (Hook(_, function), Mode::ModifyReturn) => {
+                (format!("modify_{program}"), Place::ModifyReturn(function.to_owned()))
+            }
+            (End(_, function), Mode::ModifyReturn) => {
+                (format!("modify_{program}"), Place::Function(function.to_owned()))
+            }
+            (Hook(hook, _) | End(hook, _), _) => (own, Place::Function(hook.to_owned())),
+            (Function(functions), _) => {
+                // Where there is none, the kernel is asked for the last one.
+                let there = btf.first_function(functions).or(functions.last().copied());
+                (own, Place::Function(there.unwrap_or_default().to_owned()))
+            }
+        }
+    }
+}
+
 impl Guard {
     fn attach(&mut self, ebpf: &mut Ebpf, kernel: &aya::Btf, pins: &Pins) -> Result<()> {
         if self.link.is_some() {
             return Ok(());
         }
         let context = || format!("cannot guard the quarantine: {} at {}", self.program, self.place);
-        let program = program(ebpf, self.program)?;
+        let program = program(ebpf, &self.program)?;
         if !self.loaded {
             attach::load(program, &self.place, kernel).with_context(context)?;
             self.loaded = true;
         }
         let link = attach::attach(program, &self.place, kernel).with_context(context)?;
-        self.link = Some(pins.pin(self.program, program, link)?);
+        self.link = Some(pins.pin(&self.program, program, link)?);
         self.adopted = None;
         Ok(())
     }
 
     fn detach(&mut self, ebpf: &mut Ebpf, pins: &Pins) -> Result<()> {
         if let Some(link) = self.link.take() {
-            let link = pins.unpin(self.program, link)?;
-            attach::detach(program(ebpf, self.program)?, link)?;
+            let link = pins.unpin(&self.program, link)?;
+            attach::detach(program(ebpf, &self.program)?, link)?;
         }
         Ok(())
     }
 
     fn state(&self, ebpf: &Ebpf) -> Result<HookState> {
-        let own = ebpf.program(self.program).context("the sensor's object lacks a program")?;
+        let own = ebpf.program(&self.program).context("the sensor's object lacks a program")?;
         let program = match &self.adopted {
             Some(adopted) => adopted,
             None => own.fd()?,
         };
         Ok(HookState {
-            hook: self.program.to_owned(),
+            hook: self.program.clone(),
             function: self.place.to_string(),
             attached: self.link.is_some(),
             recursion_misses: recursion_misses(program)?,

@@ -133,9 +133,14 @@ impl Status {
             write!(out, " (`creance rollback` returns to {previous})")?;
         }
         let enforcing = match (Mode::from_name(&self.mode), self.enforcing) {
-            (Some(Mode::Lsm), false) if self.off_file.is_some() => "alerts only: a file turns blocking off (see below)",
+            (Some(mode), false) if mode.can_enforce() && self.off_file.is_some() => {
+                "alerts only: a file turns blocking off (see below)"
+            }
+            (Some(Mode::ModifyReturn), true) => {
+                "block, quarantine and kill are carried out by modify-return: `bpf` is not among the security modules"
+            }
             (Some(Mode::Lsm), true) => "block, quarantine and kill are carried out",
-            (Some(Mode::Lsm), false) => {
+            (Some(Mode::Lsm | Mode::ModifyReturn), false) => {
                 "alerts only: block, quarantine and kill are reported, not carried out; `creance enforce on` changes that"
             }
             (Some(Mode::Tracepoints), _) => {

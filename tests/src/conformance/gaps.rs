@@ -174,6 +174,7 @@ fn markdown() -> String {
     [
         HEAD.to_owned(),
         rows(ALL),
+        MODIFY_RETURN.to_owned(),
         TRACED_HEAD.replace("UNSEEN", &unseen.join(", ")),
         rows(TRACED),
         DIFFERENCES_HEAD.to_owned(),
@@ -181,6 +182,22 @@ fn markdown() -> String {
     ]
     .concat()
 }
+
+#[cfg(test)]
+const MODIFY_RETURN: &str = "
+## Without `bpf` among the security modules
+
+There (`creance status` says `modify-return`) programs on the kernel's `security_…` functions decide whether these run. The same events are
+seen, and the same is blocked, killed and kept in quarantine. What differs from LSM programs:
+
+| What | How |
+|---|---|
+| An event while the same program is active on that CPU, preempted or interrupted | Skipped by the kernel, which then allows (since 5.12; LSM programs are not skipped). Counted as recursion miss of the hook, in `creance status` and the metrics. Where a kernel can be preempted (`preempt=full`), an ordinary user can bring this about. |
+| Order among the security modules | First, not last: an event that another module denies is seen, and counts for rules; what Creance denies, the others are not asked. |
+| Other programs of this kind on the same function | In the order in which they were attached; behind one that denies, none is asked. The kernel takes 38 programs of all kinds on one function (`BPF_MAX_TRAMP_LINKS`). |
+| What a `security_…` function does beside asking the modules | Is left out where Creance denies; where it allows, all of it is done. |
+| A kernel that has such a function in its type information not at all, because the compiler made it part of its callers | No such hook, as `creance doctor` says: on the kernels that are tested there is none. |
+";
 
 #[cfg(test)]
 const TRACED_HEAD: &str = "

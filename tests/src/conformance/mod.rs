@@ -60,7 +60,8 @@ use plan::{Plan, Script, Seen};
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
     Test { name: "conformance::every_event_has_every_known_value", boot: Boot::Plain, run: by_lsm },
-    Test { name: "conformance::the_same_where_nothing_can_be_blocked", boot: Boot::WithoutBpf, run: by_fentry },
+    Test { name: "conformance::the_same_by_modify_return", boot: Boot::WithoutBpf, run: by_fentry },
+    Test { name: "conformance::the_same_where_nothing_can_be_blocked", boot: Boot::Observe, run: by_fentry },
     Test {
         name: "conformance::what_tracepoints_see_has_every_known_value",
         boot: Boot::Tracepoints,

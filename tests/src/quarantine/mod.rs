@@ -61,6 +61,11 @@ pub const TESTS: &[Test] = &[
     Test { name: "quarantine::no_later_request_of_a_ring_gets_anything", boot: Boot::Plain, run: uring::later },
     Test { name: "quarantine::a_request_that_slept_does_nothing_with_it", boot: Boot::Plain, run: uring::asleep },
     Test { name: "quarantine::ends_with_what_is_in_it", boot: Boot::Plain, run: socket::ends },
+    Test { name: "quarantine::keeps_readers_away_by_modify_return", boot: Boot::WithoutBpf, run: later_readers },
+    Test { name: "quarantine::kills_who_slept_by_modify_return", boot: Boot::WithoutBpf, run: sleeping_reader },
+    Test { name: "quarantine::no_way_around_by_modify_return", boot: Boot::WithoutBpf, run: splice::later },
+    Test { name: "quarantine::no_message_is_received_by_modify_return", boot: Boot::WithoutBpf, run: socket::later },
+    Test { name: "quarantine::ends_with_what_is_in_it_by_modify_return", boot: Boot::WithoutBpf, run: socket::ends },
     Test { name: "quarantine::the_lifeline_reads_and_is_counted", boot: Boot::Plain, run: lifeline },
     Test { name: "quarantine::is_off_where_nothing_is_enforced", boot: Boot::Plain, run: not_enforced },
 ];
