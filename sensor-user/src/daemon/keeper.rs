@@ -34,7 +34,7 @@ pub struct Keeper {
     /// Rules that are switched off, because they were too loud: by generation and id.
     silenced: Vec<(Id, String)>,
     /// Whether what is in force was so before this daemon.
-    inherited: bool,
+    inherited: Option<Rung>,
     switch: Option<Switch>,
     started: Instant,
     /// How many generations were rolled back at the start.
@@ -77,7 +77,7 @@ impl Keeper {
             shadow: None,
             retry: None,
             silenced: Vec::new(),
-            inherited: false,
+            inherited: None,
             switch,
             started: Instant::now(),
             charged,
@@ -201,12 +201,12 @@ impl Keeper {
 
     /// What is in force was so before this daemon: what was counted of it is not this daemon's to judge.
     pub const fn has_inherited(&mut self) {
-        self.inherited = true;
+        self.inherited = Some(self.running);
     }
 
     /// Whether it was.
     pub const fn is_inherited(&self) -> bool {
-        self.inherited
+        self.inherited.is_some()
     }
 
     /// A rule of the generation is switched off where it is loaded from now on.
@@ -215,7 +215,7 @@ impl Keeper {
     }
 
     fn is_in_force(&mut self, rung: Rung) {
-        (self.running, self.since, self.settled, self.inherited) = (rung, Instant::now(), false, false);
+        (self.running, self.since, self.settled, self.inherited) = (rung, Instant::now(), false, None);
     }
 
     /// The daemon ends by order: with nothing in force, or with everything, for the next one.
