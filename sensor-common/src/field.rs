@@ -10,7 +10,7 @@ use core::mem::offset_of;
 use crate::{
     constant::{CAPABILITIES, Constants, MODE, SEALS, SIGNALS, SOCKETS},
     event::{Event, Groups},
-    record::{COMM_MAX, Record, TEXT_MAX},
+    record::{COMM_MAX, Record, TEXT_MAX, Text},
 };
 
 /// How a field is kept, and so what rules can do with it.
@@ -149,7 +149,41 @@ fields! {
     "interpreter": Kind::Text(TEXT_MAX), program.interpreter, INTERPRETER, "Path of what runs the program as it was given: the program itself, or what `#!` names.";
 }
 
+/// How much of a text was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// All of it; of a payload, its first bytes.
+    Whole,
+    /// Both ends.
+    Cut,
+    /// Nothing that can be relied upon; of a payload, less than should have been read.
+    Unknown,
+}
+
 impl Field {
+    /// Whether it is the payload, which is by definition the first bytes of what is written.
+    pub const fn is_payload(&self) -> bool {
+        self.offset == offset_of!(Record, object.payload)
+    }
+
+    /// How much of it was seen. Names of threads always are.
+    pub fn sight(&self, record: &Record) -> Sight {
+        let bytes = record.as_bytes();
+        let word = |at: usize| {
+            let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
+            word.map_or(0, u32::from_ne_bytes)
+        };
+        let (kept, full) = (offset_of!(Text<TEXT_MAX>, len), offset_of!(Text<TEXT_MAX>, full));
+        let (kept, full) = (word(self.offset + kept), word(self.offset + full));
+        match self.kind {
+            Kind::Text(TEXT_MAX) if kept >= full => Sight::Whole,
+            Kind::Text(TEXT_MAX) if (kept as usize) < TEXT_MAX => Sight::Unknown,
+            Kind::Text(TEXT_MAX) if self.is_payload() => Sight::Whole,
+            Kind::Text(TEXT_MAX) => Sight::Cut,
+            _ => Sight::Whole,
+        }
+    }
+
     /// The field with this name, or `None`.
     pub fn from_name(name: &str) -> Option<&'static Self> {
         FIELDS.iter().find(|field| field.name == name)

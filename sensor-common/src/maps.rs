@@ -72,19 +72,26 @@ pub enum Stage {
     Early = 0,
     /// Judges by all rules.
     Rules = 1,
+    /// Judges by all rules an event of which some text was not seen whole. Where no rule reads such a text, the same as [`Rules`](Self::Rules).
+    Unseen = 2,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Early, Self::Rules, Self::Unseen];
 }
 
 /// Index of finish in each program array.
 pub const FINISH: u32 = 0;
 /// Entries of each program array.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
-pub const STAGES: u32 = 1 + 2 * BANKS * Event::COUNT as u32;
+pub const STAGES: u32 = 1 + Stage::ALL.len() as u32 * BANKS * Event::COUNT as u32;
 
 /// Index of a program for the event with this index, of the generation in `bank` and the [`Stage`] with this discriminant, in the
 /// program array of the event's hook.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
 pub const fn stage_of(bank: u32, stage: u32, event: u32) -> u32 {
-    1 + (2 * bank + stage) * Event::COUNT as u32 + event
+    1 + (Stage::ALL.len() as u32 * bank + stage) * Event::COUNT as u32 + event
 }
 
 /// What hooks need to know about one generation.
@@ -368,6 +375,8 @@ pub struct Counters {
     pub preempted: u64,
     /// By [`Kept`].
     pub kept: [u64; Kept::ALL.len()],
+    /// Events on which some rule was undecided: it would match by what was not seen, or not.
+    pub undecided: u64,
 }
 
 impl Counters {
@@ -379,5 +388,6 @@ impl Counters {
         lost: [0; Loss::COUNT],
         preempted: 0,
         kept: [0; Kept::ALL.len()],
+        undecided: 0,
     };
 }

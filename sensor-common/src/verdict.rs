@@ -39,15 +39,33 @@ impl Action {
     }
 }
 
+/// Where in the number of a rule that is undecided the action is that it then asks for.
+const UNDECIDED: u32 = 28;
+
+/// How a verdict names a rule that is undecided: by what was not seen it would match, or not.
+pub const fn undecided_rule(rule: u32, asked: Action) -> u32 {
+    rule | (asked as u32) << UNDECIDED
+}
+
+/// The number of a rule as a verdict names it.
+pub const fn rule_number(named: u32) -> u32 {
+    named & ((1 << UNDECIDED) - 1)
+}
+
+/// What a rule that is undecided asks for, as the discriminant of an [`Action`]; 0 for one that matches.
+pub const fn asked_undecided(named: u32) -> u32 {
+    named >> UNDECIDED
+}
+
 /// Written by the rules of one generation, and by nobody else. A hook hands it over as [`Verdict::NONE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Verdict {
     /// The strongest [`Action`] asked for; 0 where no rule matched.
     pub action: u32,
-    /// How many rules matched.
+    /// How many rules matched or were undecided.
     pub matched: u32,
-    /// Numbers (in the generation) of the first [`RULES_MAX`] of them, in rule order.
+    /// Numbers (in the generation) of the first [`RULES_MAX`] of them, in rule order; see [`undecided_rule`].
     pub rules: [u32; RULES_MAX],
     /// For how many counts and sequences the event is a step.
     pub noted: u64,
@@ -66,6 +84,11 @@ impl Verdict {
     /// Notes the match of one rule: what every compiled rule does, and the interpreter by this function.
     pub fn add(&mut self, rule: u32, action: Action) {
         self.add_asked(rule, action as u32);
+    }
+
+    /// Notes that a rule is undecided, and asks for this.
+    pub fn add_undecided(&mut self, rule: u32, asked: Action) {
+        self.add_asked(undecided_rule(rule, asked), asked as u32);
     }
 
     /// Notes that a rule matches by its state, unless it was noted just now: one event may be several steps for one state.
@@ -99,9 +122,24 @@ impl Verdict {
         &self.notes[..usize::try_from(self.noted).unwrap_or(usize::MAX).min(NOTES_MAX)]
     }
 
-    /// The numbers of the matched rules that are named.
-    pub fn rules(&self) -> &[u32] {
+    /// The rules that are named, as they are.
+    fn named(&self) -> &[u32] {
         &self.rules[..(self.matched as usize).min(RULES_MAX)]
+    }
+
+    /// The numbers of the rules that are named: those that matched and those that were undecided.
+    pub fn rules(&self) -> impl Iterator<Item = u32> {
+        self.named().iter().map(|named| rule_number(*named))
+    }
+
+    /// The numbers of those that were undecided.
+    pub fn undecided(&self) -> impl Iterator<Item = u32> {
+        self.named().iter().filter(|named| asked_undecided(**named) != 0).map(|named| rule_number(*named))
+    }
+
+    /// Whether rule `number` is named as one that matched.
+    pub fn matches(&self, number: u32) -> bool {
+        self.named().contains(&number)
     }
 }
 

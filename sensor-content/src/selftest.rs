@@ -15,7 +15,7 @@ pub fn run(rules: &RuleSet) -> Result<usize, Vec<String>> {
             let (place, event) = (&example.place, example.event.name());
             match sensor_rules::interpret(rules, example.event, &example.record) {
                 Ok(verdict) => {
-                    let matches = verdict.rules().iter().any(|matched| usize::try_from(*matched) == Ok(number));
+                    let matches = u32::try_from(number).is_ok_and(|number| verdict.matches(number));
                     if matches != example.matches {
                         let must = if example.matches { "must match" } else { "must not match" };
                         wrong.push(format!("{place}: rule `{}` {must} this {event}, and is wrong about it", rule.id));

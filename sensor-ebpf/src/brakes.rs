@@ -12,7 +12,7 @@ use sensor_common::{
         LIFELINE_MAX, Reach, RuleKey, UNNAMED, WITNESSES_MAX,
     },
     maps::Settings,
-    verdict::{Action, RULES_MAX},
+    verdict::{Action, RULES_MAX, asked_undecided, rule_number},
 };
 
 use crate::{
@@ -149,9 +149,15 @@ extern "C" fn charge_all(slot: u32) -> u32 {
         if index as u32 >= verdict.matched {
             break;
         }
-        let charged = charge(record.head.generation, verdict.rules[index], record.head.time, slot);
-        note(&mut scratch.length, charged >> 8);
-        note(&mut scratch.left, charged & 0xff);
+        let named = verdict.rules[index];
+        let charged = charge(record.head.generation, rule_number(named), record.head.time, slot);
+        // One that is undecided asks for no more than it says.
+        let most = match asked_undecided(named) {
+            0 => u32::MAX,
+            asked => asked,
+        };
+        note(&mut scratch.length, (charged >> 8).min(most));
+        note(&mut scratch.left, (charged & 0xff).min(most));
     }
     // A rule that is not named asks for more than all that are.
     if scratch.length.get() < u64::from(verdict.action) {

@@ -11,7 +11,7 @@ use aya_ebpf::{
 use sensor_common::{
     maps::{EVENT_ROOM, RATES_MAX, Rate, RateKey},
     record::Record,
-    verdict::RULES_MAX,
+    verdict::{RULES_MAX, rule_number},
 };
 
 use crate::{
@@ -73,8 +73,9 @@ fn is_over(slot: u32) -> bool {
         if number >= record.verdict.matched as usize {
             break;
         }
-        noise::count(record.head.generation, *rule, second);
-        let key = RateKey { generation: record.head.generation, rule: *rule, pid };
+        let rule = rule_number(*rule);
+        noise::count(record.head.generation, rule, second);
+        let key = RateKey { generation: record.head.generation, rule, pid };
         if limit != 0 && count(&key, second) <= u64::from(limit) {
             over = false;
         }

@@ -96,6 +96,13 @@ pub fn count_kept(kept: Kept) {
     raise(|counters| unsafe { &raw mut (*counters).kept[kept as usize] });
 }
 
+/// Counts an event on which a rule was undecided.
+#[inline(always)]
+pub fn count_undecided() {
+    // SAFETY: as above.
+    raise(|counters| unsafe { &raw mut (*counters).undecided });
+}
+
 /// Counts an event that met a preempted one on its CPU.
 #[inline(always)]
 pub fn count_preempted() {

@@ -12,7 +12,7 @@ use sensor_common::{
     event::{Event, Groups},
     noise::EVERY,
     shadow::{COSTS, EXAMPLES, EXAMPLES_BYTES, MATCHES_MAX, Matches, ShadowCounts, ShadowKey},
-    verdict::{Outcome, RULES_MAX},
+    verdict::{Outcome, RULES_MAX, rule_number},
 };
 
 use crate::{
@@ -141,8 +141,9 @@ extern "C" fn count_matches(slot: u32) -> u32 {
         if index as u32 >= verdict.matched {
             break;
         }
-        noise::compare(record.head.generation, verdict.rules[index]);
-        let shown = count_match(record.head.bank, verdict.rules[index], beyond);
+        let rule = rule_number(verdict.rules[index]);
+        noise::compare(record.head.generation, rule);
+        let shown = count_match(record.head.bank, rule, beyond);
         scratch.left.set(scratch.left.get() | u64::from(shown));
     }
     if verdict.matched as usize > RULES_MAX {

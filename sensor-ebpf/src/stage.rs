@@ -4,16 +4,16 @@
 use aya_ebpf::{EbpfContext, helpers::generated, maps::ProgramArray};
 use sensor_common::{
     event::{Event, Groups},
-    maps::{BANKS, Loss, Stage, stage_of},
+    maps::{BANKS, FINISH, Loss, Stage, stage_of},
     record::Record,
-    verdict::{Action, Outcome, RULES_MAX, Verdict},
+    verdict::{Action, Outcome, RULES_MAX, Verdict, asked_undecided},
 };
 
 use crate::{
     actor, brakes,
     hook::Seen,
     limit::{self, Withheld},
-    maps::{ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched, index},
+    maps::{self, ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched, index},
     record::{self, Held},
     scratch::Wanted,
     shadow::{self, SHADOW_EXAMPLES},
@@ -83,7 +83,7 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
         groups
     };
     fill(&mut held, groups, subject);
-    go_on(ctx, stages, &held);
+    go_on(ctx, stages, &mut held);
     record::release(held);
 }
 
@@ -97,7 +97,7 @@ pub fn first(held: &mut Held, needs: Groups, early: Groups) -> Groups {
 
 /// Hands the event over to the program that is next. Comes back, with a counted loss, where there is none.
 #[inline(always)]
-fn go_on<C: EbpfContext>(ctx: &C, stages: &ProgramArray, held: &Held) {
+fn go_on<C: EbpfContext>(ctx: &C, stages: &ProgramArray, held: &mut Held) {
     // Read back, not remembered: the verifier would go through all that was before once for each event of the hook.
     // SAFETY: references are valid to read.
     let (bank, event) = unsafe {
@@ -105,8 +105,23 @@ fn go_on<C: EbpfContext>(ctx: &C, stages: &ProgramArray, held: &Held) {
         (core::ptr::read_volatile(&raw const head.bank), core::ptr::read_volatile(&raw const head.event))
     };
     // SAFETY: the array holds programs of this hook's prototype only.
-    unsafe { stages.tail_call(ctx, stage_of(bank, held.scratch.stage.get(), event)) };
+    unsafe { stages.tail_call(ctx, place(held, bank, event)) };
     count_unended(held);
+}
+
+/// Where the program that is next lies. What was not seen whole is judged by programs of its own, which take the whole record: an early
+/// one is passed over, as if it had asked for more.
+#[inline(always)]
+fn place(held: &mut Held, bank: u32, event: u32) -> u32 {
+    let stage = held.scratch.stage.get();
+    if held.scratch.unseen.get() == 0 {
+        return stage_of(bank, stage, event);
+    }
+    if stage != Stage::Early as u32 {
+        return stage_of(bank, Stage::Unseen as u32, event);
+    }
+    held.record.verdict.action = Verdict::MORE;
+    FINISH
 }
 
 /// Counts an event that does not come to its end.
@@ -154,7 +169,7 @@ pub fn finish<C: EbpfContext, S: Subject>(
             if follows && let Some(groups) = next(&mut held, event) {
                 let missing = groups.without(Groups(held.record.head.filled));
                 fill(&mut held, missing, &subject);
-                go_on(ctx, stages, &held);
+                go_on(ctx, stages, &mut held);
             }
         } else {
             // The subject has gone meanwhile, such as a descriptor that another thread has closed.
@@ -213,6 +228,7 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
             (outcome, _) => outcome,
         };
         count_matched(event, outcome);
+        count_undecided(held);
         held.record.head.outcome = outcome as u32;
         limit::apply(held);
     }
@@ -229,6 +245,24 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
     }
     if outcome == Outcome::Killed as u32 || outcome == Outcome::Denied as u32 {
         held.scratch.refused.set(1);
+    }
+}
+
+/// Counts an event on which a rule that is named was undecided.
+#[inline(always)]
+fn count_undecided(held: &Held) {
+    if held.scratch.unseen.get() == 0 {
+        return;
+    }
+    let verdict = &held.record.verdict;
+    let mut asked = 0;
+    for index in 0..RULES_MAX {
+        // Without a branch. What is not named says nothing.
+        let is_named = (u64::from(index as u32).wrapping_sub(u64::from(verdict.matched)) >> 63) as u32;
+        asked |= asked_undecided(verdict.rules[index]) * is_named;
+    }
+    if asked != 0 {
+        maps::count_undecided();
     }
 }
 

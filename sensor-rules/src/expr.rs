@@ -50,6 +50,10 @@ pub enum CondKind {
     TextSame(&'static Field, &'static Field),
     /// A string field has a pattern.
     Pattern(&'static Field, Shared),
+    /// A string field is not kept whole.
+    Cut(&'static Field),
+    /// Of a string field nothing can be relied upon: or, of a payload, not all that should have been read was.
+    Unknown(&'static Field),
 }
 
 /// How integers are compared.
@@ -117,7 +121,7 @@ pub enum Int {
 
 impl Int {
     /// Adds the string fields whose lengths it reads.
-    fn collect_lengths(&self, fields: &mut Vec<&'static Field>) {
+    pub fn collect_lengths(&self, fields: &mut Vec<&'static Field>) {
         match self {
             Self::Const(_) => {}
             Self::Field(field) => {
@@ -214,37 +218,6 @@ impl Cond {
         self
     }
 
-    /// The string fields of which the condition asks more than how they begin: what it says of one that was cut may not hold
-    /// of the whole. Each once, in the order of the record.
-    pub fn ends(&self) -> Vec<&'static Field> {
-        let mut fields = Vec::new();
-        self.collect_ends(&mut fields);
-        fields.sort_unstable_by_key(|field| field.offset);
-        fields.dedup();
-        fields
-    }
-
-    fn collect_ends(&self, fields: &mut Vec<&'static Field>) {
-        let is_full = |field: &Field, literal: &[u8]| field.kind == Kind::Text(literal.len());
-        match &self.kind {
-            CondKind::Text(TextTest::StartsWith, ..) => {}
-            CondKind::Text(TextTest::Equals, field, literal) => {
-                fields.extend(is_full(field, literal).then_some(*field));
-            }
-            CondKind::TextIn(field, literals) => {
-                fields.extend(literals.iter().any(|literal| is_full(field, literal)).then_some(*field));
-            }
-            CondKind::Text(TextTest::EndsWith | TextTest::Contains, field, _) | CondKind::Pattern(field, _) => {
-                fields.push(field);
-            }
-            CondKind::TextSame(left, right) => fields.extend([*left, *right]),
-            CondKind::Ints(_, left, right) => [left, right].into_iter().for_each(|int| int.collect_lengths(fields)),
-            CondKind::IntIn(int, _) => int.collect_lengths(fields),
-            CondKind::Bits(field, _) => Int::Field(*field).collect_lengths(fields),
-            _ => self.parts().into_iter().for_each(|part| part.collect_ends(fields)),
-        }
-    }
-
     /// The field groups that the condition reads.
     pub fn groups(&self) -> Groups {
         match &self.kind {
@@ -252,7 +225,9 @@ impl Cond {
             CondKind::Flag(field)
             | CondKind::Text(_, field, _)
             | CondKind::TextIn(field, _)
-            | CondKind::Pattern(field, _) => field.group,
+            | CondKind::Pattern(field, _)
+            | CondKind::Cut(field)
+            | CondKind::Unknown(field) => field.group,
             CondKind::Not(inner) => inner.groups(),
             CondKind::And(left, right) | CondKind::Or(left, right) | CondKind::Same(left, right) => {
                 left.groups().with(right.groups())

@@ -3,6 +3,7 @@
 mod budget;
 mod judged;
 mod stateful;
+mod undecided;
 
 use std::ops::Range;
 
@@ -36,6 +37,7 @@ const KEYS: &[&str] = &[
     "count",
     "after",
     "action",
+    "undecided",
     "budget",
     "tests",
 ];
@@ -151,6 +153,7 @@ impl Reader<'_, '_> {
         let severity = self.required(node, find("severity"), "severity").and_then(|entry| self.severity(&entry.node));
         let events = self.required(node, find("on"), "on").and_then(|entry| self.events(&entry.node));
         let action = find("action").map_or(Some(Action::Alert), |entry| self.action(&entry.node, events.as_deref()));
+        let undecided = self.undecided(find("undecided"), action, events.as_deref());
         let budget = self.budget(find("budget"), action);
         let description =
             find("description").map_or(Some(None), |entry| self.string(&entry.node, "the description").map(Some));
@@ -179,6 +182,7 @@ impl Reader<'_, '_> {
             references: references?,
             events,
             action: action?,
+            undecided: undecided?,
             budget: budget?,
             condition: judged.condition,
             exceptions: judged.exceptions,

@@ -1,5 +1,8 @@
 //! The reference: conditions on the CEL interpreter.
 
+mod implied;
+mod truth;
+
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use cel::{Context, ExecutionError, Value, extractors::This};
@@ -7,11 +10,12 @@ use globset::GlobBuilder;
 use regex::bytes::{Regex, RegexBuilder};
 use sensor_common::{
     event::Event,
-    field::{Field, Kind},
+    field::{FIELDS, Field, Kind},
     record::Record,
     verdict::Verdict,
 };
 
+use self::truth::{Judged, Truth, is_in_doubt};
 use crate::{
     ancestors,
     condition::Checked,
@@ -38,29 +42,40 @@ pub struct InterpretError {
 /// [`Options::skip_checks`](crate::Options::skip_checks).
 pub fn interpret(rules: &RuleSet, event: Event, record: &Record) -> Result<Verdict, InterpretError> {
     let context = context(event, record);
+    let judged = is_in_doubt(record).then_some(Judged { context: &context, record });
     let mut verdict = Verdict::NONE;
     for (number, rule, checked, effect) in rules.judging(event) {
-        if !holds(rule, checked, &context)? {
-            continue;
-        }
-        match effect {
-            Effect::Match => verdict.add(number, rule.action),
-            Effect::Note(state, step) => notes(state, step, record).into_iter().for_each(|note| verdict.note(note)),
+        let says = match &judged {
+            Some(judged) => judged.truth(&checked.expr).map_err(|reason| failed(rule, reason))?,
+            None if holds(rule, checked, &context)? => Truth::True,
+            None => Truth::False,
+        };
+        match (says, effect) {
+            (Truth::False, _) => {}
+            (Truth::True, Effect::Match) => verdict.add(number, rule.action),
+            (Truth::Unknown, Effect::Match) => verdict.add_undecided(number, rule.undecided),
+            // What may be a step is one.
+            (_, Effect::Note(state, step)) => {
+                notes(state, step, record).into_iter().for_each(|note| verdict.note(note))
+            }
         }
     }
     Ok(verdict)
 }
 
+fn failed(rule: &Rule, reason: String) -> InterpretError {
+    InterpretError { rule: rule.id.clone(), condition: rule.condition.clone(), reason }
+}
+
 fn holds(rule: &Rule, checked: &Checked, context: &Context<'_, '_>) -> Result<bool, InterpretError> {
-    let failed = |reason: String| InterpretError { rule: rule.id.clone(), condition: rule.condition.clone(), reason };
     match context.resolve(&checked.expr) {
         Ok(Value::Bool(holds)) => Ok(holds),
-        Ok(other) => Err(failed(format!("it is not a boolean but {other:?}"))),
-        Err(error) => Err(failed(error.to_string())),
+        Ok(other) => Err(failed(rule, format!("it is not a boolean but {other:?}"))),
+        Err(error) => Err(failed(rule, error.to_string())),
     }
 }
 
-/// The fields that `event` carries, as variables: `process.exe` is the member `exe` of the map `process`.
+/// The fields that `event` carries, and those of ancestors, as variables: `process.exe` is the member `exe` of the map `process`.
 fn context(event: Event, record: &Record) -> Context<'static, 'static> {
     let mut context = Context::default();
     // No such function is declared yet, so it is added.
@@ -69,7 +84,9 @@ fn context(event: Event, record: &Record) -> Context<'static, 'static> {
         context.add_function("matches", |This(text): This<Arc<String>>, regex: Arc<String>| has(false, &text, &regex));
     let _ = context.add_function("glob", |This(text): This<Arc<String>>, glob: Arc<String>| has(true, &text, &glob));
     let mut groups: HashMap<&str, HashMap<String, Value>> = HashMap::new();
-    for field in Field::of(event) {
+    let of_ancestors =
+        |field: &Field| field.name.split_once('.').is_some_and(|(group, _)| ancestors::ALL.contains(&group));
+    for field in FIELDS.iter().filter(|field| field.carried_by(event) || of_ancestors(field)) {
         let value = value(field, record);
         match field.name.split_once('.') {
             Some((group, member)) => {

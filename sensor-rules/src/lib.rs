@@ -24,6 +24,7 @@ mod file;
 mod fold;
 mod int;
 mod interpret;
+mod kleene;
 mod pattern;
 mod plan;
 mod restrain;

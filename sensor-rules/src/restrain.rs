@@ -14,8 +14,11 @@ impl RuleSet {
         let mut restrained = Vec::new();
         for rule in &mut self.rules {
             if rule.action != Action::Alert && !rule.events.iter().all(|event| permits(*event, rule.action)) {
-                rule.action = Action::Alert;
+                (rule.action, rule.undecided) = (Action::Alert, Action::Alert);
                 restrained.push(rule.id.clone());
+            }
+            if !rule.events.iter().all(|event| permits(*event, rule.undecided)) {
+                rule.undecided = Action::Alert;
             }
         }
         (self, restrained)

@@ -1,12 +1,12 @@
 //! Rules that were checked.
 
-use std::{collections::BTreeMap, fmt, mem::offset_of, sync::OnceLock};
+use std::{collections::BTreeMap, fmt, sync::OnceLock};
 
 use sensor_common::{
     event::{Event, Groups},
-    field::Field,
+    field::{Field, Sight},
     maps::Container,
-    record::{self, Record, TEXT_MAX},
+    record::Record,
     verdict::{Action, Verdict},
 };
 
@@ -73,6 +73,8 @@ pub struct Rule {
     pub events: Vec<Event>,
     /// What it asks for on a match.
     pub action: Action,
+    /// What it asks for where it is undecided: no more than that.
+    pub undecided: Action,
     /// How often that is carried out, where it is more than an alert, before the rule only alerts.
     pub budget: BlockBudget,
     /// The condition, as CEL text.
@@ -140,21 +142,15 @@ impl RuleSet {
 
     /// What rules may put in quarantine: the last of [`Container`] that one asks for; `None` where none does.
     pub fn quarantines(&self) -> Option<Container> {
-        let rules = self.rules.iter().filter(|rule| rule.action == Action::Quarantine);
+        let rules = self.rules.iter().filter(|rule| [rule.action, rule.undecided].contains(&Action::Quarantine));
         rules.flat_map(|rule| &rule.events).filter_map(|event| event.container()).max()
     }
 
-    /// The string fields that were cut in `record`, an event of kind `event`, and of which one of the rules that `verdict` names
-    /// asks more than how they begin: of the whole string its condition might not hold.
+    /// The string fields that were not seen whole in `record`, an event of kind `event`, and that are read by a rule that is undecided by `verdict`.
     pub fn undecided(&self, event: Event, record: &Record, verdict: &Verdict) -> Vec<&'static Field> {
-        let bytes = record.as_bytes();
-        let word =
-            |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_ne_bytes);
-        let (kept, full) = (offset_of!(record::Text<TEXT_MAX>, len), offset_of!(record::Text<TEXT_MAX>, full));
-        let is_cut = |field: &&'static Field| word(field.offset + full) > word(field.offset + kept);
-        let named = verdict.rules().iter().filter_map(|number| self.rules.get(*number as usize));
-        let ends = named.flat_map(|rule| rule.parts(event)).flat_map(|(checked, _)| checked.cond.ends());
-        let mut undecided: Vec<_> = ends.filter(is_cut).collect();
+        let rules = verdict.undecided().filter_map(|number| self.rules.get(number as usize));
+        let texts = rules.flat_map(|rule| rule.parts(event)).flat_map(|(checked, _)| checked.cond.doubtful());
+        let mut undecided: Vec<_> = texts.filter(|field| field.sight(record) != Sight::Whole).collect();
         undecided.sort_unstable_by_key(|field| field.offset);
         undecided.dedup();
         undecided

@@ -149,7 +149,7 @@ impl RuleSet {
     pub fn holds(&self, verdict: &Verdict, number: usize) -> bool {
         let state = self.rules.get(number).and_then(|rule| rule.state.as_ref());
         match state {
-            None => verdict.rules().iter().any(|matched| *matched as usize == number),
+            None => u32::try_from(number).is_ok_and(|number| verdict.matches(number)),
             Some(state) => verdict.notes().iter().any(|note| note.state == state.number),
         }
     }

@@ -102,22 +102,71 @@ fn a_tree_is_what_is_below_the_parent_of_the_first() {
     assert!(!run.matches(Event::FifoOpen, "/tmp/f", &[8, 1], SECOND));
 }
 
-#[test]
-fn what_is_cut_is_said() {
-    let undecided = |condition: &str| {
-        let rules = rules(&rule("fifo.open", "").replace("path == '/tmp/f'", condition));
-        let mut record = Record::EMPTY;
-        record.object.path.set(&[b'a'; 300]);
-        let verdict = interpret(&rules, Event::FifoOpen, &record).unwrap();
-        rules.undecided(Event::FifoOpen, &record, &verdict).iter().map(|field| field.name).collect::<Vec<_>>()
-    };
-    let none: [&str; 0] = [];
-    assert_eq!(undecided("path.startsWith('aaa') && path != 'b'"), none);
-    assert_eq!(undecided("path.endsWith('b')"), none, "nothing held");
-    for condition in ["path.endsWith('aaa')", "(!path.contains('b'))", "size(path) + 1 > 250", "path.matches('^a+$')"] {
-        assert_eq!(undecided(condition), ["path"], "{condition}");
+/// What a rule with this condition and these lines says of a path: `true`, `false`, or `None` where it is undecided.
+fn says(condition: &str, more: &str, path: impl FnOnce(&mut Record)) -> Option<bool> {
+    let rules = rules(&rule("fifo.open", more).replace("path == '/tmp/f'", &format!("|-\n    {condition}")));
+    let mut record = Record::EMPTY;
+    path(&mut record);
+    let verdict = interpret(&rules, Event::FifoOpen, &record).unwrap();
+    if verdict.undecided().any(|number| number == 0) {
+        assert_eq!(rules.undecided(Event::FifoOpen, &record, &verdict).len(), 1);
+        return None;
     }
-    assert_eq!(undecided(&format!("path in ['b', '{}']", "a".repeat(256))), ["path"]);
+    Some(verdict.matches(0))
+}
+
+#[test]
+fn what_was_not_seen_is_unknown() {
+    let cut = |record: &mut Record| record.object.path.set_ends(&[b"/tmp/".as_slice(), &[b'a'; 300], b"/f"].concat());
+    for (condition, expected) in [
+        ("path.startsWith('/tmp/')", Some(true)),
+        ("path.startsWith('/run/')", Some(false)),
+        ("path.endsWith('/f')", Some(true)),
+        ("path == '/tmp/f' || path in ['/tmp/f', 'x']", Some(false)),
+        ("path.contains('x')", None),
+        ("path.contains('a')", None),
+        ("!path.matches('[0-9]$')", None),
+        ("size(path) > 256", None),
+        ("path.contains('x') && reads", Some(false)),
+        ("path.contains('x') || !reads", Some(true)),
+        ("path.contains('x') == reads", None),
+        ("path.contains('x') ? reads : reads", Some(false)),
+        ("path.contains('x') ? reads : !reads", None),
+    ] {
+        assert_eq!(says(condition, "", cut), expected, "{condition}");
+    }
+    let unknown = |record: &mut Record| record.object.path.set_unknown();
+    for condition in ["path.startsWith('/tmp/')", "path.endsWith('/f')", "path == '/tmp/f'", "!(path in ['/tmp/f'])"] {
+        assert_eq!(says(condition, "", unknown), None, "{condition}");
+    }
+}
+
+#[test]
+fn an_exception_is_never_granted_on_what_was_not_seen() {
+    let unknown = |record: &mut Record| {
+        record.object.path.set(b"/tmp/f");
+        record.process.exe.set_unknown();
+    };
+    let excepted = "  exceptions:\n    worker: process.exe == '/opt/worker/run'\n";
+    assert_eq!(says("path == '/tmp/f'", excepted, unknown), None);
+    assert_eq!(says("path == '/tmp/g'", excepted, unknown), Some(false));
+}
+
+#[test]
+fn what_is_undecided_asks_for_no_more_than_what_is_certain() {
+    use sensor_common::verdict::Action;
+    let asked = |action: &str, more: &str| {
+        let text = rule("fifo.open", &format!("  action: {action}\n{more}"));
+        check(&[Source { name: "x.yaml".into(), text: text.into_bytes() }], Options::default())
+            .map(|rules| rules.rules()[0].undecided)
+            .map_err(|problems| problems.to_string())
+    };
+    assert_eq!(asked("alert", "").unwrap(), Action::Alert);
+    assert_eq!(asked("block", "").unwrap(), Action::Block);
+    assert_eq!(asked("kill", "").unwrap(), Action::Block);
+    assert_eq!(asked("block", "  undecided: alert\n").unwrap(), Action::Alert);
+    let refusal = asked("block", "  undecided: kill\n").unwrap_err();
+    assert!(refusal.contains("asks for more than the rule"), "{refusal}");
 }
 
 #[test]

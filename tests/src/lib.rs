@@ -61,5 +61,6 @@ mod shadow;
 mod stress;
 mod swap;
 mod tracepoints;
+mod undecided;
 mod uring;
 mod without_bpf;

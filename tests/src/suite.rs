@@ -105,6 +105,7 @@ pub const TESTS: &[&[Test]] = &[
     alerts::TESTS,
     block::TESTS,
     paths::TESTS,
+    undecided::TESTS,
     brakes::TESTS,
     lifeline::TESTS,
     conformance::TESTS,

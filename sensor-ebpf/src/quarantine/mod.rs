@@ -17,7 +17,10 @@ mod socket;
 mod splice;
 
 use aya_ebpf::{helpers::generated::bpf_send_signal, macros::map, maps::HashMap};
-use sensor_common::maps::{Kept, Mark, ObjectKey, QUARANTINE_MAX};
+use sensor_common::{
+    maps::{Kept, Mark, ObjectKey, QUARANTINE_MAX},
+    verdict::rule_number,
+};
 
 use crate::{
     brakes,
@@ -45,7 +48,7 @@ fn mark(held: &Held, inode: u64) -> Mark {
     Mark {
         time: head.time,
         generation: head.generation,
-        rule: held.record.verdict.rules[0],
+        rule: rule_number(held.record.verdict.rules[0]),
         pid: held.record.process.pid,
         uid: owner::acting(held.record.process.uid, held.record.process.euid),
         unused: 0,

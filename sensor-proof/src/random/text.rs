@@ -130,6 +130,13 @@ pub fn text(random: &mut Random, capacity: usize) -> Vec<u8> {
         _ => {}
     }
     let kept = content.len().min(capacity);
-    let [length, full] = [kept, content.len()].map(|count| u32::try_from(count).unwrap_or(0).to_le_bytes());
+    // Names of threads are always whole. Of any other text more than is kept may be missing.
+    let missing = match random.below(10) {
+        _ if capacity < TEXT_MAX => 0,
+        0 if kept < capacity => 1 + random.below(400),
+        1 if kept < capacity => u32::MAX as usize - kept,
+        _ => content.len() - kept,
+    };
+    let [length, full] = [kept, kept + missing].map(|count| u32::try_from(count).unwrap_or(0).to_le_bytes());
     [&length[..], &full, &content[..kept]].concat()
 }

@@ -119,6 +119,8 @@ fn leaf<O>(asm: &mut Asm<O>, kind: &CondKind, sense: bool, target: Label, answer
         CondKind::Pattern(field, pattern) => {
             all_of(asm, sense, target, |asm, miss| automaton::test(asm, field, &pattern.automaton, miss));
         }
+        CondKind::Cut(field) => all_of(asm, sense, target, |asm, miss| text::cut(asm, field, miss)),
+        CondKind::Unknown(field) => all_of(asm, sense, target, |asm, miss| text::unknown(asm, field, miss)),
         CondKind::TextSame(left, right) => all_of(asm, sense, target, |asm, miss| text::same(asm, left, right, miss)),
         // Folded, or handled by `branch`.
         CondKind::Const(_)

@@ -61,7 +61,7 @@ fn heading(plan: &Plan<'_>, before: Mark, mark: Mark) -> String {
     let part = predicate::leaf_at(&judge.cond, start);
     let _ = match (part, plan.stage) {
         (Some(part), _) => writeln!(out, "        ;   {}", predicate::text(part)),
-        (None, Stage::Rules) => writeln!(out, "        ;   it matches"),
+        (None, Stage::Rules | Stage::Unseen) => writeln!(out, "        ;   it matches"),
         (None, Stage::Early) => writeln!(out, "        ;   it may match"),
     };
     out

@@ -139,7 +139,7 @@ fn chains<'a>(
 ) -> Result<Vec<Part<'a>>, Box<Diagnostic>> {
     let mut all = Vec::new();
     for plan in Plan::all(rules, event, words) {
-        if let Some(judge) = plan.judges.iter().find(|judge| nested_same(&judge.cond) > SLOTS_MAX) {
+        if let Some(judge) = plan.judges.iter().find(|judge| judge.conds().any(|cond| nested_same(cond) > SLOTS_MAX)) {
             return Err(Box::new(too_large(judge.rule, "its comparisons of booleans are nested too deep")));
         }
         let rules = plan.judges.len();

@@ -7,7 +7,7 @@ use sensor_common::{
     maps::{FINISH, RECORDS, SLOTS, Stage},
     record::{Claim, Record},
     state::{NOTES_MAX, Note, Step},
-    verdict::{RULES_MAX, Verdict},
+    verdict::{Action, RULES_MAX, Verdict, undecided_rule},
 };
 
 use super::{
@@ -53,8 +53,8 @@ pub fn program(plan: &Plan<'_>, target: Target) -> Code<Mark> {
     asm.bind(found);
     asm.alu(Alu::Mov, RECORD, Reg::R0);
     let matched = |asm: &mut Asm<Mark>, judge: &Judge<'_>| match plan.stage {
-        Stage::Rules => match judge.effect {
-            Effect::Match => note(asm, judge),
+        Stage::Rules | Stage::Unseen => match judge.effect {
+            Effect::Match => note(asm, judge.number, judge.rule.action),
             Effect::Note(state, step) => track(asm, state, step),
         },
         Stage::Early => {
@@ -143,7 +143,7 @@ fn leave(asm: &mut Asm<Mark>) {
 
 /// How many intermediate booleans the conditions need.
 pub fn booleans(judges: &[Judge<'_>]) -> usize {
-    judges.iter().map(|judge| nested_same(&judge.cond)).max().unwrap_or(0)
+    judges.iter().flat_map(Judge::conds).map(nested_same).max().unwrap_or(0)
 }
 
 /// What is done where a rule matches.
@@ -161,18 +161,45 @@ fn rules(asm: &mut Asm<Mark>, plan: &Plan<'_>, which: Range<usize>, answers: &An
 /// so that for the verifier all ways through a rule end in the same state.
 fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>, answers: &Answers<'_>, matched: &Matched<'_>) {
     let next = asm.label();
-    asm.origin(Some((index, judge.cond.range.start)));
+    let origin = Some((index, judge.cond.range.start));
+    let mark = |part: &Cond| Some((index, part.range.start));
+    let ground = Ground { mark: &mark, answers };
+    let holds = |asm: &mut Asm<Mark>| match &judge.sure {
+        None => matched(asm, judge),
+        Some(sure) => decided(asm, judge, sure, origin, &ground),
+    };
+    asm.origin(origin);
     match judge.cond.kind {
         CondKind::Const(false) => {}
-        CondKind::Const(true) => matched(asm, judge),
+        CondKind::Const(true) => holds(asm),
         _ => {
-            let mark = |part: &Cond| Some((index, part.range.start));
-            branch(asm, &judge.cond, false, next, 0, &Ground { mark: &mark, answers });
-            asm.origin(Some((index, judge.cond.range.start)));
-            matched(asm, judge);
+            branch(asm, &judge.cond, false, next, 0, &ground);
+            asm.origin(origin);
+            holds(asm);
         }
     }
     asm.bind(next);
+}
+
+/// What is done where a rule may match: it does, where `sure` holds, and is undecided elsewhere.
+fn decided(asm: &mut Asm<Mark>, judge: &Judge<'_>, sure: &Cond, origin: Mark, ground: &Ground<'_, Mark>) {
+    let (undecided, end) = (asm.label(), asm.label());
+    let is_constant = matches!(sure.kind, CondKind::Const(_));
+    if !is_constant {
+        branch(asm, sure, false, undecided, 0, ground);
+        asm.origin(origin);
+    }
+    if !matches!(sure.kind, CondKind::Const(false)) {
+        note(asm, judge.number, judge.rule.action);
+    }
+    if !is_constant {
+        asm.jump(end);
+        asm.bind(undecided);
+    }
+    if !matches!(sure.kind, CondKind::Const(true)) {
+        note(asm, undecided_rule(judge.number, judge.rule.undecided), judge.rule.undecided);
+    }
+    asm.bind(end);
 }
 
 /// Notes the event as a step for a state, exactly as [`Verdict::note`] does.
@@ -202,8 +229,8 @@ fn track(asm: &mut Asm<Mark>, state: &State, step: Step) {
     }
 }
 
-/// Notes the match, exactly as [`Verdict::add`] does.
-fn note(asm: &mut Asm<Mark>, judge: &Judge<'_>) {
+/// Notes the match, exactly as [`Verdict::add`] does, or that the rule is undecided.
+fn note(asm: &mut Asm<Mark>, rule: u32, action: Action) {
     let matched = at(VERDICT + offset_of!(Verdict, matched));
     let (named, strong) = (asm.label(), asm.label());
     asm.load(Size::Word, Reg::R1, RECORD, matched);
@@ -211,13 +238,13 @@ fn note(asm: &mut Asm<Mark>, judge: &Judge<'_>) {
     asm.alu(Alu::Mov, Reg::R2, Reg::R1);
     asm.alu(Alu::Shl, Reg::R2, 2);
     asm.alu(Alu::Add, Reg::R2, RECORD);
-    asm.store(Size::Word, Reg::R2, at(VERDICT + offset_of!(Verdict, rules)), judge.number.cast_signed());
+    asm.store(Size::Word, Reg::R2, at(VERDICT + offset_of!(Verdict, rules)), rule.cast_signed());
     asm.bind(named);
     // Loaded anew: for the verifier, both ways are one again here.
     asm.load(Size::Word, Reg::R1, RECORD, matched);
     asm.alu(Alu::Add, Reg::R1, 1);
     asm.store(Size::Word, RECORD, matched, Reg::R1);
-    let asked = (judge.rule.action as u32).cast_signed();
+    let asked = (action as u32).cast_signed();
     asm.load(Size::Word, Reg::R1, RECORD, ACTION);
     asm.jump_if(When::Ge, Reg::R1, asked, strong);
     asm.store(Size::Word, RECORD, ACTION, asked);

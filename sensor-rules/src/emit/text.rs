@@ -46,6 +46,19 @@ pub fn capacity(field: &Field) -> usize {
     }
 }
 
+/// Not all of `field` is kept.
+pub fn cut<O>(asm: &mut Asm<O>, field: &Field, miss: Label) {
+    asm.load(Size::Word, Reg::R1, RECORD, length(field));
+    asm.load(Size::Word, Reg::R2, RECORD, at(field.offset + core::mem::offset_of!(Text<TEXT_MAX>, full)));
+    asm.jump_if(When::Ge, Reg::R1, Reg::R2, miss);
+}
+
+/// Not all of `field` is kept though there was room for more.
+pub fn unknown<O>(asm: &mut Asm<O>, field: &Field, miss: Label) {
+    cut(asm, field, miss);
+    asm.jump_if(When::Ge, Reg::R1, imm(capacity(field)), miss);
+}
+
 /// `field` against a literal of at most its capacity; empty only for `Equals`.
 pub fn test<O>(asm: &mut Asm<O>, test: TextTest, field: &Field, literal: &[u8], miss: Label) {
     let count = imm(literal.len());

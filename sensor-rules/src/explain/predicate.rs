@@ -38,6 +38,8 @@ pub fn text(cond: &Cond) -> String {
         CondKind::Text(TextTest::Equals, field, bytes) => format!("{} == {}", field.name, literal(bytes)),
         CondKind::Text(test, field, bytes) => format!("{}.{}({})", field.name, function(*test), literal(bytes)),
         CondKind::TextIn(field, list) => format!("{} in [{}]", field.name, some(list, |bytes| literal(bytes))),
+        CondKind::Cut(field) => format!("{} is not whole", field.name),
+        CondKind::Unknown(field) => format!("{} is unknown", field.name),
         CondKind::TextSame(left, right) => format!("{} == {}", left.name, right.name),
         CondKind::Pattern(field, pattern) => {
             format!("{}.{}({})", field.name, pattern.syntax.function(), literal(pattern.text.as_bytes()))

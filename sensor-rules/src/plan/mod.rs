@@ -41,6 +41,7 @@ use crate::{
     early::weakened,
     expr::{Cond, CondKind, TextTest},
     fold::fold,
+    kleene::{Both, both},
     pattern::{Pattern, Syntax},
     rule::{Rule, RuleSet},
     state::Effect,
@@ -64,15 +65,24 @@ pub struct Judge<'a> {
     pub rule: &'a Rule,
     /// Its condition without constants, or a constant.
     pub cond: Cond,
+    /// Where that says only what may be: where it certainly is. Without constants, or a constant.
+    pub sure: Option<Cond>,
     /// What is done where it holds.
     pub effect: Effect<'a>,
+}
+
+impl Judge<'_> {
+    /// All that is asked.
+    pub fn conds(&self) -> impl Iterator<Item = &Cond> {
+        [&self.cond].into_iter().chain(&self.sure)
+    }
 }
 
 /// What one program judges, and how.
 pub struct Plan<'a> {
     /// The event.
     pub event: Event,
-    /// Whether by whole conditions, or early, by what is known early of them.
+    /// Whether by whole conditions, or early, by what is known early of them, or of texts that were not seen whole.
     pub stage: Stage,
     /// The rules for it, in their order.
     pub judges: Vec<Judge<'a>>,
@@ -122,19 +132,25 @@ impl<'a> Plan<'a> {
     /// The plans for `event`: none where no rule is for it. `words` says how many words of marks there is room for, given the
     /// conditions.
     pub fn all(rules: &'a RuleSet, event: Event, words: &impl Fn(&[Judge<'_>]) -> usize) -> Vec<Self> {
-        let plan = |stage, condition: &dyn Fn(&Cond) -> Cond| {
+        type Halves = (Cond, Option<Cond>);
+        let plan = |stage, condition: &dyn Fn(&Cond, Effect<'_>) -> Halves| {
             let judges: Vec<_> = rules
                 .judging(event)
-                .map(|(number, rule, checked, effect)| Judge { number, rule, cond: condition(&checked.cond), effect })
+                .map(|(number, rule, checked, effect)| {
+                    let (cond, sure) = condition(&checked.cond, effect);
+                    Judge { number, rule, cond, sure, effect }
+                })
                 .collect();
             Self::of(event, stage, judges, Grain::Coarse, words)
         };
-        let rules_plan = plan(Stage::Rules, &fold);
+        let rules_plan = plan(Stage::Rules, &|cond, _| (fold(cond), None));
         if rules_plan.judges.is_empty() {
             return Vec::new();
         }
-        let early = rules.early(event).map(|early| plan(Stage::Early, &|cond| weakened(cond, early.late)));
-        early.into_iter().chain([rules_plan]).collect()
+        let early = rules.early(event).map(|early| plan(Stage::Early, &|cond, _| (weakened(cond, early.late), None)));
+        let doubts = rules.judging(event).any(|(_, _, checked, _)| both(&checked.cond).is_some());
+        let unseen = doubts.then(|| plan(Stage::Unseen, &in_doubt));
+        early.into_iter().chain([rules_plan]).chain(unseen).collect()
     }
 
     fn of(
@@ -165,9 +181,20 @@ impl<'a> Plan<'a> {
         let kind = match self.stage {
             Stage::Early => "early",
             Stage::Rules => "rules",
+            Stage::Unseen => "unseen",
         };
         let name = format!("{kind}_{}", self.event.name().replace('.', "_"));
         if self.link.part == 0 { name } else { format!("{name}_{}", self.link.part + 1) }
+    }
+}
+
+/// A condition on an event of which some text was not seen whole: where it may hold, and for one that matches, where it certainly
+/// does. What may be a step for a count or sequence is one.
+fn in_doubt(cond: &Cond, effect: Effect<'_>) -> (Cond, Option<Cond>) {
+    match (both(cond), effect) {
+        (None, _) => (fold(cond), None),
+        (Some(Both { may, .. }), Effect::Note(..)) => (fold(&may), None),
+        (Some(Both { must, may }), Effect::Match) => (fold(&may), Some(fold(&must))),
     }
 }
 

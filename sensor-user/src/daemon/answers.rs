@@ -68,6 +68,7 @@ impl<E: Engine> Core<E> {
             losses: status::by_reason(&counters),
             quarantine: status::by_deed(&counters),
             preempted: counters.preempted,
+            undecided: counters.undecided,
             reports: self.journal.tally().into(),
             changes: state.changes,
             content: state.keeper.as_ref().map(Keeper::status),

@@ -83,7 +83,7 @@ impl Candidate {
         let Ok(report) = event::Report::new(record, Some(&self.rules), 0, clock) else { return };
         let Some(line) = event::summary(&report.to_line()) else { return };
         for number in record.verdict.rules() {
-            let examples = self.examples.entry(*number).or_default();
+            let examples = self.examples.entry(number).or_default();
             examples.push_back(line.clone());
             while examples.len() as u64 > EXAMPLES {
                 examples.pop_front();

@@ -85,7 +85,7 @@ impl Serialize for Report<'_> {
         map.serialize_entry("action", &Action::from_index(verdict.action).map(Action::name))?;
         map.serialize_entry("outcome", &Outcome::from_index(head.outcome).map(Outcome::name))?;
         map.serialize_entry("matched", &verdict.matched)?;
-        map.serialize_entry("rules", &Matched { numbers: verdict.rules(), rules: self.rules })?;
+        map.serialize_entry("rules", &Matched { numbers: &verdict.rules().collect::<Vec<_>>(), rules: self.rules })?;
         let fields: Vec<_> = self.fields().collect();
         for parts in fields.chunk_by(|(left, _), (right, _)| family(left) == family(right) && family(left).is_some()) {
             match parts {
@@ -103,8 +103,19 @@ impl Serialize for Report<'_> {
         let rules = self.rules.filter(|_| !truncated.is_empty());
         let undecided = rules.map_or_else(Vec::new, |rules| rules.undecided(self.event, self.record, verdict));
         map.serialize_entry("undecided", &undecided.iter().map(|field| field.name).collect::<Vec<_>>())?;
+        let named = |number: u32| self.rules.and_then(|rules| rules.rules().get(number as usize)).map(|rule| &rule.id);
+        let rules: Vec<_> = verdict.undecided().map(|number| Named { number, id: named(number) }).collect();
+        map.serialize_entry("undecided_rules", &rules)?;
         map.end()
     }
+}
+
+/// A rule by its id, where that is known.
+#[derive(Serialize)]
+struct Named<'a> {
+    number: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a String>,
 }
 
 /// The part of a field's name before its dot: the object in which the field is written.

@@ -29,17 +29,18 @@ pub const MEMBERS: &[Member] = &[
     ("generation", "integer", "The one generation of rules that judged it."),
     ("action", "string", "The strongest action that a matched rule asked for, see [Actions](#actions)."),
     ("outcome", "string", "What the sensor did, see [Outcomes](#outcomes)."),
-    ("matched", "integer", "How many rules matched."),
-    ("rules", "array", "The matched rules in their order, see [Rules](#rules)."),
+    ("matched", "integer", "How many rules matched or were undecided."),
+    ("rules", "array", "The rules that matched or were undecided, in their order, see [Rules](#rules)."),
     (
         "truncated",
         "array",
         "Names of the fields that are not whole: of a payload the beginning was kept, of other texts the first and the last 128 bytes; an empty one is not known at all.",
     ),
+    ("undecided", "array", "Those of them that a rule which is undecided reads: of the whole it might match, or not."),
     (
-        "undecided",
+        "undecided_rules",
         "array",
-        "Those of them of which a rule that matched asks more than how they begin: of the whole it might not hold.",
+        "Those of `rules` that are undecided, each with its `number`, and its `id` where that is known: what was not seen decides.",
     ),
 ];
 

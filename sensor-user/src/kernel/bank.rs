@@ -136,16 +136,25 @@ impl Verified {
         let mut ebpf = hooks
             .load_rules(&object.elf, level)
             .with_context(|| format!("cannot load the object of the rules for {}", object.hook.name()))?;
+        let mut unseen = [0; Event::COUNT];
         for described in &object.programs {
             // Itself, and finish behind the last of a chain.
             let calls = 1 + u32::from(described.chained.is_none());
-            self.facts.calls[described.event as usize] += calls;
+            if described.stage == Stage::Unseen {
+                unseen[described.event as usize] += calls;
+            } else {
+                self.facts.calls[described.event as usize] += calls;
+            }
             let program = ebpf.program_mut(&described.name).context("an object lacks a program that it should have")?;
             hooks.verify(object.hook, program).map_err(|error| refusal(described.event, described, error))?;
             self.programs.push(LoadedProgram::new(described, program.info().ok().as_ref()));
             if described.chained.is_none() {
                 self.names.insert((described.event, described.stage), described.name.clone());
             }
+        }
+        for (calls, unseen) in self.facts.calls.iter_mut().zip(unseen) {
+            // Finish comes before them as well, where there is an early program.
+            *calls = (*calls).max(if unseen == 0 { 0 } else { unseen + 1 });
         }
         let parts = chain::link(&mut ebpf, object)?;
         self.objects.push(Loaded { hook: object.hook, ebpf, parts });
@@ -154,7 +163,9 @@ impl Verified {
 
     /// The program for `event`, where this generation has one.
     pub fn program(&self, event: Event, stage: Stage) -> Option<&aya::programs::Program> {
-        let name = self.names.get(&(event, stage))?;
+        let name = |stage| self.names.get(&(event, stage));
+        // Where no rule reads a text that may not be seen whole, such an event is judged as any other.
+        let name = name(stage).or_else(|| name(Stage::Rules).filter(|_| stage == Stage::Unseen))?;
         self.objects.iter().find(|loaded| loaded.hook == event.hook())?.ebpf.program(name)
     }
 

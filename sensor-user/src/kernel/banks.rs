@@ -164,5 +164,5 @@ impl Sensor {
 
 /// Every place that a bank has for a program.
 fn places() -> impl Iterator<Item = (Event, Stage)> {
-    Event::ALL.iter().flat_map(|event| [(*event, Stage::Early), (*event, Stage::Rules)])
+    Event::ALL.iter().flat_map(|event| Stage::ALL.iter().map(|stage| (*event, *stage)))
 }

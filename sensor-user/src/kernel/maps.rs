@@ -120,6 +120,7 @@ pub fn sum(counters: &PerCpuArray<MapData, Value<Counters>>) -> Result<Counters>
         add(&mut sum.lost, &cpu.0.lost);
         add(&mut sum.kept, &cpu.0.kept);
         sum.preempted += cpu.0.preempted;
+        sum.undecided += cpu.0.undecided;
     }
     Ok(sum)
 }

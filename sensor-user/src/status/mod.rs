@@ -62,6 +62,9 @@ pub struct Status {
     pub confinement: Confinement,
     /// Events that found the first record of their CPU in use and took another.
     pub preempted: u64,
+    /// Events on which a rule was undecided: what was not seen decides whether it matches.
+    #[serde(default)]
+    pub undecided: u64,
     /// What became of the events that matched.
     pub reports: Reports,
     /// What became of pushes and rollbacks.

@@ -190,8 +190,8 @@ impl Status {
         list(out, &self.all_losses())?;
         writeln!(
             out,
-            "events received by the daemon: {}; followers: {}; records shared by preemption: {}",
-            self.reports.received, self.reports.followers, self.preempted
+            "events received by the daemon: {}; followers: {}; records shared by preemption: {}; undecided: {}",
+            self.reports.received, self.reports.followers, self.preempted, self.undecided
         )
     }
 }

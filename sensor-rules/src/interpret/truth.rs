@@ -1,0 +1,297 @@
+//! The reference on texts that were not seen whole: Kleene's tables over the CEL expression. What an atom says of such a text stands
+//! in a table here, apart from the compiler's; all other atoms are the CEL interpreter's.
+
+use cel::{
+    Context, Value,
+    common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, SelectExpr, operators as op},
+};
+use sensor_common::{
+    field::{Field, Kind, Sight},
+    record::Record,
+};
+
+use super::implied::implied;
+use crate::{
+    ancestors,
+    expr::TextTest,
+    kleene::{END, SAME_MAX},
+};
+
+/// What a condition says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+impl Truth {
+    const fn of(holds: bool) -> Self {
+        if holds { Self::True } else { Self::False }
+    }
+
+    const fn not(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            Self::Unknown => Self::Unknown,
+        }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::False, _) | (_, Self::False) => Self::False,
+            (Self::True, Self::True) => Self::True,
+            _ => Self::Unknown,
+        }
+    }
+
+    const fn or(self, other: Self) -> Self {
+        self.not().and(other.not()).not()
+    }
+
+    fn same(self, other: Self) -> Self {
+        if self == Self::Unknown || other == Self::Unknown { Self::Unknown } else { Self::of(self == other) }
+    }
+
+    fn choose(self, one: Self, other: Self) -> Self {
+        match self {
+            Self::True => one,
+            Self::False => other,
+            Self::Unknown if one == other => one,
+            Self::Unknown => Self::Unknown,
+        }
+    }
+}
+
+/// Whether any text of the record was not seen whole.
+pub fn is_in_doubt(record: &Record) -> bool {
+    sensor_common::field::FIELDS.iter().any(|field| field.sight(record) != Sight::Whole)
+}
+
+/// A record, for the interpreter and as it is.
+pub struct Judged<'a, 'c, 'v> {
+    pub context: &'a Context<'c, 'v>,
+    pub record: &'a Record,
+}
+
+impl Judged<'_, '_, '_> {
+    /// What `expr`, a condition, says.
+    ///
+    /// # Errors
+    /// The interpreter's.
+    pub fn truth(&self, expr: &IdedExpr) -> Result<Truth, String> {
+        match &expr.expr {
+            Expr::Comprehension(all) => self.of_ancestors(all),
+            Expr::Call(call) => self.of_call(call, expr),
+            _ => self.plain(expr).map(Truth::of),
+        }
+    }
+
+    fn of_call(&self, call: &CallExpr, expr: &IdedExpr) -> Result<Truth, String> {
+        match (call.func_name.as_str(), call.args.as_slice()) {
+            (op::LOGICAL_NOT, [inner]) => Ok(self.truth(inner)?.not()),
+            (op::LOGICAL_AND, [left, right]) => Ok(self.truth(left)?.and(self.truth(right)?)),
+            (op::LOGICAL_OR, [left, right]) => Ok(self.truth(left)?.or(self.truth(right)?)),
+            (op::CONDITIONAL, [by, one, other]) => Ok(self.truth(by)?.choose(self.truth(one)?, self.truth(other)?)),
+            (name @ (op::EQUALS | op::NOT_EQUALS), [left, right]) if is_condition(left) => {
+                let same = if same_depth(expr) > SAME_MAX && self.reads_doubtful(expr) {
+                    Truth::Unknown
+                } else {
+                    self.truth(left)?.same(self.truth(right)?)
+                };
+                Ok(if name == op::EQUALS { same } else { same.not() })
+            }
+            _ => match lifted(expr) {
+                Some([by, one, other]) => Ok(self.truth(&by)?.choose(self.truth(&one)?, self.truth(&other)?)),
+                None => self.of_atom(call, expr),
+            },
+        }
+    }
+
+    /// `ancestors.exists(a, …)` or `ancestors.all(a, …)`: of those that there are.
+    fn of_ancestors(&self, all: &ComprehensionExpr) -> Result<Truth, String> {
+        let Expr::Call(step) = &all.loop_step.expr else { return Err("no quantifier".to_owned()) };
+        let [_, inner] = step.args.as_slice() else { return Err("no quantifier".to_owned()) };
+        let exists = step.func_name == op::LOGICAL_OR;
+        let mut whole = Truth::of(!exists);
+        for group in ancestors::ALL {
+            let pid = Field::from_name(&format!("{group}.pid")).map(|field| super::value(field, self.record));
+            if pid.is_none_or(|pid| pid == Value::Int(0)) {
+                continue;
+            }
+            let one = self.truth(&bound(inner, &all.iter_var, group))?;
+            whole = if exists { whole.or(one) } else { whole.and(one) };
+        }
+        Ok(whole)
+    }
+
+    fn of_atom(&self, call: &CallExpr, expr: &IdedExpr) -> Result<Truth, String> {
+        if !self.reads_doubtful(expr) || never_asks(call) {
+            return self.plain(expr).map(Truth::of);
+        }
+        let (test, field, literal) = match asked(call) {
+            Some(asked) => asked,
+            None => return Ok(Truth::Unknown),
+        };
+        let found = || self.plain(expr).map(Truth::of);
+        match (test, field.sight(self.record)) {
+            (TextTest::StartsWith | TextTest::EndsWith | TextTest::Contains, _) if literal == Some(0) => found(),
+            (TextTest::StartsWith | TextTest::Contains, _) if field.is_payload() => {
+                Ok(if found()? == Truth::True { Truth::True } else { Truth::Unknown })
+            }
+            (TextTest::StartsWith | TextTest::EndsWith, Sight::Cut) if literal.is_some_and(|length| length <= END) => {
+                found()
+            }
+            // It is longer than any literal.
+            (TextTest::Equals, Sight::Cut) => Ok(Truth::of(call.func_name == op::NOT_EQUALS)),
+            _ => Ok(Truth::Unknown),
+        }
+    }
+
+    fn reads_doubtful(&self, expr: &IdedExpr) -> bool {
+        let mut found = false;
+        visit(expr, &mut |part| {
+            found |= field_of(part).is_some_and(|field| field.sight(self.record) != Sight::Whole);
+        });
+        found
+    }
+
+    fn plain(&self, expr: &IdedExpr) -> Result<bool, String> {
+        match self.context.resolve(expr) {
+            Ok(Value::Bool(holds)) => Ok(holds),
+            Ok(other) => Err(format!("it is not a boolean but {other:?}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// Whether an atom is a list without elements: nothing is in it.
+fn never_asks(call: &CallExpr) -> bool {
+    call.func_name == op::IN
+        && matches!(call.args.as_slice(), [_, IdedExpr { expr: Expr::List(list), .. }] if list.elements.is_empty())
+}
+
+/// What an atom asks of one text, and how long its literal is; `None` for one that asks something else.
+fn asked(call: &CallExpr) -> Option<(TextTest, &'static Field, Option<usize>)> {
+    let args = call.args.as_slice();
+    let text = |expr: &IdedExpr| field_of(expr).filter(|field| matches!(field.kind, Kind::Text(_)));
+    let target = || call.target.as_deref().and_then(text);
+    let first = || literal(args.first()?);
+    let test = match (call.func_name.as_str(), args) {
+        ("startsWith", _) => TextTest::StartsWith,
+        ("endsWith", _) => TextTest::EndsWith,
+        ("contains", _) => TextTest::Contains,
+        // A pattern that says no more than one of these is that.
+        (name @ ("matches" | "glob"), _) => {
+            let (test, length) = implied(name == "glob", &first()?)?;
+            return Some((test, target()?, Some(length)));
+        }
+        (op::EQUALS | op::NOT_EQUALS, [left, right]) => {
+            let field = match (text(left), text(right)) {
+                (Some(field), None) if literal(right).is_some() => field,
+                (None, Some(field)) if literal(left).is_some() => field,
+                _ => return None,
+            };
+            return Some((TextTest::Equals, field, None));
+        }
+        (op::IN, [item, _]) => return Some((TextTest::Equals, text(item)?, None)),
+        _ => return None,
+    };
+    Some((test, target()?, Some(first()?.chars().count())))
+}
+
+/// A string literal; each of its characters is a byte.
+fn literal(expr: &IdedExpr) -> Option<String> {
+    match &expr.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
+        _ => None,
+    }
+}
+
+/// The field that an expression is.
+fn field_of(expr: &IdedExpr) -> Option<&'static Field> {
+    match &expr.expr {
+        Expr::Ident(name) => Field::from_name(name),
+        Expr::Select(select) => match &select.operand.expr {
+            Expr::Ident(group) => Field::from_name(&format!("{group}.{}", select.field)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether an expression is a boolean.
+fn is_condition(expr: &IdedExpr) -> bool {
+    match &expr.expr {
+        Expr::Literal(literal) => matches!(literal, LiteralValue::Boolean(_)),
+        Expr::Ident(_) | Expr::Select(_) => field_of(expr).is_some_and(|field| field.kind == Kind::Bool),
+        Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
+            (op::CONDITIONAL, [_, one, _]) => is_condition(one),
+            (op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE | op::MODULO | op::NEGATE | "size", _) => false,
+            _ => true,
+        },
+        _ => true,
+    }
+}
+
+/// `f(by ? one : other)` as `[by, f(one), f(other)]`; `None` where no value in it is chosen.
+fn lifted(expr: &IdedExpr) -> Option<[IdedExpr; 3]> {
+    let Expr::Call(call) = &expr.expr else { return None };
+    if let (op::CONDITIONAL, [by, one, other]) = (call.func_name.as_str(), call.args.as_slice())
+        && !is_condition(one)
+    {
+        return Some([by.clone(), one.clone(), other.clone()]);
+    }
+    let operands = call.target.as_deref().into_iter().chain(&call.args);
+    let (place, [by, one, other]) =
+        operands.enumerate().find_map(|(place, operand)| Some((place, lifted(operand)?)))?;
+    let with = |side: IdedExpr| {
+        let mut call = call.clone();
+        if let Some(operand) = call.target.as_deref_mut().into_iter().chain(&mut call.args).nth(place) {
+            *operand = side;
+        }
+        IdedExpr { id: expr.id, expr: Expr::Call(call) }
+    };
+    Some([by, with(one), with(other)])
+}
+
+/// How deep comparisons of booleans are nested.
+fn same_depth(expr: &IdedExpr) -> usize {
+    let inner = parts(expr).into_iter().map(same_depth).max().unwrap_or(0);
+    let is_same = matches!(&expr.expr, Expr::Call(call)
+        if matches!(call.func_name.as_str(), op::EQUALS | op::NOT_EQUALS) && call.args.first().is_some_and(is_condition));
+    inner + usize::from(is_same)
+}
+
+/// What an expression is made of.
+fn parts(expr: &IdedExpr) -> Vec<&IdedExpr> {
+    match &expr.expr {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::Comprehension(all) => vec![&all.loop_step],
+        _ => Vec::new(),
+    }
+}
+
+fn visit(expr: &IdedExpr, each: &mut impl FnMut(&IdedExpr)) {
+    each(expr);
+    parts(expr).into_iter().for_each(|part| visit(part, each));
+}
+
+/// `expr` with the variable put in its place: `a.exe` as `parent.exe`.
+fn bound(expr: &IdedExpr, variable: &str, group: &str) -> IdedExpr {
+    let inner = |expr: &IdedExpr| bound(expr, variable, group);
+    let made = match &expr.expr {
+        Expr::Ident(name) if name == variable => Expr::Ident(group.to_owned()),
+        Expr::Select(select) => {
+            Expr::Select(SelectExpr { operand: Box::new(inner(&select.operand)), ..select.clone() })
+        }
+        Expr::Call(call) => Expr::Call(CallExpr {
+            func_name: call.func_name.clone(),
+            target: call.target.as_deref().map(|target| Box::new(inner(target))),
+            args: call.args.iter().map(inner).collect(),
+        }),
+        other => other.clone(),
+    };
+    IdedExpr { id: expr.id, expr: made }
+}
