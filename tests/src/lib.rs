@@ -34,7 +34,6 @@ mod session;
 
 mod accepted;
 mod alerts;
-mod attack;
 mod block;
 mod brakes;
 mod confined;

@@ -16,7 +16,7 @@
 
 pub(crate) mod call;
 mod child;
-pub(crate) mod compat;
+mod compat;
 mod fifo;
 mod gaps;
 mod judge;
