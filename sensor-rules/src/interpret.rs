@@ -56,7 +56,7 @@ pub fn interpret(rules: &RuleSet, event: Event, record: &Record) -> Result<Verdi
             (Truth::Unknown, Effect::Match) => verdict.add_undecided(number, rule.undecided),
             // What may be a step is one.
             (_, Effect::Note(state, step)) => {
-                notes(state, step, record).into_iter().for_each(|note| verdict.note(note))
+                notes(state, step, record).into_iter().for_each(|note| verdict.note(note));
             }
         }
     }
