@@ -29,9 +29,10 @@ const WORDS: &[&str] = &[
     "x\ty",
 ];
 
-/// A string literal of at most `capacity` bytes.
+/// A string literal of at most as many bytes as a field of this capacity holds: of a thread's name the last is a zero.
 pub fn literal(random: &mut Random, capacity: usize) -> String {
     let mut text = word(random);
+    let capacity = if capacity < TEXT_MAX { capacity - 1 } else { capacity };
     while text.len() > capacity {
         text.pop();
     }

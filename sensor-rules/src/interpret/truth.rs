@@ -273,8 +273,13 @@ fn parts(expr: &IdedExpr) -> Vec<&IdedExpr> {
     }
 }
 
+/// Calls `each` for all of an expression; what is asked of ancestors, once for each of them.
 fn visit(expr: &IdedExpr, each: &mut impl FnMut(&IdedExpr)) {
     each(expr);
+    if let Expr::Comprehension(all) = &expr.expr {
+        let asked = ancestors::ALL.map(|group| bound(&all.loop_step, &all.iter_var, group));
+        return asked.iter().flat_map(parts).for_each(|part| visit(part, each));
+    }
     parts(expr).into_iter().for_each(|part| visit(part, each));
 }
 
