@@ -26,7 +26,9 @@ macro_rules! kernel_members {
             DENTRY_NAME: "dentry", ["d_name.name"];
             DENTRY_NAME_LEN: "dentry", ["d_name.len"];
             VFSMOUNT_MNT_ROOT: "vfsmount", ["mnt_root"];
+            VFSMOUNT_MNT_SB: "vfsmount", ["mnt_sb"];
             MOUNT_MNT: "mount", ["mnt"];
+            MOUNT_MNT_NS: "mount", ["mnt_ns"];
             MOUNT_MNT_PARENT: "mount", ["mnt_parent"];
             MOUNT_MNT_MOUNTPOINT: "mount", ["mnt_mountpoint"];
             TASK_PID: "task_struct", ["pid"];
@@ -40,6 +42,10 @@ macro_rules! kernel_members {
             MM_EXE_FILE: "mm_struct", ["exe_file"];
             CRED_UID: "cred", ["uid"];
             CRED_EUID: "cred", ["euid"];
+            CRED_USER_NS: "cred", ["user_ns"];
+            USER_NS_PARENT: "user_namespace", ["parent"];
+            USER_NS_LEVEL: "user_namespace", ["level"];
+            USER_NS_OWNER: "user_namespace", ["owner"];
             KIOCB_KI_FILP: "kiocb", ["ki_filp"];
             TASK_FILES: "task_struct", ["files"];
             TASK_NSPROXY: "task_struct", ["nsproxy"];
@@ -53,6 +59,7 @@ macro_rules! kernel_members {
             NSPROXY_PID_NS: "nsproxy", ["pid_ns_for_children"];
             NSPROXY_MNT_NS: "nsproxy", ["mnt_ns"];
             PID_NS_INUM: "pid_namespace", ["ns.inum"];
+            PID_NS_LEVEL: "pid_namespace", ["level"];
             MNT_NS_INUM: "mnt_namespace", ["ns.inum"];
             CSS_SET_DFL_CGRP: "css_set", ["dfl_cgrp"];
             CGROUP_KN: "cgroup", ["kn"];
@@ -79,6 +86,7 @@ macro_rules! kernel_members {
             SOCKET_TYPE: "socket", ["type"];
             SOCKET_ALLOC_INODE: "socket_alloc", ["vfs_inode"];
             SK_SOCKET: "sock", ["sk_socket"];
+            SK_UID: "sock", ["sk_uid"];
             SK_FAMILY: "sock", ["__sk_common.skc_family"];
             SK_PEER_PID: "sock", ["sk_peer_pid"];
             SK_PEER_CRED: "sock", ["sk_peer_cred"];

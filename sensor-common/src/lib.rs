@@ -13,6 +13,7 @@
 //! | [`brakes`] | what holds blocking back: lifeline, budgets, heartbeat |
 //! | [`shadow`] | what is counted while a candidate judges beside the generation in force |
 //! | [`state`] | counts and sequences: what rules note, and what the sensor keeps |
+//! | [`noise`] | who makes rules match, and how often |
 //! | [`maps`] | names and layouts of the maps shared by hooks, rules and daemon |
 //! | [`kernel`] | the members of kernel structs whose offsets come from BTF |
 //!
@@ -27,6 +28,7 @@ pub mod groups;
 pub mod hook;
 pub mod kernel;
 pub mod maps;
+pub mod noise;
 pub mod record;
 pub mod shadow;
 pub mod state;

@@ -4,7 +4,7 @@
 //! [`stage`], its facts in `GENERATIONS`. `ACTIVE` holds the number of the bank in force; a hook reads it once
 //! per event and stays with it. The number fits one byte, so the one write that changes it cannot be seen half done.
 
-use crate::{brakes, event::Event, shadow, verdict::Outcome};
+use crate::{brakes, event::Event, noise, shadow, verdict::Outcome};
 
 /// One record per slot and CPU: per-CPU array of [`SLOTS`] [`Record`](crate::record::Record)s.
 pub const RECORDS: &str = "RECORDS";
@@ -55,6 +55,7 @@ pub const SHARED: &[&str] = &[
     shadow::SHADOW_MATCHES,
     shadow::SHADOW_EXAMPLES,
     shadow::SHADOW_WINDOWS,
+    noise::NOISE,
 ];
 
 /// How many events can be under way on one CPU, each preempted by the next, before one is lost (and counted).
@@ -221,6 +222,10 @@ pub struct Mark {
     pub rule: u32,
     /// The process that wrote.
     pub pid: u32,
+    /// The user that it wrote for: its real one, or where that is root, its effective one.
+    pub uid: u32,
+    /// Always 0: what lies in a map has no holes.
+    pub unused: u32,
     /// The inode number by which people know it; 0 for a socket that was never accepted.
     pub inode: u64,
 }
@@ -241,11 +246,16 @@ pub enum Kept {
     Lifeline,
     /// There was no room for one more.
     Full,
+    /// A datagram was refused, because its receiver is another user's.
+    Refused,
+    /// A process that slept in a read was not killed, because it is another user's.
+    Spared,
 }
 
 impl Kept {
     /// All of them; `ALL[kept as usize] == kept`.
-    pub const ALL: &'static [Self] = &[Self::Denied, Self::Killed, Self::Lifeline, Self::Full];
+    pub const ALL: &'static [Self] =
+        &[Self::Denied, Self::Killed, Self::Lifeline, Self::Full, Self::Refused, Self::Spared];
 
     /// The name in status and metrics.
     pub const fn name(self) -> &'static str {
@@ -254,6 +264,8 @@ impl Kept {
             Self::Killed => "killed",
             Self::Lifeline => "lifeline",
             Self::Full => "full",
+            Self::Refused => "refused",
+            Self::Spared => "spared",
         }
     }
 
@@ -266,6 +278,10 @@ impl Kept {
             }
             Self::Lifeline => "a process on the lifeline read all the same",
             Self::Full => "there was no room for one more: its data was read",
+            Self::Refused => "a datagram was refused with `EPERM`, because its receiver is another user's",
+            Self::Spared => {
+                "a process that slept in a read when the data came was not killed, because the writer is another user: it read"
+            }
         }
     }
 }

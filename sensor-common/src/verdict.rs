@@ -159,7 +159,7 @@ pub enum Outcome {
     Lifeline = 4,
     /// Nobody may read the pipe, FIFO or socket any more.
     Quarantined = 5,
-    /// A rule asked for more than a report, and has gone over its budget.
+    /// A rule asked for more than a report, and a brake holds it, for all or for this actor.
     OverBudget = 6,
     /// A rule asked for more than a report, and the daemon gives no sign of life.
     Unattended = 7,

@@ -6,6 +6,7 @@
 //! | [`bundle`] | the unit of release: rules, what is said of them, and a signature |
 //! | [`fleet`] | a host's part in a roll-out |
 //! | [`life`] | the states of a generation on a host |
+//! | [`noise`] | how much of what rules match speaks against them |
 //! | [`policy`] | what the host's owner wants |
 //! | `repository` (with the feature of that name) | how content travels: signed static files, and what a host believes of them |
 //! | [`rollout`] | who gets a release when, and the judge that stops it |
@@ -18,6 +19,7 @@ pub mod digest;
 pub mod fleet;
 pub mod key;
 pub mod life;
+pub mod noise;
 pub mod policy;
 pub mod printable;
 #[cfg(feature = "repository")]

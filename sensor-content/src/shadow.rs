@@ -2,11 +2,11 @@
 //! reasons.
 //!
 //! A limit that is broken rejects at once. What has not been seen long enough, often enough or completely enough is held: no data
-//! is not a good sign.
+//! is not a good sign. What one ordinary user alone makes rules match breaks no limit, see [`noise`](crate::noise).
 
 use std::{fmt, time::Duration};
 
-use crate::{bundle::Budget, rollout::Signal};
+use crate::{bundle::Budget, noise::Noise, rollout::Signal};
 
 /// What a candidate has to keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub struct Matches {
     pub candidate: u64,
     /// How often the one with this id in the active generation did, where that asks for as much; 0 where there is none.
     pub active: u64,
+    /// Whom it matched more often than that one did.
+    pub beyond: Noise,
     /// A few of the events that it matched, for people.
     pub examples: Vec<String>,
 }
@@ -77,6 +79,8 @@ pub struct Observed {
     pub missed: u64,
     /// Events that one of its rules matched at least.
     pub matched: u64,
+    /// Who caused these.
+    pub noise: Noise,
     /// What judging an event took it on average, nanoseconds: see [`mean`].
     pub cost: u64,
     /// By rule.
@@ -149,14 +153,15 @@ pub fn decide(seen: &Observed, limits: &Limits) -> Report {
 fn broken(seen: &Observed, limits: &Limits) -> Vec<Reason> {
     let over = |rule: &&Matches| {
         let limit = if rule.blocks { limits.blocks } else { limits.alerts };
-        rule.candidate.saturating_sub(rule.active) > limit
+        rule.beyond.evidence() > limit
     };
     let of = |rule: &Matches| if rule.blocks { Reason::Blocks(rule.clone()) } else { Reason::Alerts(rule.clone()) };
     let mut broken: Vec<_> = seen.rules.iter().filter(over).map(of).collect();
     let hour = 3600;
     let hours = |count: u64| u128::from(count) * u128::from(seen.time.as_secs().max(hour));
-    if u128::from(seen.matched) * u128::from(hour) > hours(limits.hourly) {
-        broken.push(Reason::Hourly(seen.matched));
+    let heard = seen.noise.evidence();
+    if u128::from(heard) * u128::from(hour) > hours(limits.hourly) {
+        broken.push(Reason::Hourly(heard));
     }
     // An average of few says nothing.
     if seen.cost > limits.cost && seen.events >= limits.events.max(1) {
@@ -209,8 +214,13 @@ impl fmt::Display for Reason {
             Self::Missed(events) => return write!(out, "{events} events were not judged in the shadow"),
             Self::Kept => return write!(out, "all limits were kept"),
         };
-        let Matches { rule, candidate, active, examples, .. } = rule;
-        write!(out, "rule {rule} would {does} {candidate} events, {active} in the generation in force")?;
+        let Matches { rule, candidate, active, beyond, examples, .. } = rule;
+        let (users, services) = beyond.actors();
+        write!(
+            out,
+            "rule {rule} would {does} {candidate} events, {active} in the generation in force, of {users} users and {services} services \
+             more"
+        )?;
         examples.iter().try_for_each(|example| write!(out, "\n{EXAMPLE}{example}"))
     }
 }
@@ -226,15 +236,32 @@ pub fn without_examples(reasons: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::noise::Actor;
 
     /// Enough of everything, and nothing wrong.
     fn good() -> Observed {
         let Limits { time, events, cost, .. } = Limits::DEFAULT;
-        Observed { time, events, missed: 0, matched: 107, cost, rules: vec![rule(true, 7, 7), rule(false, 100, 0)] }
+        let rules = vec![rule(true, 7, 7), rule(false, 100, 0)];
+        Observed { time, events, missed: 0, matched: 107, noise: by(ROOT, 107), cost, rules }
+    }
+
+    const ROOT: Actor = Actor::Service(1);
+    const USER: Actor = Actor::User(1000);
+
+    fn by(actor: Actor, events: u64) -> Noise {
+        Noise::from_iter([(actor, events)])
     }
 
     fn rule(blocks: bool, candidate: u64, active: u64) -> Matches {
-        Matches { rule: "one".into(), blocks, candidate, active, examples: vec!["fifo.open /tmp/f by sh".into()] }
+        let beyond = by(ROOT, candidate).beyond(&by(ROOT, active));
+        Matches {
+            rule: "one".into(),
+            blocks,
+            candidate,
+            active,
+            beyond,
+            examples: vec!["fifo.open /tmp/f by sh".into()],
+        }
     }
 
     fn decided(change: impl FnOnce(&mut Observed)) -> (Decision, Vec<Reason>) {
@@ -258,6 +285,23 @@ mod tests {
         assert_eq!((decision, &reasons[..]), (Decision::Reject, &[Reason::Blocks(rule(true, 1, 0))][..]));
         let words = reasons[0].to_string();
         assert!(words.contains("rule one would block 1 events, 0 in") && words.contains("/tmp/f by sh"), "{words}");
+    }
+
+    #[test]
+    fn one_user_alone_rejects_nothing_and_two_or_a_service_do() {
+        let of = |blocks, actors: &[(Actor, u64)]| {
+            let noise: Noise = actors.iter().copied().collect();
+            decided(|seen| {
+                seen.rules = vec![Matches { beyond: noise.clone(), ..rule(blocks, 1, 0) }];
+                seen.noise = noise.clone();
+            })
+            .0
+        };
+        for (blocks, events) in [(true, 1), (false, 101), (true, u64::MAX)] {
+            assert_eq!(of(blocks, &[(USER, events)]), Decision::Promote);
+            assert_eq!(of(blocks, &[(USER, events), (Actor::User(1001), events)]), Decision::Reject);
+            assert_eq!(of(blocks, &[(ROOT, events)]), Decision::Reject);
+        }
     }
 
     #[test]
@@ -296,7 +340,7 @@ mod tests {
         assert_eq!((limits.cost, limits.hourly), (100, 107));
         let mut seen = Observed { cost: 100, ..good() };
         assert_eq!(decide(&seen, &limits).decision, Decision::Promote);
-        seen.matched += 1;
+        seen.noise.add(ROOT, 1);
         assert_eq!(decide(&seen, &limits).reasons, [Reason::Hourly(108)]);
         seen.time = Duration::from_hours(2);
         assert_eq!(decide(&seen, &limits).decision, Decision::Promote);
@@ -319,6 +363,7 @@ mod tests {
             events: u64::MAX,
             missed: u64::MAX,
             matched: u64::MAX,
+            noise: by(USER, u64::MAX),
             cost: 0,
             rules: Vec::new(),
         };

@@ -1,22 +1,24 @@
 //! Who performs an event, who started that, and to whom something is done.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str, bpf_probe_read_user};
+use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str};
 use sensor_common::{
     event::{ACTORS, Groups},
     record::{Ancestor, COMM_MAX, Record, TEXT_MAX, Text},
 };
 
 use crate::{
-    asm, cgroup,
+    cgroup,
     kernel::{
         CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, FILE_DENTRY, FILE_MNT, MM_ARG_END, MM_ARG_START, MM_EXE_FILE,
         MNT_NS_INUM, NSPROXY_MNT_NS, NSPROXY_PID_NS, PID_NS_INUM, Ptr, Struct, TASK_COMM, TASK_GROUP_LEADER,
         TASK_LOGINUID, TASK_MM, TASK_NSPROXY, TASK_PID, TASK_REAL_CRED, TASK_REAL_PARENT, TASK_SESSIONID,
         TASK_START_BOOTTIME, TASK_TGID, member,
     },
+    memory::Memory,
     path,
     record::{self, Held},
     scratch::{Scratch, Wanted},
+    text,
 };
 
 /// Fills those of the wanted groups that describe the process and those above it.
@@ -103,19 +105,11 @@ fn fill_identity(record: &mut Record, task: Struct) {
 /// The arguments lie in the process's own memory, where it can change them.
 #[inline(always)]
 fn fill_arguments(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, task: Struct) {
-    text.len = 0;
-    text.full = 0;
+    text::empty(text);
     let Some(mm) = task.to(&TASK_MM) else { return };
     let (start, end): (u64, u64) = (mm.get(&MM_ARG_START), mm.get(&MM_ARG_END));
-    let full = end.saturating_sub(start);
-    let kept = asm::bounded(full as usize, TEXT_MAX);
-    // SAFETY: `kept` is at most the size of the destination; the helper cannot fault on the source.
-    let status = unsafe { bpf_probe_read_user(text.bytes.as_mut_ptr().cast(), kept as u32, start as *const _) };
-    if status == 0 {
-        text.len = kept as u32;
-    }
-    text.full = full.min(u64::from(u32::MAX)) as u32;
-    scratch.note_kept(text.len, text.full);
+    let full = end.saturating_sub(start).min(u64::from(u32::MAX)) as u32;
+    text::keep(text, scratch, Memory::User, start as Ptr, full);
 }
 
 /// Process id of the current process.
@@ -204,8 +198,7 @@ fn fill_comm(text: &mut Text<COMM_MAX>, task: Struct) {
 /// The path of `task->mm->exe_file`; empty for a kernel thread, which has no `mm`.
 #[inline(always)]
 fn fill_exe(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, task: Struct) {
-    text.len = 0;
-    text.full = 0;
+    text::empty(text);
     let Some(file) = exe(task) else { return };
     let (dentry, mnt) = (file.get::<u64>(&FILE_DENTRY) as Ptr, file.get::<u64>(&FILE_MNT) as Ptr);
     path::fill(text, scratch, dentry, mnt);

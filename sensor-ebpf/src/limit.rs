@@ -17,6 +17,7 @@ use sensor_common::{
 use crate::{
     actor, asm,
     maps::{EVENTS, RECORDS, SETTINGS},
+    noise,
     record::Held,
 };
 
@@ -58,24 +59,24 @@ fn room() -> Withheld {
     if taken < EVENTS.query(u64::from(BPF_RB_RING_SIZE)) { Withheld::No } else { Withheld::Full }
 }
 
-/// Counts the event for each of its rules; whether every one has reported enough of this process.
+/// Counts the event for each of its rules, by actor and by process; whether every one has reported enough of this process.
 #[inline(always)]
 fn is_over(slot: u32) -> bool {
     let Some(limit) = SETTINGS.get(0).map(|settings| settings.reports) else { return false };
     let Some(record) = RECORDS.get_ptr(slot) else { return false };
-    if limit == 0 {
-        return false;
-    }
     // SAFETY: a live map value; whoever calls holds the slot.
     let record: &Record = unsafe { &*record };
     let (second, pid) = (record.head.time / SECOND, actor::tgid());
-    let mut over = true;
+    let mut over = limit != 0;
+    noise::count_every(record.head.generation, second);
     for (number, rule) in record.verdict.rules.iter().enumerate().take(RULES_MAX) {
         if number >= record.verdict.matched as usize {
             break;
         }
-        let key = RateKey { generation: record.head.generation, rule: rule_number(*rule), pid };
-        if count(&key, second) <= u64::from(limit) {
+        let rule = rule_number(*rule);
+        noise::count(record.head.generation, rule, second);
+        let key = RateKey { generation: record.head.generation, rule, pid };
+        if limit != 0 && count(&key, second) <= u64::from(limit) {
             over = false;
         }
     }

@@ -8,10 +8,11 @@
 //! | [`stage`] | the way of an event: hook → rules → finish |
 //! | [`shadow`] | the way of an event through a candidate, and what is counted of it |
 //! | [`limit`] | how many reports a rule may send, and whether there is room |
+//! | [`noise`] | who makes rules match, and how often |
 //! | [`brakes`] | lifeline, budgets, heartbeat: what holds blocking back |
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`record`] | taking, finding and giving back the record of an event |
-//! | [`actor`], [`cgroup`], [`object`], [`path`], [`payload`] | filling one part of the record each |
+//! | [`actor`], [`cgroup`], [`object`], [`path`], [`text`], [`payload`] | filling one part of the record each |
 //! | [`scratch`] | room beside the record, and how to keep the verifier's work small |
 //! | [`asm`] | what the language cannot say to this target |
 //! | [`memory`] | copying bytes from processes and the kernel |
@@ -34,6 +35,7 @@ mod limit;
 mod maps;
 mod memory;
 mod mqueue;
+mod noise;
 mod object;
 mod path;
 mod payload;
@@ -47,6 +49,7 @@ mod shm;
 mod stage;
 mod state;
 mod sysv;
+mod text;
 mod traced;
 mod unix;
 

@@ -21,7 +21,7 @@ const S_IFSOCK: u16 = 0o140_000;
 /// `PIPEFS_MAGIC`: the file system of anonymous pipes.
 const PIPEFS: u64 = 0x5049_5045;
 /// `MQUEUE_MAGIC`: the file system of POSIX message queues.
-const MQUEUE: u64 = 0x1980_0202;
+pub const MQUEUE: u64 = 0x1980_0202;
 /// `TMPFS_MAGIC`
 const TMPFS: u64 = 0x0102_1994;
 const FMODE_READ: u32 = 1;

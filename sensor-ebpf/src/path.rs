@@ -2,7 +2,8 @@
 //!
 //! `bpf_d_path` is not allowed in `path_mknod` and `file_permission` (nor in any LSM hook of 5.10), so the tree is walked
 //! here, from the leaf up: components are written from the end of a scratch area towards its start, then
-//! the first [`TEXT_MAX`] bytes of the result are kept.
+//! the result is kept, whole or by both of its ends. What does not reach the root is unknown: the end of a path never looks like
+//! its beginning.
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
 use sensor_common::{
@@ -13,23 +14,27 @@ use sensor_common::{
 use crate::{
     asm,
     kernel::{
-        DENTRY_D_PARENT, MOUNT_MNT, MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_PARENT, Ptr, VFSMOUNT_MNT_ROOT, member, probe_ptr,
-        value,
+        DENTRY_D_PARENT, MOUNT_MNT, MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_NS, MOUNT_MNT_PARENT, Ptr, SB_S_MAGIC,
+        VFSMOUNT_MNT_ROOT, VFSMOUNT_MNT_SB, member, probe, probe_ptr, value,
     },
     maps::{SCRATCH, count_loss},
     memory::Memory,
+    object::MQUEUE,
     scratch::{Node, ROOM, Scratch},
+    text,
 };
 
 /// `NAME_MAX` of the kernel, and its mask.
 const NAME_MAX: usize = 255;
-/// Most steps up: components and mount points.
-const DEPTH: u32 = 48;
+/// Steps up (components and mount points) that the verifier goes through at once.
+const STEPS: u32 = 32;
+/// How many times that: a path of `PATH_MAX` bytes has at most 2,048 components, and as many mounts may lie on the way.
+pub const ROUNDS: u32 = 128;
 
 /// Writes the path of `dentry` in the mount of `mnt` (a `struct vfsmount *`) into `text`.
 ///
-/// A path that cannot be followed to its root (deeper than [`DEPTH`], longer than `PATH_MAX`, unreadable) is what was
-/// found of it, and counted as [`Loss::PathCut`].
+/// A path that cannot be followed to its root (detached, longer than `PATH_MAX`, unreadable) is unknown, and counted as
+/// [`Loss::PathCut`].
 #[inline(always)]
 pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: Ptr) {
     scratch.dentry.set(dentry as u64);
@@ -42,7 +47,7 @@ pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: 
 /// Writes the path of what `name`, a string in the memory of the process, says from `dentry` on: as it is given, so that symbolic
 /// links and `..` in it stay. One that begins with `/` must be given the root to begin at.
 ///
-/// One longer than [`NAME_MAX`] is kept up to there, and counted as [`Loss::PathCut`].
+/// One longer than [`NAME_MAX`] is unknown, and counted as [`Loss::PathCut`].
 #[inline(always)]
 pub fn fill_below(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: Ptr, name: Ptr) {
     scratch.dentry.set(dentry as u64);
@@ -50,10 +55,8 @@ pub fn fill_below(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr,
     begin(scratch);
     if put_name(scratch, name) {
         walk_path(scratch.slot());
-        keep(text, scratch);
-    } else {
-        count_loss(Loss::PathCut);
     }
+    keep(text, scratch);
 }
 
 /// No path yet.
@@ -72,28 +75,17 @@ pub fn end(scratch: &mut Scratch) {
     scratch.whole.set(1);
 }
 
-/// Copies the first bytes of the path that was built, and counts one that is not whole.
+/// Keeps the path that was built, and counts one that is not whole.
 #[inline(always)]
 pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch) {
-    text.len = 0;
-    text.full = 0;
-    let start = start(scratch);
-    let full = ROOM.wrapping_sub(start);
-    let kept = asm::bounded(full, TEXT_MAX);
-    // SAFETY: `start` is less than `2 * ROOM`, and `TEXT_MAX` bytes lie behind that; the destination has `TEXT_MAX` bytes.
-    let status = unsafe {
-        let from = scratch.bytes.as_ptr().add(start);
-        bpf_probe_read_kernel(text.bytes.as_mut_ptr().cast(), kept as u32, from.cast())
-    };
-    if status == 0 {
-        text.len = kept as u32;
-        // What is missing above counts as one byte, so that the text is known to be cut.
-        text.full = (full as u32).wrapping_add(1 - scratch.whole.get());
-    }
-    scratch.note_kept(text.len, text.full);
     if scratch.whole.get() == 0 {
+        text::unknown(text, scratch);
         count_loss(Loss::PathCut);
+        return;
     }
+    let start = start(scratch);
+    let from = scratch.bytes.as_ptr().wrapping_add(start);
+    text::keep(text, scratch, Memory::Kernel, from, ROOM.wrapping_sub(start) as u32);
 }
 
 /// Builds the path in the scratch area of this slot.
@@ -103,24 +95,34 @@ pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn walk_path(slot: u32) -> u32 {
-    if let Some(scratch) = SCRATCH.get_ptr_mut(slot) {
-        // SAFETY: a live map value; whoever calls holds the slot.
-        walk(unsafe { &mut *scratch });
+    let Some(scratch) = SCRATCH.get_ptr_mut(slot) else { return 0 };
+    // SAFETY: a live map value; whoever calls holds the slot.
+    let scratch = unsafe { &mut *scratch };
+    let Some(root) = probe_ptr(member(scratch.mnt.get() as Ptr, &VFSMOUNT_MNT_ROOT)) else { return 0 };
+    scratch.root.set(root as u64);
+    for _ in 0..ROUNDS {
+        if walk_on(slot) == 0 {
+            break;
+        }
     }
     0
 }
 
-#[inline(always)]
-fn walk(scratch: &mut Scratch) {
-    let Some(root) = probe_ptr(member(scratch.mnt.get() as Ptr, &VFSMOUNT_MNT_ROOT)) else { return };
-    scratch.root.set(root as u64);
-    for _ in 0..DEPTH {
+/// Goes [`STEPS`] up; 0 where there is nothing more to do. A function of its own for the same reason.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_on(slot: u32) -> u32 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(slot) else { return 0 };
+    // SAFETY: as above.
+    let scratch = unsafe { &mut *scratch };
+    for _ in 0..STEPS {
         let dentry = scratch.dentry.get();
         let go_on = if dentry == scratch.root.get() { cross(scratch) } else { step(scratch, dentry as Ptr) };
         if !go_on {
-            return;
+            return 0;
         }
     }
+    1
 }
 
 /// From the top of a mount to where it is mounted; false at the root of the tree.
@@ -129,7 +131,9 @@ fn cross(scratch: &mut Scratch) -> bool {
     let mount = (scratch.mnt.get() as Ptr).wrapping_sub(value(&MOUNT_MNT) as usize);
     let Some(parent) = probe_ptr(member(mount, &MOUNT_MNT_PARENT)) else { return false };
     if parent == mount {
-        end(scratch);
+        if !is_detached(scratch.mnt.get() as Ptr, mount) {
+            end(scratch);
+        }
         return false;
     }
     let mnt = member(parent, &MOUNT_MNT);
@@ -142,6 +146,17 @@ fn cross(scratch: &mut Scratch) -> bool {
     scratch.mnt.set(mnt as u64);
     scratch.root.set(root as u64);
     true
+}
+
+/// Whether a mount without a parent was taken out of its tree (`umount -l`): its top is nobody's root. Queues are opened in a mount that never
+/// was in one.
+#[inline(always)]
+fn is_detached(mnt: Ptr, mount: Ptr) -> bool {
+    if probe_ptr(member(mount, &MOUNT_MNT_NS)).is_some_and(|namespace| !namespace.is_null()) {
+        return false;
+    }
+    let magic = probe_ptr(member(mnt, &VFSMOUNT_MNT_SB)).and_then(|sb| probe::<u64>(member(sb, &SB_S_MAGIC)));
+    magic != Some(MQUEUE)
 }
 
 /// Puts the name of `dentry` in front of the path, and goes to its parent; false where there is none or no room.
@@ -163,9 +178,10 @@ fn step(scratch: &mut Scratch, dentry: Ptr) -> bool {
         return false;
     }
     if parent == dentry as u64 {
-        // Its own parent and not the top of its mount: an object without a directory, such as a memfd; or else a
-        // directory that is detached from the tree.
-        scratch.whole.set(u32::from(is_first));
+        // Its own parent and not the top of its mount: an object without a directory, such as a memfd; or else one of a file system
+        // that is called `/` as long as its directory is not known, or a directory that is detached from the tree.
+        let first = scratch.bytes[start(scratch).wrapping_add(1) & (ROOM - 1)];
+        scratch.whole.set(u32::from(is_first && first != b'/'));
         return false;
     }
     scratch.dentry.set(parent);
@@ -184,14 +200,15 @@ pub fn put_string(scratch: &mut Scratch, string: Ptr) -> bool {
     length > 1 && put_bytes(scratch, copied, (length - 1) as usize & NAME_MAX)
 }
 
-/// Puts a path from the memory of the process in front: without a `/` or `./` that it begins with. False where it is empty or
-/// unreadable.
+/// Puts a path from the memory of the process in front: without a `/` or `./` that it begins with. False where it is empty,
+/// unreadable or too long.
 #[inline(always)]
 fn put_name(scratch: &mut Scratch, name: Ptr) -> bool {
     // SAFETY: `NAME_MAX + 1` bytes lie behind `ROOM`.
     let length = unsafe { Memory::User.copy_string(scratch.bytes.as_mut_ptr().add(ROOM), NAME_MAX + 1, name) } as usize;
     if length > NAME_MAX {
-        count_loss(Loss::PathCut);
+        // An error, or as long as there is room: perhaps it was cut.
+        return false;
     }
     let skipped = match (scratch.bytes[ROOM], scratch.bytes[ROOM + 1]) {
         (b'/', _) => 1,

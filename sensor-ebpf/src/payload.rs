@@ -1,10 +1,6 @@
 //! The first bytes of the data that a process writes or sends.
 
-use sensor_common::{
-    maps::Loss,
-    record::TEXT_MAX,
-    syscall::Syscall,
-};
+use sensor_common::{maps::Loss, record::TEXT_MAX, syscall::Syscall};
 
 use crate::{
     asm,

@@ -1,19 +1,16 @@
 //! Processes: programs started, control taken, signals, ends.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
-use sensor_common::{
-    event::{Event, Groups},
-    record::TEXT_MAX,
-};
+use sensor_common::event::{Event, Groups};
 
 use crate::{
     actor,
     hook::{Context, Seen, fentry_hook, lsm_hook},
-    kernel::{BPRM_FILE, BPRM_INTERP, Ptr, Struct, TASK_EXIT_CODE, probe},
+    kernel::{BPRM_FILE, BPRM_INTERP, Ptr, Struct, TASK_EXIT_CODE},
     object::File,
     record::Held,
     scratch::Wanted,
     stage::{Nothing, Subject},
+    text,
 };
 
 const PTRACE_MODE_ATTACH: u32 = 2;
@@ -37,19 +34,11 @@ impl Subject for Exec {
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         self.file.fill(held, wanted);
         if wanted.contains(Groups::INTERPRETER) {
-            let interpreter = &mut held.record.program.interpreter;
-            let from = self.bprm.get::<u64>(&BPRM_INTERP) as Ptr;
-            // SAFETY: the destination has the size given; the helper cannot fault on the source and returns the length with
-            // the terminating NUL, or an error below 0.
-            let length = unsafe {
-                bpf_probe_read_kernel_str(interpreter.bytes.as_mut_ptr().cast(), TEXT_MAX as u32, from.cast())
-            };
-            interpreter.len = length.max(1) as u32 - 1;
-            interpreter.full = interpreter.len;
-            // As long as there is room: it ends there, or was cut.
-            if length == TEXT_MAX as i64 && probe::<u8>(from.wrapping_add(TEXT_MAX - 1)) != Some(0) {
-                interpreter.full += 1;
-            }
+            text::keep_string(
+                &mut held.record.program.interpreter,
+                held.scratch,
+                self.bprm.get::<u64>(&BPRM_INTERP) as Ptr,
+            );
         }
     }
 }

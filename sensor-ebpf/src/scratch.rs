@@ -107,6 +107,12 @@ pub struct Scratch {
     pub refused: Hidden<u32>,
     /// The action that it asked for.
     pub asked: Hidden<u32>,
+    /// Who is charged: an [`Actor::id`](sensor_common::brakes::Actor).
+    pub charged: Hidden<u64>,
+    /// What that weighs as a witness.
+    pub weight: Hidden<u64>,
+    /// 1 where the lifeline spares the process: it is only a witness.
+    pub spared: Hidden<u32>,
     /// 1 where a text of the record is not whole, or a payload unread: then the rules are asked in another way.
     pub unseen: Hidden<u32>,
     /// Since when the candidate judges: `CLOCK_MONOTONIC`, nanoseconds.

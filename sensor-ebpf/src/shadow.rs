@@ -10,6 +10,7 @@ use aya_ebpf::{
 use sensor_common::{
     brakes::UNNAMED,
     event::{Event, Groups},
+    noise::EVERY,
     shadow::{COSTS, EXAMPLES, EXAMPLES_BYTES, MATCHES_MAX, Matches, ShadowCounts, ShadowKey},
     verdict::{Outcome, RULES_MAX, rule_number},
 };
@@ -18,6 +19,7 @@ use crate::{
     asm,
     limit::Withheld,
     maps::{GENERATIONS, RECORDS, SCRATCH, index, raise_in},
+    noise,
     record::Held,
     stage,
 };
@@ -134,11 +136,14 @@ extern "C" fn count_matches(slot: u32) -> u32 {
     let beyond = u32::from(scratch.shadow.get() != 0 && verdict.action > scratch.asked.get());
     // Kept where the verifier does not follow.
     scratch.left.set(0);
+    noise::compare(record.head.generation, EVERY);
     for index in 0..RULES_MAX {
         if index as u32 >= verdict.matched {
             break;
         }
-        let shown = count_match(record.head.bank, rule_number(verdict.rules[index]), beyond);
+        let rule = rule_number(verdict.rules[index]);
+        noise::compare(record.head.generation, rule);
+        let shown = count_match(record.head.bank, rule, beyond);
         scratch.left.set(scratch.left.get() | u64::from(shown));
     }
     if verdict.matched as usize > RULES_MAX {

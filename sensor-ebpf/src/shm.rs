@@ -1,10 +1,6 @@
 //! POSIX shared memory: memory with a descriptor, made, sealed and mapped. It is opened as files are: see [`fifo`](crate::fifo).
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
-use sensor_common::{
-    event::{Event, Groups},
-    record::TEXT_MAX,
-};
+use sensor_common::event::{Event, Groups};
 
 use crate::{
     hook::{Context, Seen, fentry_hook, lsm_hook},
@@ -13,6 +9,7 @@ use crate::{
     record::Held,
     scratch::Wanted,
     stage::Subject,
+    text,
 };
 
 /// `memfd:`, the first bytes of it.
@@ -42,13 +39,7 @@ impl Subject for Creation {
     #[inline(always)]
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         if wanted.contains(Groups::PATH) {
-            let path = &mut held.record.object.path;
-            // SAFETY: the destination has the size given; the helper cannot fault on the source and returns the length with
-            // the terminating NUL, or an error below 0.
-            let length =
-                unsafe { bpf_probe_read_kernel_str(path.bytes.as_mut_ptr().cast(), TEXT_MAX as u32, self.0.cast()) };
-            path.len = length.max(1) as u32 - 1;
-            path.full = path.len;
+            text::keep_string(&mut held.record.object.path, held.scratch, self.0);
         }
     }
 }

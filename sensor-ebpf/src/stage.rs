@@ -36,6 +36,13 @@ pub trait Subject {
         true
     }
 
+    /// Whether what the event's data goes into is another user's, over whom the current one has no power. What could be put in
+    /// quarantine is refused then: nobody shuts up or kills another user's reader by what he sends to it.
+    #[inline(always)]
+    fn is_for_another(&self) -> bool {
+        false
+    }
+
     /// Puts what the event's data goes into in quarantine: of those events that say so
     /// ([`Event::container`]). The report has been filled.
     #[inline(always)]
@@ -215,7 +222,7 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
     // SAFETY: the helper takes nothing and always succeeds.
     held.record.head.time = unsafe { generated::bpf_ktime_get_boot_ns() };
     if !shadow::is_under_way(held) {
-        let outcome = match (decide(held, answer), answer) {
+        let outcome = match (decide(held, answer, subject), answer) {
             (Outcome::Killed, Answer::Counts) if !subject.is_by_current() => Outcome::Denied,
             (Outcome::Killed, Answer::Observes) if !subject.is_by_current() => Outcome::NotEnforcing,
             (outcome, _) => outcome,
@@ -261,7 +268,7 @@ fn count_undecided(held: &Held) {
 
 /// What becomes of an event for which the rules asked for `action`: the sensor's decision, not the content's.
 #[inline(always)]
-fn decide(held: &Held, answer: Answer) -> Outcome {
+fn decide<S: Subject>(held: &mut Held, answer: Answer, subject: &S) -> Outcome {
     let action = held.record.verdict.action;
     if action < Action::Block as u32 {
         return Outcome::Allowed;
@@ -275,12 +282,15 @@ fn decide(held: &Held, answer: Answer) -> Outcome {
     }
     let spared = brakes::on_lifeline(settings.sensor);
     // What is put in quarantine is the data, not the process.
-    if spared && action != Action::Quarantine as u32 {
-        return Outcome::Lifeline;
-    }
-    match brakes::within_budget(held) {
+    let only_spared = spared && action != Action::Quarantine as u32;
+    match brakes::within_budget(held, only_spared) {
+        _ if only_spared => Outcome::Lifeline,
         left if left < Action::Block as u32 => Outcome::OverBudget,
-        left if left == Action::Quarantine as u32 => Outcome::Quarantined,
+        left if left == Action::Quarantine as u32 => match (subject.is_for_another(), spared) {
+            (false, _) => Outcome::Quarantined,
+            (true, true) => Outcome::Lifeline,
+            (true, false) => Outcome::Denied,
+        },
         // Left where the quarantine is over its budget.
         _ if spared => Outcome::Lifeline,
         left if left == Action::Block as u32 && answer == Answer::Observes => Outcome::OverBudget,

@@ -216,6 +216,11 @@ impl Subject for Message {
     }
 
     #[inline(always)]
+    fn is_for_another(&self) -> bool {
+        quarantine::is_anothers_peer(self.socket.socket, self.socket.sk)
+    }
+
+    #[inline(always)]
     fn quarantine(&self, held: &Held) {
         quarantine::mark_receiver(held, self.socket.socket, self.socket.sk);
     }

@@ -56,7 +56,9 @@ pub fn interpret(rules: &RuleSet, event: Event, record: &Record) -> Result<Verdi
             (Truth::Unknown, Effect::Match) => verdict.add_undecided(number, rule.undecided),
             // What may be a step is one.
             (_, Effect::Note(state, step)) => {
-                notes(state, step, record).into_iter().for_each(|note| verdict.note(note))
+                for note in notes(state, step, record) {
+                    verdict.note(note);
+                }
             }
         }
     }

@@ -1,21 +1,21 @@
-//! What holds blocking back, whatever rules say: lifeline, budget, heartbeat, and the file that says no.
+//! What holds blocking back, whatever rules say: budget, heartbeat, and the file that says no. The lifeline has tests of its own.
 
 use std::{
     fs,
-    io::{self, BufRead as _, BufReader, Write as _},
-    os::{fd::OwnedFd, unix::net::UnixDatagram},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
+    process::Command,
     thread,
+    time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use sensor_user::status::Demoted;
 
 use crate::{
-    fifo, init,
+    fifo,
     rules::{self, Draft},
-    sensor::{CREANCE, Launch, Sensor, names_rule},
+    sensor::{CREANCE, Launch, Sensor},
     shared, shell,
     suite::{Boot, Test},
     wait,
@@ -23,27 +23,26 @@ use crate::{
 
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
-    Test { name: "brakes::a_rule_over_its_budget_only_alerts", boot: Boot::Plain, run: budget },
+    Test { name: "brakes::one_user_ends_blocking_for_nobody_and_several_do", boot: Boot::Plain, run: budget },
+    Test { name: "brakes::all_ids_of_one_user_are_no_crowd", boot: Boot::Plain, run: ids_of_one },
+    Test { name: "brakes::each_user_has_a_budget_of_his_own", boot: Boot::Plain, run: each_his_own },
+    Test { name: "brakes::a_demoted_rule_blocks_again_by_itself", boot: Boot::Plain, run: again },
     Test { name: "brakes::no_race_gets_more_than_the_budget", boot: Boot::Plain, run: race },
     Test { name: "brakes::a_rule_that_no_event_names_has_a_budget_too", boot: Boot::Plain, run: unnamed },
-    Test { name: "brakes::a_rule_that_blocks_every_fifo_leaves_the_host_usable", boot: Boot::Plain, run: usable },
-    Test { name: "brakes::the_owner_adds_to_the_lifeline", boot: Boot::Plain, run: added },
-    Test { name: "brakes::what_is_left_of_a_quarantine_spares_the_lifeline", boot: Boot::Plain, run: spared },
-    Test { name: "brakes::a_replaced_program_stays_with_the_next_daemon", boot: Boot::Plain, run: replaced },
     Test { name: "brakes::a_stopped_daemon_blocks_nothing", boot: Boot::Plain, run: stopped },
     Test { name: "brakes::the_documented_commands_do_what_is_shown", boot: Boot::Plain, run: documented },
     Test { name: "brakes::a_file_turns_blocking_off", boot: Boot::Plain, run: off_file },
 ];
 
-const GUARDED: &str = "/tmp/braked";
+pub(super) const GUARDED: &str = "/tmp/braked";
 /// A window that no test outlives.
-const HOUR: u32 = 3600;
+pub(super) const HOUR: u32 = 3600;
 
-fn guard(budget: Option<(u32, u32)>) -> Draft<'static> {
+pub(super) fn guard(budget: Option<(u32, u32)>) -> Draft<'static> {
     Draft { budget, ..Draft::block("guard", &["fifo.open"], "path == '/tmp/braked'") }
 }
 
-fn is_blocked() -> bool {
+pub(super) fn is_blocked() -> bool {
     fifo::is_refused(&fifo::open(GUARDED))
 }
 
@@ -51,227 +50,183 @@ fn blocked_of(attempts: usize) -> Vec<bool> {
     (0..attempts).map(|_| is_blocked()).collect()
 }
 
-fn budget() -> Result<()> {
+/// How often a user was refused to open what is guarded, and how often a process of his was killed for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tried {
+    refused: u32,
+    killed: u32,
+}
+
+/// A user opens what is guarded so often, each time by a process of its own.
+fn tried(user: u32, attempts: u32) -> Result<Tried> {
+    let script = format!(
+        "for ((i = 0; i < {attempts}; i++)); do \
+           (: <> {GUARDED}) 2>/dev/null; case $? in 0);; 137) ((k++));; *) ((r++));; esac; \
+         done; echo $((r)) $((k))"
+    );
+    let mut command = Command::new("/bin/bash");
+    let output = command.args(["-c", &script]).uid(user).gid(user).output()?;
+    let said = String::from_utf8(output.stdout)?;
+    let (refused, killed) = said.trim().split_once(' ').with_context(|| format!("user {user} says {said:?}"))?;
+    Ok(Tried { refused: refused.parse()?, killed: killed.parse()? })
+}
+
+/// What is guarded, for everybody to open.
+pub(super) fn guarded() -> Result<()> {
     fifo::remake(GUARDED)?;
+    Ok(fs::set_permissions(GUARDED, fs::Permissions::from_mode(0o666))?)
+}
+
+/// Users open what is guarded, each once, until one may; how many were refused before.
+pub(super) fn crowd(first: u32) -> Result<u32> {
+    for user in 0..10 {
+        if tried(first + user, 1)? == Tried::default() {
+            return Ok(user);
+        }
+    }
+    bail!("no brake holds what ten users were refused")
+}
+
+/// The rules of the generation in force that a brake holds.
+pub(super) fn braked(sensor: &Sensor) -> Result<Vec<Demoted>> {
+    let status = sensor.status()?;
+    let in_force = status.generation;
+    Ok(status.brakes.demoted.into_iter().filter(|demoted| Some(demoted.generation) == in_force).collect())
+}
+
+/// Waits until the daemon has reported one.
+pub(super) fn reported(sensor: &Sensor) -> Result<Demoted> {
+    wait::until("the brake to be reported", || {
+        Ok(braked(sensor)?.into_iter().find(|demoted| demoted.reported.is_some()))
+    })
+}
+
+/// Users of this machine; the first is the one who tries to have a rule demoted.
+pub(super) const USERS: [u32; 4] = [1000, 1001, 1002, 1003];
+
+fn budget() -> Result<()> {
+    guarded()?;
     let rules = || vec![rules::file("guard.yaml", &[guard(Some((5, HOUR)))])];
     let sensor = shared::enforcing(rules())?;
-    ensure!(blocked_of(8) == [true, true, true, true, true, false, false, false], "not the first 5 of 8 are blocked");
-    let reports = sensor.reports()?;
-    let outcomes: Vec<_> = reports.iter().filter_map(|report| report["outcome"].as_str()).collect();
-    ensure!(outcomes == [&["denied"; 5][..], &["over_budget"; 3]].concat(), "{outcomes:?}");
-    let demoted = wait::until("the brake to be reported", || {
-        Ok(sensor.status()?.brakes.demoted.into_iter().find(|demoted| demoted.reported.is_some()))
-    })?;
-    ensure!((demoted.rule.as_str(), demoted.fired, demoted.held) == ("guard", 8, 3), "{demoted:?}");
+    let every = |refused| Tried { refused, killed: 0 };
+    let first = tried(USERS[0], 110)?;
+    ensure!(first == every(110), "110 opens by one user end blocking for himself: {first:?}");
+    ensure!(tried(USERS[1], 1)? == every(1), "they end it for another user");
+    ensure!(is_blocked(), "they end it for root");
+    ensure!(tried(USERS[2], 1)? == every(1), "three users and root are a crowd");
+    let demoted = braked(&sensor)?;
+    ensure!(demoted.is_empty(), "a brake holds what they did: {demoted:?}");
+    // Root weighs as much as two.
+    ensure!(tried(USERS[3], 1)? == Tried::default(), "four users and root are no crowd");
+    ensure!(!is_blocked() && tried(USERS[0], 1)? == Tried::default(), "it is not demoted for all");
+    let demoted = reported(&sensor)?;
+    ensure!((demoted.rule.as_str(), demoted.fired, demoted.held) == ("guard", 116, 3), "{demoted:?}");
+    let length = demoted.until.context("it is demoted for ever")?.duration_since(demoted.since).as_secs();
+    ensure!(length == 60, "it is demoted for {length} s");
     ensure!(sensor.words().contains("BRAKE: rule guard"), "the daemon does not say it: {}", sensor.words());
     let shown = creance(&["brakes"])?;
-    ensure!(shown.contains("guard") && shown.contains("over its budget of 5 in 3600 s"), "{shown}");
+    ensure!(shown.contains("guard") && shown.contains("several users or services within 3600 s"), "{shown}");
 
     creance(&["brakes", "release", "guard"])?;
-    ensure!(blocked_of(6) == [true, true, true, true, true, false], "released, it has no new budget");
+    ensure!(is_blocked(), "released, it does not block");
+    crowd(2000)?;
     sensor.push(rules())?;
     ensure!(is_blocked(), "a new generation is held to the brake of the one before");
-    let status = sensor.status()?;
-    let braked = status.brakes.demoted.iter().any(|demoted| Some(demoted.generation) == status.generation);
-    ensure!(!braked, "the new generation is shown as braked: {status}");
+    ensure!(braked(&sensor)?.is_empty(), "the new generation is shown as braked");
     shared::park(sensor);
     Ok(())
 }
 
-/// Several threads on two processors: whatever they meet in, the budget holds.
+/// One user has 65536 ids besides his own; and what he is in a namespace that he made is still he.
+fn ids_of_one() -> Result<()> {
+    guarded()?;
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard(None)])])?;
+    for user in (100_000..165_536).step_by(4001).chain([USERS[0], 165_535]) {
+        ensure!(tried(user, 1)?.refused == 1, "user {user} is one too many");
+    }
+    let script = format!("unshare -Ur bash -c '(: <> {GUARDED}) 2>/dev/null || echo refused'");
+    for _ in 0..3 {
+        let mut command = Command::new("/bin/bash");
+        let output = command.args(["-c", &script]).env("PATH", "/bin").uid(USERS[0]).gid(USERS[0]).output()?;
+        ensure!(output.stdout == b"refused\n", "as root of his own namespace: {output:?}");
+    }
+    ensure!(is_blocked(), "all that one user can be ends blocking for root");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// What kills is held to its budget for each user; who is over it is refused.
+fn each_his_own() -> Result<()> {
+    guarded()?;
+    let kill = Draft { action: "kill", ..guard(Some((3, HOUR))) };
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[kill])])?;
+    let own = Tried { refused: 4, killed: 3 };
+    for user in [USERS[0], USERS[1]] {
+        let tried = tried(user, 7)?;
+        ensure!(tried == own, "user {user}: {tried:?}");
+    }
+    ensure!(braked(&sensor)?.is_empty(), "two users are a crowd");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// Many processes of one user on two processors: whatever they meet in, the budget holds, and he remains one.
 fn race() -> Result<()> {
-    const BUDGET: u64 = 1000;
-    const THREADS: u64 = 4;
-    fifo::remake(GUARDED)?;
-    let before = |sensor: &Sensor| -> Result<u64> { Ok(sensor.status()?.outcomes["denied"]) };
-    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard(Some((1000, HOUR)))])])?;
-    let denied = before(&sensor)?;
-    let blocked = AtomicU64::new(0);
-    thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                for _ in 0..BUDGET {
-                    blocked.fetch_add(u64::from(is_blocked()), Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    let (blocked, denied) = (blocked.into_inner(), before(&sensor)? - denied);
-    ensure!(blocked == denied, "{blocked} were blocked and {denied} counted");
-    // Threads that meet at the last may both give way.
-    ensure!((BUDGET - THREADS..=BUDGET).contains(&blocked), "{blocked} of a budget of {BUDGET} were blocked");
-    let demoted = &sensor.status()?.brakes.demoted;
-    ensure!(demoted.len() == 1 && demoted[0].fired == THREADS * BUDGET, "{demoted:?}");
-    ensure!(demoted[0].fired - demoted[0].held == blocked, "{demoted:?}");
+    const BUDGET: u32 = 100;
+    const THREADS: u32 = 4;
+    const EACH: u32 = 50;
+    guarded()?;
+    let kill = Draft { action: "kill", ..guard(Some((BUDGET, HOUR))) };
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[kill])])?;
+    let before = sensor.status()?.outcomes;
+    let all = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| tried(USERS[0], EACH))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it does not panic")).collect::<Result<Vec<_>>>()
+    })?;
+    let (killed, refused) = all.iter().fold((0, 0), |sum, one| (sum.0 + one.killed, sum.1 + one.refused));
+    ensure!(killed + refused == THREADS * EACH, "{all:?}");
+    // Processes that meet at the last may both give way.
+    ensure!((BUDGET - THREADS..=BUDGET).contains(&killed), "{killed} of a budget of {BUDGET} were killed");
+    let after = sensor.status()?.outcomes;
+    let counted = ["killed", "denied"].map(|name| after[name] - before[name]);
+    ensure!(counted == [u64::from(killed), u64::from(refused)], "{counted:?} are counted of {killed} and {refused}");
+    ensure!(braked(&sensor)?.is_empty(), "one user is a crowd");
+    shared::park(sensor);
+    Ok(())
+}
+
+/// A rule that a brake holds is carried out again by itself.
+fn again() -> Result<()> {
+    guarded()?;
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard(Some((5, HOUR)))])])?;
+    let refused = crowd(2000)?;
+    ensure!(refused == 5, "{refused} users were refused before the brake held");
+    let demoted = || braked(&sensor);
+    let length =
+        |demoted: &[Demoted]| demoted.first().and_then(|one| Some(one.until?.duration_since(one.since).as_secs()));
+    ensure!(length(&demoted()?) == Some(60), "{:?}", demoted()?);
+    wait::within(Duration::from_secs(90), "the rule to block again", || Ok(is_blocked().then_some(())))?;
+    ensure!(demoted()?.is_empty(), "it is shown as braked: {:?}", demoted()?);
+    // In the same window: whoever was hit before counts anew.
+    crowd(2000)?;
+    ensure!(length(&demoted()?) == Some(120), "the second time is not twice as long: {:?}", demoted()?);
     shared::park(sensor);
     Ok(())
 }
 
 /// An event names 16 rules at most; the one that blocks comes behind.
 fn unnamed() -> Result<()> {
-    fifo::remake(GUARDED)?;
+    guarded()?;
     let ids: Vec<_> = (0..20).map(|number| format!("alert-{number:02}")).collect();
     let mut drafts: Vec<_> = ids.iter().map(|id| Draft::alert(id, &["fifo.open"], "path == '/tmp/braked'")).collect();
     drafts.push(guard(None));
     let sensor = shared::enforcing(vec![rules::file("many.yaml", &drafts)])?;
-    ensure!(is_blocked(), "the rule that is not named does not block");
     let blocked = blocked_of(150).into_iter().filter(|blocked| *blocked).count();
-    ensure!(blocked < 150, "the rules that are not named have no budget");
+    ensure!(blocked == 150, "the rule that is not named blocks {blocked} of 150");
+    crowd(2000).context("the rules that are not named")?;
     ensure!(creance(&["brakes"])?.contains("beyond those that an event names"), "it is not shown");
     shared::park(sensor);
     Ok(())
-}
-
-const SSHD: &str = "/usr/sbin/sshd";
-
-/// A login program: any executable at a place of the login path. What it starts is the login shell.
-fn login(script: &str) -> Result<std::process::Output> {
-    fs::write("/tmp/login-script", script)?;
-    Command::new(SSHD)
-        .args(["-c", "/bin/bash /tmp/login-script; exit $?"])
-        .env("PATH", "/bin")
-        .output()
-        .context("cannot log in")
-}
-
-fn usable() -> Result<()> {
-    fs::copy("/bin/bash", SSHD)?;
-    fifo::remake("/tmp/mine")?;
-    let rule = Draft { action: "kill", ..Draft::alert("all", &["fifo.open"], "true") };
-    let mut sensor = shared::enforcing(vec![rules::file("all.yaml", &[rule])])?;
-    wait::until("the login program to be found", || Ok((sensor.status()?.brakes.lifeline == 2).then_some(())))?;
-    let said = init::answers();
-    for round in 0..3 {
-        // The login shell opens the FIFO of process 1, which opens it too.
-        let output = login(&format!("echo round-{round} > {} && exec 3<> /tmp/mine && echo ok", init::CONTROL))?;
-        ensure!(output.stdout == b"ok\n", "round {round}, the login shell: {output:?}");
-        wait::until("process 1 to answer", || Ok((init::answers() > said + round).then_some(())))?;
-    }
-    let reports = sensor.reports()?;
-    let of = |pid: u64| reports.iter().filter(|report| report["process"]["pid"] == pid).collect::<Vec<_>>();
-    ensure!(!of(1).is_empty() && of(1).iter().all(|report| report["outcome"] == "lifeline"), "{:#?}", of(1));
-    ensure!(reports.iter().all(|report| report["outcome"] == "lifeline"), "{reports:#?}");
-
-    // What the login shell starts is not on the lifeline: it is killed, until the rule has spent its budget.
-    let script = "for n in $(seq 150); do (: <> /tmp/mine) 2>/dev/null; done; echo done";
-    let output = login(script)?;
-    ensure!(output.stdout == b"done\n", "the login shell: {output:?}");
-    sensor.forget()?;
-    let output = login("(: <> /tmp/mine) && /bin/cat /dev/null && echo usable")?;
-    ensure!(output.stdout == b"usable\n", "{output:?}");
-    let reports = sensor.reports()?;
-    ensure!(
-        reports.len() == 1 && reports[0]["outcome"] == "over_budget" && names_rule(&reports[0], "all"),
-        "{reports:#?}"
-    );
-    let demoted = wait::until("the brake to be reported", || {
-        Ok(sensor.status()?.brakes.demoted.into_iter().find(|demoted| demoted.reported.is_some()))
-    })?;
-    println!("brake reported {:?} after the event", demoted.reported.map(|at| at.duration_since(demoted.since)));
-    fs::remove_file(SSHD)?;
-    shared::park(sensor);
-    Ok(())
-}
-
-fn added() -> Result<()> {
-    fs::copy("/bin/bash", "/tmp/rescue")?;
-    fs::write("/tmp/lifeline", "# by the owner\n/tmp/rescue\n/tmp/absent\n/bin/cat\n")?;
-    fifo::remake(GUARDED)?;
-    let sensor = Launch::rules(&[rules::file("guard.yaml", &[guard(None)])])?
-        .enforcing()
-        .with(&["--lifeline", "/tmp/lifeline"])
-        .start()?;
-    let opens = |program: &str, script: &str| -> io::Result<bool> {
-        Ok(Command::new(program).args(["-c", script]).env("PATH", "/bin").output()?.status.success())
-    };
-    ensure!(is_blocked(), "nothing is blocked");
-    ensure!(opens("/tmp/rescue", "echo 1 <> /tmp/braked")?, "what the owner added is blocked");
-    ensure!(!opens("/tmp/rescue", "/bin/bash -c 'echo 1 <> /tmp/braked'; exit $?")?, "what it starts is not blocked");
-    ensure!(!opens("/bin/cat", "echo 1 <> /tmp/braked").unwrap_or(false), "all of busybox is on the lifeline");
-    let brakes = sensor.status()?.brakes;
-    // The sensor and what was added.
-    ensure!(brakes.lifeline == 2, "{brakes:?}");
-    for complaint in ["/tmp/absent", "/bin/cat"] {
-        ensure!(brakes.complaints.iter().any(|line| line.contains(complaint)), "{complaint}: {brakes:?}");
-    }
-    sensor.stop()
-}
-
-/// Where a quarantine is over its budget, a rule that blocks the same event is left: the lifeline is spared that as any block.
-fn spared() -> Result<()> {
-    fs::copy("/bin/bash", "/tmp/rescue")?;
-    fs::write("/tmp/lifeline", "/tmp/rescue\n")?;
-    let asks = |id, action, budget| Draft {
-        action,
-        budget: Some((budget, HOUR)),
-        ..Draft::alert(id, &["unix.send"], "payload.contains('spared')")
-    };
-    let drafts = [asks("keep", "quarantine", 1), asks("guard", "block", 100)];
-    let launch = Launch::rules(&[rules::file("both.yaml", &drafts)])?.enforcing();
-    let sensor = launch.with(&["--lifeline", "/tmp/lifeline"]).start()?;
-    let (sender, _receiver) = UnixDatagram::pair()?;
-    for number in 1..=3 {
-        let mut rescue = Command::new("/tmp/rescue");
-        let sent = rescue.args(["-c", "echo spared"]).stdout(OwnedFd::from(sender.try_clone()?)).output()?;
-        ensure!(sent.status.success(), "send number {number} of the lifeline: {sent:?}");
-    }
-    let reports = sensor.reports()?;
-    let outcomes: Vec<_> = reports.iter().filter_map(|report| report["outcome"].as_str()).collect();
-    ensure!(outcomes == ["quarantined", "lifeline", "lifeline"], "{outcomes:?}");
-    sensor.stop()
-}
-
-/// A session of a program of the login path that is replaced meanwhile: it opens what is guarded when it reads a line.
-struct Session {
-    child: Child,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Session {
-    fn begin() -> Result<Self> {
-        let script = format!("while read _; do {{ : <> {GUARDED}; }} 2>/dev/null && echo open || echo refused; done");
-        let mut command = Command::new(SSHD);
-        command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("cannot log in")?;
-        let answers = BufReader::new(child.stdout.take().context("no output")?);
-        Ok(Self { child, answers })
-    }
-
-    fn opens(&mut self) -> Result<bool> {
-        self.child.stdin.as_mut().context("no input")?.write_all(b"\n")?;
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer)?;
-        Ok(answer == "open\n")
-    }
-
-    fn end(mut self) -> Result<()> {
-        drop(self.child.stdin.take());
-        Ok(self.child.wait().map(drop)?)
-    }
-}
-
-fn replaced() -> Result<()> {
-    fs::copy("/bin/bash", SSHD)?;
-    fifo::remake(GUARDED)?;
-    let patient = |launch: Launch| launch.enforcing().with(&["--heartbeat-limit", "600"]);
-    let mut sensor = patient(Launch::rules(&[rules::file("guard.yaml", &[guard(Some((100_000, HOUR)))])])?).start()?;
-    let mut session = Session::begin()?;
-    ensure!(session.opens()?, "a login program is not on the lifeline");
-    fs::copy("/bin/bash", "/usr/sbin/sshd.new")?;
-    fs::rename("/usr/sbin/sshd.new", SSHD)?;
-    // The last is another version of the kernel side.
-    for (signal, more) in
-        [(libc::SIGUSR2, &[][..]), (libc::SIGKILL, &[]), (libc::SIGUSR2, &["--ring-size", "33554432"])]
-    {
-        sensor.signal(signal)?;
-        sensor.ended()?;
-        sensor = patient(Launch::default()).with(more).start()?;
-        ensure!(is_blocked(), "after signal {signal} nothing is blocked: {}", sensor.words());
-        ensure!(session.opens()?, "after signal {signal} the session is blocked: {}", sensor.words());
-    }
-    session.end()?;
-    fs::remove_file(SSHD)?;
-    sensor.stop()
 }
 
 fn stopped() -> Result<()> {
@@ -320,9 +275,9 @@ fn documented() -> Result<()> {
     let session = document.split("```console\n").nth(1).and_then(|rest| rest.split("```").next());
     let session = session.context("docs/brakes.md shows no session")?;
     fs::create_dir_all("/etc/creance")?;
-    fifo::remake(GUARDED)?;
+    guarded()?;
     let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard(Some((3, HOUR)))])])?;
-    blocked_of(5);
+    crowd(2000)?;
     for step in session.split("# ").skip(1) {
         let (command, shown) = step.split_once('\n').context("a command without an end")?;
         let output = shell::run(command)?;

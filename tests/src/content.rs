@@ -1,6 +1,13 @@
 //! A signed bundle comes into force, is charged with what it does, and the host comes back.
 
-use std::{fs, net::TcpListener, path::Path, process::Command};
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use sensor_content::{bundle::Release, key::PrivateKey};
@@ -11,11 +18,11 @@ use sensor_user::control::{
 };
 
 use crate::{
-    fifo,
+    fifo, report,
     rules::{self, Draft},
     sensor::{CREANCE, Launch, Sensor},
     suite::{Boot, Test},
-    wait,
+    user, wait,
 };
 
 /// See the [module](self).
@@ -26,6 +33,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "content::what_is_on_probation_goes_on_in_another_version", boot: Boot::Plain, run: upgraded },
     Test { name: "content::what_is_refused_changes_nothing", boot: Boot::Plain, run: refused },
     Test { name: "content::sigterm_leaves_nothing_while_a_server_does_not_answer", boot: Boot::Plain, run: waits },
+    Test { name: "content::one_user_takes_nothing_back_and_more_do", boot: Boot::Plain, run: veto },
     Test { name: "content::a_third_kill_on_probation_ends_it", boot: Boot::Plain, run: killed },
 ];
 
@@ -235,6 +243,35 @@ fn killed() -> Result<()> {
     ensure!(sensor.status()?.generation == Some(0) && !guarded(), "it is still in force");
     let last = sensor.client()?.history()?.pop().context("no history")?;
     ensure!(last.generation.number == 7 && last.reason.contains("rolled back"), "the history ends with {last}");
+    sensor.stop()
+}
+
+/// Longer than from one look at the generation on probation to the next.
+const LOOK: Duration = Duration::from_secs(12);
+
+fn veto() -> Result<()> {
+    const NOISY: &str = "/tmp/noisy";
+    let host = Host::new("veto")?;
+    let sensor = host.starts()?;
+    let rule = Draft::alert("noisy", &["fifo.open"], "path == '/tmp/noisy'");
+    user::fifo_for_all(NOISY)?;
+    sensor.client()?.push_bundle(&bundle(8, &rule)?, false)?;
+    user::opens(1000, NOISY, 70)?;
+    let until = Instant::now() + LOOK;
+    while Instant::now() < until {
+        let status = sensor.status()?;
+        ensure!(status.generation == Some(8), "one user had it taken back: {status}\n{}", sensor.words());
+        thread::sleep(Duration::from_millis(200));
+    }
+    user::opens(1001, NOISY, 31)?;
+    user::opens(0, NOISY, 30)?;
+    runs(&sensor, 0)?;
+    let content = sensor.status()?.content.context("no content in the status")?;
+    ensure!(content.denied.is_empty() && content.trial == Some(8), "it is not to be tried again: {content:?}");
+    let last = sensor.client()?.history()?.pop().context("no history")?;
+    let why = "61 alerts within";
+    ensure!(last.reason.contains("tried again") && last.reason.contains(why), "the history ends with {last}");
+    report::say(last.to_string());
     sensor.stop()
 }
 

@@ -7,8 +7,9 @@ use std::{
     fs,
     io::{self, BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
@@ -27,8 +28,12 @@ const DISK: &str = "/disk";
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9781);
 /// Its address, as QEMU's network expects it.
 const ADDRESS: &str = "10.0.2.15/24";
-/// What the host does all day, ten times a second: makes a FIFO here.
+/// What the host does all day, some times a second: makes FIFOs here, as root and as the system users of some services.
+const DAILY: &str = "/tmp/daily";
+/// Root's; the others' end in a user id too.
 const WORK: &str = "/tmp/daily/work";
+/// The system users.
+const SERVICES: [u32; 3] = [101, 102, 103];
 
 /// Lives as the host with this name until it is told to end.
 ///
@@ -103,6 +108,12 @@ fn pass_on(client: &TcpStream, to: SocketAddr) -> io::Result<()> {
 fn work() {
     loop {
         let _ = fifo::remake(WORK);
+        let _ = fs::set_permissions(DAILY, fs::Permissions::from_mode(0o777));
+        for service in SERVICES {
+            let make = format!("rm -f {WORK}.{service}; mkfifo {WORK}.{service}");
+            let mut shell = Command::new("/bin/sh");
+            let _ = shell.args(["-c", &make]).stderr(Stdio::null()).uid(service).gid(service).status();
+        }
         thread::sleep(Duration::from_millis(100));
     }
 }

@@ -14,6 +14,7 @@
 pub mod debian;
 pub mod init;
 pub mod job;
+mod lifeline;
 pub mod protocol;
 pub mod report;
 pub mod suite;
@@ -24,6 +25,7 @@ mod rules;
 mod sensor;
 pub mod shared;
 mod shell;
+mod user;
 mod wait;
 pub mod work;
 
@@ -47,6 +49,7 @@ mod input;
 mod language;
 mod losses;
 mod machine;
+mod paths;
 mod planner;
 mod preemption;
 mod quarantine;

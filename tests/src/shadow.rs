@@ -1,7 +1,10 @@
 //! A candidate judges live events beside the generation in force, and changes nothing: what is wrong is rejected, what is right comes
 //! into force.
 
-use std::{fs, thread};
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use sensor_content::life::Stage;
@@ -18,7 +21,7 @@ use crate::{
     sensor::Sensor,
     suite::{Boot, Test},
     swap::{self, NumberedWrites},
-    wait,
+    user, wait,
 };
 
 /// See the [module](self).
@@ -28,6 +31,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "shadow::one_that_alerts_on_everything_is_rejected", boot: Boot::Plain, run: alerts },
     Test { name: "shadow::one_that_costs_fifty_times_too_much_is_rejected", boot: Boot::Plain, run: dear },
     Test { name: "shadow::what_is_missing_is_said_and_a_killed_daemon_gives_it_up", boot: Boot::Plain, run: held },
+    Test { name: "shadow::one_user_rejects_nothing_and_a_second_one_does", boot: Boot::Plain, run: veto },
     Test { name: "shadow::both_generations_count_apart", boot: Boot::Plain, run: apart },
 ];
 
@@ -261,6 +265,31 @@ fn held() -> Result<()> {
     sensor.stop()?;
     ensure!(!fs::exists("/sys/fs/bpf/creance")?, "pins are left");
     Ok(())
+}
+
+fn veto() -> Result<()> {
+    const SHARED: &str = "/tmp/shared-by-users";
+    let (_host, sensor) = host("shadow-veto", "time = \"1s\"\nevents = 1000000\ncost = 1000000000")?;
+    let before = sensor.status()?;
+    user::fifo_for_all(SHARED)?;
+    let all = Draft::block("all", &["fifo.open"], "path == '/tmp/shared-by-users'");
+    push(&sensor, SECOND, rules::file("all.yaml", &[all]), ANYTHING)?;
+    user::opens(1000, SHARED, 200)?;
+    // Several looks at the candidate.
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        let shadow =
+            sensor.status()?.shadow.with_context(|| format!("one user had it rejected: {}", sensor.words()))?;
+        ensure!(shadow.generation == SECOND, "{shadow:?}");
+        thread::sleep(Duration::from_millis(100));
+    }
+    ensure!(shadow(&sensor)?.matched == 200, "{:?}", shadow(&sensor)?);
+    user::opens(1001, SHARED, 1)?;
+    let end = decided(&sensor, SECOND, || Ok(()))?;
+    ensure!(!end.promoted && end.to_string().contains("of 2 users and 0 services"), "{end}");
+    is_rejected(&sensor, &before, SECOND, "rule all would block 201 events")?;
+    report::say(end.to_string());
+    sensor.stop()
 }
 
 /// A rule that matches from the eleventh FIFO on.

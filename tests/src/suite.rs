@@ -11,9 +11,9 @@ use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
     alerts, block, brakes, confined, conformance, content, daemon, endurance, features, flood, hooks, input, language,
-    losses, machine, planner, preemption,
+    lifeline, losses, machine, paths, planner, preemption,
     protocol::{Message, is_chosen},
-    quarantine, refusal, report, restart, shadow, stress, swap, tracepoints, uring, without_bpf,
+    quarantine, refusal, report, restart, shadow, stress, swap, tracepoints, undecided, uring, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -104,8 +104,10 @@ pub const TESTS: &[&[Test]] = &[
     // With the daemon that tests share.
     alerts::TESTS,
     block::TESTS,
+    paths::TESTS,
     undecided::TESTS,
     brakes::TESTS,
+    lifeline::TESTS,
     conformance::TESTS,
     quarantine::TESTS,
     uring::TESTS,

@@ -1,6 +1,8 @@
 //! Processes that tests watch: `vm-init work ROLE …`.
 
-use std::{ffi::CString, fs, path::Path, thread, time::Duration};
+use std::{
+    ffi::CString, fs, io, os::unix::process::CommandExt as _, path::Path, process::Command, thread, time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -20,11 +22,18 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["actor"] => conformance::actor(),
         ["ring-opener", way] => uring::opener(way),
         ["ring-taker", way, request] => quarantine::taker(way, request),
+        ["sender", way] => quarantine::sender(way),
         ["victim", way] => quarantine::victim(way),
         ["pump", operations] => endurance::pump(operations.parse()?),
+        ["as", user, program, rest @ ..] => bail!("cannot start {program}: {}", as_user(user.parse()?, program, rest)),
         ["take", way] => quarantine::take(way),
         _ => bail!("no such role: {arguments:?}"),
     }
+}
+
+/// Runs a program as a user, in the place of this process; why that failed.
+fn as_user(user: u32, program: &str, arguments: &[&str]) -> io::Error {
+    Command::new(program).args(arguments).uid(user).gid(user).exec()
 }
 
 /// Names the calling thread, as rules see it in `process.comm`.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::life::{BootId, Denied, Entry, Generation, Good, Id, Probation, Rejected, RolledBack, Trial};
+use crate::life::{BootId, Denied, Entry, Generation, Good, Id, Probation, Rejected, RolledBack, Stage, Trial};
 
 /// How many good generations are kept.
 pub const GOOD_KEPT: usize = 3;
@@ -120,6 +120,15 @@ impl Memory {
         Some(entry)
     }
 
+    /// The generation on probation is taken out of force for what was heard of it; when it is to be tried again. `None` where it has
+    /// come to its end, or is not on probation: it is to be rolled back.
+    pub fn suspend(&mut self, id: Id, reason: &str, now: Timestamp) -> Option<(Timestamp, Entry)> {
+        let trial = self.trial.as_mut().filter(|trial| trial.id == id)?;
+        let again = trial.takes_back(now)?;
+        let reason = format!("out of force, to be tried again from {again:.0} on: {reason}");
+        Some((again, Entry { time: now, generation: id, stage: Stage::Probation, reason }))
+    }
+
     /// The generation must not run here any more.
     pub fn roll_back(&mut self, id: Id, reason: &str, now: Timestamp) -> Vec<Entry> {
         let mut entries = Vec::new();
@@ -133,12 +142,7 @@ impl Memory {
             let (back, entry) = Generation::<Good>::good(id).step::<RolledBack>(now, reason);
             entries.extend([entry, back.step::<Denied>(now, "it was rolled back here").1]);
         } else {
-            entries.push(Entry {
-                time: now,
-                generation: id,
-                stage: crate::life::Stage::Denied,
-                reason: reason.to_owned(),
-            });
+            entries.push(Entry { time: now, generation: id, stage: Stage::Denied, reason: reason.to_owned() });
         }
         if self.denial(id).is_none() {
             self.denied.push(Denial { id, time: now, reason: reason.to_owned() });

@@ -179,6 +179,18 @@ impl<F: Fs> Store<F> {
         self.forget(shadow)
     }
 
+    /// The generation on probation is taken out of force for what was heard of it; when it is to be tried again, `None` where it is to
+    /// be rolled back.
+    ///
+    /// # Errors
+    /// It is not remembered.
+    pub fn suspend(&mut self, id: Id, reason: &str, now: Timestamp) -> io::Result<Option<Timestamp>> {
+        let Some((again, entry)) = self.memory.suspend(id, reason, now) else { return Ok(None) };
+        self.remember()?;
+        self.record(&[entry])?;
+        Ok(Some(again))
+    }
+
     /// The generation must not run here any more. Of the others, the bundle of the one in the `shadow` stays too.
     ///
     /// # Errors

@@ -100,7 +100,7 @@ impl Host {
     pub fn tries(&mut self, number: u64) -> io::Result<()> {
         self.keeps(number)?;
         self.loads(number)?;
-        let trial = Trial { id: id(number), since: now(), boot: self.store.boot().clone(), soak: 0 };
+        let trial = Trial { id: id(number), since: now(), boot: self.store.boot().clone(), soak: 0, taken_back: 0 };
         self.store.begin(trial, now())
     }
 

@@ -5,11 +5,13 @@
 //! | [`read`] | reads: refused; a reader that slept is killed |
 //! | [`socket`] | unix sockets: which one a message goes to, and receiving from it |
 //! | [`splice`] | the ways out that copy nothing: refused, killed, or followed into the next pipe |
+//! | [`owner`] | whose what is: another user's reader is not killed, a message to it is refused instead |
 //! | [`end`] | what is no more is not in quarantine |
 //!
 //! These programs are attached while a rule in force asks for quarantine or something is in it, and only then.
 
 mod end;
+mod owner;
 mod read;
 mod socket;
 mod splice;
@@ -27,7 +29,7 @@ use crate::{
     stage::SIGKILL,
 };
 
-pub use socket::mark_receiver;
+pub use socket::{is_anothers_peer, mark_receiver};
 
 #[map]
 static QUARANTINE: HashMap<ObjectKey, Mark> = HashMap::with_max_entries(QUARANTINE_MAX, 0);
@@ -48,6 +50,8 @@ fn mark(held: &Held, inode: u64) -> Mark {
         generation: head.generation,
         rule: rule_number(held.record.verdict.rules[0]),
         pid: held.record.process.pid,
+        uid: owner::acting(held.record.process.uid, held.record.process.euid),
+        unused: 0,
         inode,
     }
 }
@@ -73,10 +77,13 @@ fn is_kept(key: &ObjectKey, how: Kept) -> bool {
     !spared
 }
 
-/// Kills the current process, if it may not have what it takes out of what has this key.
+/// Kills the current process, if it may not have what it takes out of what has this key; not another user's than who wrote.
 #[inline(always)]
 fn kill_if_kept(key: &ObjectKey) {
-    if is_kept(key, Kept::Killed) {
+    // SAFETY: a word of a live map value; a mark that is replaced meanwhile is as good.
+    let Some(writer) = unsafe { QUARANTINE.get(key) }.map(|mark| mark.uid) else { return };
+    let is_anothers = owner::is_anothers(writer, owner::current().1);
+    if is_kept(key, if is_anothers { Kept::Spared } else { Kept::Killed }) && !is_anothers {
         // SAFETY: the helper signals the current process only.
         unsafe { bpf_send_signal(SIGKILL) };
     }

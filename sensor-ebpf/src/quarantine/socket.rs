@@ -3,6 +3,8 @@
 //! A connected stream or sequenced-packet socket knows the receiving one, accepted or not, and holds it until it is closed itself.
 //! A datagram goes to whoever its address names: the kernel asks whether it may be sent there when it has found out and holds
 //! the receiver's lock, so the mark waits for that with the task that sends.
+//!
+//! A receiver over whom the sender has no power is not put in quarantine: the message is refused instead.
 
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
@@ -12,14 +14,15 @@ use aya_ebpf::{
 };
 use sensor_common::maps::{Kept, Mark, ObjectKey};
 
-use super::{QUARANTINE, is_kept, keep, kill_if_kept, mark};
+use super::{QUARANTINE, is_kept, keep, kill_if_kept, mark, owner};
 use crate::{
+    brakes,
     hook::{Context, lsm_guard},
     kernel::{
-        FILE_PRIVATE_DATA, INODE_I_INO, Ptr, SK_SOCKET, SOCKET_ALLOC_INODE, SOCKET_SK, SOCKET_TYPE, Struct, UNIX_PEER,
-        member, probe, probe_ptr,
+        CRED_EUID, FILE_PRIVATE_DATA, INODE_I_INO, Ptr, SK_PEER_CRED, SK_SOCKET, SOCKET_ALLOC_INODE, SOCKET_SK,
+        SOCKET_TYPE, Struct, UNIX_PEER, member, probe, probe_ptr,
     },
-    maps::count_kept,
+    maps::{SETTINGS, count_kept},
     object::File,
     record::Held,
     stage::{ALLOW, DENY},
@@ -50,6 +53,19 @@ pub fn mark_receiver(held: &Held, socket: Struct, sk: Struct) {
         let inode = probe_ptr(member(peer, &SK_SOCKET)).map_or(0, inode_of);
         keep(&ObjectKey::socket(peer as u64), &mark(held, inode));
     }
+}
+
+/// Whether the socket at the other end is another user's, as the kernel noted when the two were connected. Whose a datagram's
+/// receiver is, is known only where the kernel asks whether it may be sent there.
+#[inline(always)]
+pub fn is_anothers_peer(socket: Struct, sk: Struct) -> bool {
+    if socket.get::<u16>(&SOCKET_TYPE) == SOCK_DGRAM {
+        return false;
+    }
+    let cred = probe_ptr(member(sk.base, &SK_PEER_CRED)).unwrap_or(core::ptr::null());
+    let peer = probe(member(cred, &CRED_EUID)).unwrap_or(owner::ROOT);
+    let (uid, euid) = owner::current();
+    owner::is_anothers(owner::acting(uid, euid), peer)
 }
 
 /// The inode number of a `struct socket`; 0 where there is none.
@@ -131,6 +147,14 @@ pub fn quarantine_packet_received(ctx: FExitContext) -> i32 {
     0
 }
 
+/// Lets the current process send nothing, unless it is on the lifeline: then the message is neither refused nor kept.
+#[inline(always)]
+fn refuse() -> i32 {
+    let spared = SETTINGS.get(0).is_none_or(|settings| brakes::on_lifeline(settings.sensor));
+    count_kept(if spared { Kept::Lifeline } else { Kept::Refused });
+    if spared { ALLOW } else { DENY }
+}
+
 lsm_guard! {
     /// `int unix_may_send(struct socket *sock, struct socket *other)`: the receiver of a datagram is known.
     quarantine_addressed, "unix_may_send", addressed
@@ -141,6 +165,9 @@ fn addressed<C: Context>(ctx: &C) -> i32 {
     // SAFETY: the value is copied, and only the task itself changes its entry.
     if let Some(mark) = unsafe { DATAGRAMS.get(&bpf_get_current_pid_tgid()) }.copied() {
         let other = Struct::typed(ctx.arg(1));
+        if owner::is_anothers(mark.uid, owner::of_socket(other)) {
+            return refuse();
+        }
         keep(&key(other), &Mark { inode: inode_of(other.base), ..mark });
     }
     ALLOW

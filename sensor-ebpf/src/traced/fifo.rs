@@ -16,6 +16,7 @@ use crate::{
     record::Held,
     scratch::Wanted,
     stage::Subject,
+    text,
 };
 
 const AT_FDCWD: u32 = -100_i32 as u32;
@@ -61,8 +62,7 @@ impl Subject for Creation {
         let Some(fs) = Struct::current_task().to(&TASK_FS).map(|fs| Struct::probed(fs.base)) else { return };
         if wanted.contains(Groups::PATH) {
             let path = &mut held.record.object.path;
-            path.len = 0;
-            path.full = 0;
+            text::unknown(path, held.scratch);
             if let Some(start) = self.start(fs) {
                 let (dentry, mnt) = (start.get::<u64>(&PATH_DENTRY), start.get::<u64>(&PATH_MNT));
                 path::fill_below(path, held.scratch, dentry as Ptr, mnt as Ptr, self.name);

@@ -13,7 +13,7 @@ mod types;
 
 use std::{ops::Range, sync::Arc};
 
-use cel::common::ast::IdedExpr;
+use cel::common::ast::{Expr, IdedExpr, LiteralValue};
 use sensor_common::event::Event;
 
 use self::spans::Spans;
@@ -26,7 +26,7 @@ use crate::{
     align::Alignment,
     definitions::Definitions,
     diagnostic::{Diagnostic, Other},
-    expr::Cond,
+    expr::{Cond, CondKind},
     text::Text,
 };
 
@@ -77,6 +77,12 @@ pub struct Checked {
 }
 
 impl Checked {
+    /// A condition that never holds.
+    pub fn never() -> Self {
+        let no = Expr::Literal(LiteralValue::Boolean(false.into()));
+        Self { cond: Cond { kind: CondKind::Const(false), range: 0..0 }, expr: Arc::new(IdedExpr { id: 0, expr: no }) }
+    }
+
     /// The same condition `by` bytes further on.
     pub fn moved(self, by: usize) -> Self {
         Self { cond: self.cond.moved(by), ..self }

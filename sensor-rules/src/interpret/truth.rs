@@ -130,10 +130,7 @@ impl Judged<'_, '_, '_> {
         if !self.reads_doubtful(expr) || never_asks(call) {
             return self.plain(expr).map(Truth::of);
         }
-        let (test, field, literal) = match asked(call) {
-            Some(asked) => asked,
-            None => return Ok(Truth::Unknown),
-        };
+        let Some((test, field, literal)) = asked(call) else { return Ok(Truth::Unknown) };
         let found = || self.plain(expr).map(Truth::of);
         match (test, field.sight(self.record)) {
             (TextTest::StartsWith | TextTest::EndsWith | TextTest::Contains, _) if literal == Some(0) => found(),
@@ -175,8 +172,8 @@ fn never_asks(call: &CallExpr) -> bool {
 /// What an atom asks of one text, and how long its literal is; `None` for one that asks something else.
 fn asked(call: &CallExpr) -> Option<(TextTest, &'static Field, Option<usize>)> {
     let args = call.args.as_slice();
-    let text = |expr: &IdedExpr| field_of(expr).filter(|field| matches!(field.kind, Kind::Text(_)));
-    let target = || call.target.as_deref().and_then(text);
+    let read = |expr: &IdedExpr| field_of(expr).filter(|field| matches!(field.kind, Kind::Text(_)));
+    let target = || call.target.as_deref().and_then(read);
     let first = || literal(args.first()?);
     let test = match (call.func_name.as_str(), args) {
         ("startsWith", _) => TextTest::StartsWith,
@@ -188,14 +185,14 @@ fn asked(call: &CallExpr) -> Option<(TextTest, &'static Field, Option<usize>)> {
             return Some((test, target()?, Some(length)));
         }
         (op::EQUALS | op::NOT_EQUALS, [left, right]) => {
-            let field = match (text(left), text(right)) {
+            let field = match (read(left), read(right)) {
                 (Some(field), None) if literal(right).is_some() => field,
                 (None, Some(field)) if literal(left).is_some() => field,
                 _ => return None,
             };
             return Some((TextTest::Equals, field, None));
         }
-        (op::IN, [item, _]) => return Some((TextTest::Equals, text(item)?, None)),
+        (op::IN, [item, _]) => return Some((TextTest::Equals, read(item)?, None)),
         _ => return None,
     };
     Some((test, target()?, Some(first()?.chars().count())))
@@ -286,7 +283,9 @@ fn visit(expr: &IdedExpr, each: &mut impl FnMut(&IdedExpr)) {
         let asked = ancestors::ALL.map(|group| bound(&all.loop_step, &all.iter_var, group));
         return asked.iter().flat_map(parts).for_each(|part| visit(part, each));
     }
-    parts(expr).into_iter().for_each(|part| visit(part, each));
+    for part in parts(expr) {
+        visit(part, each);
+    }
 }
 
 /// `expr` with the variable put in its place: `a.exe` as `parent.exe`.

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Connection, Done};
 
-/// Show what holds blocking back, or let a rule that went over its budget block again
+/// Show what holds blocking back, or let a rule that hit several users or services block again at once
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Brakes {
@@ -21,7 +21,7 @@ pub struct Brakes {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Let a rule that went over its budget block again, with a new budget
+    /// Let a rule that hit several users or services block again at once, with new budgets
     Release {
         /// The rule's id, as `creance brakes` shows it
         #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -45,7 +45,7 @@ impl Brakes {
         } else {
             write!(out, "{brakes}")?;
             if brakes.demoted.is_empty() {
-                writeln!(out, "no rule is over its budget")?;
+                writeln!(out, "no rule is held by a brake")?;
             }
         }
         Ok(Done::Well)
@@ -56,7 +56,7 @@ fn release(daemon: &Connection, rule: Option<String>, out: &mut impl Write) -> a
     let count = daemon.open()?.release_brake(rule.clone())?;
     match (count, rule) {
         (0, Some(rule)) => {
-            writeln!(out, "no rule {rule} is over its budget: `creance brakes` shows which are")?;
+            writeln!(out, "no rule {rule} is held by a brake: `creance brakes` shows which are")?;
             return Ok(Done::Badly);
         }
         (1, _) => writeln!(out, "1 rule is carried out again")?,

@@ -175,7 +175,7 @@ impl Client {
         }
     }
 
-    /// Lets the rule with this id that went over its budget, or all such rules, be carried out again; how many there were.
+    /// Lets the rule with this id that a brake holds, or all such rules, be carried out again; how many there were.
     ///
     /// # Errors
     /// When the daemon cannot.

@@ -64,7 +64,7 @@ pub enum Request {
     },
     /// What holds blocking back. Answered by [`Reply::Brakes`].
     Brakes,
-    /// Let a rule that went over its budget be carried out again. Answered by [`Reply::Released`].
+    /// Let a rule that a brake holds be carried out again. Answered by [`Reply::Released`].
     ReleaseBrake {
         /// Its id; all such rules, where none is given.
         rule: Option<String>,

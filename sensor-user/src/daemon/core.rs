@@ -369,11 +369,6 @@ const UNNUMBERED: u64 = 1 << 40;
 const UNSIGNED: &str = "these rules are not signed, and the owner's policy takes signed bundles only: push a bundle, or set `unsigned = true`";
 
 impl<E: Engine> State<E> {
-    /// How many events rules have matched since the start; `None` where the kernel does not tell.
-    pub(super) fn matched(&self) -> Option<u64> {
-        Some(self.engine.counters().ok()?.matched.iter().sum())
-    }
-
     /// Writes a refusal down, and says it in the words of the protocol.
     pub(super) fn note<T>(&mut self, result: Result<T, Cause>) -> Result<T, Box<Refused>> {
         result.map_err(|cause| {

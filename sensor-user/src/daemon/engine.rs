@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use sensor_common::{
     brakes::{Budget, Demotion, FileKey, Reach, RuleKey},
     maps::{Counters, Mark, ObjectKey},
+    noise::{Noise, NoiseKey},
 };
 use sensor_rules::RuleSet;
 
@@ -72,6 +73,11 @@ pub trait Engine: Send + 'static {
     /// # Errors
     /// When the kernel does not tell.
     fn counters(&self) -> anyhow::Result<Counters>;
+    /// By whom rules of generations that are or were in force were made to match, and how often.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn noise(&self) -> anyhow::Result<Vec<(NoiseKey, Noise)>>;
     /// Every hook.
     ///
     /// # Errors
@@ -125,6 +131,9 @@ impl Engine for Sensor {
     fn counters(&self) -> anyhow::Result<Counters> {
         self.counters()
     }
+    fn noise(&self) -> anyhow::Result<Vec<(NoiseKey, Noise)>> {
+        self.noise()
+    }
     fn hooks(&self) -> anyhow::Result<Vec<HookState>> {
         self.hooks()
     }
@@ -149,7 +158,7 @@ pub trait Brakes: Send + Sync + 'static {
     fn set_lifeline(&self, listed: &BTreeMap<FileKey, Reach>) -> anyhow::Result<()>;
     /// What each rule that asks for more than an alert is allowed, and what it did.
     fn budgets(&self) -> anyhow::Result<BTreeMap<RuleKey, Budget>>;
-    /// The rules that went over their budgets.
+    /// The rules that only alert now, because they hit several users or services.
     fn demoted(&self) -> anyhow::Result<BTreeMap<RuleKey, Demotion>>;
     /// Lets one be carried out again; false where it was not demoted.
     fn release(&self, rule: RuleKey) -> anyhow::Result<bool>;

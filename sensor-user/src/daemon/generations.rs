@@ -9,6 +9,7 @@ use sensor_content::{
         Checked, Compiled, Denied, Downloaded, Entry, Generation, Id, Probation, Rejected, Shadow, Signed,
         State as LifeState, Verified,
     },
+    noise::Heard,
     rollout::Signal,
     store::Rung,
 };
@@ -20,7 +21,7 @@ use super::{
     engine::Engine,
     fault::{self, Point},
     keeper::{Keeper, Unwanted},
-    probation::Watch,
+    probation::{Mishap, Watch, heard},
     trial::{self, Failure},
 };
 use crate::{
@@ -149,7 +150,7 @@ impl<E: Engine> Core<E> {
             log.reject(checked, &message);
             return Err(Cause::Said(Refuser::Daemon, message));
         }
-        let rules = keeper.restrain(rules);
+        let rules = keeper.restrain(id, rules);
         let rung = Rung::Generation(id);
         // On disk before anything is loaded: should the host go down now, the next start knows whom to charge.
         if let Err(error) = keeper.store.keep(bundle).and_then(|_| keeper.attempt(rung)) {
@@ -254,19 +255,8 @@ impl<E: Engine> Core<E> {
             }
             return;
         }
-        if let Some((signal, reason)) = self.mishap(state) {
-            say(format_args!("WARNING: {} is taken back: {reason}", name(running)));
-            if let Rung::Generation(id) = running {
-                state.charge = Some((id.number, signal));
-            }
-            match self.leave(state, &reason) {
-                Some(Ok(number)) => {
-                    state.changes.rolled_back += 1;
-                    say(format_args!("generation {number} is in force again"));
-                }
-                _ => say("WARNING: there is nothing to go back to"),
-            }
-            return;
+        if let (Some(mishap), Rung::Generation(id)) = (self.mishap(state), running) {
+            return self.answers_for(state, id, &mishap);
         }
         if let Some(trial) = state.keeper.as_mut().and_then(Keeper::retries) {
             match self.start_with(state, Rung::Generation(trial.id)) {
@@ -283,25 +273,60 @@ impl<E: Engine> Core<E> {
         }
     }
 
+    /// The generation in force is too loud: it loses the one rule that is, or is taken back.
+    fn answers_for(&self, state: &mut State<E>, id: Id, mishap: &Mishap) {
+        let Mishap { signal, reason, rule } = mishap;
+        state.charge = Some((id.number, *signal));
+        state.watch = None;
+        if let Some(rule) = rule.map(|rule| self.journal().rule_name(id.number, rule))
+            && let Some(keeper) = &mut state.keeper
+        {
+            keeper.silences(id, rule.clone());
+            match self.start_with(state, Rung::Generation(id)) {
+                Ok(words) => {
+                    return say(format_args!("WARNING: {words} without rule {rule}, which is too loud: {reason}"));
+                }
+                Err(error) => say(format_args!("WARNING: rule {rule} cannot be switched off: {error}")),
+            }
+        }
+        say(format_args!("WARNING: generation {id} is taken back: {reason}"));
+        match self.leave_with(state, |keeper| keeper.suspends(id, reason)) {
+            Some(Ok(number)) => {
+                state.changes.rolled_back += 1;
+                say(format_args!("generation {number} is in force again"));
+            }
+            _ => say("WARNING: there is nothing to go back to"),
+        }
+    }
+
     /// Why the generation in force, on probation, is not to stay, if so, and what it is charged with.
-    fn mishap(&self, state: &mut State<E>) -> Option<(Signal, String)> {
+    fn mishap(&self, state: &mut State<E>) -> Option<Mishap> {
         let keeper = state.keeper.as_ref()?;
         let Rung::Generation(id) = keeper.running() else { return None };
         keeper.store.memory().trial.as_ref().filter(|trial| trial.id == id)?;
-        let matched = state.matched()?;
-        let watch = if let Some(watch) = state.watch.filter(|watch| watch.id == id) {
-            watch
-        } else {
-            *state.watch.insert(Watch { id, budget: keeper.budget(id)?, matched })
-        };
-        let demoted = self.guard().status(self.journal()).ok()?.demoted;
-        let held = demoted.iter().find(|demoted| demoted.generation == id.number);
-        watch.mishap(held.map(|demoted| demoted.rule.as_str()), matched, keeper.in_force())
+        let heard = heard(&state.engine.noise().ok()?, id.number);
+        if state.watch.as_ref().is_none_or(|watch| watch.id != id) {
+            let (budget, category) = keeper.budget(id)?;
+            let before = if keeper.is_inherited() { heard.clone() } else { Heard::default() };
+            state.watch = Some(Watch { id, budget, category, before });
+        }
+        let held = self.guard().held(self.journal(), id.number).ok()?;
+        state.watch.as_ref()?.mishap(&held, &heard, keeper.in_force())
     }
 
     /// Leaves what is in force for the last good generation before it, or the baseline; its number. `None` where no generations
     /// are kept. For the journal, the reason.
     pub(super) fn leave(&self, state: &mut State<E>, reason: &str) -> Option<Result<u64, Cause>> {
+        let running = state.keeper.as_ref()?.running();
+        self.leave_with(state, |keeper| {
+            if let Rung::Generation(from) = running {
+                keeper.takes_back(from, reason);
+            }
+        })
+    }
+
+    /// The same; once something else is in force, the keeper is told what to make of what was.
+    fn leave_with(&self, state: &mut State<E>, left: impl FnOnce(&mut Keeper)) -> Option<Result<u64, Cause>> {
         let keeper = state.keeper.as_mut()?;
         let running = keeper.running();
         if running == Rung::Baseline {
@@ -314,9 +339,7 @@ impl<E: Engine> Core<E> {
             match self.start_with(state, rung) {
                 Ok(_) => {
                     let keeper = state.keeper.as_mut()?;
-                    if let Rung::Generation(from) = running {
-                        keeper.takes_back(from, reason);
-                    }
+                    left(keeper);
                     return Some(Ok(keeper.number()));
                 }
                 Err(reason) => reasons.push(format!("{}: {reason}", name(rung))),

@@ -53,19 +53,22 @@ impl Guard {
         self.brakes.beat()
     }
 
-    /// Says which rules went over their budgets since the last call.
+    /// Says which rules were demoted since the last call, and which are carried out again by themselves.
     ///
     /// # Errors
     /// When the kernel does not tell.
     pub fn report(&self, journal: &Journal) -> Result<()> {
         let demoted = self.brakes.demoted()?;
         let mut seen = self.seen();
-        seen.demoted.retain(|key, _| demoted.contains_key(key));
+        let over: Vec<_> = seen.demoted.extract_if(.., |key, _| !demoted.contains_key(key)).collect();
+        for (key, _) in over {
+            say(format_args!("rule {} of generation {} is carried out again", name(journal, key), key.generation));
+        }
         for key in demoted.keys() {
             if !seen.demoted.contains_key(key) {
                 seen.demoted.insert(*key, Timestamp::now());
                 say(format_args!(
-                    "BRAKE: rule {} of generation {} went over its budget and only alerts now; `creance brakes` shows more",
+                    "BRAKE: rule {} of generation {} hit several users or services and only alerts for now; `creance brakes` shows more",
                     name(journal, *key),
                     key.generation
                 ));
@@ -126,6 +129,7 @@ impl Guard {
                 rule: name(journal, *key),
                 generation: key.generation,
                 since: clock.at(demotion.time),
+                until: Some(clock.at(demotion.until)),
                 reported: seen.demoted.get(key).copied(),
                 count: budget.map_or(0, |budget| budget.count),
                 seconds: budget.map_or(0, |budget| budget.window / 1_000_000_000),
@@ -140,6 +144,16 @@ impl Guard {
             complaints: seen.lifeline.complaints.iter().cloned().collect(),
             demoted: demoted.collect(),
         })
+    }
+
+    /// The rules of a generation that a brake holds for everybody: number and id.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn held(&self, journal: &Journal, generation: u64) -> Result<Vec<(u32, String)>> {
+        let demoted = self.brakes.demoted()?;
+        let own = demoted.keys().filter(|key| key.generation == generation);
+        Ok(own.map(|key| (key.rule, name(journal, *key))).collect())
     }
 
     /// Lets the demoted rule with this id, or all, be carried out again; how many there were.

@@ -29,8 +29,12 @@ pub struct Keeper {
     settled: bool,
     /// Judges in the shadow.
     shadow: Option<Id>,
-    /// On probation, and to be tried again.
-    retry: Option<Trial>,
+    /// On probation, and to be tried again, not before this moment.
+    retry: Option<(Trial, Instant)>,
+    /// Rules that are switched off, because they were too loud: by generation and id.
+    silenced: Vec<(Id, String)>,
+    /// Whether what is in force was so before this daemon.
+    inherited: Option<Rung>,
     switch: Option<Switch>,
     started: Instant,
     /// How many generations were rolled back at the start.
@@ -72,6 +76,8 @@ impl Keeper {
             settled: false,
             shadow: None,
             retry: None,
+            silenced: Vec::new(),
+            inherited: None,
             switch,
             started: Instant::now(),
             charged,
@@ -116,7 +122,7 @@ impl Keeper {
     /// What to start with; the generation on probation is remembered for later.
     pub fn start(&mut self) -> Start {
         let start = self.store.start(self.switch);
-        self.retry.clone_from(&start.retry);
+        self.retry = start.retry.clone().map(|trial| (trial, self.started + self.settings.up));
         start
     }
 
@@ -168,7 +174,7 @@ impl Keeper {
 
     /// The rung has come into force.
     pub fn runs(&mut self, rung: Rung) {
-        self.retry.take_if(|trial| rung == Rung::Generation(trial.id));
+        self.retry.take_if(|(trial, _)| rung == Rung::Generation(trial.id));
         self.is_in_force(rung);
         self.said(|store| store.attempt(rung, Phase::Running));
     }
@@ -176,7 +182,7 @@ impl Keeper {
     /// The generation has come into force, on probation for `soak` seconds at least, for the first time. Where that cannot be
     /// remembered, it is said, and this daemon goes on with it.
     pub fn begins(&mut self, id: Id, since: Timestamp, soak: u64, entries: &[Entry]) {
-        let trial = Trial { id, since, boot: self.store.boot().clone(), soak };
+        let trial = Trial { id, since, boot: self.store.boot().clone(), soak, taken_back: 0 };
         // It takes the place of one that was to be tried again.
         self.retry = None;
         if let Err(error) = self.store.begin(trial, Timestamp::now()) {
@@ -187,14 +193,29 @@ impl Keeper {
         self.said(|store| store.record(entries));
     }
 
-    /// What the bundle of a generation in the store says that it costs.
-    pub fn budget(&self, id: Id) -> Option<Budget> {
+    /// What the bundle of a generation in the store says that it costs, and what kind of release it is.
+    pub fn budget(&self, id: Id) -> Option<(Budget, Category)> {
         let bundle = self.store.bundle(id, &self.settings.keys().ok()?).ok()?;
-        Some(bundle.manifest().budget)
+        Some((bundle.manifest().budget, bundle.manifest().category))
+    }
+
+    /// What is in force was so before this daemon: what was counted of it is not this daemon's to judge.
+    pub const fn has_inherited(&mut self) {
+        self.inherited = Some(self.running);
+    }
+
+    /// Whether it was.
+    pub const fn is_inherited(&self) -> bool {
+        self.inherited.is_some()
+    }
+
+    /// A rule of the generation is switched off where it is loaded from now on.
+    pub fn silences(&mut self, id: Id, rule: String) {
+        self.silenced.push((id, rule));
     }
 
     fn is_in_force(&mut self, rung: Rung) {
-        (self.running, self.since, self.settled) = (rung, Instant::now(), false);
+        (self.running, self.since, self.settled, self.inherited) = (rung, Instant::now(), false, None);
     }
 
     /// The daemon ends by order: with nothing in force, or with everything, for the next one.
@@ -241,9 +262,26 @@ impl Keeper {
         }
     }
 
+    /// The generation is not in force any more for what was heard of it: it is tried again later, or has had its chances.
+    pub fn suspends(&mut self, id: Id, reason: &str) {
+        let now = Timestamp::now();
+        match self.store.suspend(id, reason, now) {
+            Ok(Some(again)) => {
+                let wait = Duration::try_from(again.duration_since(now)).unwrap_or_default();
+                self.retry = self.store.memory().trial.clone().map(|trial| (trial, Instant::now() + wait));
+                say(format_args!("generation {id} is tried again from {again:.0} on"));
+            }
+            Ok(None) => self.takes_back(id, reason),
+            Err(error) => {
+                say(format_args!("WARNING: generation {id} will not be tried again: {error}"));
+                self.takes_back(id, reason);
+            }
+        }
+    }
+
     /// The generation must not run here any more.
     pub fn takes_back(&mut self, id: Id, reason: &str) {
-        self.retry.take_if(|trial| trial.id == id);
+        self.retry.take_if(|(trial, _)| trial.id == id);
         let shadow = self.shadow;
         self.said(|store| store.roll_back(id, shadow, reason, Timestamp::now()));
     }
@@ -294,8 +332,9 @@ impl Keeper {
         }
     }
 
-    /// The rules as the owner permits them.
-    pub fn restrain(&mut self, rules: RuleSet) -> RuleSet {
+    /// The rules of a generation as the owner permits them, without those that were too loud.
+    pub fn restrain(&mut self, id: Id, rules: RuleSet) -> RuleSet {
+        let rules = rules.silenced(|rule| self.silenced.contains(&(id, rule.id.clone())));
         let (rules, restrained) = rules.restrained(|event, action| self.policy.permits(event, action));
         (self.restrained, self.held) = (restrained, !self.read);
         rules
@@ -322,9 +361,9 @@ impl Keeper {
         }
     }
 
-    /// The generation on probation, once the host is up; given once.
+    /// The generation on probation, once the host is up and it has been out of force long enough; given once.
     pub fn retries(&mut self) -> Option<Trial> {
-        if self.started.elapsed() >= self.settings.up { self.retry.take() } else { None }
+        self.retry.take_if(|(_, from)| Instant::now() >= *from).map(|(trial, _)| trial)
     }
 
     /// Where the owner's policy wants to go back to.

@@ -8,10 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use sensor_common::brakes::{
-    FileKey,
-    Reach::{self, Children, Itself},
-};
+use sensor_common::brakes::{FileKey, Reach};
 
 use super::lookout::{Lookout, running};
 
@@ -26,27 +23,34 @@ const DIRECTORIES: &[&str] = &[
     "/usr/lib/openssh",
     "/usr/libexec/openssh",
 ];
+/// What starts a login shell.
+const LOGIN: Reach = Reach::ITSELF.with(Reach::SHELL_OF);
+/// The same, where a process without privileges serves the user.
+const SSH: Reach = LOGIN.with(Reach::SEPARATED);
 /// The login path. What starts a login shell keeps it alive too; what opens the way (`sudo`) only itself.
 const PROGRAMS: &[(&str, Reach)] = &[
-    ("sshd", Children),
-    ("sshd-session", Children),
-    ("dropbear", Children),
-    ("login", Children),
-    ("sulogin", Children),
-    ("sshd-auth", Itself),
-    ("agetty", Itself),
-    ("getty", Itself),
-    ("systemd-logind", Itself),
-    ("systemd-sulogin-shell", Itself),
-    ("elogind", Itself),
-    ("dbus-daemon", Itself),
-    ("dbus-broker", Itself),
-    ("dbus-broker-launch", Itself),
-    ("unix_chkpwd", Itself),
-    ("su", Itself),
-    ("sudo", Itself),
-    ("doas", Itself),
+    ("sshd", SSH),
+    ("sshd-session", SSH),
+    ("sshd-auth", SSH),
+    ("dropbear", LOGIN),
+    ("login", LOGIN),
+    ("sulogin", LOGIN),
+    ("agetty", Reach::ITSELF),
+    ("getty", Reach::ITSELF),
+    ("systemd-logind", Reach::ITSELF),
+    ("systemd-sulogin-shell", Reach::ITSELF),
+    ("elogind", Reach::ITSELF),
+    ("dbus-daemon", Reach::ITSELF),
+    ("dbus-broker", Reach::ITSELF),
+    ("dbus-broker-launch", Reach::ITSELF),
+    ("unix_chkpwd", Reach::ITSELF),
+    ("su", Reach::ITSELF),
+    ("sudo", Reach::ITSELF),
+    ("doas", Reach::ITSELF),
 ];
+
+/// The login shells of this host, a path on each line.
+const SHELLS: &str = "/etc/shells";
 
 /// What is to be on the lifeline, and what of it was found.
 #[derive(Debug)]
@@ -102,7 +106,7 @@ impl Lifeline {
         if let Ok(file) = fs::File::open("/proc/self/exe")
             && let Ok(key) = key(&file)
         {
-            found.listed.insert(key, Itself);
+            found.listed.insert(key, Reach::ITSELF);
         }
         for (name, reach) in PROGRAMS {
             for directory in DIRECTORIES {
@@ -110,8 +114,9 @@ impl Lifeline {
             }
         }
         for path in self.added.iter().chain(owner) {
-            found.add(path, Itself, true);
+            found.add(path, Reach::ITSELF.with(Reach::ADDED), true);
         }
+        found.add_shells(&fs::read_to_string(SHELLS).unwrap_or_default());
         self.old.retain(|key, _| !found.listed.contains_key(key));
         if !self.old.is_empty() {
             let running = self.lookout.as_ref().map_or_else(|| Some(running()), Lookout::running);
@@ -125,11 +130,31 @@ impl Lifeline {
 }
 
 impl Found {
+    /// The login shells in this text. Whatever their names are: each is one only as the child of what lets a user in. One that others than
+    /// root can write is none.
+    fn add_shells(&mut self, text: &str) {
+        for line in text.lines().filter(|line| line.starts_with('/')) {
+            let Ok(real) = Path::new(line.trim_end()).canonicalize() else { continue };
+            let Ok(metadata) = real.metadata() else { continue };
+            let is_roots = metadata.uid() == 0 && metadata.mode() & 0o022 == 0;
+            if metadata.is_file()
+                && is_roots
+                && let Ok(key) = fs::File::open(&real).map_err(Into::into).and_then(|file| key(&file))
+            {
+                self.list(key, Reach::SHELL);
+            }
+        }
+    }
+
+    fn list(&mut self, key: FileKey, reach: Reach) {
+        let known = self.listed.entry(key).or_default();
+        *known = known.with(reach);
+    }
+
     fn add(&mut self, path: &Path, reach: Reach, wanted: bool) {
         match identify(path) {
             Ok(Some(key)) => {
-                let known = self.listed.entry(key).or_insert(reach);
-                *known = reach.max(*known);
+                self.list(key, reach);
             }
             Ok(None) if wanted => {
                 self.complaints
@@ -212,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn a_login_shell_is_root_s_whatever_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let others = directory.path().join("shell");
+        fs::copy("/bin/sh", &others).unwrap();
+        fs::set_permissions(&others, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let mut found = Found::default();
+        found.add_shells(&format!("# login shells\n/bin/sh\n/absent\n/dev/null\n{}\n", others.display()));
+        let shell = key(&fs::File::open("/bin/sh").unwrap()).unwrap();
+        assert_eq!(found.listed, BTreeMap::from([(shell, Reach::SHELL)]));
+    }
+
+    #[test]
     fn the_device_is_that_of_the_mount() {
         let mounts = "21 1 0:19 / /sys rw - sysfs sysfs rw\n28 1 259:2 /sub / rw,relatime - btrfs /dev/x rw\n";
         assert_eq!(device_of(mounts, "28"), Some(259 << 20 | 2));
@@ -247,7 +284,7 @@ mod tests {
         assert!(found.contains_key(&old) && found.contains_key(&identify(&path).unwrap().unwrap()));
         // Also where the daemon is another by then; but not what nobody runs any more.
         let gone = FileKey { inode: u64::MAX, ..old };
-        let before = found.into_iter().chain([(gone, Itself)]).collect();
+        let before = found.into_iter().chain([(gone, Reach::ITSELF)]).collect();
         let mut lifeline = Lifeline::new(None).unwrap().going_on(before);
         let found = lifeline.find(&[]).listed;
         assert!(found.contains_key(&old) && !found.contains_key(&gone));

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use sensor_common::{brakes::UNNAMED, record::Record, shadow::EXAMPLES, verdict::Action};
 use sensor_content::{
     life::{Entry, Generation, Id, Probation, Rejected, Shadow},
+    noise::{Heard, Noise},
     rollout::Signal,
     shadow::{self, Decision, Limits, Matches, Observed, Report},
     store::Rung,
@@ -23,6 +24,7 @@ use super::{
     engine::Engine,
     generations::first_line,
     guard::UNNAMED_RULES,
+    probation::heard,
 };
 use crate::{
     control::server::Service,
@@ -54,20 +56,22 @@ impl Candidate {
     }
 
     /// Takes in what was seen until now, beside these rules in force.
-    fn takes_in(&mut self, seen: &Seen, active: Option<&RuleSet>, clock: Clock) {
+    fn takes_in(&mut self, seen: &Seen, (number, active): (u64, Option<&RuleSet>), clock: Clock) {
         for record in &seen.examples {
             self.show(record, clock);
         }
         let (judged, time) = (seen.counts.judged, seen.counts.time);
+        let (own, others) = (heard(&seen.noise, self.generation), heard(&seen.noise, number));
         let rules = seen.candidate.iter().map(|(number, matches)| Matches {
             examples: self.examples.get(number).into_iter().flatten().cloned().collect(),
-            ..beside(*number, matches.events, seen, &self.rules, active)
+            ..beside(*number, matches.events, (seen, &own, &others), &self.rules, active)
         });
         self.seen = Observed {
             time: self.began.elapsed(),
             events: judged.iter().sum(),
             missed: seen.counts.missed,
             matched: seen.counts.matched,
+            noise: own.all.clone(),
             cost: shadow::mean(judged.into_iter().zip(time)),
             rules: rules.collect(),
         };
@@ -112,19 +116,31 @@ impl Candidate {
 }
 
 /// A rule of the candidate beside the one with its id in force, as far as that asks for as much.
-fn beside(number: u32, events: u64, seen: &Seen, candidate: &RuleSet, active: Option<&RuleSet>) -> Matches {
+fn beside(
+    number: u32,
+    events: u64,
+    (seen, own, others): (&Seen, &Heard, &Heard),
+    candidate: &RuleSet,
+    active: Option<&RuleSet>,
+) -> Matches {
     let counted = |number: &u32| seen.active.get(number).map_or(0, |matches| matches.events);
     let asks = |rule: &Rule| rule.action > Action::Alert;
     let Some(rule) = candidate.rules().get(number as usize) else {
         // Which of them matched is not known: one that blocks may be among them.
         let blocks = candidate.braked().next().is_some();
         let (rule, active) = (UNNAMED_RULES.to_owned(), counted(&UNNAMED));
-        return Matches { rule, blocks, candidate: events, active, examples: Vec::new() };
+        // Who made these match is not known apart from the rest.
+        let beyond = own.all.clone();
+        return Matches { rule, blocks, candidate: events, active, beyond, examples: Vec::new() };
     };
     let blocks = asks(rule);
     let same = (0..).zip(active.map_or(&[][..], RuleSet::rules)).find(|(_, other)| other.id == rule.id);
-    let active = same.filter(|(_, other)| !blocks || asks(other)).map_or(0, |(number, _)| counted(&number));
-    Matches { rule: rule.id.clone(), blocks, candidate: events, active, examples: Vec::new() }
+    let same = same.filter(|(_, other)| !blocks || asks(other)).map(|(number, _)| number);
+    let active = same.as_ref().map_or(0, counted);
+    let nobody = Noise::default();
+    let before = same.and_then(|number| others.rules.get(&number)).unwrap_or(&nobody);
+    let beyond = own.rules.get(&number).map_or_else(Noise::default, |noise| noise.beyond(before));
+    Matches { rule: rule.id.clone(), blocks, candidate: events, active, beyond, examples: Vec::new() }
 }
 
 impl<E: Engine> Core<E> {
@@ -180,8 +196,9 @@ impl<E: Engine> Core<E> {
         let Some(mut candidate) = state.candidate.take() else { return };
         match state.engine.shadowed() {
             Ok(Some(seen)) => {
-                let active = state.engine.active().and_then(|active| self.journal().rules(active));
-                candidate.takes_in(&seen, active.as_deref(), Clock::now());
+                let number = state.engine.active().unwrap_or_default();
+                let active = self.journal().rules(number);
+                candidate.takes_in(&seen, (number, active.as_deref()), Clock::now());
             }
             Ok(None) => return reject(state, candidate, "another generation has come into force meanwhile"),
             Err(error) => {

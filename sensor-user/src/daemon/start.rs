@@ -24,7 +24,7 @@ impl<E: Engine> Core<E> {
         if let Rung::Generation(id) = rung {
             let keys = keeper.settings().keys().ok()?;
             let rules = keeper.store.bundle(id, &keys).ok()?.rules().ok()?;
-            let rules = keeper.restrain(rules);
+            let rules = keeper.restrain(id, rules);
             if !is_loaded_as(&*state.engine, number, &rules) {
                 let words = self.start_with(state, rung).ok()?;
                 return Some(format!("{words}, as the owner permits it now"));
@@ -32,6 +32,7 @@ impl<E: Engine> Core<E> {
             self.journal().remember(number, Arc::new(rules));
         }
         keeper.runs(rung);
+        keeper.has_inherited();
         Some(format!("{} is in force, as it was", name(rung)))
     }
 
@@ -83,7 +84,7 @@ impl<E: Engine> Core<E> {
                 let keys = keeper.settings().keys().map_err(|error| format!("{error:#}"))?;
                 let bundle = keeper.store.bundle(id, &keys)?;
                 let rules = bundle.rules().map_err(|error| error.to_string())?;
-                Some((id.number, bundle.sources().to_vec(), keeper.restrain(rules)))
+                Some((id.number, bundle.sources().to_vec(), keeper.restrain(id, rules)))
             }
         };
         // A good generation is worth more than the record of its attempt; one on probation is not.

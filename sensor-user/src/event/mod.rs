@@ -25,7 +25,7 @@ use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
 };
-use value::Value;
+use value::{Kept, Value};
 
 /// A record that matched, ready to be written. `Serialize` gives the object of `docs/events.md`.
 #[derive(Clone, Copy)]
@@ -96,7 +96,7 @@ impl Serialize for Report<'_> {
         }
         let truncated: Vec<_> = fields
             .iter()
-            .filter(|(_, value)| matches!(value, Value::Text(_, true)))
+            .filter(|(_, value)| matches!(value, Value::Text(_, kept) if *kept != Kept::Whole))
             .map(|(field, _)| field.name)
             .collect();
         map.serialize_entry("truncated", &truncated)?;

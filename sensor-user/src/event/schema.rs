@@ -31,7 +31,11 @@ pub const MEMBERS: &[Member] = &[
     ("outcome", "string", "What the sensor did, see [Outcomes](#outcomes)."),
     ("matched", "integer", "How many rules matched or were undecided."),
     ("rules", "array", "The rules that matched or were undecided, in their order, see [Rules](#rules)."),
-    ("truncated", "array", "Names of the fields of which not all was kept."),
+    (
+        "truncated",
+        "array",
+        "Names of the fields that are not whole: of a payload the beginning was kept, of other texts the first and the last 128 bytes; an empty one is not known at all.",
+    ),
     ("undecided", "array", "Those of them that a rule which is undecided reads: of the whole it might match, or not."),
     (
         "undecided_rules",
@@ -160,7 +164,7 @@ const fn meaning(outcome: Outcome) -> &'static str {
             "A rule asked to block or kill, and the process is on the lifeline: never blocked, never killed."
         }
         Outcome::OverBudget => {
-            "A rule asked for more than a report, and has gone over its budget: it only alerts until `creance brakes release`."
+            "A rule asked for more than a report, and only alerts for now: it hit several users or services; or it would have killed over its budget where the hook cannot refuse."
         }
         Outcome::Unattended => {
             "A rule asked for more than a report, and the daemon has given no sign of life for too long."

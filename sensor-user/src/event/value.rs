@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use sensor_common::{
     field::{Field, Kind},
+    groups::Groups,
     record::Record,
 };
 use serde::{Serialize, Serializer};
@@ -15,12 +16,20 @@ pub enum Value<'a> {
     Int(u64),
     /// A boolean.
     Bool(bool),
-    /// The bytes kept, and whether there were more.
-    Text(&'a [u8], Truncated),
+    /// The bytes kept, and how much of the whole they are.
+    Text(&'a [u8], Kept),
 }
 
-/// Whether a text is only the beginning of what there was.
-pub type Truncated = bool;
+/// How much of a text was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it.
+    Whole,
+    /// The beginning, or nothing.
+    Beginning,
+    /// Its first and its last bytes, half of what is kept each.
+    Ends,
+}
 
 /// What `record` holds in `field`.
 pub fn read<'a>(field: &Field, record: &'a Record) -> Value<'a> {
@@ -36,7 +45,12 @@ pub fn read<'a>(field: &Field, record: &'a Record) -> Value<'a> {
         }
         Kind::Text(capacity) => {
             let (kept, full) = (word(0), word(4));
-            Value::Text(&bytes[8..8 + (kept as usize).min(capacity)], full > kept)
+            let cut = match (full > kept, field.group == Groups::PAYLOAD || (kept as usize) < capacity) {
+                (false, _) => Kept::Whole,
+                (true, true) => Kept::Beginning,
+                (true, false) => Kept::Ends,
+            };
+            Value::Text(&bytes[8..8 + (kept as usize).min(capacity)], cut)
         }
     }
 }
@@ -46,6 +60,10 @@ impl Serialize for Value<'_> {
         match self {
             Self::Int(int) => serializer.serialize_u64(*int),
             Self::Bool(bool) => serializer.serialize_bool(*bool),
+            Self::Text(bytes, Kept::Ends) => {
+                let (first, last) = bytes.split_at(bytes.len() / 2);
+                serializer.serialize_str(&format!("{}\u{2026}{}", spell(first), spell(last)))
+            }
             Self::Text(bytes, _) => serializer.serialize_str(&spell(bytes)),
         }
     }
@@ -89,8 +107,20 @@ mod tests {
         assert_eq!(value("process.pid"), Value::Int(7));
         assert_eq!(value("process.start_time"), Value::Int(u64::MAX));
         assert_eq!(value("nonblock"), Value::Bool(true));
-        assert_eq!(value("payload"), Value::Text(&[b'a'; 256], true));
-        assert_eq!(value("path"), Value::Text(b"", false));
+        assert_eq!(value("payload"), Value::Text(&[b'a'; 256], Kept::Beginning));
+        assert_eq!(value("path"), Value::Text(b"", Kept::Whole));
+    }
+
+    #[test]
+    fn where_the_middle_is_missing_it_shows() {
+        let mut record = Record::EMPTY;
+        let path = &mut record.object.path;
+        path.bytes[..128].fill(b'a');
+        path.bytes[128..].fill(b'z');
+        (path.len, path.full) = (256, 1000);
+        let value = read(Field::from_name("path").unwrap(), &record);
+        let spelled = format!("{}\u{2026}{}", "a".repeat(128), "z".repeat(128));
+        assert_eq!(serde_json::to_value(value).unwrap(), spelled);
     }
 
     #[test]

@@ -58,6 +58,8 @@ impl Sensor {
             self.brakes.allow(generation, rules)?;
         }
         let present = self.bank;
+        // It may have been in force before, and what was heard of it then is settled.
+        self.noise.forget(generation)?;
         self.switch(bank)?;
         self.comparison.set_bank(NO_BANK)?;
         // Not earlier: where something is refused, the way back stays.
@@ -101,6 +103,7 @@ impl Sensor {
         // (One that was put in force twice is in two.)
         if let Some(old) = old.filter(|old| !self.known().contains(&old.facts.id)) {
             self.brakes.forget(old.facts.id)?;
+            self.noise.forget(old.facts.id)?;
         }
         self.empty(bank)?;
         self.pins.unpin_parts(bank);

@@ -17,7 +17,7 @@ use aya::{
 use sensor_common::{
     brakes::{
         BUDGETS, BUDGETS_MAX, Budget, DEMOTED, Demotion, FIRINGS, FileKey, FiringsKey, HEARTBEAT, LIFELINE,
-        LIFELINE_MAX, Reach, RuleKey, UNNAMED,
+        LIFELINE_MAX, Reach, RuleKey, UNNAMED, WITNESSES,
     },
     event::Event,
     maps::{Container, Generation, SETTINGS, Settings},
@@ -41,6 +41,7 @@ struct Maps {
     lifeline: HashMap<MapData, Value<FileKey>, Value<u32>>,
     budgets: HashMap<MapData, Value<RuleKey>, Value<Budget>>,
     windows: HashMap<MapData, Value<FiringsKey>, u64>,
+    witnesses: HashMap<MapData, Value<FiringsKey>, u64>,
     demoted: HashMap<MapData, Value<RuleKey>, Value<Demotion>>,
 }
 
@@ -56,6 +57,7 @@ impl Brakes {
             lifeline: take(ebpf, LIFELINE)?,
             budgets: take(ebpf, BUDGETS)?,
             windows: take(ebpf, FIRINGS)?,
+            witnesses: take(ebpf, WITNESSES)?,
             demoted: take(ebpf, DEMOTED)?,
         };
         Ok(Self { patience, reports, maps: Mutex::new(maps) })
@@ -113,8 +115,7 @@ impl Brakes {
 
     /// The executables on the lifeline: those that an earlier daemon put there, until this one does.
     pub fn lifeline(&self) -> Result<BTreeMap<FileKey, Reach>> {
-        let reach = |value| if value == Reach::Children as u32 { Reach::Children } else { Reach::Itself };
-        Ok(maps::entries(&self.lock().lifeline)?.into_iter().map(|(key, value)| (key, reach(value))).collect())
+        Ok(maps::entries(&self.lock().lifeline)?.into_iter().map(|(key, reach)| (key, Reach(reach))).collect())
     }
 
     /// Makes these executables the lifeline.
@@ -125,9 +126,7 @@ impl Brakes {
         maps::remove_where(lifeline, |key| !listed.contains_key(key))
             .context("cannot take an executable from the lifeline")?;
         for (key, reach) in listed {
-            lifeline
-                .insert(Value(*key), Value(*reach as u32), 0)
-                .context("cannot put an executable on the lifeline")?;
+            lifeline.insert(Value(*key), Value(reach.0), 0).context("cannot put an executable on the lifeline")?;
         }
         Ok(())
     }
@@ -167,7 +166,7 @@ impl Brakes {
     pub fn forget(&self, generation: u64) -> Result<()> {
         let maps = &mut *self.lock();
         maps::remove_where(&mut maps.budgets, |key| key.generation == generation)?;
-        maps::remove_where(&mut maps.windows, |key| key.generation == generation)?;
+        maps.uncount(|key| key.generation == generation)?;
         maps::remove_where(&mut maps.demoted, |key| key.generation == generation)?;
         Ok(())
     }
@@ -194,15 +193,16 @@ impl Brakes {
         Ok(maps::entries(&self.lock().budgets)?.into_iter().collect())
     }
 
-    /// The rules that only alert any more.
+    /// The rules that only alert now.
     pub fn demoted(&self) -> Result<BTreeMap<RuleKey, Demotion>> {
-        Ok(maps::entries(&self.lock().demoted)?.into_iter().collect())
+        let now = now(libc::CLOCK_BOOTTIME);
+        Ok(maps::entries(&self.lock().demoted)?.into_iter().filter(|(_, demotion)| demotion.holds(now)).collect())
     }
 
     /// Lets a demoted rule be carried out again, with a new budget; false where it was not demoted.
     pub fn release(&self, rule: RuleKey) -> Result<bool> {
         let maps = &mut *self.lock();
-        maps::remove_where(&mut maps.windows, |key| (key.generation, key.rule) == (rule.generation, rule.rule))?;
+        maps.uncount(|key| (key.generation, key.rule) == (rule.generation, rule.rule))?;
         Ok(maps::remove_where(&mut maps.demoted, |key| *key == rule)? > 0)
     }
 
@@ -211,9 +211,13 @@ impl Brakes {
         let now = now(libc::CLOCK_BOOTTIME);
         let maps = &mut *self.lock();
         let budgets: BTreeMap<_, _> = maps::entries(&maps.budgets)?.into_iter().collect();
-        maps::remove_where(&mut maps.windows, |key| {
+        maps.uncount(|key| {
             let budget = budgets.get(&RuleKey::new(key.generation, key.rule));
             budget.is_none_or(|budget| u64::from(key.window) + 2 <= now / budget.window.max(1))
+        })?;
+        let demoted: BTreeMap<_, _> = maps::entries(&maps.demoted)?.into_iter().collect();
+        maps::remove_where(&mut maps.demoted, |key| {
+            demoted.get(key).is_some_and(|demotion| demotion.is_forgiven(now))
         })?;
         Ok(())
     }
@@ -221,6 +225,15 @@ impl Brakes {
     fn lock(&self) -> MutexGuard<'_, Maps> {
         // No step leaves a map half changed.
         self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Maps {
+    /// Drops the counts and the witnesses of these windows.
+    fn uncount(&mut self, meant: impl Fn(&FiringsKey) -> bool) -> Result<()> {
+        maps::remove_where(&mut self.windows, &meant)?;
+        maps::remove_where(&mut self.witnesses, &meant)?;
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use aya::{
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
 };
 use sensor_common::{
+    noise::{Noise, NoiseKey},
     record::Record,
     shadow::{
         Matches, SHADOW, SHADOW_COUNTS, SHADOW_EXAMPLES, SHADOW_MATCHES, SHADOW_WINDOWS, ShadowCounts, ShadowKey,
@@ -26,6 +27,8 @@ pub struct Seen {
     pub candidate: BTreeMap<u32, Matches>,
     /// What the rules of the generation in force did with the events that both judged.
     pub active: BTreeMap<u32, Matches>,
+    /// Who made the rules of both match such events.
+    pub noise: Vec<(NoiseKey, Noise)>,
     /// Examples of what the candidate's rules match, that came since the last look.
     pub examples: Vec<Record>,
 }
@@ -74,7 +77,7 @@ impl Comparison {
     }
 
     /// What was counted until now, of the candidate in a bank and the generation in force in another.
-    pub fn look(&mut self, candidate: usize, active: usize) -> Result<Seen> {
+    pub fn look(&mut self, candidate: usize, active: usize, noise: Vec<(NoiseKey, Noise)>) -> Result<Seen> {
         let mut counts = ShadowCounts::ZERO;
         for Value(cpu) in self.counts.get(&0, 0).context("cannot read the counts of the shadow")?.iter() {
             counts.matched += cpu.matched;
@@ -91,6 +94,6 @@ impl Comparison {
         while let Some(bytes) = self.examples.next() {
             examples.extend(Record::from_bytes(&bytes));
         }
-        Ok(Seen { counts, candidate: of(candidate), active: of(active), examples })
+        Ok(Seen { counts, candidate: of(candidate), active: of(active), noise, examples })
     }
 }

@@ -10,6 +10,7 @@ use aya::{
 use sensor_common::{
     brakes::{Budget, Demotion, FileKey, FiringsKey, RuleKey},
     maps::{Counters, Generation, Mark, ObjectKey, Settings},
+    noise::{Noise, NoiseKey},
     shadow::{Matches, ShadowCounts, ShadowKey},
     state::{Tracked, Window, WindowKey},
 };
@@ -49,6 +50,10 @@ unsafe impl Pod for Value<ShadowKey> {}
 unsafe impl Pod for Value<Matches> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<ShadowCounts> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<NoiseKey> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Noise> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<WindowKey> {}
 // SAFETY: as above.

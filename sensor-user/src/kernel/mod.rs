@@ -15,6 +15,7 @@
 //! | [`grace`] | waiting for programs that are still running |
 //! | [`heap`] | freed memory, given back |
 //! | [`shadow`], [`comparison`] | a candidate that judges beside the generation in force, and what is counted of both |
+//! | [`noise`] | what the kernel side counts by actor |
 //! | [`quarantine`] | what nobody may read |
 //! | [`ring`] | the numbers of events, whoever reads them |
 //! | [`pins`] | what outlives the daemon |
@@ -33,6 +34,7 @@ mod grace;
 mod heap;
 mod hooks;
 mod maps;
+mod noise;
 mod offsets;
 mod pins;
 mod place;
@@ -56,6 +58,7 @@ use aya::maps::{Array, MapData, PerCpuArray};
 use sensor_common::{
     event::Mode,
     maps::{ACTIVE, BANKS, COUNTERS, Container, Counters, GENERATIONS, Generation, Mark, ObjectKey, STATES},
+    noise::{Noise, NoiseKey, Role},
     shadow::NO_BANK,
     state::Tracked,
 };
@@ -76,6 +79,7 @@ use comparison::Comparison;
 use grace::GracePeriod;
 use hooks::Hooks;
 use maps::{Value, sum, take};
+use noise::NoiseMap;
 use pins::Pins;
 use ring::Numbered;
 
@@ -122,6 +126,7 @@ pub struct Sensor {
     brakes: Arc<Brakes>,
     states: Array<MapData, Value<Tracked>>,
     counters: PerCpuArray<MapData, Value<Counters>>,
+    noise: NoiseMap,
     events: Option<Events>,
     numbered: Numbered,
     comparison: Comparison,
@@ -154,6 +159,7 @@ impl Sensor {
             brakes: Arc::new(Brakes::new(ebpf, options.patience, options.reports)?),
             states: take(ebpf, STATES)?,
             counters: take(ebpf, COUNTERS)?,
+            noise: NoiseMap::new(ebpf)?,
             events: Some(numbered.events(ebpf)?),
             numbered,
             comparison: Comparison::new(ebpf)?,
@@ -266,6 +272,14 @@ impl Sensor {
     /// The map cannot be read.
     pub fn counters(&self) -> Result<Counters> {
         sum(&self.counters)
+    }
+
+    /// By whom rules in force were made to match, and how often.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn noise(&self) -> Result<Vec<(NoiseKey, Noise)>> {
+        self.noise.of(Role::InForce)
     }
 
     /// The state of each hook that was ever needed.

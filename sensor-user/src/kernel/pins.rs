@@ -19,7 +19,7 @@ use aya::{
 use sensor_common::{
     event::{Event, Hook, Mode},
     field::FIELDS,
-    maps::{BANKS, Counters, Generation, SLOTS, STAGES, Settings},
+    maps::{BANKS, Counters, Generation, Mark, SLOTS, STAGES, Settings},
     record::Record,
     shadow::ShadowCounts,
 };
@@ -200,6 +200,7 @@ fn layout() -> String {
         size_of::<Settings>(),
         size_of::<Counters>(),
         size_of::<ShadowCounts>(),
+        size_of::<Mark>(),
     ];
     let fields: Vec<_> = FIELDS.iter().map(|field| (field.name, field.offset)).collect();
     let events: Vec<_> = Event::ALL.iter().map(|event| (event.name(), event.hook().name())).collect();

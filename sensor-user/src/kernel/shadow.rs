@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use sensor_common::{
     event::{Event, Groups, Hook},
+    noise::Role,
     shadow::{CALLS_MAX, NO_BANK},
 };
 use sensor_rules::RuleSet;
@@ -41,7 +42,8 @@ impl Sensor {
     /// The kernel does not tell.
     pub fn shadowed(&mut self) -> Result<Option<Seen>> {
         let Some(candidate) = self.candidate else { return Ok(None) };
-        self.comparison.look(candidate, self.bank).map(Some)
+        let noise = self.noise.of(Role::Compared)?;
+        self.comparison.look(candidate, self.bank, noise).map(Some)
     }
 
     /// Puts the candidate in force, on all hooks by one write. `rules` are those that it was made of.
@@ -82,6 +84,7 @@ impl Sensor {
 
     fn begin(&mut self, bank: usize) -> Result<()> {
         self.comparison.reset()?;
+        self.noise.reset()?;
         let candidate = self.banks[bank].as_ref().context("the bank is empty")?;
         let needed: Vec<_> = Hook::ALL.iter().copied().filter(|hook| candidate.needs(*hook)).collect();
         for hook in needed {

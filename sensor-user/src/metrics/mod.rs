@@ -118,7 +118,7 @@ fn brakes(figures: &Figures, brakes: &Brakes) -> Result<(), prometheus::Error> {
     let Brakes { heartbeat_limit_s, silence_ms, lifeline, complaints: _, demoted } = brakes;
     figures.number(
         "brakes_demoted",
-        "Rules that only alert because they went over their budgets",
+        "Rules that only alert for now because they hit several users or services",
         number(demoted.len() as u64),
     )?;
     figures.number("lifeline_executables", "Executables on the lifeline", number(*lifeline as u64))?;

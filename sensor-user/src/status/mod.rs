@@ -97,19 +97,22 @@ pub struct Brakes {
     pub lifeline: usize,
     /// What cannot be on the lifeline, and why.
     pub complaints: Vec<String>,
-    /// Rules that went over their budgets.
+    /// Rules that hit several users or services.
     pub demoted: Vec<Demoted>,
 }
 
-/// A rule that only alerts because it went over its budget.
+/// A rule that only alerts for now because it hit several users or services.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demoted {
     /// Its id.
     pub rule: String,
     /// Its generation.
     pub generation: u64,
-    /// When the event happened that exceeded the budget.
+    /// When the event happened by which it hit too many.
     pub since: Timestamp,
+    /// When it is carried out again by itself.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
     /// When the daemon reported it.
     pub reported: Option<Timestamp>,
     /// Its budget: so many times …
@@ -118,7 +121,7 @@ pub struct Demoted {
     pub seconds: u64,
     /// How often it asked to be carried out.
     pub fired: u64,
-    /// How often of these it only alerted.
+    /// How often of these less was done.
     pub held: u64,
 }
 

@@ -79,11 +79,15 @@ impl fmt::Display for Brakes {
         }
         for demoted in &self.demoted {
             let since = demoted.since.round(Unit::Millisecond).unwrap_or(demoted.since);
-            let Demoted { rule, generation, count, seconds, fired, held, .. } = demoted;
+            let Demoted { rule, generation, seconds, fired, held, until, .. } = demoted;
+            write!(out, "  BRAKE: {rule} (generation {generation}) only alerts since {since}")?;
+            if let Some(until) = until {
+                write!(out, " until {until:.0}")?;
+            }
             writeln!(
                 out,
-                "  BRAKE: {rule} (generation {generation}) only alerts since {since}: over its budget of {count} in {seconds} s; fired \
-                 {fired}, held {held}; `creance brakes release {rule}` lets it block again"
+                ": it hit several users or services within {seconds} s; fired {fired}, held {held}; `creance brakes release {rule}` \
+                 lets it block at once"
             )?;
         }
         Ok(())

@@ -1,6 +1,9 @@
 //! A candidate in the shadow of what is in force.
 
-use sensor_common::shadow::Matches;
+use sensor_common::{
+    noise::{EVERY, Noise, NoiseKey, Role, SERVICE},
+    shadow::Matches,
+};
 use sensor_content::{bundle::Budget, life::Stage};
 use sensor_user::control::{
     admission::Access,
@@ -17,6 +20,13 @@ fn saw(daemon: &Daemon, events: u64, (candidate, active): (u64, u64)) {
     (seen.counts.judged[4], seen.counts.time[4], seen.counts.matched) = (events, 20 * events, candidate);
     seen.candidate.insert(0, Matches { events: candidate, beyond: 0 });
     seen.active.insert(0, Matches { events: active, beyond: 0 });
+    let noise = |generation, rule, events| {
+        (
+            NoiseKey { generation, actor: SERVICE, rule, role: Role::Compared as u32 },
+            Noise { events, ..Noise::default() },
+        )
+    };
+    seen.noise = vec![noise(124, 0, candidate), noise(124, EVERY, candidate), noise(120, 0, active)];
     seen.examples = vec![record(124, b"/tmp/seen")];
     *daemon.seen.lock().unwrap() = Some(seen);
     daemon.core.look_at_shadow();

@@ -15,6 +15,7 @@ use std::{
 use sensor_common::{
     event::{Event, Hook},
     maps::{Counters, Loss, Mark, ObjectKey},
+    noise::{Noise, NoiseKey},
     record::Record,
     shadow::ShadowCounts,
     verdict::{Action, Outcome},
@@ -47,6 +48,8 @@ pub struct Fake {
     candidate: Option<u64>,
     /// What the candidate does.
     pub seen: Arc<Mutex<Option<Seen>>>,
+    /// By whom rules are made to match.
+    pub noise: Arc<Mutex<Vec<(NoiseKey, Noise)>>>,
     pub brakes: Arc<FakeBrakes>,
     pub marks: Vec<(ObjectKey, Mark)>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
@@ -164,6 +167,10 @@ impl Engine for Fake {
         Ok(counters)
     }
 
+    fn noise(&self) -> anyhow::Result<Vec<(NoiseKey, Noise)>> {
+        Ok(self.noise.lock().unwrap().clone())
+    }
+
     fn hooks(&self) -> anyhow::Result<Vec<HookState>> {
         Ok(Hook::ALL
             .iter()
@@ -190,7 +197,13 @@ fn activation(generation: u64, previous: Option<u64>, rules: &RuleSet) -> Activa
 
 /// A candidate that has judged nothing.
 pub fn nothing_seen() -> Seen {
-    Seen { counts: ShadowCounts::ZERO, candidate: BTreeMap::new(), active: BTreeMap::new(), examples: Vec::new() }
+    Seen {
+        counts: ShadowCounts::ZERO,
+        candidate: BTreeMap::new(),
+        active: BTreeMap::new(),
+        noise: Vec::new(),
+        examples: Vec::new(),
+    }
 }
 
 /// What the verifier says of the rule `past-the-end`.

@@ -1,6 +1,10 @@
 //! Process 1 and a login shell go on to use FIFOs while a generation blocks that any is opened.
 
-use std::fs;
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, ensure};
 use sensor_user::status::Status;
@@ -16,10 +20,10 @@ const ANSWER: &str = "/run/creance-fifo.answer";
 const ROUNDS: u64 = 3;
 /// The longest that a brake may go unreported, milliseconds.
 const PROMPT: i128 = 1000;
-/// Opens that a rule may block before its brake must have held: several windows full.
-const MANY: u64 = 10_000;
+/// Users that a rule may block before its brake must have held.
+const MANY: u32 = 10;
 
-/// Uses FIFOs as process 1, as a login shell, and as others until a brake lets them; tells what was seen.
+/// Uses FIFOs as process 1, as a login shell, and as other users until a brake lets them; tells what was seen.
 ///
 /// # Errors
 /// Where process 1 or the login shell cannot.
@@ -40,8 +44,9 @@ pub fn used() -> Result<()> {
     }
     let mine = "/tmp/mine";
     fifo::remake(mine)?;
-    let refused = (0..MANY).take_while(|_| fifo::is_refused(&fifo::open(mine))).count() as u64;
-    ensure!(refused < MANY, "after {refused} blocked opens no brake holds");
+    fs::set_permissions(mine, fs::Permissions::from_mode(0o666))?;
+    let refused = (0..MANY).take_while(|user| is_refused(2000 + user, mine)).count();
+    ensure!(refused < MANY as usize, "after {refused} blocked users no brake holds");
     let (after, late) = wait::within(PATIENCE, "the brake to be reported", || {
         let status = host::status()?;
         let late = status.brakes.demoted.iter().find_map(|demoted| {
@@ -63,13 +68,20 @@ pub fn used() -> Result<()> {
         ),
         // Others on this host may open FIFOs too.
         ok: lifeline >= 2 * ROUNDS
-            && denied >= refused
+            && denied >= refused as u64
             && passed > 0
             && judged == matched
             && judged == lifeline + denied + passed
             && late <= PROMPT,
     });
     Ok(())
+}
+
+/// Whether a user is refused to open a FIFO.
+fn is_refused(user: u32, path: &str) -> bool {
+    let mut open = Command::new("/bin/bash");
+    let status = open.args(["-c", &format!(": <> {path}")]).stderr(Stdio::null()).uid(user).gid(user).status();
+    !status.is_ok_and(|status| status.success())
 }
 
 fn outcome(status: &Status, name: &str) -> u64 {

@@ -6,11 +6,13 @@
 //! | `socket` | unix sockets |
 //! | `descriptor` | descriptors that are handed over |
 //! | `uring` | all of them by `io_uring` |
+//! | `users` | readers of another user |
 
 mod descriptor;
 mod socket;
 mod splice;
 mod uring;
+mod users;
 
 use std::{
     fs::File,
@@ -39,6 +41,7 @@ use crate::{
 pub use socket::victim;
 pub use splice::take;
 pub use uring::taker;
+pub use users::sender;
 
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
@@ -60,6 +63,8 @@ pub const TESTS: &[Test] = &[
     },
     Test { name: "quarantine::no_later_request_of_a_ring_gets_anything", boot: Boot::Plain, run: uring::later },
     Test { name: "quarantine::a_request_that_slept_does_nothing_with_it", boot: Boot::Plain, run: uring::asleep },
+    Test { name: "quarantine::harms_no_socket_of_another_user", boot: Boot::Plain, run: users::sockets },
+    Test { name: "quarantine::kills_no_reader_of_another_user", boot: Boot::Plain, run: users::sleeper },
     Test { name: "quarantine::ends_with_what_is_in_it", boot: Boot::Plain, run: socket::ends },
     Test { name: "quarantine::keeps_readers_away_by_modify_return", boot: Boot::WithoutBpf, run: later_readers },
     Test { name: "quarantine::kills_who_slept_by_modify_return", boot: Boot::WithoutBpf, run: sleeping_reader },

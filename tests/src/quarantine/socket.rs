@@ -33,7 +33,7 @@ const RULE: Draft<'_> = Draft { events: &["unix.send"], ..super::RULE };
 const OWNED: &str = "/tmp/owned";
 const TYPES: [i32; 3] = [libc::SOCK_STREAM, libc::SOCK_SEQPACKET, libc::SOCK_DGRAM];
 
-fn guarding() -> Result<Sensor> {
+pub fn guarding() -> Result<Sensor> {
     shared::enforcing(vec![rules::file("kept.yaml", &[RULE])])
 }
 
@@ -223,7 +223,7 @@ pub fn asleep() -> Result<()> {
     Ok(())
 }
 
-fn start(way: &str, socket: OwnedFd) -> Result<Child> {
+pub fn start(way: &str, socket: OwnedFd) -> Result<Child> {
     let mut command = Command::new(work::PROGRAM);
     Ok(command.args(["work", "victim", way]).stdin(Stdio::from(socket)).stderr(Stdio::null()).spawn()?)
 }

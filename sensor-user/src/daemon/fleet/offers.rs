@@ -11,7 +11,7 @@ use sensor_content::{
     store::Rung,
 };
 
-use super::super::{cause::refused, core::Core, engine::Engine, keeper::Keeper};
+use super::super::{cause::refused, core::Core, engine::Engine, keeper::Keeper, probation::heard};
 use crate::log::say;
 
 /// So many of the newest are noted: an owner may want to stay that far behind.
@@ -96,11 +96,13 @@ impl<E: Engine> Core<E> {
         self.lock().charge.take()
     }
 
-    /// Alerts that the generation in force may bring in an hour, as its publisher said, and all that rules matched since the start.
+    /// Alerts that the generation in force may bring in an hour, as its publisher said, and how many speak against it until now: without
+    /// those of the loudest ordinary user.
     pub fn alerts(&self) -> Option<(u64, u64)> {
         let state = self.lock();
         let keeper = state.keeper.as_ref()?;
         let Rung::Generation(id) = keeper.running() else { return None };
-        Some((keeper.budget(id)?.alerts_per_hour.into(), state.matched()?))
+        let heard = heard(&state.engine.noise().ok()?, id.number);
+        Some((keeper.budget(id)?.0.alerts_per_hour.into(), heard.all.evidence()))
     }
 }

@@ -1,0 +1,38 @@
+//! What the kernel side counts by actor.
+
+use anyhow::Result;
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData},
+};
+use sensor_common::noise::{NOISE, Noise, NoiseKey, Role};
+
+use super::maps::{self, Value, take};
+
+/// See the [module](self).
+pub struct NoiseMap(HashMap<MapData, Value<NoiseKey>, Value<Noise>>);
+
+impl NoiseMap {
+    /// The map of a loaded object.
+    pub fn new(ebpf: &mut Ebpf) -> Result<Self> {
+        take(ebpf, NOISE).map(Self)
+    }
+
+    /// What the actors caused of generations in this role.
+    pub fn of(&self, role: Role) -> Result<Vec<(NoiseKey, Noise)>> {
+        let mut all = maps::entries(&self.0)?;
+        all.retain(|(key, _)| key.role == role as u32);
+        Ok(all)
+    }
+
+    /// Nothing was caused of a generation in force, from now on.
+    pub fn forget(&mut self, generation: u64) -> Result<()> {
+        let meant = |key: &NoiseKey| key.generation == generation && key.role == Role::InForce as u32;
+        maps::remove_where(&mut self.0, meant).map(drop)
+    }
+
+    /// Nothing was compared, from now on.
+    pub fn reset(&mut self) -> Result<()> {
+        maps::remove_where(&mut self.0, |key| key.role == Role::Compared as u32).map(drop)
+    }
+}
