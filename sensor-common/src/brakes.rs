@@ -191,6 +191,9 @@ pub struct Demotion {
 }
 
 impl Demotion {
+    /// None so far.
+    pub const NONE: Self = Self { time: 0, until: 0, times: 0, padding: 0 };
+
     /// The one that follows `before`, by an event of this time.
     #[inline]
     pub const fn after(before: Option<Self>, time: u64) -> Self {
