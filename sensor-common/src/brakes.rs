@@ -1,11 +1,11 @@
 //! What holds blocking back, whatever rules say: layouts of the maps behind lifeline, budgets and heartbeat.
 //!
-//! **Budgets.** Each rule that asks for more than an alert has one for each [actor](Actor): so many times in each window of time. Windows
+//! **Budgets.** Each rule that asks for more than an alert has one for each [actor](crate::actor): so many times in each window of time. Windows
 //! are counted from boot, all of the same length, so which window an event is in depends on nothing but its time, and the count of a
 //! window starts where the kernel's hash makes its entry, which it does for one program only. Whoever adds to the count and then reads
 //! no more than the budget is within it. So in no window is an actor killed more often than a rule's budget says, whatever runs at once.
 //!
-//! **Crowds.** A rule that hits many actors in one window is demoted for all: each adds what it [weighs](Actor::weight) once, and
+//! **Crowds.** A rule that hits many actors in one window is demoted for all: each adds what it [weighs](crate::actor::weight) once, and
 //! at [`CROWD`] the rule only alerts, for a time that doubles with each time that it happens again.
 
 /// Hash from the [`FileKey`] of an executable to a [`Reach`].
@@ -16,7 +16,7 @@ pub const HEARTBEAT: &str = "HEARTBEAT";
 pub const BUDGETS: &str = "BUDGETS";
 /// LRU hash from [`FiringsKey`] to `u64`: how often a rule fired for an actor in a window.
 pub const FIRINGS: &str = "FIRINGS";
-/// Hash from [`FiringsKey`] to `u64`: whom a rule hit in a window, by [`Actor::witness`]; and under [`CROWD_OF_ALL`] what they weigh.
+/// Hash from [`FiringsKey`] to `u64`: whom a rule hit in a window, by [`witness`](crate::actor::witness); and under [`CROWD_OF_ALL`] what they weigh.
 pub const WITNESSES: &str = "WITNESSES";
 /// Hash from [`RuleKey`] to [`Demotion`]: the rules that only alert, or did not long ago.
 pub const DEMOTED: &str = "DEMOTED";
@@ -112,43 +112,13 @@ impl RuleKey {
     }
 }
 
-/// Who is charged: a user, in namespaces of his own too; where that is root, the cgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Actor {
-    /// The user's id, or that of root's cgroup with the bit [`Actor::CGROUP`].
-    pub id: u64,
-    /// Whether root of the host or one of its system users acts, in no container.
-    pub of_host: bool,
-}
-
-impl Actor {
-    /// In [`Actor::id`]: the rest is a cgroup's.
-    pub const CGROUP: u64 = 1 << 63;
-    /// In a witness: the rest are the upper 16 bits of a user id.
-    const RANGE: u64 = 1 << 62;
-    /// The first user id that is no system user's (`UID_MIN` of `login.defs`).
-    pub const FIRST_USER: u32 = 1000;
-
-    /// As whom the actor bears witness against a rule. The ids that a user has besides his own (`/etc/subuid`) lie side by side, 65536 of
-    /// them, and he can be each: such are one witness, or two.
-    pub const fn witness(id: u64) -> u64 {
-        let range = id >> 16;
-        if id & Self::CGROUP == 0 && range != 0 { Self::RANGE | range } else { id }
-    }
-
-    /// What a witness weighs.
-    pub const fn weight(of_host: bool) -> u64 {
-        if of_host { 2 } else { 1 }
-    }
-}
-
 /// A rule and an actor in a window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
 pub struct FiringsKey {
     /// The generation.
     pub generation: u64,
-    /// An [`Actor::id`] or a witness.
+    /// An [actor](crate::actor) or a witness.
     pub actor: u64,
     /// The rule's number in it.
     pub rule: u32,
@@ -196,11 +166,8 @@ impl Demotion {
 
     /// The one that follows `before`, by an event of this time.
     #[inline]
-    pub const fn after(before: Option<Self>, time: u64) -> Self {
-        let times = match before {
-            Some(before) if !before.is_forgiven(time) => before.times,
-            _ => 0,
-        };
+    pub const fn after(before: Self, time: u64) -> Self {
+        let times = if before.is_forgiven(time) { 0 } else { before.times };
         let doublings = if times < DOUBLINGS_MAX { times } else { DOUBLINGS_MAX };
         Self { time, until: time + (DEMOTED_FIRST << doublings), times: times + 1, padding: 0 }
     }
@@ -224,29 +191,15 @@ mod tests {
 
     #[test]
     fn a_demotion_takes_twice_as_long_each_time() {
-        let mut last = Demotion::after(None, 0);
+        let mut last = Demotion::after(Demotion::NONE, 0);
         let mut lengths = [0; 9];
         for length in &mut lengths {
             *length = (last.until - last.time) / 1_000_000_000;
-            last = Demotion::after(Some(last), last.until);
+            last = Demotion::after(last, last.until);
         }
         assert_eq!(lengths, [60, 120, 240, 480, 960, 1920, 3840, 3840, 3840]);
         assert_eq!(last.times, 10);
-        let forgiven = Demotion::after(Some(last), last.until + FORGIVEN_AFTER);
+        let forgiven = Demotion::after(last, last.until + FORGIVEN_AFTER);
         assert_eq!((forgiven.times, forgiven.until - forgiven.time), (1, DEMOTED_FIRST));
-    }
-
-    #[test]
-    fn all_ids_that_one_user_has_are_too_few_witnesses() {
-        // 100000 to 165535, as `useradd` gives them.
-        let mut witnesses: [u64; 3] = [Actor::witness(1000), Actor::witness(100_000), Actor::witness(165_535)];
-        witnesses.sort_unstable();
-        for id in 100_000..165_536 {
-            assert!(witnesses.contains(&Actor::witness(id)), "{id}");
-        }
-        let service = Actor::weight(true);
-        assert!(witnesses.len() as u64 * Actor::weight(false) + service < CROWD);
-        assert_ne!(Actor::witness(33), Actor::witness(34));
-        assert_ne!(Actor::witness(Actor::CGROUP | 1 << 40), Actor::witness(Actor::CGROUP | 2 << 40));
     }
 }

@@ -160,6 +160,11 @@ pub enum Sight {
     Unknown,
 }
 
+/// Whether any text of the record was not seen whole.
+pub fn is_in_doubt(record: &Record) -> bool {
+    FIELDS.iter().any(|field| field.sight(record) != Sight::Whole)
+}
+
 impl Field {
     /// Whether it is the payload, which is by definition the first bytes of what is written.
     pub const fn is_payload(&self) -> bool {

@@ -106,8 +106,8 @@ macro_rules! hooks {
     };
 }
 
-/// `name` without `_security` at its end.
-const fn without_suffix(name: &'static str) -> &'static str {
+/// `name` without `_security` at its end, as newer kernels call the functions of some hooks.
+pub const fn without_suffix(name: &str) -> &str {
     const SUFFIX: &[u8] = b"_security";
     let bytes = name.as_bytes();
     if bytes.len() > SUFFIX.len() {

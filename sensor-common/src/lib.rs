@@ -10,6 +10,7 @@
 //! | [`constant`] | names for values of integer fields |
 //! | [`field`] | the field table: name, type, place in the record, documentation |
 //! | [`verdict`] | what rules answer and what the sensor makes of it |
+//! | [`actor`] | who makes rules match, as a number |
 //! | [`brakes`] | what holds blocking back: lifeline, budgets, heartbeat |
 //! | [`shadow`] | what is counted while a candidate judges beside the generation in force |
 //! | [`state`] | counts and sequences: what rules note, and what the sensor keeps |
@@ -20,6 +21,7 @@
 //! Everything here is plain data in `repr(C)`: the same bytes in the kernel and in user space.
 #![no_std]
 
+pub mod actor;
 pub mod brakes;
 pub mod constant;
 pub mod event;

@@ -225,7 +225,7 @@ pub struct Mark {
     /// The user that it wrote for: its real one, or where that is root, its effective one.
     pub uid: u32,
     /// Always 0: what lies in a map has no holes.
-    pub unused: u32,
+    pub padding: u32,
     /// The inode number by which people know it; 0 for a socket that was never accepted.
     pub inode: u64,
 }

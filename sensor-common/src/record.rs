@@ -45,16 +45,6 @@ impl<const N: usize> Text<N> {
         self.full > self.len
     }
 
-    /// Whether all of it is kept.
-    pub const fn is_whole(&self) -> bool {
-        self.full <= self.len
-    }
-
-    /// Whether nothing of it can be relied upon; of a payload: whether it is unread.
-    pub const fn is_unknown(&self) -> bool {
-        self.full > self.len && (self.len as usize) < N
-    }
-
     /// Keeps the first and the last bytes of `bytes`, as a hook does of a path.
     pub fn set_ends(&mut self, bytes: &[u8]) {
         self.set(bytes);

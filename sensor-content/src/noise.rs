@@ -19,7 +19,7 @@ impl Actor {
     pub fn from_number(number: u64) -> Self {
         match u32::try_from(number) {
             Ok(user) => Self::User(user),
-            Err(_) => Self::Service(number & !sensor_common::noise::SERVICE),
+            Err(_) => Self::Service(number & !sensor_common::actor::CGROUP),
         }
     }
 }

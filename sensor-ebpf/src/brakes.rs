@@ -7,8 +7,9 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap},
 };
 use sensor_common::{
+    actor::{CGROUP, FIRST_USER, weight, witness},
     brakes::{
-        Actor, BUDGETS_MAX, Budget, CROWD, CROWD_OF_ALL, DEMOTED_MAX, Demotion, FIRINGS_MAX, FileKey, FiringsKey,
+        BUDGETS_MAX, Budget, CROWD, CROWD_OF_ALL, DEMOTED_MAX, Demotion, FIRINGS_MAX, FileKey, FiringsKey,
         LIFELINE_MAX, Reach, RuleKey, UNNAMED, WITNESSES_MAX,
     },
     maps::Settings,
@@ -115,7 +116,7 @@ fn is_privileged(task: Struct) -> bool {
 /// Whether root or a system user of this host runs a process.
 #[inline(always)]
 fn is_of_system(task: Struct) -> bool {
-    task.to(&TASK_REAL_CRED).is_some_and(|cred| is_of_host(cred) && cred.get::<u32>(&CRED_UID) < Actor::FIRST_USER)
+    task.to(&TASK_REAL_CRED).is_some_and(|cred| is_of_host(cred) && cred.get::<u32>(&CRED_UID) < FIRST_USER)
 }
 
 /// Whether these credentials are of the host's own user namespace.
@@ -190,11 +191,11 @@ fn note_actor(scratch: &mut Scratch) {
     let user = if owner == 0 || owner == HOST { uid } else { owner };
     let in_container = task.to(&TASK_NSPROXY).and_then(|all| all.to(&NSPROXY_PID_NS));
     let in_container = in_container.is_none_or(|namespace| namespace.get::<u32>(&PID_NS_LEVEL) != 0);
-    let of_host = owner == HOST && user < Actor::FIRST_USER && !in_container;
+    let of_host = owner == HOST && user < FIRST_USER && !in_container;
     // SAFETY: the helper takes nothing and always succeeds.
     let cgroup = unsafe { bpf_get_current_cgroup_id() };
-    scratch.charged.set(if user == 0 { Actor::CGROUP | cgroup } else { u64::from(user) });
-    scratch.weight.set(Actor::weight(of_host));
+    scratch.charged.set(if user == 0 { CGROUP | cgroup } else { u64::from(user) });
+    scratch.weight.set(weight(of_host));
 }
 
 /// From [`owner_of`]: this is the host's own.
@@ -280,12 +281,12 @@ fn demote_where_crowded(firing: FiringsKey, weight: u64, time: u64) -> bool {
         return true;
     }
     let demotions = before.times;
-    let witness = FiringsKey { actor: Actor::witness(firing.actor), demotions, ..firing };
+    let seen = FiringsKey { actor: witness(firing.actor), demotions, ..firing };
     // Of all its events in the window, one makes the entry.
-    if WITNESSES.get_ptr(witness).is_some() || WITNESSES.insert(witness, 0, u64::from(BPF_NOEXIST)).is_err() {
+    if WITNESSES.get_ptr(seen).is_some() || WITNESSES.insert(seen, 0, u64::from(BPF_NOEXIST)).is_err() {
         return false;
     }
-    let crowd = FiringsKey { actor: CROWD_OF_ALL, ..witness };
+    let crowd = FiringsKey { actor: CROWD_OF_ALL, ..seen };
     if WITNESSES.get_ptr(crowd).is_none() {
         let _ = WITNESSES.insert(crowd, 0, u64::from(BPF_NOEXIST));
     }
@@ -296,5 +297,5 @@ fn demote_where_crowded(firing: FiringsKey, weight: u64, time: u64) -> bool {
         core::ptr::read_volatile(sum)
     };
     // Where there is no room for it, the rule goes on: that of a rule that has a budget always finds some.
-    sum >= CROWD && DEMOTED.insert(rule, Demotion::after(Some(before), time), u64::from(BPF_ANY)).is_ok()
+    sum >= CROWD && DEMOTED.insert(rule, Demotion::after(before, time), u64::from(BPF_ANY)).is_ok()
 }

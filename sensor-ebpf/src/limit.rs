@@ -68,13 +68,13 @@ fn is_over(slot: u32) -> bool {
     let record: &Record = unsafe { &*record };
     let (second, pid) = (record.head.time / SECOND, actor::tgid());
     let mut over = limit != 0;
-    noise::count_every(record.head.generation, second);
+    noise::count_every(record.head.generation);
     for (number, rule) in record.verdict.rules.iter().enumerate().take(RULES_MAX) {
         if number >= record.verdict.matched as usize {
             break;
         }
         let rule = rule_number(*rule);
-        noise::count(record.head.generation, rule, second);
+        noise::count(record.head.generation, rule);
         let key = RateKey { generation: record.head.generation, rule, pid };
         if limit != 0 && count(&key, second) <= u64::from(limit) {
             over = false;

@@ -6,53 +6,46 @@ use aya_ebpf::{
     macros::map,
     maps::LruHashMap,
 };
-use sensor_common::noise::{EVERY, NOISE_MAX, Noise, NoiseKey, Role, actor};
+use sensor_common::noise::{EVERY, NOISE_MAX, NoiseKey, Role, actor};
 
 use crate::asm;
 
 #[map]
-static NOISE: LruHashMap<NoiseKey, Noise> = LruHashMap::with_max_entries(NOISE_MAX, 0);
+static NOISE: LruHashMap<NoiseKey, u64> = LruHashMap::with_max_entries(NOISE_MAX, 0);
 
-/// Counts an event of the current process for a rule of the generation in force; how many its actor has caused in this second.
+/// Counts an event of the current process for a rule of the generation in force.
 #[inline(always)]
-pub fn count(generation: u64, rule: u32, second: u64) -> u32 {
-    count_noise(generation, rule, Role::InForce as u32, second)
+pub fn count(generation: u64, rule: u32) {
+    count_noise(generation, rule, Role::InForce as u32);
 }
 
 /// The same for all rules of the generation together.
 #[inline(always)]
-pub fn count_every(generation: u64, second: u64) {
-    count_noise(generation, EVERY, Role::InForce as u32, second);
+pub fn count_every(generation: u64) {
+    count(generation, EVERY);
 }
 
 /// Counts an event that a candidate judges too, for a rule of either generation or for [`EVERY`].
 #[inline(always)]
 pub fn compare(generation: u64, rule: u32) {
-    count_noise(generation, rule, Role::Compared as u32, 0);
+    count_noise(generation, rule, Role::Compared as u32);
 }
 
 /// A global function, which the verifier goes through once.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn count_noise(generation: u64, rule: u32, role: u32, second: u64) -> u32 {
+extern "C" fn count_noise(generation: u64, rule: u32, role: u32) -> u32 {
     // SAFETY: both helpers take nothing and always succeed. The user is the real one: a program that runs with its owner's rights
     // is still its caller's doing.
     let (uid, cgroup) = unsafe { (bpf_get_current_uid_gid() as u32, bpf_get_current_cgroup_id()) };
     let key = NoiseKey { generation, actor: actor(uid, cgroup), rule, role };
     if NOISE.get_ptr(&key).is_none() {
         // Whoever comes second finds the entry of the first; one that finds no room is not counted.
-        let _ = NOISE.insert(&key, &Noise { events: 0, second, lately: 0, limited: 0 }, u64::from(BPF_NOEXIST));
+        let _ = NOISE.insert(&key, 0, u64::from(BPF_NOEXIST));
     }
-    let Some(noise) = NOISE.get_ptr_mut(&key) else { return 1 };
-    // SAFETY: a live map value, aligned to 8 bytes; others access it by single loads and stores and by atomic adds. Two processors
-    // that begin a second at once may each count it from 1.
-    unsafe {
-        asm::add(&raw mut (*noise).events, 1);
-        if core::ptr::read_volatile(&raw const (*noise).second) != second {
-            core::ptr::write_volatile(&raw mut (*noise).second, second);
-            core::ptr::write_volatile(&raw mut (*noise).lately, 0);
-        }
-        asm::add(&raw mut (*noise).lately, 1);
-        core::ptr::read_volatile(&raw const (*noise).lately) as u32
+    if let Some(events) = NOISE.get_ptr_mut(&key) {
+        // SAFETY: a live map value, aligned to 8 bytes, which is added to atomically.
+        unsafe { asm::add(events, 1) };
     }
+    0
 }

@@ -107,7 +107,7 @@ pub struct Scratch {
     pub refused: Hidden<u32>,
     /// The action that it asked for.
     pub asked: Hidden<u32>,
-    /// Who is charged: an [`Actor::id`](sensor_common::brakes::Actor).
+    /// Who is charged: an [actor](sensor_common::actor).
     pub charged: Hidden<u64>,
     /// What that weighs as a witness.
     pub weight: Hidden<u64>,

@@ -9,9 +9,9 @@ use crate::{
     asm,
     hook::{Context, Seen, lsm_hook},
     kernel::{
-        CRED_EUID, FILE_PRIVATE_DATA, MSGHDR_ITER, MSGHDR_NAME, MSGHDR_NAMELEN, PID_NUMBERS, Ptr, SK_FAMILY,
-        SK_PEER_CRED, SK_PEER_PID, SOCKET_SK, SOCKET_TYPE, Struct, UNIX_ADDR, UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME,
-        UNIX_PEER, member, probe, probe_ptr,
+        FILE_PRIVATE_DATA, MSGHDR_ITER, MSGHDR_NAME, MSGHDR_NAMELEN, PID_NUMBERS, Ptr, SK_FAMILY, SK_PEER_PID,
+        SOCKET_SK, SOCKET_TYPE, Struct, UNIX_ADDR, UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME, UNIX_PEER, member, probe,
+        probe_ptr,
     },
     memory::Memory,
     object::File,
@@ -72,10 +72,9 @@ impl Socket {
         }
         if wanted.contains(Groups::PEER) {
             let pid = probe_ptr(member(self.sk.base, &SK_PEER_PID)).unwrap_or(core::ptr::null());
-            let cred = probe_ptr(member(self.sk.base, &SK_PEER_CRED)).unwrap_or(core::ptr::null());
             let peer = &mut held.record.peer;
             peer.pid = probe(member(pid, &PID_NUMBERS)).unwrap_or(0);
-            peer.uid = probe(member(cred, &CRED_EUID)).unwrap_or(0);
+            peer.uid = quarantine::owner_of_peer(self.sk);
         }
     }
 }

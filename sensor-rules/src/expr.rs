@@ -218,6 +218,12 @@ impl Cond {
         self
     }
 
+    /// How deep comparisons of booleans are nested.
+    pub fn nested_same(&self) -> usize {
+        let inner = self.parts().into_iter().map(Self::nested_same).max().unwrap_or(0);
+        inner + usize::from(matches!(self.kind, CondKind::Same(..)))
+    }
+
     /// The field groups that the condition reads.
     pub fn groups(&self) -> Groups {
         match &self.kind {

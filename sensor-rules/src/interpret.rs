@@ -5,20 +5,19 @@ mod truth;
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
-use cel::{Context, ExecutionError, Value, extractors::This};
+use cel::{Context, ExecutionError, Value, common::ast::IdedExpr, extractors::This};
 use globset::GlobBuilder;
 use regex::bytes::{Regex, RegexBuilder};
 use sensor_common::{
     event::Event,
-    field::{FIELDS, Field, Kind},
+    field::{Field, Kind, is_in_doubt},
     record::Record,
     verdict::Verdict,
 };
 
-use self::truth::{Judged, Truth, is_in_doubt};
+use self::truth::{Judged, Truth};
 use crate::{
     ancestors,
-    condition::Checked,
     rule::{Rule, RuleSet},
     state::{Effect, notes},
 };
@@ -46,10 +45,10 @@ pub fn interpret(rules: &RuleSet, event: Event, record: &Record) -> Result<Verdi
     let mut verdict = Verdict::NONE;
     for (number, rule, checked, effect) in rules.judging(event) {
         let says = match &judged {
-            Some(judged) => judged.truth(&checked.expr).map_err(|reason| failed(rule, reason))?,
-            None if holds(rule, checked, &context)? => Truth::True,
-            None => Truth::False,
+            Some(judged) => judged.truth(&checked.expr),
+            None => holds(&checked.expr, &context).map(Truth::of),
         };
+        let says = says.map_err(|reason| failed(rule, reason))?;
         match (says, effect) {
             (Truth::False, _) => {}
             (Truth::True, Effect::Match) => verdict.add(number, rule.action),
@@ -69,15 +68,16 @@ fn failed(rule: &Rule, reason: String) -> InterpretError {
     InterpretError { rule: rule.id.clone(), condition: rule.condition.clone(), reason }
 }
 
-fn holds(rule: &Rule, checked: &Checked, context: &Context<'_, '_>) -> Result<bool, InterpretError> {
-    match context.resolve(&checked.expr) {
+/// What the interpreter says of a condition, or its words where it fails.
+fn holds(expr: &IdedExpr, context: &Context<'_, '_>) -> Result<bool, String> {
+    match context.resolve(expr) {
         Ok(Value::Bool(holds)) => Ok(holds),
-        Ok(other) => Err(failed(rule, format!("it is not a boolean but {other:?}"))),
-        Err(error) => Err(failed(rule, error.to_string())),
+        Ok(other) => Err(format!("it is not a boolean but {other:?}")),
+        Err(error) => Err(error.to_string()),
     }
 }
 
-/// The fields that `event` carries, and those of ancestors, as variables: `process.exe` is the member `exe` of the map `process`.
+/// The fields that `event` carries, which those of ancestors are among, as variables: `process.exe` is the member `exe` of the map `process`.
 fn context(event: Event, record: &Record) -> Context<'static, 'static> {
     let mut context = Context::default();
     // No such function is declared yet, so it is added.
@@ -86,9 +86,7 @@ fn context(event: Event, record: &Record) -> Context<'static, 'static> {
         context.add_function("matches", |This(text): This<Arc<String>>, regex: Arc<String>| has(false, &text, &regex));
     let _ = context.add_function("glob", |This(text): This<Arc<String>>, glob: Arc<String>| has(true, &text, &glob));
     let mut groups: HashMap<&str, HashMap<String, Value>> = HashMap::new();
-    let of_ancestors =
-        |field: &Field| field.name.split_once('.').is_some_and(|(group, _)| ancestors::ALL.contains(&group));
-    for field in FIELDS.iter().filter(|field| field.carried_by(event) || of_ancestors(field)) {
+    for field in Field::of(event) {
         let value = value(field, record);
         match field.name.split_once('.') {
             Some((group, member)) => {

@@ -49,7 +49,7 @@ pub fn both(cond: &Cond) -> Option<Both> {
             Some(Both { must: made(or(left.must, right.must)), may: made(or(left.may, right.may)) })
         }
         CondKind::Choose(by, one, other) => choose(by, one, other, cond),
-        CondKind::Same(left, right) if same_depth(cond) <= SAME_MAX => {
+        CondKind::Same(left, right) if cond.nested_same() <= SAME_MAX => {
             let (left, right) = pair(left, right)?;
             Some(same(left, right, cond))
         }
@@ -100,12 +100,6 @@ fn same(left: Both, right: Both, whole: &Cond) -> Both {
     let implied = |one: Cond, other: Cond| made(or(not(one), other));
     let may = made(and(implied(left.must, right.may), implied(right.must, left.may)));
     Both { must, may }
-}
-
-/// How deep comparisons of booleans are nested.
-fn same_depth(cond: &Cond) -> usize {
-    let inner = cond.parts().into_iter().map(same_depth).max().unwrap_or(0);
-    inner + usize::from(matches!(cond.kind, CondKind::Same(..)))
 }
 
 /// A part without parts.

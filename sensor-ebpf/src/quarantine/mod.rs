@@ -29,6 +29,7 @@ use crate::{
     stage::SIGKILL,
 };
 
+pub use owner::of_peer as owner_of_peer;
 pub use socket::{is_anothers_peer, mark_receiver};
 
 #[map]
@@ -51,7 +52,7 @@ fn mark(held: &Held, inode: u64) -> Mark {
         rule: rule_number(held.record.verdict.rules[0]),
         pid: held.record.process.pid,
         uid: owner::acting(held.record.process.uid, held.record.process.euid),
-        unused: 0,
+        padding: 0,
         inode,
     }
 }

@@ -1,6 +1,8 @@
 //! Whose what is: nobody shuts up or kills another user's reader by what he writes or sends to it.
 
-use crate::kernel::{CRED_EUID, CRED_UID, SK_UID, SOCKET_SK, Struct, TASK_REAL_CRED};
+use crate::kernel::{
+    CRED_EUID, CRED_UID, SK_PEER_CRED, SK_UID, SOCKET_SK, Struct, TASK_REAL_CRED, member, probe, probe_ptr,
+};
 
 pub const ROOT: u32 = 0;
 
@@ -21,6 +23,13 @@ pub fn is_anothers(user: u32, owner: u32) -> bool {
 #[inline(always)]
 pub fn current() -> (u32, u32) {
     Struct::current_task().to(&TASK_REAL_CRED).map_or((ROOT, ROOT), |cred| (cred.get(&CRED_UID), cred.get(&CRED_EUID)))
+}
+
+/// For whom the other end of a connected `struct sock` acted when the two were connected.
+#[inline(always)]
+pub fn of_peer(sk: Struct) -> u32 {
+    let cred = probe_ptr(member(sk.base, &SK_PEER_CRED)).unwrap_or(core::ptr::null());
+    probe(member(cred, &CRED_EUID)).unwrap_or(ROOT)
 }
 
 /// Who made a `struct socket`.

@@ -19,8 +19,8 @@ use crate::{
     brakes,
     hook::{Context, lsm_guard},
     kernel::{
-        CRED_EUID, FILE_PRIVATE_DATA, INODE_I_INO, Ptr, SK_PEER_CRED, SK_SOCKET, SOCKET_ALLOC_INODE, SOCKET_SK,
-        SOCKET_TYPE, Struct, UNIX_PEER, member, probe, probe_ptr,
+        FILE_PRIVATE_DATA, INODE_I_INO, Ptr, SK_SOCKET, SOCKET_ALLOC_INODE, SOCKET_SK, SOCKET_TYPE, Struct, UNIX_PEER,
+        member, probe, probe_ptr,
     },
     maps::{SETTINGS, count_kept},
     object::File,
@@ -62,10 +62,8 @@ pub fn is_anothers_peer(socket: Struct, sk: Struct) -> bool {
     if socket.get::<u16>(&SOCKET_TYPE) == SOCK_DGRAM {
         return false;
     }
-    let cred = probe_ptr(member(sk.base, &SK_PEER_CRED)).unwrap_or(core::ptr::null());
-    let peer = probe(member(cred, &CRED_EUID)).unwrap_or(owner::ROOT);
     let (uid, euid) = owner::current();
-    owner::is_anothers(owner::acting(uid, euid), peer)
+    owner::is_anothers(owner::acting(uid, euid), owner::of_peer(sk))
 }
 
 /// The inode number of a `struct socket`; 0 where there is none.

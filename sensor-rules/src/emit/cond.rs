@@ -164,11 +164,3 @@ fn all_of<O>(asm: &mut Asm<O>, sense: bool, target: Label, test: impl FnOnce(&mu
         test(asm, target);
     }
 }
-
-/// How deep comparisons of booleans are nested.
-pub fn nested_same(cond: &Cond) -> usize {
-    match &cond.kind {
-        CondKind::Same(left, right) => 1 + nested_same(left).max(nested_same(right)),
-        _ => cond.parts().into_iter().map(nested_same).max().unwrap_or(0),
-    }
-}

@@ -25,7 +25,7 @@ pub use self::chain::{Budget, PARTS_MAP};
 use self::{
     asm::Code,
     chain::{Broken, CARRIED_MAX, Limit, PARTS_MAX, chain},
-    cond::{SLOTS_MAX, nested_same},
+    cond::SLOTS_MAX,
     program::{Mark, booleans},
 };
 pub(crate) use self::{chain::Part, listing::listing};
@@ -139,7 +139,7 @@ fn chains<'a>(
 ) -> Result<Vec<Part<'a>>, Box<Diagnostic>> {
     let mut all = Vec::new();
     for plan in Plan::all(rules, event, words) {
-        if let Some(judge) = plan.judges.iter().find(|judge| judge.conds().any(|cond| nested_same(cond) > SLOTS_MAX)) {
+        if let Some(judge) = plan.judges.iter().find(|judge| judge.conds().any(|cond| cond.nested_same() > SLOTS_MAX)) {
             return Err(Box::new(too_large(judge.rule, "its comparisons of booleans are nested too deep")));
         }
         let rules = plan.judges.len();

@@ -13,7 +13,7 @@ use sensor_common::{
 use super::{
     PARTS_MAP, RECORD_MAP, Target,
     asm::{Alu, Asm, Code, Helper, Label, Reg, Size, When},
-    cond::{Ground, branch, nested_same},
+    cond::{Ground, branch},
     int, lookup,
     stack::{Answers, KEY},
     sweep::sweep,
@@ -143,7 +143,7 @@ fn leave(asm: &mut Asm<Mark>) {
 
 /// How many intermediate booleans the conditions need.
 pub fn booleans(judges: &[Judge<'_>]) -> usize {
-    judges.iter().flat_map(Judge::conds).map(nested_same).max().unwrap_or(0)
+    judges.iter().flat_map(Judge::conds).map(Cond::nested_same).max().unwrap_or(0)
 }
 
 /// What is done where a rule matches.

@@ -10,7 +10,7 @@ use sensor_common::{
     record::Record,
 };
 
-use super::implied::implied;
+use super::{holds, implied::implied};
 use crate::{
     ancestors,
     expr::TextTest,
@@ -26,7 +26,7 @@ pub enum Truth {
 }
 
 impl Truth {
-    const fn of(holds: bool) -> Self {
+    pub const fn of(holds: bool) -> Self {
         if holds { Self::True } else { Self::False }
     }
 
@@ -64,11 +64,6 @@ impl Truth {
     }
 }
 
-/// Whether any text of the record was not seen whole.
-pub fn is_in_doubt(record: &Record) -> bool {
-    sensor_common::field::FIELDS.iter().any(|field| field.sight(record) != Sight::Whole)
-}
-
 /// A record, for the interpreter and as it is.
 pub struct Judged<'a, 'c, 'v> {
     pub context: &'a Context<'c, 'v>,
@@ -84,7 +79,7 @@ impl Judged<'_, '_, '_> {
         match &expr.expr {
             Expr::Comprehension(all) => self.of_ancestors(all),
             Expr::Call(call) => self.of_call(call, expr),
-            _ => self.plain(expr).map(Truth::of),
+            _ => holds(expr, self.context).map(Truth::of),
         }
     }
 
@@ -128,10 +123,10 @@ impl Judged<'_, '_, '_> {
 
     fn of_atom(&self, call: &CallExpr, expr: &IdedExpr) -> Result<Truth, String> {
         if !self.reads_doubtful(expr) || never_asks(call) {
-            return self.plain(expr).map(Truth::of);
+            return holds(expr, self.context).map(Truth::of);
         }
         let Some((test, field, literal)) = asked(call) else { return Ok(Truth::Unknown) };
-        let found = || self.plain(expr).map(Truth::of);
+        let found = || holds(expr, self.context).map(Truth::of);
         match (test, field.sight(self.record)) {
             (TextTest::StartsWith | TextTest::EndsWith | TextTest::Contains, _) if literal == Some(0) => found(),
             (TextTest::StartsWith | TextTest::Contains, _) if field.is_payload() => {
@@ -152,14 +147,6 @@ impl Judged<'_, '_, '_> {
             found |= field_of(part).is_some_and(|field| field.sight(self.record) != Sight::Whole);
         });
         found
-    }
-
-    fn plain(&self, expr: &IdedExpr) -> Result<bool, String> {
-        match self.context.resolve(expr) {
-            Ok(Value::Bool(holds)) => Ok(holds),
-            Ok(other) => Err(format!("it is not a boolean but {other:?}")),
-            Err(error) => Err(error.to_string()),
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use sensor_common::{
     brakes::{Budget, Demotion, FileKey, Reach, RuleKey},
     maps::{Counters, Mark, ObjectKey},
-    noise::{Noise, NoiseKey},
+    noise::NoiseKey,
 };
 use sensor_rules::RuleSet;
 
@@ -77,7 +77,7 @@ pub trait Engine: Send + 'static {
     ///
     /// # Errors
     /// When the kernel does not tell.
-    fn noise(&self) -> anyhow::Result<Vec<(NoiseKey, Noise)>>;
+    fn noise(&self) -> anyhow::Result<Vec<(NoiseKey, u64)>>;
     /// Every hook.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl Engine for Sensor {
     fn counters(&self) -> anyhow::Result<Counters> {
         self.counters()
     }
-    fn noise(&self) -> anyhow::Result<Vec<(NoiseKey, Noise)>> {
+    fn noise(&self) -> anyhow::Result<Vec<(NoiseKey, u64)>> {
         self.noise()
     }
     fn hooks(&self) -> anyhow::Result<Vec<HookState>> {

@@ -18,6 +18,13 @@ use sensor_rules::RuleSet;
 use super::settings::Settings;
 use crate::{content, log::say, status};
 
+/// Who put in force what is.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    ThisDaemon,
+    DaemonBefore,
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Keeper {
@@ -33,8 +40,8 @@ pub struct Keeper {
     retry: Option<(Trial, Instant)>,
     /// Rules that are switched off, because they were too loud: by generation and id.
     silenced: Vec<(Id, String)>,
-    /// Whether what is in force was so before this daemon.
-    inherited: Option<Rung>,
+    /// Who put in force what is.
+    origin: Origin,
     switch: Option<Switch>,
     started: Instant,
     /// How many generations were rolled back at the start.
@@ -77,7 +84,7 @@ impl Keeper {
             shadow: None,
             retry: None,
             silenced: Vec::new(),
-            inherited: None,
+            origin: Origin::ThisDaemon,
             switch,
             started: Instant::now(),
             charged,
@@ -200,13 +207,13 @@ impl Keeper {
     }
 
     /// What is in force was so before this daemon: what was counted of it is not this daemon's to judge.
-    pub const fn has_inherited(&mut self) {
-        self.inherited = Some(self.running);
+    pub const fn notes_inherited(&mut self) {
+        self.origin = Origin::DaemonBefore;
     }
 
     /// Whether it was.
     pub const fn is_inherited(&self) -> bool {
-        self.inherited.is_some()
+        matches!(self.origin, Origin::DaemonBefore)
     }
 
     /// A rule of the generation is switched off where it is loaded from now on.
@@ -215,7 +222,7 @@ impl Keeper {
     }
 
     fn is_in_force(&mut self, rung: Rung) {
-        (self.running, self.since, self.settled, self.inherited) = (rung, Instant::now(), false, None);
+        (self.running, self.since, self.settled, self.origin) = (rung, Instant::now(), false, Origin::ThisDaemon);
     }
 
     /// The daemon ends by order: with nothing in force, or with everything, for the next one.

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use sensor_common::noise::{EVERY, Noise as Count, NoiseKey};
+use sensor_common::noise::{EVERY, NoiseKey};
 use sensor_content::{
     bundle::{Budget, Category},
     life::Id,
@@ -36,11 +36,11 @@ pub struct Mishap {
 }
 
 /// What the kernel side counted of a generation in force.
-pub fn heard(counts: &[(NoiseKey, Count)], generation: u64) -> Heard {
+pub fn heard(counts: &[(NoiseKey, u64)], generation: u64) -> Heard {
     let mut heard = Heard::default();
-    for (key, count) in counts.iter().filter(|(key, _)| key.generation == generation) {
+    for (key, events) in counts.iter().filter(|(key, _)| key.generation == generation) {
         let noise = if key.rule == EVERY { &mut heard.all } else { heard.rules.entry(key.rule).or_default() };
-        noise.add(Actor::from_number(key.actor), count.events);
+        noise.add(Actor::from_number(key.actor), *events);
     }
     heard
 }

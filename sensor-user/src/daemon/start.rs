@@ -32,7 +32,7 @@ impl<E: Engine> Core<E> {
             self.journal().remember(number, Arc::new(rules));
         }
         keeper.runs(rung);
-        keeper.has_inherited();
+        keeper.notes_inherited();
         Some(format!("{} is in force, as it was", name(rung)))
     }
 

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use sensor_common::{
-    field::{Field, Kind},
-    groups::Groups,
+    field::{Field, Kind, Sight},
     record::Record,
 };
 use serde::{Serialize, Serializer};
@@ -45,10 +44,10 @@ pub fn read<'a>(field: &Field, record: &'a Record) -> Value<'a> {
         }
         Kind::Text(capacity) => {
             let (kept, full) = (word(0), word(4));
-            let cut = match (full > kept, field.group == Groups::PAYLOAD || (kept as usize) < capacity) {
+            let cut = match (full > kept, field.sight(record)) {
                 (false, _) => Kept::Whole,
-                (true, true) => Kept::Beginning,
-                (true, false) => Kept::Ends,
+                (true, Sight::Cut) => Kept::Ends,
+                (true, _) => Kept::Beginning,
             };
             Value::Text(&bytes[8..8 + (kept as usize).min(capacity)], cut)
         }

@@ -8,7 +8,7 @@ use aya::{
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
 };
 use sensor_common::{
-    noise::{Noise, NoiseKey},
+    noise::NoiseKey,
     record::Record,
     shadow::{
         Matches, SHADOW, SHADOW_COUNTS, SHADOW_EXAMPLES, SHADOW_MATCHES, SHADOW_WINDOWS, ShadowCounts, ShadowKey,
@@ -28,7 +28,7 @@ pub struct Seen {
     /// What the rules of the generation in force did with the events that both judged.
     pub active: BTreeMap<u32, Matches>,
     /// Who made the rules of both match such events.
-    pub noise: Vec<(NoiseKey, Noise)>,
+    pub noise: Vec<(NoiseKey, u64)>,
     /// Examples of what the candidate's rules match, that came since the last look.
     pub examples: Vec<Record>,
 }
@@ -77,7 +77,7 @@ impl Comparison {
     }
 
     /// What was counted until now, of the candidate in a bank and the generation in force in another.
-    pub fn look(&mut self, candidate: usize, active: usize, noise: Vec<(NoiseKey, Noise)>) -> Result<Seen> {
+    pub fn look(&mut self, candidate: usize, active: usize, noise: Vec<(NoiseKey, u64)>) -> Result<Seen> {
         let mut counts = ShadowCounts::ZERO;
         for Value(cpu) in self.counts.get(&0, 0).context("cannot read the counts of the shadow")?.iter() {
             counts.matched += cpu.matched;

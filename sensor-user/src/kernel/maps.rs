@@ -10,7 +10,7 @@ use aya::{
 use sensor_common::{
     brakes::{Budget, Demotion, FileKey, FiringsKey, RuleKey},
     maps::{Counters, Generation, Mark, ObjectKey, Settings},
-    noise::{Noise, NoiseKey},
+    noise::NoiseKey,
     shadow::{Matches, ShadowCounts, ShadowKey},
     state::{Tracked, Window, WindowKey},
 };
@@ -53,7 +53,7 @@ unsafe impl Pod for Value<ShadowCounts> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<NoiseKey> {}
 // SAFETY: as above.
-unsafe impl Pod for Value<Noise> {}
+unsafe impl Pod for Value<u64> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<WindowKey> {}
 // SAFETY: as above.

@@ -58,7 +58,7 @@ use aya::maps::{Array, MapData, PerCpuArray};
 use sensor_common::{
     event::Mode,
     maps::{ACTIVE, BANKS, COUNTERS, Container, Counters, GENERATIONS, Generation, Mark, ObjectKey, STATES},
-    noise::{Noise, NoiseKey, Role},
+    noise::{NoiseKey, Role},
     shadow::NO_BANK,
     state::Tracked,
 };
@@ -278,7 +278,7 @@ impl Sensor {
     ///
     /// # Errors
     /// The map cannot be read.
-    pub fn noise(&self) -> Result<Vec<(NoiseKey, Noise)>> {
+    pub fn noise(&self) -> Result<Vec<(NoiseKey, u64)>> {
         self.noise.of(Role::InForce)
     }
 

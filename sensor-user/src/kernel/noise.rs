@@ -5,12 +5,12 @@ use aya::{
     Ebpf,
     maps::{HashMap, MapData},
 };
-use sensor_common::noise::{NOISE, Noise, NoiseKey, Role};
+use sensor_common::noise::{NOISE, NoiseKey, Role};
 
 use super::maps::{self, Value, take};
 
 /// See the [module](self).
-pub struct NoiseMap(HashMap<MapData, Value<NoiseKey>, Value<Noise>>);
+pub struct NoiseMap(HashMap<MapData, Value<NoiseKey>, Value<u64>>);
 
 impl NoiseMap {
     /// The map of a loaded object.
@@ -19,7 +19,7 @@ impl NoiseMap {
     }
 
     /// What the actors caused of generations in this role.
-    pub fn of(&self, role: Role) -> Result<Vec<(NoiseKey, Noise)>> {
+    pub fn of(&self, role: Role) -> Result<Vec<(NoiseKey, u64)>> {
         let mut all = maps::entries(&self.0)?;
         all.retain(|(key, _)| key.role == role as u32);
         Ok(all)

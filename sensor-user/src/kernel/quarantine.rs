@@ -10,6 +10,7 @@ use aya::{
 };
 use sensor_common::{
     event::Mode,
+    hook::without_suffix,
     maps::{Container, Mark, ObjectKey, QUARANTINE},
 };
 
@@ -29,16 +30,16 @@ use super::{
 #[derive(Clone, Copy)]
 enum At {
     /// The LSM hook of this name, or the function that calls it: what the program returns counts.
-    Hook(&'static str, &'static str),
+    Hook(&'static str),
     /// The same, of a hook that returns nothing.
-    End(&'static str, &'static str),
+    End(&'static str),
     /// The first of these functions that the kernel has.
     Function(&'static [&'static str]),
 }
 
 /// The programs of `sensor-ebpf`, what each guards, and where it is attached.
 const PROGRAMS: &[(&str, Container, At)] = &[
-    ("quarantine_use", Pipe, Hook("file_permission", "security_file_permission")),
+    ("quarantine_use", Pipe, Hook("file_permission")),
     ("quarantine_pipe_read", Pipe, Function(&["anon_pipe_read", "pipe_read"])),
     ("quarantine_splice", Pipe, Function(&["do_splice"])),
     ("quarantine_spliced", Pipe, Function(&["do_splice"])),
@@ -47,14 +48,14 @@ const PROGRAMS: &[(&str, Container, At)] = &[
     ("quarantine_between", Pipe, Function(&["pipe_double_lock"])),
     ("quarantine_vmsplice", Pipe, Function(&["__x64_sys_vmsplice"])),
     ("quarantine_vmspliced", Pipe, Function(&["__x64_sys_vmsplice"])),
-    ("quarantine_inode_end", Pipe, End("inode_free_security", "security_inode_free")),
-    ("quarantine_receive", Socket, Hook("socket_recvmsg", "security_socket_recvmsg")),
+    ("quarantine_inode_end", Pipe, End("inode_free_security")),
+    ("quarantine_receive", Socket, Hook("socket_recvmsg")),
     ("quarantine_stream_received", Socket, Function(&["unix_stream_recvmsg"])),
     ("quarantine_datagram_received", Socket, Function(&["unix_dgram_recvmsg"])),
     ("quarantine_packet_received", Socket, Function(&["unix_seqpacket_recvmsg"])),
-    ("quarantine_addressed", Socket, Hook("unix_may_send", "security_unix_may_send")),
+    ("quarantine_addressed", Socket, Hook("unix_may_send")),
     ("quarantine_sent", Socket, Function(&["unix_dgram_sendmsg"])),
-    ("quarantine_sock_end", Socket, End("sk_free_security", "security_sk_free")),
+    ("quarantine_sock_end", Socket, End("sk_free_security")),
 ];
 
 /// See the [module](self).
@@ -154,18 +155,21 @@ impl Quarantine {
     }
 }
 
+/// The kernel's function that calls an LSM hook; where there is none, the kernel is asked for the last one that it might be.
+fn caller(hook: &str, btf: &Btf) -> String {
+    let function = format!("security_{hook}");
+    let names = [function.as_str(), without_suffix(&function)];
+    btf.first_function(&names).unwrap_or(names[1]).to_owned()
+}
+
 impl At {
     /// What is attached here in this mode: a program with this name or one beside it; and where.
     fn of(self, program: &str, mode: Mode, btf: &Btf) -> (String, Place) {
         let own = program.to_owned();
         match (self, mode) {
-            (Hook(_, function), Mode::ModifyReturn) => {
-                (format!("modify_{program}"), Place::ModifyReturn(function.to_owned()))
-            }
-            (End(_, function), Mode::ModifyReturn) => {
-                (format!("modify_{program}"), Place::Function(function.to_owned()))
-            }
-            (Hook(hook, _) | End(hook, _), _) => (own, Place::Function(hook.to_owned())),
+            (Hook(hook), Mode::ModifyReturn) => (format!("modify_{program}"), Place::ModifyReturn(caller(hook, btf))),
+            (End(hook), Mode::ModifyReturn) => (format!("modify_{program}"), Place::Function(caller(hook, btf))),
+            (Hook(hook) | End(hook), _) => (own, Place::Function(hook.to_owned())),
             (Function(functions), _) => {
                 // Where there is none, the kernel is asked for the last one.
                 let there = btf.first_function(functions).or(functions.last().copied());

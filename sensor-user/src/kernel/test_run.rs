@@ -13,13 +13,7 @@ use aya::{
     maps::{Array, Map, MapData},
     programs::{ProgramError, SocketFilter, TestRun as _, TestRunOptions},
 };
-use sensor_common::{
-    event::Event,
-    field::{FIELDS, Sight},
-    maps::Stage,
-    record::Record,
-    verdict::Verdict,
-};
+use sensor_common::{event::Event, field::is_in_doubt, maps::Stage, record::Record, verdict::Verdict};
 use sensor_rules::{Budget, Object, Program, RECORD_MAP, RuleSet, Target, compile_within};
 
 use super::{bank::LoadedProgram, chain, verifier_log};
@@ -115,7 +109,7 @@ impl TestRun {
     /// The kernel could not run a program, or a program wrote to the record what only others may, or the early program sorts
     /// out an event that the rules match.
     pub fn judge(&mut self, event: Event, record: &Record) -> Result<Verdict> {
-        if FIELDS.iter().any(|field| field.sight(record) != Sight::Whole)
+        if is_in_doubt(record)
             && let Some(verdict) = self.run(event, Stage::Unseen, record)?
         {
             return Ok(verdict);

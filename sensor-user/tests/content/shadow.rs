@@ -1,7 +1,8 @@
 //! A candidate in the shadow of what is in force.
 
 use sensor_common::{
-    noise::{EVERY, Noise, NoiseKey, Role, SERVICE},
+    actor::CGROUP,
+    noise::{EVERY, NoiseKey, Role},
     shadow::Matches,
 };
 use sensor_content::{bundle::Budget, life::Stage};
@@ -20,12 +21,8 @@ fn saw(daemon: &Daemon, events: u64, (candidate, active): (u64, u64)) {
     (seen.counts.judged[4], seen.counts.time[4], seen.counts.matched) = (events, 20 * events, candidate);
     seen.candidate.insert(0, Matches { events: candidate, beyond: 0 });
     seen.active.insert(0, Matches { events: active, beyond: 0 });
-    let noise = |generation, rule, events| {
-        (
-            NoiseKey { generation, actor: SERVICE, rule, role: Role::Compared as u32 },
-            Noise { events, ..Noise::default() },
-        )
-    };
+    let noise =
+        |generation, rule, events| (NoiseKey { generation, actor: CGROUP, rule, role: Role::Compared as u32 }, events);
     seen.noise = vec![noise(124, 0, candidate), noise(124, EVERY, candidate), noise(120, 0, active)];
     seen.examples = vec![record(124, b"/tmp/seen")];
     *daemon.seen.lock().unwrap() = Some(seen);

@@ -53,7 +53,7 @@ impl Brakes for FakeBrakes {
     }
 
     fn demoted(&self) -> anyhow::Result<BTreeMap<RuleKey, Demotion>> {
-        Ok(self.demoted.lock().unwrap().iter().map(|key| (*key, Demotion::after(None, 1))).collect())
+        Ok(self.demoted.lock().unwrap().iter().map(|key| (*key, Demotion::after(Demotion::NONE, 1))).collect())
     }
 
     fn release(&self, rule: RuleKey) -> anyhow::Result<bool> {

@@ -15,7 +15,7 @@ use std::{
 use sensor_common::{
     event::{Event, Hook},
     maps::{Counters, Loss, Mark, ObjectKey},
-    noise::{Noise, NoiseKey},
+    noise::NoiseKey,
     record::Record,
     shadow::ShadowCounts,
     verdict::{Action, Outcome},
@@ -49,7 +49,7 @@ pub struct Fake {
     /// What the candidate does.
     pub seen: Arc<Mutex<Option<Seen>>>,
     /// By whom rules are made to match.
-    pub noise: Arc<Mutex<Vec<(NoiseKey, Noise)>>>,
+    pub noise: Arc<Mutex<Vec<(NoiseKey, u64)>>>,
     pub brakes: Arc<FakeBrakes>,
     pub marks: Vec<(ObjectKey, Mark)>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
@@ -167,7 +167,7 @@ impl Engine for Fake {
         Ok(counters)
     }
 
-    fn noise(&self) -> anyhow::Result<Vec<(NoiseKey, Noise)>> {
+    fn noise(&self) -> anyhow::Result<Vec<(NoiseKey, u64)>> {
         Ok(self.noise.lock().unwrap().clone())
     }
 
