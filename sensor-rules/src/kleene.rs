@@ -12,10 +12,6 @@ use crate::expr::{Cond, CondKind, Int, TextTest};
 
 /// How many bytes of each end of a text that was cut are known.
 pub const END: usize = TEXT_MAX / 2;
-/// How deep comparisons of booleans are taken apart: each makes four times as much of what is in it. A deeper one is unknown
-/// as soon as some text in it is.
-pub const SAME_MAX: usize = 3;
-
 /// A condition as two.
 #[derive(Clone, Debug)]
 pub struct Both {
@@ -49,11 +45,7 @@ pub fn both(cond: &Cond) -> Option<Both> {
             Some(Both { must: made(or(left.must, right.must)), may: made(or(left.may, right.may)) })
         }
         CondKind::Choose(by, one, other) => choose(by, one, other, cond),
-        CondKind::Same(left, right) if cond.nested_same() <= SAME_MAX => {
-            let (left, right) = pair(left, right)?;
-            Some(same(left, right, cond))
-        }
-        CondKind::Same(..) => doubted(cond, cond.doubtful().into_iter().filter_map(|field| doubt(field, cond))),
+        CondKind::Same(..) => doubted(cond, doubts(cond)),
         _ => leaf(cond),
     }
 }
@@ -68,38 +60,33 @@ fn pair(left: &Cond, right: &Cond) -> Option<(Both, Both)> {
     }
 }
 
-/// `by ? one : other`: where it is not known by what is chosen, what both sides say.
+/// `by ? one : other`. As soon as some text in `by` was not seen whole, it says what both sides say; where choices are nested,
+/// nothing: each would make twice as much of what is in it, which is more than a verifier follows.
 fn choose(by: &Cond, one: &Cond, other: &Cond, whole: &Cond) -> Option<Both> {
     let made = |kind| Cond { kind, range: whole.range.clone() };
-    let choice = |by: &Cond, one: Cond, other: Cond| {
-        made(CondKind::Choose(Box::new(by.clone()), Box::new(one), Box::new(other)))
+    let choice = |by: &Cond, one: &Cond, other: &Cond| {
+        made(CondKind::Choose(Box::new(by.clone()), Box::new(one.clone()), Box::new(other.clone())))
     };
-    let sides = pair(one, other);
-    let known = both(by);
-    if sides.is_none() && known.is_none() {
+    let (sides, doubt) = (pair(one, other), any(doubts(by)));
+    if sides.is_none() && doubt.is_none() {
         return None;
     }
+    let is_nested = [by, one, other].into_iter().any(has_choice);
     let (one, other) = sides.unwrap_or_else(|| (Both::certain(one), Both::certain(other)));
-    let Some(by) = known else {
-        return Some(Both { must: choice(by, one.must, other.must), may: choice(by, one.may, other.may) });
-    };
-    let agreed = |kind: fn(Cond, Cond) -> CondKind, one: &Cond, other: &Cond| made(kind(one.clone(), other.clone()));
-    let chosen = |both_sides: Cond, one: Cond, other: Cond| choice(&by.must, one, choice(&by.may, both_sides, other));
-    Some(Both {
-        must: chosen(agreed(and, &one.must, &other.must), one.must.clone(), other.must.clone()),
-        may: chosen(agreed(or, &one.may, &other.may), one.may.clone(), other.may.clone()),
+    let (must, may) = (choice(by, &one.must, &other.must), choice(by, &one.may, &other.may));
+    Some(match doubt {
+        None => Both { must, may },
+        Some(doubt) if is_nested => Both { must: made(and(must, not(doubt.clone()))), may: made(or(may, doubt)) },
+        Some(doubt) => Both {
+            must: choice(&doubt, &made(and(one.must, other.must)), &must),
+            may: choice(&doubt, &made(or(one.may, other.may)), &may),
+        },
     })
 }
 
-/// `left == right`: unknown where either side is.
-fn same(left: Both, right: Both, whole: &Cond) -> Both {
-    let made = |kind| Cond { kind, range: whole.range.clone() };
-    let equal = |left: &Cond, right: &Cond| made(CondKind::Same(Box::new(left.clone()), Box::new(right.clone())));
-    // What is certain may be, so that both hold only where both sides are known.
-    let must = made(and(equal(&left.must, &right.may), equal(&left.may, &right.must)));
-    let implied = |one: Cond, other: Cond| made(or(not(one), other));
-    let may = made(and(implied(left.must, right.may), implied(right.must, left.may)));
-    Both { must, may }
+/// Whether there is a `?:` in a condition.
+fn has_choice(cond: &Cond) -> bool {
+    matches!(cond.kind, CondKind::Choose(..)) || cond.parts().into_iter().any(has_choice)
 }
 
 /// A part without parts.
@@ -120,7 +107,7 @@ fn leaf(cond: &Cond) -> Option<Both> {
         CondKind::TextIn(field, list) if is_cut(field) => (!list.is_empty()).then(|| excluded(cond, field)),
         CondKind::TextIn(_, list) if list.is_empty() => None,
         CondKind::IntIn(_, list) if list.is_empty() => None,
-        _ => doubted(cond, cond.doubtful().into_iter().filter_map(|field| doubt(field, cond))),
+        _ => doubted(cond, doubts(cond)),
     }
 }
 
@@ -135,9 +122,19 @@ fn excluded(cond: &Cond, field: &'static Field) -> Both {
 /// `cond`, which is unknown where one of `doubts` holds; `None` where there are none.
 fn doubted(cond: &Cond, doubts: impl IntoIterator<Item = Cond>) -> Option<Both> {
     let made = |kind| Cond { kind, range: cond.range.clone() };
-    let doubt = doubts.into_iter().reduce(|all, one| made(or(all, one)))?;
+    let doubt = any(doubts)?;
     let must = made(and(cond.clone(), not(doubt.clone())));
     Some(Both { must, may: made(or(cond.clone(), doubt)) })
+}
+
+/// Where a text that `cond` reads was not seen whole, one for each.
+fn doubts(cond: &Cond) -> impl Iterator<Item = Cond> {
+    cond.doubtful().into_iter().filter_map(|field| doubt(field, cond))
+}
+
+/// Whether one of these holds; `None` where there are none.
+fn any(conds: impl IntoIterator<Item = Cond>) -> Option<Cond> {
+    conds.into_iter().reduce(|all, one| Cond { range: one.range.clone(), kind: or(all, one) })
 }
 
 /// Where something that takes all of `field` cannot be answered; `None` where it always can.

@@ -11,11 +11,7 @@ use sensor_common::{
 };
 
 use super::{holds, implied::implied};
-use crate::{
-    ancestors,
-    expr::TextTest,
-    kleene::{END, SAME_MAX},
-};
+use crate::{ancestors, expr::TextTest, kleene::END};
 
 /// What a condition says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,19 +45,6 @@ impl Truth {
     const fn or(self, other: Self) -> Self {
         self.not().and(other.not()).not()
     }
-
-    fn same(self, other: Self) -> Self {
-        if self == Self::Unknown || other == Self::Unknown { Self::Unknown } else { Self::of(self == other) }
-    }
-
-    fn choose(self, one: Self, other: Self) -> Self {
-        match self {
-            Self::True => one,
-            Self::False => other,
-            Self::Unknown if one == other => one,
-            Self::Unknown => Self::Unknown,
-        }
-    }
 }
 
 /// A record, for the interpreter and as it is.
@@ -79,7 +62,7 @@ impl Judged<'_, '_, '_> {
         match &expr.expr {
             Expr::Comprehension(all) => self.of_ancestors(all),
             Expr::Call(call) => self.of_call(call, expr),
-            _ => holds(expr, self.context).map(Truth::of),
+            _ => self.plain(expr),
         }
     }
 
@@ -88,20 +71,36 @@ impl Judged<'_, '_, '_> {
             (op::LOGICAL_NOT, [inner]) => Ok(self.truth(inner)?.not()),
             (op::LOGICAL_AND, [left, right]) => Ok(self.truth(left)?.and(self.truth(right)?)),
             (op::LOGICAL_OR, [left, right]) => Ok(self.truth(left)?.or(self.truth(right)?)),
-            (op::CONDITIONAL, [by, one, other]) => Ok(self.truth(by)?.choose(self.truth(one)?, self.truth(other)?)),
-            (name @ (op::EQUALS | op::NOT_EQUALS), [left, right]) if is_condition(left) => {
-                let same = if same_depth(expr) > SAME_MAX && self.reads_doubtful(expr) {
-                    Truth::Unknown
+            (op::CONDITIONAL, [by, one, other]) => self.chosen(by, one, other),
+            (op::EQUALS | op::NOT_EQUALS, [left, _]) if is_condition(left) => {
+                if self.reads_doubtful(expr) {
+                    Ok(Truth::Unknown)
                 } else {
-                    self.truth(left)?.same(self.truth(right)?)
-                };
-                Ok(if name == op::EQUALS { same } else { same.not() })
+                    self.plain(expr)
+                }
             }
             _ => match lifted(expr) {
-                Some([by, one, other]) => Ok(self.truth(&by)?.choose(self.truth(&one)?, self.truth(&other)?)),
+                Some([by, one, other]) => self.chosen(&by, &one, &other),
                 None => self.of_atom(call, expr),
             },
         }
+    }
+
+    /// `by ? one : other`. As soon as some text in `by` was not seen whole, what both sides say; where choices are nested, nothing.
+    fn chosen(&self, by: &IdedExpr, one: &IdedExpr, other: &IdedExpr) -> Result<Truth, String> {
+        if !self.reads_doubtful(by) {
+            return self.truth(if holds(by, self.context)? { one } else { other });
+        }
+        if [by, one, other].into_iter().any(has_choice) {
+            return Ok(Truth::Unknown);
+        }
+        let (one, other) = (self.truth(one)?, self.truth(other)?);
+        Ok(if one == other { one } else { Truth::Unknown })
+    }
+
+    /// What the interpreter says.
+    fn plain(&self, expr: &IdedExpr) -> Result<Truth, String> {
+        holds(expr, self.context).map(Truth::of)
     }
 
     /// `ancestors.exists(a, …)` or `ancestors.all(a, …)`: of those that there are.
@@ -123,10 +122,10 @@ impl Judged<'_, '_, '_> {
 
     fn of_atom(&self, call: &CallExpr, expr: &IdedExpr) -> Result<Truth, String> {
         if !self.reads_doubtful(expr) || never_asks(call) {
-            return holds(expr, self.context).map(Truth::of);
+            return self.plain(expr);
         }
         let Some((test, field, literal)) = asked(call) else { return Ok(Truth::Unknown) };
-        let found = || holds(expr, self.context).map(Truth::of);
+        let found = || self.plain(expr);
         match (test, field.sight(self.record)) {
             (TextTest::StartsWith | TextTest::EndsWith | TextTest::Contains, _) if literal == Some(0) => found(),
             (TextTest::StartsWith | TextTest::Contains, _) if field.is_payload() => {
@@ -240,12 +239,10 @@ fn lifted(expr: &IdedExpr) -> Option<[IdedExpr; 3]> {
     Some([by, with(one), with(other)])
 }
 
-/// How deep comparisons of booleans are nested.
-fn same_depth(expr: &IdedExpr) -> usize {
-    let inner = parts(expr).into_iter().map(same_depth).max().unwrap_or(0);
-    let is_same = matches!(&expr.expr, Expr::Call(call)
-        if matches!(call.func_name.as_str(), op::EQUALS | op::NOT_EQUALS) && call.args.first().is_some_and(is_condition));
-    inner + usize::from(is_same)
+/// Whether there is a `?:` in an expression.
+fn has_choice(expr: &IdedExpr) -> bool {
+    matches!(&expr.expr, Expr::Call(call) if call.func_name == op::CONDITIONAL)
+        || parts(expr).into_iter().any(has_choice)
 }
 
 /// What an expression is made of.
