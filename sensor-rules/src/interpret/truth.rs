@@ -204,6 +204,17 @@ fn field_of(expr: &IdedExpr) -> Option<&'static Field> {
     }
 }
 
+/// Whether an expression says something of what other conditions say.
+fn joins_conditions(expr: &IdedExpr) -> bool {
+    let Expr::Call(call) = &expr.expr else { return false };
+    match call.func_name.as_str() {
+        op::LOGICAL_NOT | op::LOGICAL_AND | op::LOGICAL_OR => true,
+        op::CONDITIONAL => is_condition(expr),
+        op::EQUALS | op::NOT_EQUALS => call.args.first().is_some_and(is_condition),
+        _ => false,
+    }
+}
+
 /// Whether an expression is a boolean.
 fn is_condition(expr: &IdedExpr) -> bool {
     match &expr.expr {
@@ -261,6 +272,11 @@ fn visit(expr: &IdedExpr, each: &mut impl FnMut(&IdedExpr)) {
     {
         // Every text begins with nothing.
         return;
+    }
+    if !joins_conditions(expr)
+        && let Some(sides) = lifted(expr)
+    {
+        return sides.iter().for_each(|side| visit(side, each));
     }
     each(expr);
     if let Expr::Comprehension(all) = &expr.expr {
