@@ -153,7 +153,9 @@ fn divide<'a>(
             Err(over) if over.part.plan.judges.len() < 2 => {
                 return Err(Broken::Rule(Box::new(over.part.plan), over.limit));
             }
-            Err(_) => count += count.div_ceil(4),
+            // The longest chain there may be is tried before it is given up.
+            Err(_) if count < PARTS_MAX => count = (count + count.div_ceil(4)).min(PARTS_MAX),
+            Err(_) => count += 1,
         }
     }
     // It may be one rule that fits none.

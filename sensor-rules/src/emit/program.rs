@@ -12,7 +12,7 @@ use sensor_common::{
 
 use super::{
     PARTS_MAP, RECORD_MAP, Target,
-    asm::{Alu, Asm, Code, Helper, Label, Reg, Size, When},
+    asm::{Alu, Asm, Code, Helper, Label, Operand, Reg, Size, When},
     cond::{Ground, branch},
     int, lookup,
     stack::{Answers, KEY},
@@ -54,7 +54,7 @@ pub fn program(plan: &Plan<'_>, target: Target) -> Code<Mark> {
     asm.alu(Alu::Mov, RECORD, Reg::R0);
     let matched = |asm: &mut Asm<Mark>, judge: &Judge<'_>| match plan.stage {
         Stage::Rules | Stage::Unseen => match judge.effect {
-            Effect::Match => note(asm, judge.number, judge.rule.action),
+            Effect::Match => note(asm, judge.number.cast_signed(), asked(judge.rule.action)),
             Effect::Note(state, step) => track(asm, state, step),
         },
         Stage::Early => {
@@ -183,23 +183,26 @@ fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>, answers: &Answers<
 
 /// What is done where a rule may match: it does, where `sure` holds, and is undecided elsewhere.
 fn decided(asm: &mut Asm<Mark>, judge: &Judge<'_>, sure: &Cond, origin: Mark, ground: &Ground<'_, Mark>) {
-    let (undecided, end) = (asm.label(), asm.label());
-    let is_constant = matches!(sure.kind, CondKind::Const(_));
-    if !is_constant {
-        branch(asm, sure, false, undecided, 0, ground);
-        asm.origin(origin);
+    let (rule, undecided) = (judge.rule, undecided_rule(judge.number, judge.rule.undecided));
+    match sure.kind {
+        CondKind::Const(true) => note(asm, judge.number.cast_signed(), asked(rule.action)),
+        CondKind::Const(false) => note(asm, undecided.cast_signed(), asked(rule.undecided)),
+        _ => {
+            let (doubt, noting) = (asm.label(), asm.label());
+            branch(asm, sure, false, doubt, 0, ground);
+            asm.origin(origin);
+            let hold = |asm: &mut Asm<Mark>, number: u32, action: Action| {
+                asm.alu(Alu::Mov, Reg::R3, number.cast_signed());
+                asm.alu(Alu::Mov, Reg::R4, asked(action));
+            };
+            hold(asm, judge.number, rule.action);
+            asm.jump(noting);
+            asm.bind(doubt);
+            hold(asm, undecided, rule.undecided);
+            asm.bind(noting);
+            note(asm, Reg::R3, Reg::R4);
+        }
     }
-    if !matches!(sure.kind, CondKind::Const(false)) {
-        note(asm, judge.number, judge.rule.action);
-    }
-    if !is_constant {
-        asm.jump(end);
-        asm.bind(undecided);
-    }
-    if !matches!(sure.kind, CondKind::Const(true)) {
-        note(asm, undecided_rule(judge.number, judge.rule.undecided), judge.rule.undecided);
-    }
-    asm.bind(end);
 }
 
 /// Notes the event as a step for a state, exactly as [`Verdict::note`] does.
@@ -229,8 +232,13 @@ fn track(asm: &mut Asm<Mark>, state: &State, step: Step) {
     }
 }
 
-/// Notes the match, exactly as [`Verdict::add`] does, or that the rule is undecided.
-fn note(asm: &mut Asm<Mark>, rule: u32, action: Action) {
+/// An action as a verdict holds it.
+const fn asked(action: Action) -> i32 {
+    (action as u32).cast_signed()
+}
+
+/// Notes the match, exactly as [`Verdict::add`] does, or that the rule is undecided. Uses `R1` and `R2`.
+fn note(asm: &mut Asm<Mark>, rule: impl Into<Operand>, asked: impl Into<Operand> + Copy) {
     let matched = at(VERDICT + offset_of!(Verdict, matched));
     let (named, strong) = (asm.label(), asm.label());
     asm.load(Size::Word, Reg::R1, RECORD, matched);
@@ -238,13 +246,12 @@ fn note(asm: &mut Asm<Mark>, rule: u32, action: Action) {
     asm.alu(Alu::Mov, Reg::R2, Reg::R1);
     asm.alu(Alu::Shl, Reg::R2, 2);
     asm.alu(Alu::Add, Reg::R2, RECORD);
-    asm.store(Size::Word, Reg::R2, at(VERDICT + offset_of!(Verdict, rules)), rule.cast_signed());
+    asm.store(Size::Word, Reg::R2, at(VERDICT + offset_of!(Verdict, rules)), rule);
     asm.bind(named);
     // Loaded anew: for the verifier, both ways are one again here.
     asm.load(Size::Word, Reg::R1, RECORD, matched);
     asm.alu(Alu::Add, Reg::R1, 1);
     asm.store(Size::Word, RECORD, matched, Reg::R1);
-    let asked = (action as u32).cast_signed();
     asm.load(Size::Word, Reg::R1, RECORD, ACTION);
     asm.jump_if(When::Ge, Reg::R1, asked, strong);
     asm.store(Size::Word, RECORD, ACTION, asked);

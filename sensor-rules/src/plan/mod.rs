@@ -218,7 +218,9 @@ fn evenly(count: usize, sizes: &[usize]) -> Vec<Range<usize>> {
 impl Index {
     fn new(judges: &[Judge<'_>], words: usize, grain: Grain) -> Option<Self> {
         let keys: Vec<_> = entries(judges).into_iter().map(Entry::into_keys).collect();
-        let looks: BTreeSet<Look> = keys.iter().flatten().flatten().map(|key| key.look).collect();
+        let sought: BTreeSet<Key> = judges.iter().flat_map(|judge| searches(&judge.cond)).collect();
+        let mut looks: BTreeSet<Look> = keys.iter().flatten().flatten().map(|key| key.look).collect();
+        looks.extend(common_searches(&sought));
         let patterns =
             common_patterns(judges.iter().zip(&keys).filter(|(_, keys)| keys.is_none()).map(|(judge, _)| judge));
         if words < 3 || looks.is_empty() && patterns.is_empty() && judges.len() <= STRAIGHT_MAX {
@@ -232,8 +234,7 @@ impl Index {
                 wakes.entry(key.clone()).or_default().insert(block);
             }
         }
-        let asked: BTreeSet<_> =
-            judges.iter().flat_map(|judge| searches(&judge.cond)).filter(|key| looks.contains(&key.look)).collect();
+        let asked: BTreeSet<_> = sought.into_iter().filter(|key| looks.contains(&key.look)).collect();
         for key in &asked {
             wakes.entry(key.clone()).or_default();
         }
@@ -319,6 +320,15 @@ fn common_patterns<'a>(judges: impl Iterator<Item = &'a Judge<'a>>) -> BTreeMap<
     judges.for_each(|judge| of(&judge.cond, &mut all));
     let enough = all.into_iter().filter(|(_, patterns)| patterns.len() >= PATTERNS_MIN);
     enough.map(|(offset, patterns)| (offset, patterns.into_values().collect())).collect()
+}
+
+/// Where so much is searched for that one search for all is worth it, whether rules are found by it or are always tried.
+fn common_searches(sought: &BTreeSet<Key>) -> impl Iterator<Item = Look> {
+    let mut counts: BTreeMap<Look, usize> = BTreeMap::new();
+    for key in sought {
+        *counts.entry(key.look).or_default() += 1;
+    }
+    counts.into_iter().filter(|(_, count)| *count >= SEARCHES_MIN).map(|(look, _)| look)
 }
 
 /// All searches in a condition.
