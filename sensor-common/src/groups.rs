@@ -74,6 +74,8 @@ impl Groups {
         .with(Self::ARGUMENTS)
         .with(Self::CGROUP)
         .with(Self::TARGET_EXE);
+    /// Not a group of fields: set in a generation's needs when a rule that asks for more than an alert is for the event.
+    pub const ENFORCED: Self = Self(1 << 29);
     /// Not a group of fields: set in the needs of the generation in force when a candidate has rules for the event, see
     /// [`shadow`](crate::shadow).
     pub const SHADOWED: Self = Self(1 << 30);

@@ -143,6 +143,13 @@ pub struct RateKey {
     pub pid: u32,
 }
 
+impl RateKey {
+    /// All reports of what this [actor](crate::actor) does, whatever the rule.
+    pub const fn of_actor(actor: u64) -> Self {
+        Self { generation: actor, rule: crate::noise::EVERY, pid: 0 }
+    }
+}
+
 /// How many events of that kind there were in this second.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -308,6 +315,8 @@ pub enum Loss {
     StateFull,
     /// Judged; not reported, since all its rules had reported enough of this process.
     RateLimited,
+    /// Refused without being judged: all records of the CPU were taken, and a rule that blocks was in force for the event.
+    NoRecordDenied,
 }
 
 impl Loss {
@@ -322,6 +331,7 @@ impl Loss {
         Self::NotesCut,
         Self::StateFull,
         Self::RateLimited,
+        Self::NoRecordDenied,
     ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -338,6 +348,7 @@ impl Loss {
             Self::NotesCut => "notes_cut",
             Self::StateFull => "state_full",
             Self::RateLimited => "rate_limited",
+            Self::NoRecordDenied => "no_record_denied",
         }
     }
 
@@ -345,12 +356,15 @@ impl Loss {
     pub const fn doc(self) -> &'static str {
         match self {
             Self::NoRecord => "not judged: all records of the CPU were taken by preempted events",
+            Self::NoRecordDenied => {
+                "refused without being judged: all records of the CPU were taken, and a rule that blocks is in force for the event"
+            }
             Self::NoStage => "not judged: a tail call to the rules or to finish failed",
             Self::RingFull => "judged and acted on, but the report did not fit into the ring buffer",
             Self::PathCut => "judged on a path that could not be followed up to the root",
             Self::PayloadUnread => "judged without its payload: the writer's memory could not be read",
             Self::RateLimited => {
-                "judged and acted on, but not reported: its rules had used up what they may report of one process in a second"
+                "judged and acted on, but not reported: its rules had used up what they may report of one process in a second, or, the ring buffer being half full, its user had"
             }
             Self::RulesCut => "judged; more rules matched than one report names",
             Self::NotesCut => "judged; a step for more counts and sequences than are noted of one event",

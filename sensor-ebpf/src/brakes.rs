@@ -19,13 +19,13 @@ use sensor_common::{
 use crate::{
     actor, asm,
     kernel::{
-        CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, CRED_USER_NS, NSPROXY_PID_NS, PID_NS_LEVEL, Ptr, Struct, TASK_NSPROXY,
-        TASK_REAL_CRED, USER_NS_LEVEL, USER_NS_OWNER, USER_NS_PARENT,
+        CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, NSPROXY_PID_NS, PID_NS_LEVEL, Struct, TASK_NSPROXY, TASK_REAL_CRED,
     },
-    maps::{RECORDS, SCRATCH},
+    maps::{RECORDS, SCRATCH, SETTINGS},
     object::File,
     record::Held,
     scratch::{Hidden, Scratch},
+    user,
 };
 
 #[map]
@@ -103,6 +103,14 @@ fn reach(task: Struct) -> Reach {
     })
 }
 
+/// Whether something may be refused to the current process that no rule has judged: blocking is on, the daemon lives, and the process
+/// is not on the lifeline.
+#[inline(always)]
+pub fn is_refusal_permitted() -> bool {
+    let Some(settings) = SETTINGS.get(0) else { return false };
+    settings.enforce != 0 && !is_unattended(settings) && !on_lifeline(settings.sensor)
+}
+
 /// `CAP_AUDIT_WRITE`
 const AUDIT_WRITE: u64 = 1 << 29;
 
@@ -110,20 +118,14 @@ const AUDIT_WRITE: u64 = 1 << 29;
 #[inline(always)]
 fn is_privileged(task: Struct) -> bool {
     let Some(cred) = task.to(&TASK_REAL_CRED) else { return false };
-    is_of_host(cred) && (cred.get::<u32>(&CRED_EUID) == 0 || cred.get::<u64>(&CRED_CAP_EFFECTIVE) & AUDIT_WRITE != 0)
+    user::is_of_host(cred)
+        && (cred.get::<u32>(&CRED_EUID) == 0 || cred.get::<u64>(&CRED_CAP_EFFECTIVE) & AUDIT_WRITE != 0)
 }
 
 /// Whether root or a system user of this host runs a process.
 #[inline(always)]
 fn is_of_system(task: Struct) -> bool {
-    task.to(&TASK_REAL_CRED).is_some_and(|cred| is_of_host(cred) && cred.get::<u32>(&CRED_UID) < FIRST_USER)
-}
-
-/// Whether these credentials are of the host's own user namespace.
-#[inline(always)]
-fn is_of_host(cred: Struct) -> bool {
-    let namespace = Struct::probed(cred.get::<u64>(&CRED_USER_NS) as Ptr);
-    namespace.get::<u32>(&USER_NS_LEVEL) == 0
+    task.to(&TASK_REAL_CRED).is_some_and(|cred| user::is_of_host(cred) && cred.get::<u32>(&CRED_UID) < FIRST_USER)
 }
 
 /// The strongest action that is left when every rule that matched is held to its budget: 0 where none is. Of a process that the
@@ -177,42 +179,19 @@ fn note(strongest: &mut Hidden<u64>, action: u32) {
     }
 }
 
-/// How deep the kernel lets user namespaces be nested.
-const NAMESPACES: u32 = 33;
-
 /// Notes who is charged: the user, in a user namespace whoever made that, and of root the cgroup.
 #[inline(always)]
 fn note_actor(scratch: &mut Scratch) {
     let task = Struct::current_task();
     let Some(cred) = task.to(&TASK_REAL_CRED) else { return };
-    let uid: u32 = cred.get(&CRED_UID);
-    let owner = owner_of(cred.get::<u64>(&CRED_USER_NS) as Ptr);
-    // A namespace that root made has ids of its own for those in it.
-    let user = if owner == 0 || owner == HOST { uid } else { owner };
+    let (user, is_of_host) = user::of(cred);
     let in_container = task.to(&TASK_NSPROXY).and_then(|all| all.to(&NSPROXY_PID_NS));
     let in_container = in_container.is_none_or(|namespace| namespace.get::<u32>(&PID_NS_LEVEL) != 0);
-    let of_host = owner == HOST && user < FIRST_USER && !in_container;
+    let of_host = is_of_host && user < FIRST_USER && !in_container;
     // SAFETY: the helper takes nothing and always succeeds.
     let cgroup = unsafe { bpf_get_current_cgroup_id() };
     scratch.charged.set(if user == 0 { CGROUP | cgroup } else { u64::from(user) });
     scratch.weight.set(weight(of_host));
-}
-
-/// From [`owner_of`]: this is the host's own.
-const HOST: u32 = u32::MAX;
-
-/// Which user made a user namespace, or the one around it that is in the host's own: who may have other ids in what he made.
-#[inline(always)]
-fn owner_of(namespace: Ptr) -> u32 {
-    let mut namespace = Struct::probed(namespace);
-    for _ in 0..NAMESPACES {
-        match namespace.get::<u32>(&USER_NS_LEVEL) {
-            0 => return HOST,
-            1 => return namespace.get(&USER_NS_OWNER),
-            _ => namespace = namespace.follow(&USER_NS_PARENT),
-        }
-    }
-    HOST
 }
 
 /// Counts that a rule fired. What it asks for, shifted left by 8, and beside it what is left of that; 0 where it only alerts.

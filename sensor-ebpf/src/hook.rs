@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use sensor_common::event::Event;
 
-use crate::stage::{self, Subject};
+use crate::stage::{self, ALLOW, Answer, Subject};
 
 /// The arguments of the hook, in both ways of being attached.
 pub trait Context: EbpfContext {
@@ -38,11 +38,11 @@ pub type Seen<S> = Option<(Event, S)>;
 
 /// Starts an event.
 #[inline(always)]
-pub fn start<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, seen: Seen<S>) -> i32 {
-    if let Some((event, subject)) = seen {
-        stage::judge(ctx, stages, event, &subject);
+pub fn start<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, answer: Answer, seen: Seen<S>) -> i32 {
+    match seen {
+        Some((event, subject)) => stage::judge(ctx, stages, answer, event, &subject),
+        None => ALLOW,
     }
-    0
 }
 
 /// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`. No closure is made of the answer: the compiler may
@@ -86,15 +86,15 @@ macro_rules! lsm_hook {
 
             stages!($name);
             program!(start, stringify!($name), concat!("lsm/", stringify!($name)), LsmContext,
-                |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
+                |ctx| hook::start(ctx, &STAGES, Answer::Counts, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("lsm/", stringify!($name)), LsmContext,
                 |ctx| stage::finish(ctx, &STAGES, Answer::Counts, #[inline(always)] || $seen(ctx)));
             program!(modify, concat!("modify_", stringify!($name)), "fentry/modify", FEntryContext,
-                |ctx| hook::start(ctx, &STAGES, $observed(ctx)));
+                |ctx| hook::start(ctx, &STAGES, Answer::Counts, $observed(ctx)));
             program!(finish_modify, concat!("finish_modify_", stringify!($name)), "fentry/modify", FEntryContext,
                 |ctx| stage::finish(ctx, &STAGES, Answer::Counts, #[inline(always)] || $observed(ctx)));
             program!(observe, concat!("observe_", stringify!($name)), "fentry/observe", FEntryContext,
-                |ctx| hook::start(ctx, &STAGES, $observed(ctx)));
+                |ctx| hook::start(ctx, &STAGES, Answer::Observes, $observed(ctx)));
             program!(finish_observe, concat!("finish_observe_", stringify!($name)), "fentry/observe", FEntryContext,
                 |ctx| stage::finish(ctx, &STAGES, Answer::Observes, #[inline(always)] || $observed(ctx)));
         }
@@ -131,7 +131,7 @@ macro_rules! fentry_hook {
 
             stages!($name);
             program!(start, stringify!($name), concat!("fentry/", stringify!($name)), FEntryContext,
-                |ctx| hook::start(ctx, &STAGES, $seen(ctx)));
+                |ctx| hook::start(ctx, &STAGES, Answer::Observes, $seen(ctx)));
             program!(finish, concat!("finish_", stringify!($name)), concat!("fentry/", stringify!($name)), FEntryContext,
                 |ctx| stage::finish(ctx, &STAGES, Answer::Observes, #[inline(always)] || $seen(ctx)));
         }

@@ -1,5 +1,6 @@
 //! How many reports one rule may send of one process in a second, so that a noisy rule leaves room in the ring buffer for the others;
-//! and whether there is room.
+//! how many one user may cause where that is half full, so that there is room for others, however many processes he has; and whether
+//! there is room at all.
 //!
 //! Only the report is left out: the event is judged, counted and acted on as ever.
 
@@ -48,15 +49,32 @@ pub fn apply(held: &mut Held) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn is_withheld(slot: u32) -> u32 {
-    (if is_over(slot) { Withheld::Limited } else { room() }) as u32
+    (if is_over(slot) { Withheld::Limited } else { room(slot) }) as u32
 }
 
 /// Whether the ring buffer has room for a report (`__bpf_ringbuf_reserve` of the kernel): in a flood, what cannot be sent is not
 /// filled either.
 #[inline(always)]
-fn room() -> Withheld {
+fn room(slot: u32) -> Withheld {
     let taken = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) + EVENT_ROOM;
-    if taken < EVENTS.query(u64::from(BPF_RB_RING_SIZE)) { Withheld::No } else { Withheld::Full }
+    let size = EVENTS.query(u64::from(BPF_RB_RING_SIZE));
+    if taken >= size {
+        Withheld::Full
+    } else if taken > size / 2 && is_user_over(slot) {
+        Withheld::Limited
+    } else {
+        Withheld::No
+    }
+}
+
+/// Counts a report for its user; whether there are more of him in this second than one rule may send of one process.
+#[inline(always)]
+fn is_user_over(slot: u32) -> bool {
+    let Some(limit) = SETTINGS.get(0).map(|settings| settings.reports) else { return false };
+    let Some(record) = RECORDS.get_ptr(slot) else { return false };
+    // SAFETY: a live map value; whoever calls holds the slot.
+    let time = unsafe { (*record).head.time };
+    limit != 0 && count(&RateKey::of_actor(noise::current()), time / SECOND) > u64::from(limit)
 }
 
 /// Counts the event for each of its rules, by actor and by process; whether every one has reported enough of this process.

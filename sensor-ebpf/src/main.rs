@@ -14,6 +14,7 @@
 //! | [`record`] | taking, finding and giving back the record of an event |
 //! | [`actor`], [`cgroup`], [`object`], [`path`], [`text`], [`payload`] | filling one part of the record each |
 //! | [`scratch`] | room beside the record, and how to keep the verifier's work small |
+//! | [`user`] | for whom a process acts |
 //! | [`asm`] | what the language cannot say to this target |
 //! | [`memory`] | copying bytes from processes and the kernel |
 //! | [`maps`], [`kernel`] | what user space shares with these programs: maps, offsets |
@@ -52,6 +53,7 @@ mod sysv;
 mod text;
 mod traced;
 mod unix;
+mod user;
 
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

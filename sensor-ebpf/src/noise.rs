@@ -1,14 +1,13 @@
 //! Counts by actor what matched: what one user causes alone takes no rule away from others.
 
-use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_uid_gid},
-    macros::map,
-    maps::LruHashMap,
-};
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_get_current_cgroup_id, macros::map, maps::LruHashMap};
 use sensor_common::noise::{EVERY, NOISE_MAX, NoiseKey, Role, actor};
 
-use crate::asm;
+use crate::{
+    asm,
+    kernel::{Struct, TASK_REAL_CRED},
+    user,
+};
 
 #[map]
 static NOISE: LruHashMap<NoiseKey, u64> = LruHashMap::with_max_entries(NOISE_MAX, 0);
@@ -31,14 +30,20 @@ pub fn compare(generation: u64, rule: u32) {
     count_noise(generation, rule, Role::Compared as u32);
 }
 
+/// The [actor](sensor_common::actor) that the current process is. The user is the real one: a program that runs with its owner's
+/// rights is still its caller's doing.
+#[inline(always)]
+pub fn current() -> u64 {
+    let user = Struct::current_task().to(&TASK_REAL_CRED).map_or(0, |cred| user::of(cred).0);
+    // SAFETY: the helper takes nothing and always succeeds.
+    actor(user, unsafe { bpf_get_current_cgroup_id() })
+}
+
 /// A global function, which the verifier goes through once.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn count_noise(generation: u64, rule: u32, role: u32) -> u32 {
-    // SAFETY: both helpers take nothing and always succeed. The user is the real one: a program that runs with its owner's rights
-    // is still its caller's doing.
-    let (uid, cgroup) = unsafe { (bpf_get_current_uid_gid() as u32, bpf_get_current_cgroup_id()) };
-    let key = NoiseKey { generation, actor: actor(uid, cgroup), rule, role };
+    let key = NoiseKey { generation, actor: current(), rule, role };
     if NOISE.get_ptr(&key).is_none() {
         // Whoever comes second finds the entry of the first; one that finds no room is not counted.
         let _ = NOISE.insert(&key, 0, u64::from(BPF_NOEXIST));

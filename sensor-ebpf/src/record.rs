@@ -17,9 +17,14 @@ use sensor_common::{
 
 use crate::{
     asm,
+    kernel::{Ptr, Struct, TASK_REAL_CRED},
     maps::{RECORDS, SCRATCH, count_loss, count_preempted},
     scratch::Scratch,
+    user,
 };
+
+/// The user whose many services share one id.
+const ROOT: u32 = 0;
 
 /// A record that belongs to the current task, with the room beside it.
 pub struct Held {
@@ -55,7 +60,7 @@ fn hold(record: *mut Record, scratch: *mut Scratch) -> Held {
     unsafe { Held { record: &mut *record, scratch: &mut *scratch } }
 }
 
-/// Takes a free record for the current task; `None`, and a counted loss, where all are taken.
+/// Takes a free record for the current task; `None` where all are taken.
 #[inline(always)]
 pub fn claim() -> Option<Held> {
     let owner = current();
@@ -86,8 +91,39 @@ pub fn claim() -> Option<Held> {
         held.scratch.is_at(index);
         return Some(held);
     }
-    count_loss(Loss::NoRecord);
     None
+}
+
+/// 1 where one of this CPU's records is held by a task that acts for the same user as the current one, and that is not root.
+///
+/// A global function, which the verifier goes through once.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn is_held_for_same_user() -> u32 {
+    let Some(own) = Struct::current_task().to(&TASK_REAL_CRED) else { return 0 };
+    let (own, _) = user::of(own);
+    if own == ROOT {
+        return 0;
+    }
+    for index in 0..SLOTS {
+        let Some((record, _)) = slot(index) else { return 0 };
+        // SAFETY: `record` points to a live map value; see `claim`.
+        let owner = unsafe { core::ptr::read_volatile(&raw const (*record).claim.owner) };
+        // A task that is in the middle of an event, preempted on this CPU, does not end.
+        if owner != 0
+            && let Some(cred) = Struct::probed(owner as Ptr).to(&TASK_REAL_CRED)
+            && user::of(cred).0 == own
+        {
+            return 1;
+        }
+    }
+    0
+}
+
+/// Whether who finds all records of this CPU taken may have taken them himself: one of them is held for the same user.
+#[inline(always)]
+pub fn are_held_for_same_user() -> bool {
+    is_held_for_same_user() != 0
 }
 
 /// Finds the record that the current task holds; `None`, and a counted loss, where it holds none.

@@ -60,16 +60,22 @@ impl Subject for Nothing {
 /// Starts an event: notes who and what, as far as the active rules ask for it, and hands over to them.
 ///
 /// Comes back where no rule asks for the event, where the process is the sensor itself, or on a counted loss;
-/// the hook then allows.
+/// the hook then allows. Only an event that finds no record may be refused, see [`without_record`].
 #[inline(always)]
-pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: Event, subject: &S) {
-    let Some(bank) = ACTIVE.get(0).copied() else { return };
-    let Some(generation) = GENERATIONS.get(bank) else { return };
+pub fn judge<C: EbpfContext, S: Subject>(
+    ctx: &C,
+    stages: &ProgramArray,
+    answer: Answer,
+    event: Event,
+    subject: &S,
+) -> i32 {
+    let Some(bank) = ACTIVE.get(0).copied() else { return ALLOW };
+    let Some(generation) = GENERATIONS.get(bank) else { return ALLOW };
     let needs = Groups(generation.needs[event as usize]);
     if needs.is_empty() || is_sensor() {
-        return;
+        return ALLOW;
     }
-    let Some(mut held) = record::claim() else { return };
+    let Some(mut held) = record::claim() else { return without_record(answer, needs) };
     held.is_judged_by(generation.id, bank);
     let head = &mut held.record.head;
     (head.event, head.filled) = (event as u32, 0);
@@ -79,12 +85,33 @@ pub fn judge<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, event: 
         first(&mut held, needs, Groups(generation.early[event as usize]))
     } else {
         // Only the candidate has rules for it.
-        let Some(groups) = shadow::hand_over(&mut held, event) else { return record::release(held) };
+        let Some(groups) = shadow::hand_over(&mut held, event) else {
+            record::release(held);
+            return ALLOW;
+        };
         groups
     };
     fill(&mut held, groups, subject);
     go_on(ctx, stages, &mut held);
     record::release(held);
+    ALLOW
+}
+
+/// What becomes of an event that finds all records of its CPU taken. Where a rule that blocks is in force for it, and one of the records
+/// is held for the same user, he may have taken them to have just this event pass: it is refused, within what holds all blocking
+/// back. Nobody has an event refused by what another user does.
+#[inline(always)]
+fn without_record(answer: Answer, needs: Groups) -> i32 {
+    if answer == Answer::Counts
+        && needs.contains(Groups::ENFORCED)
+        && record::are_held_for_same_user()
+        && brakes::is_refusal_permitted()
+    {
+        count_loss(Loss::NoRecordDenied);
+        return DENY;
+    }
+    count_loss(Loss::NoRecord);
+    ALLOW
 }
 
 /// Notes which program of a generation is the first, its early one where it has one; the groups that this reads.

@@ -156,6 +156,11 @@ impl RuleSet {
         undecided
     }
 
+    /// Whether a rule for `event` asks for more than an alert.
+    pub fn acts_on(&self, event: Event) -> bool {
+        self.braked().any(|(_, rule)| rule.events.contains(&event))
+    }
+
     /// The field groups that the rules for `event` read, with [`Groups::JUDGED`] where there are any rules.
     pub fn needs(&self, event: Event) -> Groups {
         self.judging(event).fold(Groups::NONE, |needs, (_, _, checked, effect)| {

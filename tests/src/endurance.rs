@@ -63,7 +63,7 @@ impl Told {
         let hook = status.hooks.iter().find(|hook| hook.hook == Hook::PipeWrite.name()).context("no such hook")?;
         Ok(Self {
             judged: status.events["pipe.payload"].judged,
-            skipped: hook.recursion_misses + lost(Loss::NoRecord) + lost(Loss::NoStage),
+            skipped: hook.recursion_misses + lost(Loss::NoRecord) + lost(Loss::NoRecordDenied) + lost(Loss::NoStage),
             unread: lost(Loss::PayloadUnread),
         })
     }

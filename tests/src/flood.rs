@@ -2,6 +2,8 @@
 
 use std::{
     io::{Read as _, Write as _},
+    os::unix::process::CommandExt as _,
+    process::Command,
     thread,
     time::Instant,
 };
@@ -14,11 +16,13 @@ use crate::{
     rules::{self, Draft},
     sensor::{Launch, Sensor, names_rule},
     suite::{Boot, Test},
+    user, work,
 };
 
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
     Test { name: "flood::a_noisy_rule_leaves_room_for_the_others", boot: Boot::Plain, run: limited },
+    Test { name: "flood::many_processes_of_one_user_leave_room_for_another", boot: Boot::Plain, run: crowd },
     Test { name: "flood::a_noisy_rule_leaves_room_here_too", boot: Boot::Tracepoints, run: limited },
     Test { name: "flood::what_the_ring_buffer_here_does_not_take_is_counted", boot: Boot::Tracepoints, run: full },
     Test { name: "flood::what_the_ring_buffer_does_not_take_is_counted", boot: Boot::Plain, run: full },
@@ -67,6 +71,38 @@ fn limited() -> Result<()> {
     Ok(())
 }
 
+/// A ring buffer for 90 reports, and a flood of many more: each process keeps to the limit.
+const CROWD: usize = 16;
+const CROWDED: [&str; 4] = ["--report-limit", "20", "--ring-size", "262144"];
+/// Ordinary users.
+const FLOODER: u32 = 1000;
+const OTHER: u32 = 1001;
+
+/// The role: a process of the crowd.
+pub fn scribbler(path: &str) -> Result<()> {
+    scribble(path, WRITES / 10)
+}
+
+fn crowd() -> Result<()> {
+    let sensor = Launch::rules(&[rules()])?.with(&CROWDED).start()?;
+    user::fifo_for_all("/tmp/quiet")?;
+    let paths: Vec<_> = (0..CROWD).map(|number| format!("/tmp/flood-{number}")).collect();
+    paths.iter().try_for_each(|path| user::fifo_for_all(path))?;
+    let scribblers: Vec<_> = paths
+        .iter()
+        .map(|path| Command::new(work::PROGRAM).args(["work", "scribbler", path]).uid(FLOODER).spawn())
+        .collect::<Result<_, _>>()?;
+    user::does(OTHER, || scribble("/tmp/quiet", QUIET))?;
+    for mut scribbler in scribblers {
+        ensure!(scribbler.wait()?.success(), "a scribbler failed");
+    }
+    let Counts { delivered, limited, full, quiet, missed, .. } = counts(&sensor)?;
+    report::say(format!("{delivered} delivered, {limited} limited, {full} ring full; of {QUIET} quiet ones {quiet}"));
+    ensure!(limited > 0 && full == 0, "the flood was to be held back before the ring buffer is full");
+    ensure!(quiet + missed >= QUIET, "of {QUIET} matches of another user {quiet} were reported, {missed} skipped");
+    sensor.stop()
+}
+
 fn full() -> Result<()> {
     let counts = flood(&["--report-limit", "0", "--ring-size", "65536"])?;
     ensure!(counts.full > 0, "{} reports fit into 64 KiB", counts.offered);
@@ -107,6 +143,10 @@ fn flood(arguments: &[&str]) -> Result<Counts> {
 /// Writes so many single bytes into a FIFO, and empties it before it is full: nearly every system call is a match.
 fn write(path: &str, times: u64) -> Result<()> {
     fifo::remake(path)?;
+    scribble(path, times)
+}
+
+fn scribble(path: &str, times: u64) -> Result<()> {
     let mut both = fifo::open(path)?;
     let mut room = vec![0; ROOM];
     for start in (0..times).step_by(ROOM) {

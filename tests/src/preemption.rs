@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{Read as _, Write as _},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
     thread,
@@ -29,6 +30,7 @@ use crate::{
 pub const TESTS: &[Test] = &[
     Test { name: "preemption::each_write_is_judged_or_counted_as_lost", boot: Boot::Preempt, run: accounts },
     Test { name: "preemption::no_record_is_another_tasks", boot: Boot::Preempt, run: no_mixture },
+    Test { name: "preemption::what_finds_no_record_is_not_let_through", boot: Boot::Preempt, run: held_records },
     Test { name: "preemption::tracepoints_see_each_call_once", boot: Boot::Tracepoints, run: traced },
 ];
 
@@ -154,7 +156,7 @@ impl Sums {
         let lost = |reason| status.losses.get(reason).copied().unwrap_or_default();
         Self {
             judged: status.events.values().map(|counted| counted.judged).sum(),
-            lost: lost("no_record") + lost("no_stage"),
+            lost: lost("no_record") + lost("no_record_denied") + lost("no_stage"),
             misses: status.hooks.iter().map(|hook| hook.recursion_misses).sum(),
             preempted: status.preempted,
             unreported: lost("ring_full"),
@@ -230,6 +232,64 @@ fn no_mixture() -> Result<()> {
         sums.preempted + sums.lost + sums.misses > 0,
         "no task was ever preempted inside a hook: nothing is proved"
     );
+    shared::park(sensor);
+    Ok(())
+}
+
+/// Threads that hold records as long as they can.
+const IDLERS: u32 = 32;
+/// Directories above the FIFO that they open: a walk to the root takes long.
+const DEPTH: usize = 40;
+const FORBIDDEN: &str = "/tmp/forbidden";
+const ATTEMPTS: usize = 300;
+/// An ordinary user.
+const USER: u32 = 1000;
+
+/// The role: opens a FIFO again and again in threads that run when nothing else does, and are preempted where that takes longest.
+pub fn idler(path: &str) -> Result<()> {
+    let idle = |path: String| -> Result<()> {
+        let parameter = libc::sched_param { sched_priority: 0 };
+        // SAFETY: the parameter lives through the call.
+        let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameter) };
+        ensure!(result == 0, "not idle: {}", std::io::Error::last_os_error());
+        loop {
+            // May be refused, as every FIFO while a rule blocks one and all records are taken.
+            fifo::open(&path).ok();
+        }
+    };
+    let threads: Vec<_> = (0..IDLERS).map(|_| path.to_owned()).map(|path| thread::spawn(move || idle(path))).collect();
+    threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("an idler panicked"))?)
+}
+
+/// What finds all records taken is refused while a rule blocks such events; who holds them is an ordinary user.
+fn held_records() -> Result<()> {
+    can_preempt()?;
+    let deep = format!("/tmp/deep{}", "/d".repeat(DEPTH));
+    fs::create_dir_all(&deep)?;
+    let held = format!("{deep}/held");
+    for path in [held.as_str(), FORBIDDEN] {
+        fifo::remake(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    }
+    let guard =
+        Draft { budget: Some((100_000, 3600)), ..Draft::block("guard", &["fifo.open"], "path == '/tmp/forbidden'") };
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard])])?;
+    let unjudged = |status: &Status| status.losses["no_record_denied"];
+    let before = unjudged(&sensor.status()?);
+    let mut idlers =
+        Command::new(work::PROGRAM).args(["work", "idler", &held]).uid(USER).stdin(Stdio::null()).spawn()?;
+    let attempt = |_: &usize| {
+        thread::sleep(Duration::from_millis(1));
+        fifo::is_refused(&fifo::open(FORBIDDEN).map(drop))
+    };
+    let refused = (0..ATTEMPTS).filter(attempt).count();
+    idlers.kill()?;
+    idlers.wait()?;
+    let without = unjudged(&sensor.status()?) - before;
+    report::say(format!("{refused} of {ATTEMPTS} opens refused; {without} opens, the idlers' too, found no record"));
+    ensure!(refused == ATTEMPTS, "{} forbidden opens went through", ATTEMPTS - refused);
+    ensure!(without > 0, "there was always a record: nothing is proved");
+    fs::remove_dir_all("/tmp/deep")?;
     shared::park(sensor);
     Ok(())
 }

@@ -113,7 +113,7 @@ macro_rules! traced_hook {
             };
 
             program!(start, concat!("trace_", stringify!($name)), "tracepoint/syscalls", TracePointContext, |ctx| {
-                hook::start(ctx, &STAGES, Call::returned(ctx).and_then($seen))
+                hook::start(ctx, &STAGES, Answer::Observes, Call::returned(ctx).and_then($seen))
             });
             program!(
                 finish,

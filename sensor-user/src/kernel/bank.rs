@@ -6,7 +6,11 @@ use std::{
 };
 
 use anyhow::Context;
-use aya::{Ebpf, VerifierLogLevel, maps::Map, programs::ProgramInfo};
+use aya::{
+    VerifierLogLevel,
+    maps::Map,
+    programs::{ProgramError, ProgramFd, ProgramInfo},
+};
 use sensor_common::{
     event::{Event, Groups, Hook},
     maps::{Container, Generation, Stage},
@@ -56,16 +60,10 @@ pub struct Verified {
     pub compile_time: Duration,
     /// From objects to accepted programs.
     pub verify_time: Duration,
-    objects: Vec<Loaded>,
-    names: BTreeMap<(Event, Stage), String>,
-}
-
-/// The programs of one hook.
-struct Loaded {
-    hook: Hook,
-    ebpf: Ebpf,
-    /// While it lives, the chain of programs holds.
-    parts: Option<Map>,
+    /// The first program of each chain. Nothing but its descriptor: what the loader keeps of a program has all its instructions.
+    entries: BTreeMap<(Event, Stage), ProgramFd>,
+    /// While these live, the chains of programs hold.
+    parts: Vec<(Hook, Map)>,
 }
 
 impl Verified {
@@ -83,8 +81,8 @@ impl Verified {
             programs: Vec::new(),
             compile_time: Duration::ZERO,
             verify_time: Duration::ZERO,
-            objects: Vec::new(),
-            names: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            parts: Vec::new(),
         }
     }
 
@@ -113,8 +111,8 @@ impl Verified {
             programs: Vec::new(),
             compile_time,
             verify_time: Duration::ZERO,
-            objects: Vec::new(),
-            names: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            parts: Vec::new(),
         };
         // Rules for what this mode cannot see are accepted, and said to be of no use here: see `Unseen`.
         let mode = hooks.mode();
@@ -123,7 +121,8 @@ impl Verified {
             verified.load_object(object, hooks, level)?;
         }
         for event in Event::ALL.iter().filter(|event| is_seen(event.hook())) {
-            verified.facts.needs[*event as usize] = rules.needs(*event).0;
+            let acts = if rules.acts_on(*event) { Groups::ENFORCED } else { Groups::NONE };
+            verified.facts.needs[*event as usize] = rules.needs(*event).with(acts).0;
             verified.facts.early[*event as usize] = rules.early(*event).map_or(Groups::NONE, |early| early.reads).0;
         }
         verified.verify_time = started.elapsed().saturating_sub(compile_time);
@@ -149,7 +148,8 @@ impl Verified {
             hooks.verify(object.hook, program).map_err(|error| refusal(described.event, described, error))?;
             self.programs.push(LoadedProgram::new(described, program.info().ok().as_ref()));
             if described.chained.is_none() {
-                self.names.insert((described.event, described.stage), described.name.clone());
+                let fd = program.fd().and_then(|fd| fd.try_clone().map_err(ProgramError::from));
+                self.entries.insert((described.event, described.stage), fd.context("a program is not loaded")?);
             }
         }
         for (calls, unseen) in self.facts.calls.iter_mut().zip(unseen) {
@@ -157,21 +157,20 @@ impl Verified {
             *calls = (*calls).max(if unseen == 0 { 0 } else { unseen + 1 });
         }
         let parts = chain::link(&mut ebpf, object)?;
-        self.objects.push(Loaded { hook: object.hook, ebpf, parts });
+        self.parts.extend(parts.map(|parts| (object.hook, parts)));
         Ok(())
     }
 
     /// The program for `event`, where this generation has one.
-    pub fn program(&self, event: Event, stage: Stage) -> Option<&aya::programs::Program> {
-        let name = |stage| self.names.get(&(event, stage));
+    pub fn program(&self, event: Event, stage: Stage) -> Option<&ProgramFd> {
+        let entry = |stage| self.entries.get(&(event, stage));
         // Where no rule reads a text that may not be seen whole, such an event is judged as any other.
-        let name = name(stage).or_else(|| name(Stage::Rules).filter(|_| stage == Stage::Unseen))?;
-        self.objects.iter().find(|loaded| loaded.hook == event.hook())?.ebpf.program(name)
+        entry(stage).or_else(|| entry(Stage::Rules).filter(|_| stage == Stage::Unseen))
     }
 
     /// The arrays that hold the chains of its programs together, by the hook.
     pub fn parts(&self) -> impl Iterator<Item = (Hook, &Map)> {
-        self.objects.iter().filter_map(|loaded| Some((loaded.hook, loaded.parts.as_ref()?)))
+        self.parts.iter().map(|(hook, parts)| (*hook, parts))
     }
 
     /// Whether this generation has rules for any event of `hook`.

@@ -117,7 +117,7 @@ impl Sensor {
             match verified.program(event, stage) {
                 Some(program) => {
                     let stages = self.hooks.stages(event.hook())?;
-                    stages.set(index, program.fd()?, 0).context("cannot make rules reachable")?;
+                    stages.set(index, program, 0).context("cannot make rules reachable")?;
                 }
                 None => self.unreach(index, event),
             }

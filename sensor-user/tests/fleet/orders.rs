@@ -60,9 +60,7 @@ fn offers_halts_and_revocations_are_obeyed_also_without_a_road_to_the_repository
     live(&mut world, "it is tried again", |host| host.running() == 2);
     publish(&world, &document(2, Order::Revoke));
     live(&mut world, "it is back", |host| host.running() == 1);
-    // Out of force until its second try: one brake denies nothing for good.
-    let stages = world.hosts[0].history(2);
-    assert!(stages.ends_with(&["shadow", "on probation", "on probation"].map(str::to_owned)), "{stages:?}");
+    assert!(world.hosts[0].history(2).contains(&"rolled back".to_owned()));
     let figures = world.hosts[0].scrape();
     assert!(figures.lines().any(|line| line.contains(r#""rolled_back""#) && line.ends_with(" 1")), "{figures}");
     // The repository is gone; what was read last holds, and the revoked one does not come back.

@@ -85,7 +85,7 @@ fn round(sensor: &Sensor, probes: &Probes) -> Result<Round> {
         }
     }
     let loss = |status: &Status, name: &str| status.losses.get(name).copied().unwrap_or_default();
-    let unjudged = |status| loss(status, "no_record") + loss(status, "no_stage");
+    let unjudged = |status| loss(status, "no_record") + loss(status, "no_record_denied") + loss(status, "no_stage");
     Ok(Round {
         made,
         judged: sums(probes, judged(&after), &judged(&before)),

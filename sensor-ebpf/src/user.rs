@@ -1,0 +1,39 @@
+//! For which user of this host a process acts: his own, or in a user namespace whoever made that, for there he may have other ids.
+
+use crate::kernel::{CRED_UID, CRED_USER_NS, Ptr, Struct, USER_NS_LEVEL, USER_NS_OWNER, USER_NS_PARENT};
+
+/// How deep the kernel lets user namespaces be nested.
+const NAMESPACES: u32 = 33;
+
+/// From [`owner_of`]: this is the host's own.
+const HOST: u32 = u32::MAX;
+
+/// The user for whom a process with this `struct cred` acts, and whether it is in the host's own user namespace.
+#[inline(always)]
+pub fn of(cred: Struct) -> (u32, bool) {
+    let owner = owner_of(cred.get::<u64>(&CRED_USER_NS) as Ptr);
+    // A namespace that root made has ids of its own for those in it.
+    let user = if owner == 0 || owner == HOST { cred.get(&CRED_UID) } else { owner };
+    (user, owner == HOST)
+}
+
+/// Whether these credentials are of the host's own user namespace.
+#[inline(always)]
+pub fn is_of_host(cred: Struct) -> bool {
+    let namespace = Struct::probed(cred.get::<u64>(&CRED_USER_NS) as Ptr);
+    namespace.get::<u32>(&USER_NS_LEVEL) == 0
+}
+
+/// Which user made a user namespace, or the one around it that is in the host's own.
+#[inline(always)]
+fn owner_of(namespace: Ptr) -> u32 {
+    let mut namespace = Struct::probed(namespace);
+    for _ in 0..NAMESPACES {
+        match namespace.get::<u32>(&USER_NS_LEVEL) {
+            0 => return HOST,
+            1 => return namespace.get(&USER_NS_OWNER),
+            _ => namespace = namespace.follow(&USER_NS_PARENT),
+        }
+    }
+    HOST
+}
