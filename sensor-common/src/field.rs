@@ -100,6 +100,8 @@ fields! {
     "process.pid_namespace": Kind::U32, process.pid_namespace, IDENTITY, "Inode number of the pid namespace of its children, as in /proc/PID/ns/pid_for_children.";
     "process.mount_namespace": Kind::U32, process.mount_namespace, IDENTITY, "Inode number of the mount namespace, as in /proc/PID/ns/mnt.";
     "process.session": Kind::U32, process.session, IDENTITY, "Audit session of that login; 4294967295 where there is none.";
+    "process.user_namespace": Kind::U32, process.user_namespace, IDENTITY, "Inode number of the user namespace, as in /proc/PID/ns/user.";
+    "process.trusted": Kind::Bool, process.trusted, IDENTITY, "Whether the executable is root's, can be written by nobody else, and lies where only root of the host can have put it: in a file system and under a mount that no user namespace has made. A path alone can be forged by whoever makes one.";
     "process.arguments": Kind::Text(TEXT_MAX), process.arguments, ARGUMENTS, "Arguments of the process, each ended by a zero byte; the process can change them.";
     "process.cgroup_path": Kind::Text(TEXT_MAX), process.cgroup_path, CGROUP, "Path of the cgroup in the unified hierarchy, from its root.";
     "parent.pid": Kind::U32, parent.pid, PARENT, "Process id of the parent.";

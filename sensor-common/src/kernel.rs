@@ -21,6 +21,7 @@ macro_rules! kernel_members {
             INODE_I_SB: "inode", ["i_sb"];
             SB_S_DEV: "super_block", ["s_dev"];
             SB_S_MAGIC: "super_block", ["s_magic"];
+            SB_S_USER_NS: "super_block", ["s_user_ns"];
             PATH_MNT: "path", ["mnt"];
             DENTRY_D_PARENT: "dentry", ["d_parent"];
             DENTRY_NAME: "dentry", ["d_name.name"];
@@ -46,6 +47,7 @@ macro_rules! kernel_members {
             USER_NS_PARENT: "user_namespace", ["parent"];
             USER_NS_LEVEL: "user_namespace", ["level"];
             USER_NS_OWNER: "user_namespace", ["owner"];
+            USER_NS_INUM: "user_namespace", ["ns.inum"];
             KIOCB_KI_FILP: "kiocb", ["ki_filp"];
             TASK_FILES: "task_struct", ["files"];
             TASK_NSPROXY: "task_struct", ["nsproxy"];
@@ -61,6 +63,7 @@ macro_rules! kernel_members {
             PID_NS_INUM: "pid_namespace", ["ns.inum"];
             PID_NS_LEVEL: "pid_namespace", ["level"];
             MNT_NS_INUM: "mnt_namespace", ["ns.inum"];
+            MNT_NS_USER_NS: "mnt_namespace", ["user_ns"];
             CSS_SET_DFL_CGRP: "css_set", ["dfl_cgrp"];
             CGROUP_KN: "cgroup", ["kn"];
             KN_NAME: "kernfs_node", ["name"];

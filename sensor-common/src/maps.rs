@@ -115,7 +115,7 @@ impl Generation {
 }
 
 /// What the daemon decides at run time, for hooks and finish.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
     /// 1 where verdicts to block and kill are carried out; 0 where they are only reported.

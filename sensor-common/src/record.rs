@@ -126,6 +126,10 @@ pub struct Process {
     pub mount_namespace: u32,
     /// Audit session of the login.
     pub session: u32,
+    /// Inode number of its user namespace.
+    pub user_namespace: u32,
+    /// 1 where nobody but root of the host can have put the executable where it is.
+    pub trusted: u32,
     /// Its arguments, each ended by a zero byte.
     pub arguments: Text<TEXT_MAX>,
     /// Path of its cgroup.

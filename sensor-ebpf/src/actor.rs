@@ -9,12 +9,13 @@ use sensor_common::{
 use crate::{
     cgroup,
     kernel::{
-        CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, FILE_DENTRY, FILE_MNT, MM_ARG_END, MM_ARG_START, MM_EXE_FILE,
-        MNT_NS_INUM, NSPROXY_MNT_NS, NSPROXY_PID_NS, PID_NS_INUM, Ptr, Struct, TASK_COMM, TASK_GROUP_LEADER,
-        TASK_LOGINUID, TASK_MM, TASK_NSPROXY, TASK_PID, TASK_REAL_CRED, TASK_REAL_PARENT, TASK_SESSIONID,
-        TASK_START_BOOTTIME, TASK_TGID, member,
+        CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, CRED_USER_NS, FILE_DENTRY, FILE_MNT, MM_ARG_END, MM_ARG_START,
+        MM_EXE_FILE, MNT_NS_INUM, NSPROXY_MNT_NS, NSPROXY_PID_NS, PID_NS_INUM, Ptr, Struct, TASK_COMM,
+        TASK_GROUP_LEADER, TASK_LOGINUID, TASK_MM, TASK_NSPROXY, TASK_PID, TASK_REAL_CRED, TASK_REAL_PARENT,
+        TASK_SESSIONID, TASK_START_BOOTTIME, TASK_TGID, USER_NS_INUM, member, probe,
     },
     memory::Memory,
+    object::File,
     path,
     record::{self, Held},
     scratch::{Scratch, Wanted},
@@ -93,13 +94,18 @@ fn fill_identity(record: &mut Record, task: Struct) {
     let process = &mut record.process;
     process.login_uid = task.get(&TASK_LOGINUID);
     process.session = task.get(&TASK_SESSIONID);
-    process.capabilities = task.to(&TASK_REAL_CRED).map_or(0, |cred| cred.get(&CRED_CAP_EFFECTIVE));
+    if let Some(cred) = task.to(&TASK_REAL_CRED) {
+        process.capabilities = cred.get(&CRED_CAP_EFFECTIVE);
+        let namespace = cred.get::<u64>(&CRED_USER_NS) as Ptr;
+        process.user_namespace = probe(member(namespace, &USER_NS_INUM)).unwrap_or(0);
+    }
     // A process that ends has given its namespaces back.
     let namespaces = task.to(&TASK_NSPROXY);
     let pid = namespaces.and_then(|all| all.to(&NSPROXY_PID_NS));
     process.pid_namespace = pid.map_or(0, |namespace| namespace.get(&PID_NS_INUM));
     let mount = namespaces.and_then(|all| all.to(&NSPROXY_MNT_NS));
     process.mount_namespace = mount.map_or(0, |namespace| namespace.get(&MNT_NS_INUM));
+    process.trusted = u32::from(exe(task).is_some_and(|file| File::new(file).is_trusted()));
 }
 
 /// The arguments lie in the process's own memory, where it can change them.

@@ -23,9 +23,6 @@ use crate::{
     user,
 };
 
-/// The user whose many services share one id.
-const ROOT: u32 = 0;
-
 /// A record that belongs to the current task, with the room beside it.
 pub struct Held {
     pub record: &'static mut Record,
@@ -102,7 +99,8 @@ pub fn claim() -> Option<Held> {
 extern "C" fn is_held_for_same_user() -> u32 {
     let Some(own) = Struct::current_task().to(&TASK_REAL_CRED) else { return 0 };
     let (own, _) = user::of(own);
-    if own == ROOT {
+    // Whose many services share one id.
+    if own == user::ROOT {
         return 0;
     }
     for index in 0..SLOTS {

@@ -1,6 +1,8 @@
 //! For which user of this host a process acts: his own, or in a user namespace whoever made that, for there he may have other ids.
 
-use crate::kernel::{CRED_UID, CRED_USER_NS, Ptr, Struct, USER_NS_LEVEL, USER_NS_OWNER, USER_NS_PARENT};
+use crate::kernel::{CRED_UID, CRED_USER_NS, Ptr, Struct, USER_NS_LEVEL, USER_NS_OWNER, USER_NS_PARENT, member, probe};
+
+pub const ROOT: u32 = 0;
 
 /// How deep the kernel lets user namespaces be nested.
 const NAMESPACES: u32 = 33;
@@ -20,8 +22,13 @@ pub fn of(cred: Struct) -> (u32, bool) {
 /// Whether these credentials are of the host's own user namespace.
 #[inline(always)]
 pub fn is_of_host(cred: Struct) -> bool {
-    let namespace = Struct::probed(cred.get::<u64>(&CRED_USER_NS) as Ptr);
-    namespace.get::<u32>(&USER_NS_LEVEL) == 0
+    is_host(cred.get::<u64>(&CRED_USER_NS) as Ptr)
+}
+
+/// Whether a user namespace is the host's own.
+#[inline(always)]
+pub fn is_host(namespace: Ptr) -> bool {
+    probe::<u32>(member(namespace, &USER_NS_LEVEL)) == Some(0)
 }
 
 /// Which user made a user namespace, or the one around it that is in the host's own.

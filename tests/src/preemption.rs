@@ -5,9 +5,10 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{Read as _, Write as _},
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
@@ -23,7 +24,7 @@ use crate::{
     sensor::{Sensor, field},
     shared,
     suite::{Boot, NotHere, Test},
-    wait, work,
+    user, wait, work,
 };
 
 /// See the [module](self).
@@ -242,8 +243,10 @@ const IDLERS: u32 = 32;
 const DEPTH: usize = 40;
 const FORBIDDEN: &str = "/tmp/forbidden";
 const ATTEMPTS: usize = 300;
-/// An ordinary user.
-const USER: u32 = 1000;
+const PERMITTED: &str = "/tmp/permitted";
+/// Ordinary users.
+const HOLDER: u32 = 1000;
+const OTHER: u32 = 1001;
 
 /// The role: opens a FIFO again and again in threads that run when nothing else does, and are preempted where that takes longest.
 pub fn idler(path: &str) -> Result<()> {
@@ -261,37 +264,44 @@ pub fn idler(path: &str) -> Result<()> {
     threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("an idler panicked"))?)
 }
 
-/// What finds all records taken is refused while a rule blocks such events; who holds them is an ordinary user.
+/// Who holds all records gets no forbidden event past the rules by that, and nobody else has one refused.
 fn held_records() -> Result<()> {
     can_preempt()?;
     let deep = format!("/tmp/deep{}", "/d".repeat(DEPTH));
     fs::create_dir_all(&deep)?;
     let held = format!("{deep}/held");
-    for path in [held.as_str(), FORBIDDEN] {
-        fifo::remake(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
-    }
+    [held.as_str(), FORBIDDEN, PERMITTED].into_iter().try_for_each(user::fifo_for_all)?;
     let guard =
         Draft { budget: Some((100_000, 3600)), ..Draft::block("guard", &["fifo.open"], "path == '/tmp/forbidden'") };
     let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard])])?;
     let unjudged = |status: &Status| status.losses["no_record_denied"];
     let before = unjudged(&sensor.status()?);
     let mut idlers =
-        Command::new(work::PROGRAM).args(["work", "idler", &held]).uid(USER).stdin(Stdio::null()).spawn()?;
-    let attempt = |_: &usize| {
-        thread::sleep(Duration::from_millis(1));
-        fifo::is_refused(&fifo::open(FORBIDDEN).map(drop))
-    };
-    let refused = (0..ATTEMPTS).filter(attempt).count();
+        Command::new(work::PROGRAM).args(["work", "idler", &held]).uid(HOLDER).stdin(Stdio::null()).spawn()?;
+    let (by_holder, by_other) = (refused(HOLDER, FORBIDDEN)?, refused(OTHER, PERMITTED)?);
     idlers.kill()?;
     idlers.wait()?;
     let without = unjudged(&sensor.status()?) - before;
-    report::say(format!("{refused} of {ATTEMPTS} opens refused; {without} opens, the idlers' too, found no record"));
-    ensure!(refused == ATTEMPTS, "{} forbidden opens went through", ATTEMPTS - refused);
+    report::say(format!("{by_holder} of {ATTEMPTS} opens refused; {without} opens, the idlers' too, found no record"));
+    ensure!(by_holder == ATTEMPTS, "{} forbidden opens went through", ATTEMPTS - by_holder);
+    ensure!(by_other == 0, "{by_other} opens of another user were refused");
     ensure!(without > 0, "there was always a record: nothing is proved");
     fs::remove_dir_all("/tmp/deep")?;
     shared::park(sensor);
     Ok(())
+}
+
+/// How many of so many opens by this user are refused.
+fn refused(uid: u32, path: &str) -> Result<usize> {
+    let refused = AtomicUsize::new(0);
+    user::does(uid, || {
+        for _ in 0..ATTEMPTS {
+            thread::sleep(Duration::from_millis(1));
+            refused.fetch_add(usize::from(fifo::is_refused(&fifo::open(path).map(drop))), Ordering::Relaxed);
+        }
+        Ok(())
+    })?;
+    Ok(refused.into_inner())
 }
 
 /// On a machine where others use pipes too: what they do matches nothing.

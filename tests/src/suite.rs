@@ -10,8 +10,8 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, brakes, confined, conformance, content, daemon, endurance, features, flood, hooks, input, language,
-    lifeline, losses, machine, paths, planner, preemption,
+    alerts, block, brakes, confined, conformance, content, daemon, endurance, features, flood, forger, hooks, input,
+    language, lifeline, losses, machine, meddling, paths, planner, preemption,
     protocol::{Message, is_chosen},
     quarantine, refusal, report, restart, shadow, stress, swap, tracepoints, undecided, uring, without_bpf,
 };
@@ -108,6 +108,8 @@ pub const TESTS: &[&[Test]] = &[
     undecided::TESTS,
     brakes::TESTS,
     lifeline::TESTS,
+    meddling::TESTS,
+    forger::TESTS,
     conformance::TESTS,
     quarantine::TESTS,
     uring::TESTS,

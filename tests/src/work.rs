@@ -6,7 +6,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{conformance, endurance, flood, preemption, quarantine, uring};
+use crate::{conformance, endurance, flood, forger, preemption, quarantine, uring};
 
 /// The program that plays the roles.
 pub const PROGRAM: &str = "/bin/vm-init";
@@ -19,6 +19,8 @@ pub fn play(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["hammer", number, rounds] => preemption::hammer(number.parse()?, rounds.parse()?),
         ["scribbler", path] => flood::scribbler(path),
+        ["forger", way] => forger::forger(way),
+        ["guarded"] => forger::opener(),
         ["idler", path] => preemption::idler(path),
         [role @ ("great-grandparent" | "grandparent" | "parent")] => conformance::above(role),
         ["actor"] => conformance::actor(),

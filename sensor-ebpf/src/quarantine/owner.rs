@@ -4,7 +4,7 @@ use crate::kernel::{
     CRED_EUID, CRED_UID, SK_PEER_CRED, SK_UID, SOCKET_SK, Struct, TASK_REAL_CRED, member, probe, probe_ptr,
 };
 
-pub const ROOT: u32 = 0;
+pub use crate::user::ROOT;
 
 /// For whom a process with these user ids acts: its real user, or the effective one where the real one is root. So a program that
 /// runs as root because its file says so acts for whoever started it.

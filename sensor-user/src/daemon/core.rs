@@ -44,6 +44,8 @@ pub struct Core<E> {
     pub(super) fleet: Board,
     /// Why the figures are not served where the owner wants them.
     unserved: Mutex<Option<String>>,
+    /// What somebody else has changed in the kernel, as it was found last.
+    meddling: Mutex<Vec<String>>,
     switch: Mutex<Switch>,
     state: Mutex<State<E>>,
 }
@@ -130,6 +132,7 @@ impl<E: Engine> Core<E> {
             guard: Guard::new(brakes),
             fleet: Board::default(),
             unserved: Mutex::default(),
+            meddling: Mutex::default(),
             switch,
             state,
         }
@@ -306,7 +309,27 @@ impl<E: Engine> Core<E> {
     /// What its owner should know of this daemon.
     pub(super) fn warnings(&self) -> Vec<String> {
         let unserved = self.unserved.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.permits.warnings(self.mode).into_iter().chain(unserved).collect()
+        let meddling = self.meddling.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.permits.warnings(self.mode).into_iter().chain(unserved).chain(meddling).collect()
+    }
+
+    /// Says what somebody else has changed in the kernel since the last look, and what is again as it was left.
+    pub(super) fn look_for_meddling(&self) {
+        let found = match self.lock().engine.meddling() {
+            Ok(found) => found
+                .into_iter()
+                .map(|what| format!("somebody else has changed what is in the kernel: {what}"))
+                .collect(),
+            Err(error) => vec![format!("what is in the kernel cannot be read back: {error:#}")],
+        };
+        let mut known = self.meddling.lock().unwrap_or_else(PoisonError::into_inner);
+        for new in found.iter().filter(|what| !known.contains(what)) {
+            say(format_args!("WARNING: {new}"));
+        }
+        if found.is_empty() && !known.is_empty() {
+            say("what is in the kernel is as the daemon left it again");
+        }
+        *known = found;
     }
 
     /// The brakes, and what they did.

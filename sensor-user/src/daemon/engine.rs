@@ -83,6 +83,11 @@ pub trait Engine: Send + 'static {
     /// # Errors
     /// When the kernel does not tell.
     fn hooks(&self) -> anyhow::Result<Vec<HookState>>;
+    /// What in the kernel is not as this daemon left it, in words.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn meddling(&self) -> anyhow::Result<Vec<String>>;
 }
 
 impl Engine for Sensor {
@@ -136,6 +141,9 @@ impl Engine for Sensor {
     }
     fn hooks(&self) -> anyhow::Result<Vec<HookState>> {
         self.hooks()
+    }
+    fn meddling(&self) -> anyhow::Result<Vec<String>> {
+        self.meddling()
     }
 }
 

@@ -101,7 +101,11 @@ impl Guard {
         let owner = self.seen().owner.clone();
         let found = lifeline.find(&owner);
         let mut seen = self.seen();
-        if seen.lifeline != found {
+        let is_changed = seen.lifeline.listed == found.listed && self.brakes.lifeline()? != found.listed;
+        if is_changed {
+            say("WARNING: somebody else has changed the lifeline in the kernel; it is set again");
+        }
+        if is_changed || seen.lifeline != found {
             self.brakes.set_lifeline(&found.listed)?;
             for complaint in found.complaints.difference(&seen.lifeline.complaints) {
                 say(format_args!("lifeline: {complaint}"));

@@ -158,6 +158,8 @@ const TICK: Duration = Duration::from_secs(5);
 
 /// How often a candidate in the shadow is.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often what stands in the kernel is read back.
+const READ_BACK: Duration = Duration::from_secs(1);
 
 /// Looks after the generations.
 async fn tend<E: Engine>(core: Arc<Core<E>>, every: Duration, look: fn(&Core<E>)) {
@@ -246,6 +248,7 @@ async fn watch(
         tokio::spawn(tend(Arc::clone(core), TICK, Core::tick));
         tokio::spawn(tend(Arc::clone(core), LOOK, Core::look_at_shadow));
     }
+    tokio::spawn(tend(Arc::clone(core), READ_BACK, Core::look_for_meddling));
     core.with_engine(|sensor| {
         sensor.replace_others(|record| core.journal().accept(record, Clock::now()))?;
         sensor.number_from(core.journal().seq(), events.numbers.taken)

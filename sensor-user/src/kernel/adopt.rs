@@ -9,6 +9,7 @@ use super::{
     bank::Verified,
     maps::Value,
     pins::{self, Pins},
+    standing,
 };
 
 impl Sensor {
@@ -37,6 +38,10 @@ impl Sensor {
             if !bank.is_some_and(|bank| bank.needs(hook)) {
                 drop(self.hooks.detach(hook));
             }
+        }
+        let (bank, attached) = (self.bank, self.hooks.attached());
+        if let Some(verified) = &mut self.banks[bank] {
+            verified.ids = standing::ids(bank, &attached, &self.pins)?;
         }
         self.guard_quarantine()
     }

@@ -62,6 +62,8 @@ pub struct Verified {
     pub verify_time: Duration,
     /// The first program of each chain. Nothing but its descriptor: what the loader keeps of a program has all its instructions.
     entries: BTreeMap<(Event, Stage), ProgramFd>,
+    /// The ids of the programs that events are to reach, by which it is known that they still do.
+    pub ids: BTreeMap<(Event, Stage), u32>,
     /// While these live, the chains of programs hold.
     parts: Vec<(Hook, Map)>,
 }
@@ -82,6 +84,7 @@ impl Verified {
             compile_time: Duration::ZERO,
             verify_time: Duration::ZERO,
             entries: BTreeMap::new(),
+            ids: BTreeMap::new(),
             parts: Vec::new(),
         }
     }
@@ -112,6 +115,7 @@ impl Verified {
             compile_time,
             verify_time: Duration::ZERO,
             entries: BTreeMap::new(),
+            ids: BTreeMap::new(),
             parts: Vec::new(),
         };
         // Rules for what this mode cannot see are accepted, and said to be of no use here: see `Unseen`.

@@ -11,7 +11,7 @@ use sensor_common::{
 };
 use sensor_rules::RuleSet;
 
-use super::{Activation, Refusal, Sensor, bank::Verified, heap, maps::Value};
+use super::{Activation, Refusal, Sensor, bank::Verified, heap, maps::Value, standing};
 
 impl Sensor {
     /// Notes that there is no generation in a bank, before it is filled: a daemon may be killed in the middle.
@@ -22,13 +22,13 @@ impl Sensor {
 
     /// Fills a bank that is not in use with a generation that is not in force yet. Until it is, `SHADOW` names the bank: a daemon
     /// that comes after this one knows it by that.
-    pub(super) fn prepare(&mut self, verified: Verified) -> Result<usize> {
+    pub(super) fn prepare(&mut self, mut verified: Verified) -> Result<usize> {
         let bank = self.cleared()?;
         self.comparison.set_bank(u32::try_from(bank)?)?;
         for (hook, parts) in verified.parts() {
             self.pins.pin_parts(bank, hook, parts)?;
         }
-        self.fill(bank, &verified)?;
+        self.fill(bank, &mut verified)?;
         self.banks[bank] = Some(verified);
         Ok(bank)
     }
@@ -111,7 +111,7 @@ impl Sensor {
     }
 
     /// Puts the programs of a generation into a bank that is not in force.
-    fn fill(&mut self, bank: usize, verified: &Verified) -> Result<()> {
+    fn fill(&mut self, bank: usize, verified: &mut Verified) -> Result<()> {
         for (event, stage) in places() {
             let index = stage_of(u32::try_from(bank)?, stage as u32, event as u32);
             match verified.program(event, stage) {
@@ -122,6 +122,8 @@ impl Sensor {
                 None => self.unreach(index, event),
             }
         }
+        let hooks: Vec<_> = Hook::ALL.iter().copied().filter(|hook| verified.needs(*hook)).collect();
+        verified.ids = standing::ids(bank, &hooks, &self.pins)?;
         for (index, tracked) in (u32::try_from(bank)? * STATES_MAX..).zip(&verified.states) {
             self.states.set(index, Value(*tracked), 0).context("cannot describe the rules with state")?;
         }
@@ -163,6 +165,6 @@ impl Sensor {
 }
 
 /// Every place that a bank has for a program.
-fn places() -> impl Iterator<Item = (Event, Stage)> {
+pub(super) fn places() -> impl Iterator<Item = (Event, Stage)> {
     Event::ALL.iter().flat_map(|event| Stage::ALL.iter().map(|stage| (*event, *stage)))
 }

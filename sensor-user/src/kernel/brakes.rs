@@ -37,6 +37,8 @@ pub struct Brakes {
 
 struct Maps {
     settings: Array<MapData, Value<Settings>>,
+    /// What this daemon wrote there last.
+    written: Option<Settings>,
     heartbeat: Array<MapData, u64>,
     lifeline: HashMap<MapData, Value<FileKey>, Value<u32>>,
     budgets: HashMap<MapData, Value<RuleKey>, Value<Budget>>,
@@ -53,6 +55,7 @@ impl Brakes {
     pub fn new(ebpf: &mut Ebpf, patience: Duration, reports: u32) -> Result<Self> {
         let maps = Maps {
             settings: take(ebpf, SETTINGS)?,
+            written: None,
             heartbeat: take(ebpf, HEARTBEAT)?,
             lifeline: take(ebpf, LIFELINE)?,
             budgets: take(ebpf, BUDGETS)?,
@@ -73,15 +76,22 @@ impl Brakes {
             padding: 0,
             patience,
         };
-        self.lock().settings.set(0, Value(settings), 0).context("cannot write the settings")
+        self.lock().set(settings)
     }
 
     /// What the daemon before had set stays, but it is this process now whose own work is not judged.
     pub fn take_over(&self) -> Result<()> {
-        let settings = &mut self.lock().settings;
-        let Value(before) = settings.get(&0, 0).context("cannot read the settings")?;
-        let ours = Settings { sensor: std::process::id(), ..before };
-        settings.set(0, Value(ours), 0).context("cannot write the settings")
+        let mut maps = self.lock();
+        let Value(before) = maps.settings.get(&0, 0).context("cannot read the settings")?;
+        maps.set(Settings { sensor: std::process::id(), ..before })
+    }
+
+    /// What is not as this daemon has set it, in words.
+    pub fn meddling(&self) -> Result<Option<String>> {
+        let maps = self.lock();
+        let Value(there) = maps.settings.get(&0, 0).context("cannot read the settings")?;
+        let Some(written) = maps.written.filter(|written| *written != there) else { return Ok(None) };
+        Ok(Some(format!("the settings in the kernel are not the daemon's: {there:?}, written was {written:?}")))
     }
 
     /// How long the daemon may be silent before every verdict is "allow"; zero: for ever.
@@ -229,6 +239,12 @@ impl Brakes {
 }
 
 impl Maps {
+    fn set(&mut self, settings: Settings) -> Result<()> {
+        self.settings.set(0, Value(settings), 0).context("cannot write the settings")?;
+        self.written = Some(settings);
+        Ok(())
+    }
+
     /// Drops the counts and the witnesses of these windows.
     fn uncount(&mut self, meant: impl Fn(&FiringsKey) -> bool) -> Result<()> {
         maps::remove_where(&mut self.windows, &meant)?;

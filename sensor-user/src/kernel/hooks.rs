@@ -96,6 +96,11 @@ impl Hooks {
         let mut ebpf = loader.load(OBJECT).context("cannot load the sensor's maps")?;
         let places: BTreeMap<_, _> = Hook::ALL.iter().map(|hook| (*hook, place::of(*hook, mode, btf))).collect();
         let quarantine = Quarantine::new(&mut ebpf, btf, mode)?;
+        let hooks = Hook::ALL.iter().map(|hook| program_name(*hook, mode));
+        let mut needed: BTreeSet<_> = hooks.flat_map(|name| [format!("finish_{name}"), name]).collect();
+        needed.extend(quarantine.programs().map(str::to_owned));
+        // Those of other modes are two thirds of the object.
+        ebpf.retain_programs(|name| needed.contains(name));
         let kernel = functions(btf, places.values().flatten().chain(quarantine.places()))?;
         Ok(Self { ebpf, mode, kernel, places, rules, loaded: BTreeMap::new(), quarantine, pins })
     }
@@ -119,6 +124,14 @@ impl Hooks {
     /// The hooks that are attached.
     pub fn attached(&self) -> Vec<Hook> {
         self.loaded.iter().filter(|(_, loaded)| loaded.link.is_some()).map(|(hook, _)| *hook).collect()
+    }
+
+    /// That nothing keeps an attached hook attached but this daemon, where more was to.
+    pub fn unpinned(&self, hook: Hook) -> Option<String> {
+        let loaded = self.loaded.get(&hook)?;
+        let is_pinned = matches!(loaded.link, Some(Link::Pinned(_)));
+        (is_pinned && !self.pins.is_pinned(&loaded.program))
+            .then(|| format!("the pin that keeps {} attached when the daemon ends is gone", hook.name()))
     }
 
     fn place(&self, hook: Hook) -> Result<Place> {

@@ -43,6 +43,7 @@ mod quarantine;
 mod refusal;
 mod ring;
 mod shadow;
+mod standing;
 pub mod test_run;
 mod unseen;
 mod verifier_log;

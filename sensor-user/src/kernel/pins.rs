@@ -110,6 +110,11 @@ impl Pins {
         Ok(Link::Held(link))
     }
 
+    /// Whether the pin of this link is there.
+    pub fn is_pinned(&self, name: &str) -> bool {
+        self.paths(name).0.exists()
+    }
+
     /// What an earlier daemon left attached under this name.
     pub fn find(&self, name: &str) -> Result<Option<(Link, ProgramFd)>> {
         let (link, program) = self.paths(name);

@@ -85,6 +85,11 @@ impl Quarantine {
         Ok(Self { marks: take(ebpf, QUARANTINE)?, guards: guards.collect() })
     }
 
+    /// The names of its programs.
+    pub fn programs(&self) -> impl Iterator<Item = &str> {
+        self.guards.iter().map(|guard| guard.program.as_str())
+    }
+
     /// Where its programs are attached.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
         self.guards.iter().map(|guard| &guard.place)

@@ -51,6 +51,8 @@ pub struct Fake {
     /// By whom rules are made to match.
     pub noise: Arc<Mutex<Vec<(NoiseKey, u64)>>>,
     pub brakes: Arc<FakeBrakes>,
+    /// What somebody else has changed.
+    pub meddling: Arc<Mutex<Vec<String>>>,
     pub marks: Vec<(ObjectKey, Mark)>,
     pub refuse_next: Arc<Mutex<Option<Refusal>>>,
     /// Rules whose id contains this are refused.
@@ -182,6 +184,10 @@ impl Engine for Fake {
                 verified_instructions: Some(1000),
             })
             .collect())
+    }
+
+    fn meddling(&self) -> anyhow::Result<Vec<String>> {
+        Ok(self.meddling.lock().unwrap().clone())
     }
 }
 

@@ -49,9 +49,12 @@ pub fn actor(pid: u32, thread: u32) -> Result<Values> {
         ("process.exe", json!(executable(pid)?)),
         ("process.capabilities", json!(number("CapEff", 0, 16)?)),
         ("process.login_uid", json!(text("loginuid")?.parse::<u32>()?)),
+        // Process 1 of the machine: its root file system is memory, in the kernel's own namespaces.
+        ("process.trusted", json!(true)),
         ("process.session", json!(text("sessionid")?.parse::<u32>()?)),
         ("process.pid_namespace", json!(namespace(&task, "pid_for_children")?)),
         ("process.mount_namespace", json!(namespace(&task, "mnt")?)),
+        ("process.user_namespace", json!(namespace(&task, "user")?)),
         ("process.arguments", json!(text("cmdline")?)),
         ("process.cgroup_path", json!(cgroup)),
     ]);

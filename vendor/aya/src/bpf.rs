@@ -1209,6 +1209,13 @@ impl Ebpf {
     pub fn programs_mut(&mut self) -> impl Iterator<Item = (&str, &mut Program)> {
         self.programs.iter_mut().map(|(s, p)| (s.as_str(), p))
     }
+
+    /// Drops all programs for which `keep` returns false, with all that the object held of them.
+    ///
+    /// Those that have been loaded are unloaded by that, unless something else holds them.
+    pub fn retain_programs(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.programs.retain(|name, _| keep(name));
+    }
 }
 
 /// The error type returned by [`Ebpf::load_file`] and [`Ebpf::load`].

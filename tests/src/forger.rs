@@ -1,0 +1,97 @@
+//! Who makes a user namespace gives files the paths that he likes: no exception is granted to him for that.
+
+use std::{
+    ffi::{CStr, CString},
+    fs, io,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    process::Command,
+    ptr,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{
+    fifo,
+    rules::{self, Draft},
+    shared,
+    suite::{Boot, Test},
+    user, work,
+};
+
+/// See the [module](self).
+pub const TESTS: &[Test] =
+    &[Test { name: "forger::no_exception_is_granted_to_a_forged_path", boot: Boot::Plain, run: forged }];
+
+/// An ordinary user.
+const USER: u32 = 1000;
+const GUARDED: &str = "/tmp/guarded";
+/// What may open it.
+const WORKER: &str = "/opt/worker/run";
+/// What the role says by its exit code.
+const OPENED: i32 = 20;
+const REFUSED: i32 = 21;
+
+fn forged() -> Result<()> {
+    user::fifo_for_all(GUARDED)?;
+    fs::create_dir_all("/opt/worker")?;
+    fs::copy(work::PROGRAM, WORKER)?;
+    let guard = Draft::block(
+        "guard",
+        &["fifo.open"],
+        "path == '/tmp/guarded' && !(process.exe.startsWith('/opt/worker/') && process.trusted)",
+    );
+    let sensor = shared::enforcing(vec![rules::file("guard.yaml", &[guard])])?;
+    let code = |program: &str, arguments: &[&str]| -> Result<Option<i32>> {
+        Ok(Command::new(program).arg("work").args(arguments).uid(USER).gid(USER).status()?.code())
+    };
+    ensure!(code(WORKER, &["guarded"])? == Some(OPENED), "the worker itself is refused");
+    for way in ["copy", "bind"] {
+        ensure!(code(work::PROGRAM, &["forger", way])? == Some(REFUSED), "{way}: the exception was granted");
+    }
+    // What others can write is anybody's.
+    fs::set_permissions(WORKER, fs::Permissions::from_mode(0o777))?;
+    ensure!(code(WORKER, &["guarded"])? == Some(REFUSED), "the exception was granted to what anybody can write");
+    fs::remove_dir_all("/opt/worker")?;
+    shared::park(sensor);
+    Ok(())
+}
+
+/// The role: opens the FIFO, and says how that went.
+pub fn opener() -> Result<()> {
+    let opened = fifo::open(GUARDED).map(drop);
+    let code = if fifo::is_refused(&opened) { REFUSED } else { OPENED };
+    if code == OPENED {
+        opened?;
+    }
+    std::process::exit(code)
+}
+
+/// The role: an executable of the user's own, or one of root's, under the worker's path; it opens the FIFO.
+pub fn forger(way: &str) -> Result<()> {
+    // SAFETY: takes a number.
+    ensure!(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) } == 0, "{}", io::Error::last_os_error());
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("0 {USER} 1"))?;
+    fs::write("/proc/self/gid_map", format!("0 {USER} 1"))?;
+    mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
+    let program = CString::new(work::PROGRAM)?;
+    mount(Some(c"none"), c"/opt", Some(c"tmpfs"), 0)?;
+    fs::create_dir("/opt/worker")?;
+    match way {
+        "copy" => drop(fs::copy(work::PROGRAM, WORKER)?),
+        "bind" => {
+            fs::write(WORKER, "")?;
+            mount(Some(&program), CString::new(WORKER)?.as_c_str(), None, libc::MS_BIND)?;
+        }
+        _ => bail!("no way {way}"),
+    }
+    Err(Command::new(WORKER).args(["work", "guarded"]).exec()).context("the forged program does not run")
+}
+
+fn mount(source: Option<&CStr>, target: &CStr, kind: Option<&CStr>, flags: libc::c_ulong) -> Result<()> {
+    let pointer = |text: Option<&CStr>| text.map_or(ptr::null(), CStr::as_ptr);
+    // SAFETY: all are strings that live through the call, or null.
+    let result = unsafe { libc::mount(pointer(source), target.as_ptr(), pointer(kind), flags, ptr::null()) };
+    ensure!(result == 0, "cannot mount on {target:?}: {}", io::Error::last_os_error());
+    Ok(())
+}
