@@ -148,6 +148,7 @@ impl Sensor {
     /// # Errors
     /// The kernel lacks something the sensor needs, or refuses it; the error says what.
     pub fn start(options: &Options) -> Result<Self> {
+        heap::settle();
         let btf = Btf::of_this_kernel()?;
         let ring_bytes = ring_size(options.ring_bytes);
         let pins = Arc::new(Pins::open(&options.pin_dir, hooks::OBJECT, ring_bytes, options.mode, options.when_gone)?);

@@ -49,8 +49,7 @@ pub fn actor(pid: u32, thread: u32) -> Result<Values> {
         ("process.exe", json!(executable(pid)?)),
         ("process.capabilities", json!(number("CapEff", 0, 16)?)),
         ("process.login_uid", json!(text("loginuid")?.parse::<u32>()?)),
-        // Process 1 of the machine: its root file system is memory, in the kernel's own namespaces.
-        ("process.trusted", json!(true)),
+        ("process.trusted", json!(is_trusted(format!("/proc/{pid}/exe"))?)),
         ("process.session", json!(text("sessionid")?.parse::<u32>()?)),
         ("process.pid_namespace", json!(namespace(&task, "pid_for_children")?)),
         ("process.mount_namespace", json!(namespace(&task, "mnt")?)),
@@ -93,6 +92,12 @@ pub fn comm(pid: u32) -> Result<String> {
 
 fn executable(pid: u32) -> Result<String> {
     Ok(fs::read_link(format!("/proc/{pid}/exe"))?.to_string_lossy().into_owned())
+}
+
+/// Whether an executable is root's and nobody else's to write. In this machine all mounts are of the host's own user namespace.
+pub fn is_trusted(path: impl AsRef<Path>) -> Result<bool> {
+    let file = fs::metadata(path)?;
+    Ok(file.uid() == 0 && file.mode() & 0o022 == 0)
 }
 
 /// Word `word` behind `name:` in `status`.

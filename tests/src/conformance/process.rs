@@ -115,6 +115,7 @@ pub fn exec(
     new.insert("process.arguments".to_owned(), json!(String::from_utf8(text)?));
     new.insert("process.comm".to_owned(), json!(comm));
     new.insert("process.exe".to_owned(), json!(at("idle").to_string_lossy()));
+    new.insert("process.trusted".to_owned(), json!(known::is_trusted(at("idle"))?));
     // No file capability, and no user who is root.
     new.insert("process.capabilities".to_owned(), json!(0));
     let new = plan.actor(new);
