@@ -137,7 +137,7 @@ fn guard(event: &str, name: &str) -> Vec<sensor_rules::Source> {
 
 /// Tries these names: how each ended.
 fn tried(names: Vec<String>, attempt: Attempt) -> Result<Vec<(String, io::Result<()>)>> {
-    let each = |name: String| {
+    let each = move |name: String| {
         let result = attempt(Path::new(&name));
         (name, result)
     };
