@@ -181,8 +181,8 @@ fn datagrams() -> Result<()> {
     all_refused(&sensor, all_names("datagrams"), send_to)?;
     all_refused(&sensor, all_names("datagrams"), connect_for_datagrams)?;
     receiver.set_nonblocking(true)?;
-    let received = receiver.recv(&mut [0; 1]);
-    ensure!(received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock), "a datagram arrived");
+    let arrived = receiver.recv(&mut [0; 1]);
+    ensure!(arrived.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock), "a datagram arrived");
     sensor.push(guard("unix.datagram", "others"))?;
     send_to(Path::new("/run/guarded/datagrams")).context("another socket")?;
     ensure!(receiver.recv(&mut [0; 1])? == 1, "what is allowed does not arrive");
