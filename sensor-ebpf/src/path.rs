@@ -56,8 +56,8 @@ pub struct Name {
 /// Longest name that is followed, with its NUL.
 pub const NAME_ROOM: usize = NAME_MAX + 1;
 
-/// Writes the path of what `name` says from `dentry` on: as it is given, so that symbolic links and `..` in it stay. One that begins
-/// with `/` must be given the root to begin at.
+/// Writes the path of what `name` says from `dentry` on: as it is given, so that symbolic links and `..` in it
+/// stay. One that begins with `/` must be given the root to begin at.
 ///
 /// One that does not fit into [`NAME_ROOM`] is unknown, and counted as [`Loss::PathCut`].
 #[inline(always)]

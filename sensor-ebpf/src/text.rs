@@ -56,8 +56,8 @@ fn copy(text: &mut Text<TEXT_MAX>, memory: Memory, from: Ptr, full: u32) {
     text.full = full;
 }
 
-/// Keeps a string that ends with a NUL, or where `room`, at most [`TEXT_MAX`], leaves none for that; unknown where it is unreadable, or longer than
-/// the record has room for.
+/// Keeps a string that ends with a NUL, at the latest as the last of `room` bytes, at most [`TEXT_MAX`]; unknown
+/// where it is unreadable, or longer than the record has room for.
 #[inline(always)]
 pub fn keep_string(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, memory: Memory, from: Ptr, room: usize) {
     forget(text);

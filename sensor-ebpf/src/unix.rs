@@ -94,8 +94,8 @@ fn is_address_wanted(wanted: Wanted) -> bool {
     wanted.contains(Groups::PATH) || wanted.contains(Groups::SOCKET)
 }
 
-/// Writes down where the `struct unix_sock` at `sk` is to be found: the path of its file, whatever it was called when the socket was
-/// bound to it and whatever mounts others see it through; or its abstract name.
+/// Writes down where the `struct unix_sock` at `sk` is to be found: the path of its file, whatever it was called
+/// when the socket was bound to it and whatever mounts others see it through; or its abstract name.
 #[inline(always)]
 pub fn fill_bound(held: &mut Held, wanted: Wanted, sk: Ptr) {
     if !is_address_wanted(wanted) {
@@ -142,7 +142,8 @@ impl Address {
         (self.base.wrapping_add(SUN_PATH_AT), asm::bounded(length, SUN_PATH))
     }
 
-    /// Writes it down as it was given; an abstract name, which begins with a zero byte in the kernel and with `@` here, as the path too.
+    /// Writes it down as it was given; an abstract name, which begins with a zero byte in the kernel and with `@`
+    /// here, as the path too.
     #[inline(always)]
     fn fill(self, held: &mut Held) {
         let (from, length) = self.name();
@@ -282,8 +283,8 @@ lsm_hook! {
     socket_recvmsg, |ctx| socket(ctx, Event::UnixReceive)
 }
 
-/// Writes down to which socket data is sent through `socket`: the one at this address, where one is given. Whose that is shows when
-/// the kernel has found it ([`Event::UnixDatagram`]): here its path is not known.
+/// Writes down to which socket data is sent through `socket`: the one at this address, where one is given. Whose
+/// that is shows when the kernel has found it ([`Event::UnixDatagram`]): here its path is not known.
 #[inline(always)]
 pub fn fill_receiver(held: &mut Held, wanted: Wanted, socket: &Socket, given: Address) {
     socket.fill_ends(held, wanted);
