@@ -91,12 +91,16 @@ events! {
         "Memory is being mapped into a pipe or FIFO, or read out of it (vmsplice).";
     PipeSendfile: "pipe.sendfile", Sendfile, INODE,
         "A file is being sent into a pipe or FIFO (sendfile).";
+    UnixCreate: "unix.create", PathMknod, Groups::PATH.with(Groups::MODE),
+        "The file of a unix socket is about to be created (bind, mknod), wherever its address leads to.";
     UnixBind: "unix.bind", SocketBind, SOCKET,
-        "A unix socket is about to be given an address.";
+        "A unix socket is about to be given an address; `path` is as given, see `unix.create`.";
     UnixListen: "unix.listen", SocketListen, SOCKET,
         "A unix socket is about to wait for connections.";
-    UnixConnect: "unix.connect", SocketConnect, SOCKET,
-        "A unix socket is about to be connected to an address.";
+    UnixConnect: "unix.connect", StreamConnect, SOCKET,
+        "A unix socket (stream, sequenced packets) is about to be connected to another, which has been found.";
+    UnixDatagram: "unix.datagram", MaySend, SOCKET,
+        "A datagram is about to be sent to a unix socket, which has been found, or a datagram socket connected to it.";
     UnixAccept: "unix.accept", SocketAccept, SOCKET,
         "A connection to a unix socket is about to be accepted.";
     UnixSend: "unix.send", SocketSend, CONNECTED.with(Groups::PAYLOAD),

@@ -120,7 +120,7 @@ fields! {
     "ancestor4.pid": Kind::U32, ancestors.fourth.pid, ANCESTORS, "Process id of the parent of that; 0 where there is none.";
     "ancestor4.comm": Kind::Text(COMM_MAX), ancestors.fourth.comm, ANCESTORS, "Its name.";
     "ancestor4.exe": Kind::Text(TEXT_MAX), ancestors.fourth.exe, ANCESTORS_EXE, "Path of its executable.";
-    "path": Kind::Text(TEXT_MAX), object.path, PATH, "Path of the object, as seen from the root of the mount tree; of a socket, its address as given (`@` and the name, where abstract).";
+    "path": Kind::Text(TEXT_MAX), object.path, PATH, "Path of the object, as seen from the root of the mount tree; of a socket, that of the file it is bound to, whatever it was called (`@` and the name, where abstract). For `unix.bind` as given, from the working directory on. Unknown for `unix.send` to an address that is a path: see `unix.datagram`.";
     "inode": Kind::U64, object.inode, INODE, "Inode number of the pipe, FIFO or file.";
     "size": Kind::U64, object.size, PAYLOAD, "Number of bytes of this write or message.";
     "segment_size": Kind::U64, object.segment_size, SIZE, "Size of the shared memory segment, bytes.";
@@ -142,6 +142,7 @@ fields! {
     "signal": Kind::U32, object.signal, SIGNAL, "Number of the signal; 0 only asks whether one could be sent.", SIGNALS;
     "exit_status": Kind::U32, object.exit_status, EXIT, "Status as wait(2) gives it: exit code << 8, or the signal that killed it.";
     "payload": Kind::Text(TEXT_MAX), object.payload, PAYLOAD, "The first 256 bytes of them.";
+    "address": Kind::Text(TEXT_MAX), object.address, SOCKET, "Address of the socket as it was given, to `bind` or, where data is sent to an address, there; `@` and the name, where abstract.";
     "peer.pid": Kind::U32, peer.pid, PEER, "Process that connected, listened or made the pair at the other end; 0 where that is not known.";
     "peer.uid": Kind::U32, peer.uid, PEER, "Effective user id that it had then.";
     "target.pid": Kind::U32, target.pid, TARGET, "Process id of the other process.";

@@ -151,8 +151,10 @@ hooks! {
     SocketBind: "socket_bind", Attach::Lsm, [Bind];
     /// `int socket_listen(struct socket *sock, int backlog)`
     SocketListen: "socket_listen", Attach::Lsm, [Listen];
-    /// `int socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`
-    SocketConnect: "socket_connect", Attach::Lsm, [Connect];
+    /// `int unix_stream_connect(struct sock *sock, struct sock *other, struct sock *newsk)`
+    StreamConnect: "unix_stream_connect", Attach::Lsm, [Connect];
+    /// `int unix_may_send(struct socket *sock, struct socket *other)`
+    MaySend: "unix_may_send", Attach::Lsm;
     /// `int socket_accept(struct socket *sock, struct socket *newsock)`
     SocketAccept: "socket_accept", Attach::Lsm, [Accept, Accept4];
     /// `int socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`

@@ -89,11 +89,14 @@ macro_rules! kernel_members {
             SOCKET_TYPE: "socket", ["type"];
             SOCKET_ALLOC_INODE: "socket_alloc", ["vfs_inode"];
             SK_SOCKET: "sock", ["sk_socket"];
+            SK_TYPE: "sock", ["sk_type"];
             SK_UID: "sock", ["sk_uid"];
             SK_FAMILY: "sock", ["__sk_common.skc_family"];
             SK_PEER_PID: "sock", ["sk_peer_pid"];
             SK_PEER_CRED: "sock", ["sk_peer_cred"];
             UNIX_ADDR: "unix_sock", ["addr"];
+            UNIX_PATH_DENTRY: "unix_sock", ["path.dentry"];
+            UNIX_PATH_MNT: "unix_sock", ["path.mnt"];
             UNIX_PEER: "unix_sock", ["peer"];
             UNIX_ADDRESS_LEN: "unix_address", ["len"];
             UNIX_ADDRESS_NAME: "unix_address", ["name"];

@@ -229,6 +229,8 @@ pub struct Object {
     pub exit_status: u32,
     /// The first bytes of it.
     pub payload: Text<TEXT_MAX>,
+    /// The address of a socket as it was given, or `@` and an abstract name.
+    pub address: Text<TEXT_MAX>,
 }
 
 /// The other end of a connected socket.

@@ -1,18 +1,18 @@
-//! FIFOs, and whatever else has to be opened: creation and opening.
+//! FIFOs, and whatever else has to be opened: creation, that of a socket's file too, and opening.
 
 use sensor_common::event::{Event, Groups};
 
 use crate::{
     hook::{Context, Seen, lsm_hook},
     kernel::{PATH_MNT, Ptr, Struct},
-    object::{File, Type, is_fifo},
+    object::{File, Type, is_fifo, is_socket},
     path,
     record::Held,
     scratch::Wanted,
     stage::{self, Subject},
 };
 
-/// A FIFO that does not exist yet.
+/// A FIFO, or the file of a socket, that does not exist yet.
 struct Creation {
     directory: Struct,
     dentry: Ptr,
@@ -23,7 +23,12 @@ impl Creation {
     #[inline(always)]
     fn seen<C: Context>(ctx: &C) -> Seen<Self> {
         let creation = Self { directory: Struct::typed(ctx.arg(0)), dentry: ctx.arg(1), mode: ctx.arg(2) };
-        is_fifo(creation.mode).then_some((Event::FifoCreate, creation))
+        let event = match creation.mode {
+            mode if is_fifo(mode) => Event::FifoCreate,
+            mode if is_socket(mode) => Event::UnixCreate,
+            _ => return None,
+        };
+        Some((event, creation))
     }
 }
 

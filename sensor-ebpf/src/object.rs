@@ -52,6 +52,12 @@ pub fn is_fifo(mode: u16) -> bool {
     mode & S_IFMT == S_IFIFO
 }
 
+/// Whether these mode bits are a socket's.
+#[inline(always)]
+pub fn is_socket(mode: u16) -> bool {
+    mode & S_IFMT == S_IFSOCK
+}
+
 /// An open file.
 pub struct File {
     file: Struct,
@@ -156,7 +162,7 @@ impl File {
     /// Whether it is a socket.
     #[inline(always)]
     pub fn is_socket(&self) -> bool {
-        self.mode() & S_IFMT == S_IFSOCK
+        is_socket(self.mode())
     }
 
     /// Whether a file of a tmpfs is a memfd, which has no directory, or lies in a tmpfs that is mounted on a directory `shm`.

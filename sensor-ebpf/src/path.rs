@@ -44,12 +44,24 @@ pub fn fill(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: 
     keep(text, scratch);
 }
 
-/// Writes the path of what `name`, a string in the memory of the process, says from `dentry` on: as it is given, so that symbolic
-/// links and `..` in it stay. One that begins with `/` must be given the root to begin at.
+/// A string in the memory of the process or the kernel.
+#[derive(Clone, Copy)]
+pub struct Name {
+    pub memory: Memory,
+    pub from: Ptr,
+    /// How many bytes it may have with the NUL that ends it, and where it has none: at most [`NAME_ROOM`].
+    pub room: usize,
+}
+
+/// Longest name that is followed, with its NUL.
+pub const NAME_ROOM: usize = NAME_MAX + 1;
+
+/// Writes the path of what `name` says from `dentry` on: as it is given, so that symbolic links and `..` in it
+/// stay. One that begins with `/` must be given the root to begin at.
 ///
-/// One longer than [`NAME_MAX`] is unknown, and counted as [`Loss::PathCut`].
+/// One that does not fit into [`NAME_ROOM`] is unknown, and counted as [`Loss::PathCut`].
 #[inline(always)]
-pub fn fill_below(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: Ptr, name: Ptr) {
+pub fn fill_below(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, dentry: Ptr, mnt: Ptr, name: Name) {
     scratch.dentry.set(dentry as u64);
     scratch.mnt.set(mnt as u64);
     begin(scratch);
@@ -200,12 +212,13 @@ pub fn put_string(scratch: &mut Scratch, string: Ptr) -> bool {
     length > 1 && put_bytes(scratch, copied, (length - 1) as usize & NAME_MAX)
 }
 
-/// Puts a path from the memory of the process in front: without a `/` or `./` that it begins with. False where it is empty,
+/// Puts a path in front: without a `/` or `./` that it begins with. False where it is empty,
 /// unreadable or too long.
 #[inline(always)]
-fn put_name(scratch: &mut Scratch, name: Ptr) -> bool {
-    // SAFETY: `NAME_MAX + 1` bytes lie behind `ROOM`.
-    let length = unsafe { Memory::User.copy_string(scratch.bytes.as_mut_ptr().add(ROOM), NAME_MAX + 1, name) } as usize;
+fn put_name(scratch: &mut Scratch, name: Name) -> bool {
+    let room = asm::bounded(name.room, NAME_ROOM);
+    // SAFETY: `NAME_ROOM` bytes lie behind `ROOM`.
+    let length = unsafe { name.memory.copy_string(scratch.bytes.as_mut_ptr().add(ROOM), room, name.from) } as usize;
     if length > NAME_MAX {
         // An error, or as long as there is room: perhaps it was cut.
         return false;

@@ -1,11 +1,15 @@
 //! Processes: programs started, control taken, signals, ends.
 
-use sensor_common::event::{Event, Groups};
+use sensor_common::{
+    event::{Event, Groups},
+    record::TEXT_MAX,
+};
 
 use crate::{
     actor,
     hook::{Context, Seen, fentry_hook, lsm_hook},
     kernel::{BPRM_FILE, BPRM_INTERP, Ptr, Struct, TASK_EXIT_CODE},
+    memory::Memory,
     object::File,
     record::Held,
     scratch::Wanted,
@@ -34,11 +38,8 @@ impl Subject for Exec {
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         self.file.fill(held, wanted);
         if wanted.contains(Groups::INTERPRETER) {
-            text::keep_string(
-                &mut held.record.program.interpreter,
-                held.scratch,
-                self.bprm.get::<u64>(&BPRM_INTERP) as Ptr,
-            );
+            let from = self.bprm.get::<u64>(&BPRM_INTERP) as Ptr;
+            text::keep_string(&mut held.record.program.interpreter, held.scratch, Memory::Kernel, from, TEXT_MAX);
         }
     }
 }

@@ -1,10 +1,14 @@
 //! POSIX shared memory: memory with a descriptor, made, sealed and mapped. It is opened as files are: see [`fifo`](crate::fifo).
 
-use sensor_common::event::{Event, Groups};
+use sensor_common::{
+    event::{Event, Groups},
+    record::TEXT_MAX,
+};
 
 use crate::{
     hook::{Context, Seen, fentry_hook, lsm_hook},
     kernel::{Ptr, Struct, probe},
+    memory::Memory,
     object::{File, Type},
     record::Held,
     scratch::Wanted,
@@ -39,7 +43,7 @@ impl Subject for Creation {
     #[inline(always)]
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         if wanted.contains(Groups::PATH) {
-            text::keep_string(&mut held.record.object.path, held.scratch, self.0);
+            text::keep_string(&mut held.record.object.path, held.scratch, Memory::Kernel, self.0, TEXT_MAX);
         }
     }
 }

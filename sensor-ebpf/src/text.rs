@@ -1,6 +1,5 @@
 //! How texts are kept: whole, by both of their ends, or unknown.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use sensor_common::record::{TEXT_MAX, Text};
 
 use crate::{asm, kernel::Ptr, memory::Memory, scratch::Scratch};
@@ -57,13 +56,14 @@ fn copy(text: &mut Text<TEXT_MAX>, memory: Memory, from: Ptr, full: u32) {
     text.full = full;
 }
 
-/// Keeps a string of the kernel that ends with a NUL; unknown where it is unreadable, or longer than the record has room for.
+/// Keeps a string that ends with a NUL, at the latest as the last of `room` bytes, at most [`TEXT_MAX`]; unknown
+/// where it is unreadable, or longer than the record has room for.
 #[inline(always)]
-pub fn keep_string(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, from: Ptr) {
+pub fn keep_string(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, memory: Memory, from: Ptr, room: usize) {
     forget(text);
-    // SAFETY: the destination has the size given; the helper cannot fault on the source, and returns the length with the NUL, or an
-    // error below 0.
-    let length = unsafe { bpf_probe_read_kernel_str(text.bytes.as_mut_ptr().cast(), TEXT_MAX as u32, from.cast()) };
+    let room = asm::bounded(room, TEXT_MAX);
+    // SAFETY: `room` is at most the size of the destination.
+    let length = unsafe { memory.copy_string(text.bytes.as_mut_ptr(), room, from) };
     // As long as there is room: perhaps it was cut.
     if length > 0 && length < TEXT_MAX as i64 {
         text.len = (length - 1) as u32;

@@ -2,26 +2,29 @@
 
 use sensor_common::{
     event::{Event, Groups},
-    record::{Object, TEXT_MAX},
+    record::{Object, TEXT_MAX, Text},
 };
 
 use crate::{
     asm,
     hook::{Context, Seen, lsm_hook},
     kernel::{
-        FILE_PRIVATE_DATA, MSGHDR_ITER, MSGHDR_NAME, MSGHDR_NAMELEN, PID_NUMBERS, Ptr, SK_FAMILY, SK_PEER_PID,
-        SOCKET_SK, SOCKET_TYPE, Struct, UNIX_ADDR, UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME, UNIX_PEER, member, probe,
-        probe_ptr,
+        FILE_PRIVATE_DATA, FS_PWD, FS_ROOT, MSGHDR_ITER, MSGHDR_NAME, MSGHDR_NAMELEN, PATH_DENTRY, PATH_MNT,
+        PID_NUMBERS, Ptr, SK_FAMILY, SK_PEER_PID, SK_TYPE, SOCKET_SK, Struct, TASK_FS, UNIX_ADDR, UNIX_ADDRESS_LEN,
+        UNIX_ADDRESS_NAME, UNIX_PATH_DENTRY, UNIX_PATH_MNT, UNIX_PEER, member, probe, probe_ptr,
     },
     memory::Memory,
     object::File,
+    path::{self, Name},
     payload, quarantine,
     record::Held,
-    scratch::Wanted,
+    scratch::{Scratch, Wanted},
     stage::Subject,
+    text,
 };
 
 const AF_UNIX: u16 = 1;
+const SOCK_DGRAM: u16 = 2;
 /// Size of `sun_path`, and where it begins in `struct sockaddr_un`.
 const SUN_PATH: usize = 108;
 const SUN_PATH_AT: usize = 2;
@@ -50,25 +53,31 @@ impl Socket {
         Self::new(file.to(&FILE_PRIVATE_DATA)?)
     }
 
-    /// The address that names the connection: that of the peer, or else its own.
+    /// Whether what is sent through it are datagrams.
     #[inline(always)]
-    pub fn address(&self) -> Option<Address> {
-        let peer = probe_ptr(member(self.sk.base, &UNIX_PEER)).filter(|peer| !peer.is_null());
-        peer.and_then(Address::of).or_else(|| Address::of(self.sk.base))
+    pub fn is_for_datagrams(&self) -> bool {
+        self.sk.get::<u16>(&SK_TYPE) == SOCK_DGRAM
     }
 
-    /// Writes the socket down, with the address that the event is about.
+    /// The socket that it is connected to, as it was found by whoever connected.
     #[inline(always)]
-    pub fn fill(&self, held: &mut Held, wanted: Wanted, address: Option<Address>) {
-        let object = &mut held.record.object;
-        if wanted.contains(Groups::PATH) || wanted.contains(Groups::SOCKET) {
-            object.path.len = 0;
-            object.path.full = 0;
-            object.is_abstract = 0;
-            if let Some(address) = address {
-                address.fill(object);
-            }
-            object.socket_type = u32::from(self.socket.get::<u16>(&SOCKET_TYPE));
+    pub fn peer(&self) -> Option<Struct> {
+        let peer = probe_ptr(member(self.sk.base, &UNIX_PEER)).filter(|peer| !peer.is_null());
+        peer.map(Struct::probed)
+    }
+
+    /// The socket whose address names the connection: the peer, or else itself.
+    #[inline(always)]
+    pub fn named(&self) -> Ptr {
+        let is_bound = |sk: &Struct| probe_ptr(member(sk.base, &UNIX_ADDR)).is_some_and(|address| !address.is_null());
+        self.peer().filter(is_bound).map_or(self.sk.base, |peer| peer.base)
+    }
+
+    /// Writes down its type and who is at the other end.
+    #[inline(always)]
+    pub fn fill_ends(&self, held: &mut Held, wanted: Wanted) {
+        if wanted.contains(Groups::SOCKET) {
+            held.record.object.socket_type = u32::from(self.sk.get::<u16>(&SK_TYPE));
         }
         if wanted.contains(Groups::PEER) {
             let pid = probe_ptr(member(self.sk.base, &SK_PEER_PID)).unwrap_or(core::ptr::null());
@@ -77,6 +86,36 @@ impl Socket {
             peer.uid = quarantine::owner_of_peer(self.sk);
         }
     }
+}
+
+/// Whether anything is wanted of a socket's address.
+#[inline(always)]
+fn is_address_wanted(wanted: Wanted) -> bool {
+    wanted.contains(Groups::PATH) || wanted.contains(Groups::SOCKET)
+}
+
+/// Writes down where the `struct unix_sock` at `sk` is to be found: the path of its file, whatever it was called
+/// when the socket was bound to it and whatever mounts others see it through; or its abstract name.
+#[inline(always)]
+pub fn fill_bound(held: &mut Held, wanted: Wanted, sk: Ptr) {
+    if !is_address_wanted(wanted) {
+        return;
+    }
+    clear(&mut held.record.object);
+    let Some(address) = Address::of(sk) else { return };
+    address.fill(held);
+    let dentry = probe_ptr(member(sk, &UNIX_PATH_DENTRY)).filter(|dentry| !dentry.is_null());
+    if let (Some(dentry), Some(mnt)) = (dentry, probe_ptr(member(sk, &UNIX_PATH_MNT))) {
+        path::fill(&mut held.record.object.path, held.scratch, dentry, mnt);
+    }
+}
+
+/// No address.
+#[inline(always)]
+fn clear(object: &mut Object) {
+    text::empty(&mut object.path);
+    text::empty(&mut object.address);
+    object.is_abstract = 0;
 }
 
 /// A `struct sockaddr_un`.
@@ -96,59 +135,111 @@ impl Address {
         Some(Self { base: member(address, &UNIX_ADDRESS_NAME), length, memory: Memory::Kernel })
     }
 
-    /// Writes the path, or `@` and the abstract name, which begins with a zero byte in the kernel.
+    /// Where the name is, and how long it may be.
     #[inline(always)]
-    fn fill(self, object: &mut Object) {
+    fn name(self) -> (Ptr, usize) {
         let length = (self.length as usize).saturating_sub(SUN_PATH_AT);
-        let length = asm::bounded(length, SUN_PATH);
-        let from = self.base.wrapping_add(SUN_PATH_AT);
+        (self.base.wrapping_add(SUN_PATH_AT), asm::bounded(length, SUN_PATH))
+    }
+
+    /// Writes it down as it was given; an abstract name, which begins with a zero byte in the kernel and with `@`
+    /// here, as the path too.
+    #[inline(always)]
+    fn fill(self, held: &mut Held) {
+        let (from, length) = self.name();
         if length == 0 {
             return;
         }
-        let to = object.path.bytes.as_mut_ptr();
-        const { assert!(SUN_PATH < TEXT_MAX) };
-        // SAFETY: the destination is larger than `length` and the byte that ends a string; the helpers cannot fault on the source.
-        let kept = unsafe {
-            if self.memory.read::<u8>(from) == Some(0) {
-                object.is_abstract = 1;
-                let status = self.memory.copy(to, length, from);
-                *to = b'@';
-                if status == 0 { length as u32 } else { 0 }
-            } else {
-                self.memory.copy_string(to, length + 1, from).max(1) as u32 - 1
-            }
-        };
-        object.path.len = kept;
-        object.path.full = kept;
+        let object = &mut held.record.object;
+        if self.memory.read::<u8>(from) == Some(0) {
+            object.is_abstract = 1;
+            self.keep_abstract(&mut object.address, held.scratch);
+            self.keep_abstract(&mut object.path, held.scratch);
+        } else {
+            text::keep_string(&mut object.address, held.scratch, self.memory, from, length + 1);
+        }
+    }
+
+    #[inline(always)]
+    fn keep_abstract(self, text: &mut Text<TEXT_MAX>, scratch: &mut Scratch) {
+        let (from, length) = self.name();
+        text::keep(text, scratch, self.memory, from, length as u32);
+        text.bytes[0] = b'@';
     }
 }
 
-/// A socket, and the address that it is given, by itself or by another.
-pub struct Addressed {
-    pub socket: Socket,
-    pub address: Address,
+/// A socket, and the address that it is to be given.
+struct Binding {
+    socket: Socket,
+    address: Address,
 }
 
-impl Addressed {
+impl Binding {
     #[inline(always)]
-    fn seen<C: Context>(ctx: &C, event: Event) -> Seen<Self> {
+    fn seen<C: Context>(ctx: &C) -> Seen<Self> {
         let socket = Socket::new(Struct::typed(ctx.arg(0)))?;
         let address = Address { base: ctx.arg(1), length: ctx.arg(2), memory: Memory::Kernel };
-        Some((event, Self { socket, address }))
+        Some((Event::UnixBind, Self { socket, address }))
     }
 }
 
-impl Subject for Addressed {
+impl Subject for Binding {
     #[inline(always)]
     fn fill(&self, held: &mut Held, wanted: Wanted) {
-        self.socket.fill(held, wanted, Some(self.address));
+        self.socket.fill_ends(held, wanted);
+        if !is_address_wanted(wanted) {
+            return;
+        }
+        clear(&mut held.record.object);
+        self.address.fill(held);
+        let object = &mut held.record.object;
+        let (from, length) = self.address.name();
+        if object.is_abstract != 0 || length == 0 {
+            return;
+        }
+        let fs = Struct::current_task().to(&TASK_FS).map(|fs| Struct::probed(fs.base));
+        let is_absolute = self.address.memory.read::<u8>(from) == Some(b'/');
+        if let Some(start) = fs.map(|fs| fs.part(if is_absolute { &FS_ROOT } else { &FS_PWD })) {
+            let (dentry, mnt) = (start.get::<u64>(&PATH_DENTRY), start.get::<u64>(&PATH_MNT));
+            let name = Name { memory: self.address.memory, from, room: length + 1 };
+            path::fill_below(&mut object.path, held.scratch, dentry as Ptr, mnt as Ptr, name);
+        }
+    }
+}
+
+/// A socket that another is about to reach, as the kernel has found it.
+pub struct Reached(pub Struct);
+
+impl Reached {
+    /// `other` of a connection.
+    #[inline(always)]
+    fn connected<C: Context>(ctx: &C) -> Seen<Self> {
+        Some((Event::UnixConnect, Self(Struct::typed(ctx.arg(1)))))
+    }
+
+    /// The receiver of a datagram.
+    #[inline(always)]
+    fn addressed<C: Context>(ctx: &C) -> Seen<Self> {
+        let other = Struct::typed(ctx.arg(1)).to(&SOCKET_SK)?;
+        Some((Event::UnixDatagram, Self(other)))
+    }
+}
+
+impl Subject for Reached {
+    #[inline(always)]
+    fn fill(&self, held: &mut Held, wanted: Wanted) {
+        if wanted.contains(Groups::SOCKET) {
+            held.record.object.socket_type = u32::from(self.0.get::<u16>(&SK_TYPE));
+        }
+        fill_bound(held, wanted, self.0.base);
     }
 }
 
 impl Subject for Socket {
     #[inline(always)]
     fn fill(&self, held: &mut Held, wanted: Wanted) {
-        self.fill(held, wanted, self.address());
+        self.fill_ends(held, wanted);
+        fill_bound(held, wanted, self.named());
     }
 }
 
@@ -159,12 +250,17 @@ fn socket<C: Context>(ctx: &C, event: Event) -> Seen<Socket> {
 
 lsm_hook! {
     /// `int socket_bind(struct socket *sock, struct sockaddr *address, int addrlen)`
-    socket_bind, |ctx| Addressed::seen(ctx, Event::UnixBind)
+    socket_bind, Binding::seen
 }
 
 lsm_hook! {
-    /// `int socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`
-    socket_connect, |ctx| Addressed::seen(ctx, Event::UnixConnect)
+    /// `int unix_stream_connect(struct sock *sock, struct sock *other, struct sock *newsk)`
+    unix_stream_connect, Reached::connected
+}
+
+lsm_hook! {
+    /// `int unix_may_send(struct socket *sock, struct socket *other)`
+    unix_may_send, Reached::addressed
 }
 
 lsm_hook! {
@@ -187,6 +283,22 @@ lsm_hook! {
     socket_recvmsg, |ctx| socket(ctx, Event::UnixReceive)
 }
 
+/// Writes down to which socket data is sent through `socket`: the one at this address, where one is given. Whose
+/// that is shows when the kernel has found it ([`Event::UnixDatagram`]): here its path is not known.
+#[inline(always)]
+pub fn fill_receiver(held: &mut Held, wanted: Wanted, socket: &Socket, given: Address) {
+    socket.fill_ends(held, wanted);
+    if given.base.is_null() {
+        fill_bound(held, wanted, socket.named());
+    } else if is_address_wanted(wanted) {
+        clear(&mut held.record.object);
+        given.fill(held);
+        if held.record.object.is_abstract == 0 {
+            text::unknown(&mut held.record.object.path, held.scratch);
+        }
+    }
+}
+
 /// Data on its way into a socket.
 struct Message {
     socket: Socket,
@@ -207,8 +319,7 @@ impl Subject for Message {
     fn fill(&self, held: &mut Held, wanted: Wanted) {
         let name = self.header.get::<u64>(&MSGHDR_NAME) as Ptr;
         let length: u32 = self.header.get(&MSGHDR_NAMELEN);
-        let given = (!name.is_null()).then_some(Address { base: name, length, memory: Memory::Kernel });
-        self.socket.fill(held, wanted, given.or_else(|| self.socket.address()));
+        fill_receiver(held, wanted, &self.socket, Address { base: name, length, memory: Memory::Kernel });
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill(held, self.header.part(&MSGHDR_ITER));
         }

@@ -59,6 +59,7 @@ mod refusal;
 mod restart;
 mod ring;
 mod shadow;
+mod sockets;
 mod stress;
 mod swap;
 mod tracepoints;

@@ -13,7 +13,7 @@ use crate::{
     alerts, block, brakes, confined, conformance, content, daemon, endurance, features, flood, forger, hooks, input,
     language, lifeline, losses, machine, meddling, paths, planner, preemption,
     protocol::{Message, is_chosen},
-    quarantine, refusal, report, restart, shadow, stress, swap, tracepoints, undecided, uring, without_bpf,
+    quarantine, refusal, report, restart, shadow, sockets, stress, swap, tracepoints, undecided, uring, without_bpf,
 };
 
 /// The kinds of machine that tests ask for.
@@ -105,6 +105,7 @@ pub const TESTS: &[&[Test]] = &[
     alerts::TESTS,
     block::TESTS,
     paths::TESTS,
+    sockets::TESTS,
     undecided::TESTS,
     brakes::TESTS,
     lifeline::TESTS,

@@ -11,8 +11,8 @@ use crate::{
     hook::Seen,
     kernel::{FILE_PATH, FS_PWD, FS_ROOT, FS_UMASK, PATH_DENTRY, PATH_MNT, Ptr, Struct, TASK_FS},
     memory::Memory,
-    object::{File, O_CREAT, is_fifo},
-    path,
+    object::{File, O_CREAT, is_fifo, is_socket},
+    path::{self, NAME_ROOM, Name},
     record::Held,
     scratch::Wanted,
     stage::Subject,
@@ -40,7 +40,12 @@ impl Creation {
         } else {
             Self { directory: AT_FDCWD, name: call.arg(0) as Ptr, mode: call.arg(1) as u32 }
         };
-        is_fifo(creation.mode as u16).then_some((Event::FifoCreate, creation))
+        let event = match creation.mode as u16 {
+            mode if is_fifo(mode) => Event::FifoCreate,
+            mode if is_socket(mode) => Event::UnixCreate,
+            _ => return None,
+        };
+        Some((event, creation))
     }
 
     /// Where the path begins: a `struct path`.
@@ -65,7 +70,8 @@ impl Subject for Creation {
             text::unknown(path, held.scratch);
             if let Some(start) = self.start(fs) {
                 let (dentry, mnt) = (start.get::<u64>(&PATH_DENTRY), start.get::<u64>(&PATH_MNT));
-                path::fill_below(path, held.scratch, dentry as Ptr, mnt as Ptr, self.name);
+                let name = Name { memory: Memory::User, from: self.name, room: NAME_ROOM };
+                path::fill_below(path, held.scratch, dentry as Ptr, mnt as Ptr, name);
             }
         }
         if wanted.contains(Groups::MODE) {

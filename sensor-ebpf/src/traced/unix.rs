@@ -15,7 +15,7 @@ use crate::{
     record::Held,
     scratch::Wanted,
     stage::Subject,
-    unix::{Address, Addressed, Socket},
+    unix::{Address, Reached, Socket, fill_receiver},
 };
 
 /// Members of `struct user_msghdr`.
@@ -37,14 +37,17 @@ traced_hook! { unix::socket_listen, |call| socket(&call, Event::UnixListen) }
 traced_hook! { unix::socket_accept, |call| socket(&call, Event::UnixAccept) }
 traced_hook! { unix::socket_recvmsg, |call| socket(&call, Event::UnixReceive) }
 
+/// What a stream is connected to by now. (Of datagrams only what is sent is seen.)
 #[inline(always)]
-fn connected(call: Call) -> Seen<Addressed> {
+fn connected(call: Call) -> Seen<Reached> {
     let (event, socket) = socket(&call, Event::UnixConnect)?;
-    let address = Address { base: call.arg(1) as Ptr, length: call.arg(2) as u32, memory: Memory::User };
-    Some((event, Addressed { socket, address }))
+    if socket.is_for_datagrams() {
+        return None;
+    }
+    Some((event, Reached(socket.peer()?)))
 }
 
-traced_hook! { unix::socket_connect, connected }
+traced_hook! { unix::unix_stream_connect, connected }
 
 /// The first of the two.
 #[inline(always)]
@@ -97,8 +100,7 @@ impl Message {
 impl Subject for Message {
     #[inline(always)]
     fn fill(&self, held: &mut Held, wanted: Wanted) {
-        let given = (!self.to.base.is_null()).then_some(self.to);
-        self.socket.fill(held, wanted, given.or_else(|| self.socket.address()));
+        fill_receiver(held, wanted, &self.socket, self.to);
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill_sent(held, &self.data);
         }

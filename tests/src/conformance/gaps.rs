@@ -43,7 +43,7 @@ pub const ANONYMOUS: Gap = Gap {
 pub const SENDMMSG: Gap = Gap {
     what: "sendmmsg, second message to the same address",
     event: Event::UnixSend,
-    why: "The kernel asks its security modules once for each address in a row.",
+    why: "The kernel asks its security modules once for each address in a row; `unix.datagram` is seen of each.",
 };
 /// `recvmmsg`.
 pub const RECVMMSG: Gap = Gap {
@@ -97,6 +97,11 @@ pub const COMPAT_VMSPLICE: Gap = Gap {
 /// What else is not seen, of events that are, where system calls are observed by their tracepoints: by the name of a step of the
 /// plan, and one event of it. The others of a step are seen.
 pub const TRACED: &[Gap] = &[
+    Gap {
+        what: "bind",
+        event: Event::UnixCreate,
+        why: "The kernel makes the file inside the call; `unix.bind` is seen, with the path of the file.",
+    },
     Gap { what: "sendmmsg", event: Event::UnixSend, why: "One event for each call: that of its first message." },
     Gap {
         what: "recvmsg with SCM_RIGHTS",
@@ -121,13 +126,18 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "Read from the memory of the process when the kernel has done so before: another thread can have changed it.",
     ),
     (
-        "`path` of `fifo.create`",
+        "`path` of `fifo.create` and of `unix.create`",
         "As it was given, joined to the directory where it begins: symbolic links and `..` stay in it.",
     ),
     (
-        "`mode` of `fifo.create`",
+        "`mode` of `fifo.create` and of `unix.create`",
         "As it was asked for, less the umask: default access control lists of the directory are not looked at.",
     ),
+    (
+        "`path` of `unix.bind`",
+        "That of the file, which is there by then, not as it was given. `unix.create` is seen where `mknod` makes the file.",
+    ),
+    ("Datagram sockets that are connected", "No `unix.connect` in any mode, and no `unix.datagram` here: `unix.send` is seen."),
     ("`size`", "How much was written or sent, not how much was to be."),
     ("Data that `splice`, `tee` or `sendfile` put into a socket", "No `unix.send`."),
     (

@@ -4,7 +4,8 @@ use std::{mem, os::fd::RawFd, path::Path, ptr};
 
 use anyhow::Result;
 use sensor_common::event::Event::{
-    PipeReceive, PipeSplice, UnixAccept, UnixBind, UnixConnect, UnixListen, UnixPair, UnixReceive, UnixSend,
+    PipeReceive, PipeSplice, UnixAccept, UnixBind, UnixConnect, UnixCreate, UnixDatagram, UnixListen, UnixPair,
+    UnixReceive, UnixSend,
 };
 use serde_json::json;
 
@@ -54,7 +55,18 @@ impl Address {
 
 /// What is known of a socket by its address: as the sensor shows it.
 pub fn addressed(kind: i32, path: &str) -> Values {
-    values([("socket_type", json!(kind)), ("path", json!(path)), ("abstract", json!(path.starts_with('@')))])
+    let is_abstract = path.starts_with('@');
+    values([
+        ("socket_type", json!(kind)),
+        ("path", json!(path)),
+        ("address", json!(path)),
+        ("abstract", json!(is_abstract)),
+    ])
+}
+
+/// The file of a socket that is made by `bind`, without an umask.
+pub fn made(path: &str) -> Seen {
+    seen(UnixCreate, &values([("path", json!(path)), ("mode", json!(libc::S_IFSOCK | 0o777))]))
 }
 
 /// The same, connected to a process.
@@ -89,7 +101,7 @@ pub fn sent(socket: &Values) -> Seen {
 /// See the [module](self).
 pub fn plan(plan: &mut Plan) -> Result<()> {
     for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET] {
-        let none = values([("socket_type", json!(kind)), ("abstract", json!(false))]);
+        let none = values([("socket_type", json!(kind)), ("address", json!("")), ("abstract", json!(false))]);
         plan.step("socketpair", vec![seen(UnixPair, &none)], move || pair(kind).map(drop));
     }
     let path = at("stream").to_string_lossy().into_owned();
@@ -107,7 +119,10 @@ pub fn plan(plan: &mut Plan) -> Result<()> {
 fn connection(plan: &mut Plan, kind: i32, path: &str, address: Address) -> Result<()> {
     let (server, client) = (socket(kind)?, socket(kind)?);
     let named = addressed(kind, path);
-    plan.step("bind", vec![seen(UnixBind, &named)], move || call!(bind(server, address.start(), address.1)).map(drop));
+    let made = (!path.starts_with('@')).then(|| made(path));
+    plan.step("bind", [seen(UnixBind, &named)].into_iter().chain(made).collect(), move || {
+        call!(bind(server, address.start(), address.1)).map(drop)
+    });
     plan.step("listen", vec![seen(UnixListen, &named)], move || call!(listen(server, 1)).map(drop));
     plan.step("connect", vec![seen(UnixConnect, &named)], move || {
         call!(connect(client, address.start(), address.1)).map(drop)
@@ -158,20 +173,27 @@ fn datagrams(plan: &mut Plan) -> Result<()> {
     let address = Address::path(&path);
     let (server, client) = (bound(libc::SOCK_DGRAM, &address)?, socket(libc::SOCK_DGRAM)?);
     let both = connected(libc::SOCK_DGRAM, &path.to_string_lossy(), 0);
-    plan.step("sendto", vec![sent(&both)], move || {
+    // Whose address it is shows when the kernel has found it.
+    let given = sent(&known::all([&both, &values([("path", known::UNKNOWN)])]));
+    let found = seen(UnixDatagram, &addressed(libc::SOCK_DGRAM, &path.to_string_lossy()));
+    plan.step("sendto", vec![given.clone(), found.clone()], move || {
         call!(sendto(client, PAYLOAD.as_ptr().cast(), PAYLOAD.len(), 0, address.start(), address.1)).map(drop)
     });
     plan.step("recvfrom", vec![seen(UnixReceive, &both)], move || {
         let mut room = Room::new(PAYLOAD.len());
         call!(recvfrom(server, room.start(), PAYLOAD.len(), 0, ptr::null_mut(), ptr::null_mut())).map(drop)
     });
-    plan.gap(&gaps::SENDMMSG, vec![sent(&both)], move || {
+    plan.gap(&gaps::SENDMMSG, vec![given, found.clone(), found.clone()], move || {
         let parts = segments(&[PAYLOAD]);
         let mut header = header(&parts);
         header.msg_name = address.start().cast_mut().cast();
         header.msg_namelen = address.1;
         let mut both = [libc::mmsghdr { msg_hdr: header, msg_len: 0 }; 2];
         call!(sendmmsg(client, both.as_mut_ptr(), 2, 0)).map(drop)
+    });
+    let other = socket(libc::SOCK_DGRAM)?;
+    plan.step("connect a datagram socket", vec![found], move || {
+        call!(connect(other, address.start(), address.1)).map(drop)
     });
     plan.gap(&gaps::RECVMMSG, vec![seen(UnixReceive, &both)], move || {
         let parts = segments(&[]);

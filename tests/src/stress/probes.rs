@@ -20,6 +20,7 @@ const TRACING: &str = "/sys/kernel/tracing";
 const GROUP: &str = "creance_tests";
 const S_IFMT: u64 = 0o170_000;
 const S_IFIFO: u64 = 0o010_000;
+const S_IFSOCK: u64 = 0o140_000;
 const S_IFREG: u64 = 0o100_000;
 const MAY_WRITE: u64 = 2;
 const MAY_READ: u64 = 4;
@@ -61,10 +62,11 @@ fn object(hook: Hook) -> Option<Object> {
         | Hook::ShmAttach
         | Hook::SemCreate
         | Hook::SemOpen
-        | Hook::SemOperate => Object::Any,
+        | Hook::SemOperate
+        | Hook::StreamConnect
+        | Hook::MaySend => Object::Any,
         Hook::SocketBind
         | Hook::SocketListen
-        | Hook::SocketConnect
         | Hook::SocketAccept
         | Hook::SocketSend
         | Hook::SocketReceive
@@ -150,7 +152,7 @@ impl Probes {
         let kind = number("mode") & S_IFMT;
         match object {
             Object::Any => true,
-            Object::Made => kind == S_IFIFO,
+            Object::Made => kind == S_IFIFO || kind == S_IFSOCK,
             Object::Opened => {
                 kind == S_IFIFO || kind == S_IFREG && [self.queues, self.memory].contains(&number("device"))
             }

@@ -12,7 +12,7 @@ use super::{
         known::values,
         pipe::Pipe,
         plan::{Plan, Seen, seen},
-        unix::{Address, addressed, connected, pair, sent, socket},
+        unix::{Address, addressed, connected, made, pair, sent, socket},
     },
     entry::{Low, call, segments, word},
 };
@@ -51,7 +51,7 @@ fn step(plan: &mut Plan, low: &Rc<Low>, way: &str, what: &Call, seen: Vec<Seen>,
 }
 
 fn connection(plan: &mut Plan, low: &Rc<Low>, way: &str) -> Result<()> {
-    let none = values([("socket_type", json!(STREAM)), ("abstract", json!(false))]);
+    let none = values([("socket_type", json!(STREAM)), ("address", json!("")), ("abstract", json!(false))]);
     let socketpair = Call { name: "socketpair", multiplexed: 8, own: 360 };
     let ends = low.room(8);
     step(plan, low, way, &socketpair, vec![seen(UnixPair, &none)], &[word(libc::AF_UNIX), word(STREAM), 0, ends]);
@@ -62,7 +62,7 @@ fn connection(plan: &mut Plan, low: &Rc<Low>, way: &str) -> Result<()> {
     let (server, client) = (word(socket(STREAM)?), word(socket(STREAM)?));
     let (start, length) = (low.bytes(address.bytes()), address.1);
     let bind = Call { name: "bind", multiplexed: 2, own: 361 };
-    step(plan, low, way, &bind, vec![seen(UnixBind, &named)], &[server, start, length]);
+    step(plan, low, way, &bind, vec![seen(UnixBind, &named), made(&path.to_string_lossy())], &[server, start, length]);
     let listen = Call { name: "listen", multiplexed: 4, own: 363 };
     step(plan, low, way, &listen, vec![seen(UnixListen, &named)], &[server, 1]);
     let connect = Call { name: "connect", multiplexed: 3, own: 362 };

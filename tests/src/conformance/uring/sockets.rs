@@ -15,7 +15,7 @@ use super::{
         call::{Room, call, segments},
         pipe::Pipe,
         plan::{Plan, seen},
-        unix::{Address, Rights, addressed, connected, header, pair, sent, socket},
+        unix::{Address, Rights, addressed, connected, header, made, pair, sent, socket},
     },
     Ring,
 };
@@ -32,7 +32,7 @@ fn connection(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
     let address = Address::path(&path);
     let named = addressed(libc::SOCK_STREAM, &path.to_string_lossy());
     let new = socket(libc::SOCK_STREAM)?;
-    ring.step(plan, Bind::CODE, "BIND", vec![seen(UnixBind, &named)], move |ring| {
+    ring.step(plan, Bind::CODE, "BIND", vec![seen(UnixBind, &named), made(&path.to_string_lossy())], move |ring| {
         ring.run(Bind::new(Fd(new), address.start(), address.1).build()).map(drop)
     });
     ring.step(plan, Listen::CODE, "LISTEN", vec![seen(UnixListen, &named)], move |ring| {
