@@ -10,8 +10,8 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, brakes, confined, conformance, content, daemon, endurance, features, flood, hooks, input, language,
-    lifeline, losses, machine, paths, planner, preemption,
+    alerts, attack, block, brakes, confined, conformance, content, daemon, endurance, features, flood, hooks, input,
+    language, lifeline, losses, machine, paths, planner, preemption,
     protocol::{Message, is_chosen},
     quarantine, refusal, report, restart, shadow, stress, swap, tracepoints, undecided, uring, without_bpf,
 };
@@ -125,6 +125,7 @@ pub const TESTS: &[&[Test]] = &[
     daemon::TESTS,
     restart::TESTS,
     shadow::TESTS,
+    attack::TESTS,
     preemption::TESTS,
     stress::TESTS,
     endurance::TESTS,

@@ -6,7 +6,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{conformance, endurance, preemption, quarantine, uring};
+use crate::{attack, conformance, endurance, preemption, quarantine, uring};
 
 /// The program that plays the roles.
 pub const PROGRAM: &str = "/bin/vm-init";
@@ -19,6 +19,8 @@ pub fn play(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["hammer", number, rounds] => preemption::hammer(number.parse()?, rounds.parse()?),
         [role @ ("great-grandparent" | "grandparent" | "parent")] => conformance::above(role),
+        ["attack", part, name] => attack::play(part, name),
+        ["attack-open", path] => attack::open(path),
         ["actor"] => conformance::actor(),
         ["ring-opener", way] => uring::opener(way),
         ["ring-taker", way, request] => quarantine::taker(way, request),

@@ -16,7 +16,7 @@
 
 pub(crate) mod call;
 mod child;
-mod compat;
+pub(crate) mod compat;
 mod fifo;
 mod gaps;
 mod judge;

@@ -1,5 +1,5 @@
-//! `docs/kernels.md`: what the tests in the VMs found out about each kernel. A run on all kernels writes it, and one with
-//! `--document` the columns of its kernels; every other run compares its kernels with what is written.
+//! `docs/kernels.md` and `docs/evasion.md`: what the tests in the VMs found out about each kernel. A run on all kernels writes
+//! them, and one with `--document` the columns of its kernels; every other run compares its kernels with what is written.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, time::Duration};
 
@@ -11,26 +11,45 @@ use crate::{
     protocol::Table,
 };
 
-const PATH: &str = "docs/kernels.md";
+/// A document that is made of facts.
+struct Page {
+    path: &'static str,
+    /// What stands above its tables.
+    head: &'static str,
+    /// Its tables in their order, with their titles and what stands in their first column.
+    tables: &'static [(Table, &'static str, &'static str)],
+}
 
-const HEAD: &str =
-    "<!-- Made by `cargo xtask test --all-kernels`: do not edit. Every test run compares its kernels with it. -->
+const PAGES: &[Page] = &[
+    Page {
+        path: "docs/kernels.md",
+        head:
+            "<!-- Made by `cargo xtask test --all-kernels`: do not edit. Every test run compares its kernels with it. -->
 # Features by kernel
 
 Each cell is what a test in a VM with Debian's kernel of that series reported. An empty cell: not tried there.
-";
+",
+        tables: &[
+            (Table::Kernel, "What the kernel offers", "Feature"),
+            (Table::Hooks, "How each hook is attached", "Hook"),
+            (Table::Stops, "What can be stopped", "Operation"),
+            (Table::Operations, "Which operations are seen", "Operation"),
+            (Table::NotHere, "Tests that do not apply", "Test"),
+        ],
+    },
+    Page {
+        path: "docs/evasion.md",
+        head: include_str!("evasion-head.md"),
+        tables: &[(Table::Evasion, "What came of each attempt", "Attempt")],
+    },
+];
 
 /// What a kernel does not have.
 const NOTHING: &str = " ";
 
-/// The tables in their order, with their titles and what stands in their first column.
-const TABLES: &[(Table, &str, &str)] = &[
-    (Table::Kernel, "What the kernel offers", "Feature"),
-    (Table::Hooks, "How each hook is attached", "Hook"),
-    (Table::Stops, "What can be stopped", "Operation"),
-    (Table::Operations, "Which operations are seen", "Operation"),
-    (Table::NotHere, "Tests that do not apply", "Test"),
-];
+fn tables() -> impl Iterator<Item = &'static (Table, &'static str, &'static str)> {
+    PAGES.iter().flat_map(|page| page.tables)
+}
 
 /// Rows of one table on one kernel, in their order.
 type Rows = Vec<(String, String)>;
@@ -51,10 +70,10 @@ impl Facts {
         self.0.get(&(table, kernel.name())).map_or(&[], Vec::as_slice)
     }
 
-    /// The document.
-    fn markdown(&self) -> String {
-        let mut text = HEAD.to_owned();
-        for (table, title, first) in TABLES {
+    /// A document.
+    fn markdown(&self, page: &Page) -> String {
+        let mut text = page.head.to_owned();
+        for (table, title, first) in page.tables {
             let _ = write!(text, "\n## {title}\n\n| {first} |");
             for kernel in KernelSeries::ALL {
                 let _ = write!(text, " {kernel} |");
@@ -91,27 +110,24 @@ impl Facts {
         order
     }
 
-    /// Reads the document.
-    fn parse(text: &str) -> Self {
-        let mut facts = Self::default();
+    /// Adds what stands in a document.
+    fn read(&mut self, text: &str) {
         let mut table = None;
         for line in text.lines() {
             if let Some(title) = line.strip_prefix("## ") {
-                table = TABLES.iter().find(|(_, known, _)| *known == title).map(|(table, ..)| *table);
+                table = tables().find(|(_, known, _)| *known == title).map(|(table, ..)| *table);
                 continue;
             }
             let (Some(table), Some(cells)) = (table, line.strip_prefix('|')) else { continue };
             let cells: Vec<_> = cells.split('|').map(str::trim).collect();
-            let is_head =
-                TABLES.iter().any(|(_, _, first)| cells.first() == Some(first)) || cells[0].starts_with("---");
+            let is_head = tables().any(|(_, _, first)| cells.first() == Some(first)) || cells[0].starts_with("---");
             if is_head {
                 continue;
             }
             for (kernel, value) in KernelSeries::ALL.iter().zip(&cells[1..]).filter(|(_, value)| !value.is_empty()) {
-                facts.add(*kernel, table, cells[0], value);
+                self.add(*kernel, table, cells[0], value);
             }
         }
-        facts
     }
 
     /// Whether anything is known of a kernel.
@@ -129,7 +145,7 @@ impl Facts {
     /// What differs on one kernel from what is written, if anything.
     fn differences(&self, written: &Self, kernel: KernelSeries) -> String {
         let mut words = String::new();
-        for (table, title, _) in TABLES {
+        for (table, title, _) in tables() {
             let sorted = |facts: &Self| facts.rows(*table, kernel).iter().cloned().collect::<BTreeMap<_, _>>();
             let (is, was) = (sorted(self), sorted(written));
             for what in is.keys().chain(was.keys().filter(|what| !is.contains_key(*what))) {
@@ -154,7 +170,11 @@ pub enum Document {
 }
 
 fn written() -> Facts {
-    Facts::parse(&fs::read_to_string(project::root().join(PATH)).unwrap_or_default())
+    let mut facts = Facts::default();
+    for page in PAGES {
+        facts.read(&fs::read_to_string(project::root().join(page.path)).unwrap_or_default());
+    }
+    facts
 }
 
 /// Writes the columns of these kernels, on which nothing failed.
@@ -165,11 +185,14 @@ pub fn write(kernels: &[KernelSeries], facts: Facts) -> Result<()> {
     let mut document = written();
     document.replace(kernels, facts);
     let names: Vec<_> = kernels.iter().map(|kernel| kernel.name()).collect();
-    println!(
-        "{PATH} is written of {}",
-        if names.is_empty() { "no kernel: tests failed".to_owned() } else { names.join(", ") }
-    );
-    fs::write(project::root().join(PATH), document.markdown()).with_context(|| format!("cannot write {PATH}"))
+    let names = if names.is_empty() { "no kernel: tests failed".to_owned() } else { names.join(", ") };
+    for Page { path, .. } in PAGES {
+        println!("{path} is written of {names}");
+    }
+    PAGES.iter().try_for_each(|page| {
+        let path = project::root().join(page.path);
+        fs::write(path, document.markdown(page)).with_context(|| format!("cannot write {}", page.path))
+    })
 }
 
 /// Compares what was found out on these kernels with the document.
@@ -182,7 +205,7 @@ pub fn compare(kernels: &[KernelSeries], facts: &Facts, tally: &mut Tally) {
             let _ = write!(differences, "`cargo xtask test --kernel {kernel} --document` writes it anew");
         }
         let failure = (!differences.is_empty()).then_some(differences.as_str());
-        tally.add(&format!("{kernel} {PATH} is current"), Duration::ZERO, failure);
+        tally.add(&format!("{kernel} the documents are current"), Duration::ZERO, failure);
     }
 }
 
@@ -197,6 +220,7 @@ mod tests {
         facts.add(KernelSeries::V6_12, Table::Hooks, "file_open", "LSM");
         facts.add(KernelSeries::V6_12, Table::Hooks, "new|hook", "fentry\nnew");
         facts.add(KernelSeries::V6_12, Table::Hooks, "task_kill", "LSM");
+        facts.add(KernelSeries::V7_3, Table::Evasion, "open", "stopped");
         facts.add(KernelSeries::V7_3, Table::NotHere, "a::test", "no such thing");
         facts
     }
@@ -204,8 +228,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let facts = some();
-        let text = facts.markdown();
-        assert_eq!(Facts::parse(&text), facts);
+        let mut read = Facts::default();
+        PAGES.iter().for_each(|page| read.read(&facts.markdown(page)));
+        assert_eq!(read, facts);
+        let text = facts.markdown(&PAGES[0]);
         assert!(text.contains("| new/hook |  |  | fentry new |  |  |\n| task_kill | LSM |  | LSM |"), "{text}");
     }
 
