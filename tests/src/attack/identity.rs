@@ -2,8 +2,12 @@
 
 use std::{
     ffi::{CStr, CString},
-    fs,
-    os::unix::process::CommandExt as _,
+    fs::{self, File},
+    io::Write as _,
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _},
+        unix::{fs::chroot, process::CommandExt as _},
+    },
     process::Command,
     ptr,
 };
@@ -22,6 +26,8 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt::new("run as a copy 45 directories below another opt/worker", "others", deep_program),
     Attempt::new("run as a copy 500 directories below another opt/worker", "others", deeper_program),
     Attempt::new("run as a copy on a tmpfs over /opt", "others", tmpfs_over_opt),
+    Attempt::new("run as a copy in a root of one's own", "others", own_root),
+    Attempt::new("run as a copy in memory of that name", "others", in_memory),
     Attempt::new("open by a bind mount elsewhere", "below", bind_mount),
     Attempt::new("open below 60 bind mounts, one in the other", "below", nested_mounts),
 ];
@@ -79,6 +85,33 @@ fn tmpfs_over_opt() -> Result<bool> {
     fs::create_dir("/opt/worker")?;
     fs::copy(format!("{HOME}/program"), "/opt/worker/run")?;
     opened_by("/opt/worker/run")
+}
+
+fn own_root() -> Result<bool> {
+    let root = format!("{HOME}/root");
+    let program = format!("{root}/opt/worker/run");
+    if fs::metadata(&program).is_err() {
+        fs::create_dir_all(format!("{root}/opt/worker"))?;
+        fs::create_dir_all(format!("{root}/tmp"))?;
+        fs::copy(format!("{HOME}/program"), &program)?;
+    }
+    own_mounts()?;
+    bind("/tmp", &format!("{root}/tmp"))?;
+    chroot(&root)?;
+    opened_by("/opt/worker/run")
+}
+
+fn in_memory() -> Result<bool> {
+    let program = fs::read(format!("{HOME}/program"))?;
+    let fd = i32::try_from(call!(memfd_create(c"/opt/worker/run".as_ptr(), 0))?)?;
+    // SAFETY: the descriptor is new, open, and nobody else's.
+    let mut file = unsafe { File::from_raw_fd(fd) };
+    file.write_all(&program)?;
+    // Opened for reading only: what is open for writing cannot be executed.
+    let readable = File::open(format!("/proc/self/fd/{fd}"))?;
+    drop(file);
+    let stays = call!(fcntl(readable.as_raw_fd(), libc::F_DUPFD, 0))?;
+    opened_by(&format!("/proc/self/fd/{stays}"))
 }
 
 fn bind_mount() -> Result<bool> {

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use sensor_rules::Source;
+use sensor_user::kernel::probe::Mode;
 use serde_json::Value;
 
 use super::{Attempt, setting};
@@ -48,7 +49,7 @@ pub const THEN: &str = "then";
 const FIRST: &str = "first";
 
 /// How long one attempt may take on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const SUCCEEDED: i32 = 10;
 const STOPPED: i32 = 11;
@@ -85,9 +86,10 @@ pub struct Judge {
 }
 
 impl Judge {
-    pub fn start() -> Result<Self> {
+    pub fn start(mode: Mode) -> Result<Self> {
         let rules = Source { name: "attack.yaml".to_owned(), text: include_bytes!("rules.yaml").to_vec() };
-        let sensor = Launch::rules(std::slice::from_ref(&rules))?.enforcing().start()?;
+        let launch = Launch::rules(std::slice::from_ref(&rules))?.enforcing().with(&["--mode", mode.name()]);
+        let sensor = launch.start()?;
         Ok(Self { sensor, rules })
     }
 
@@ -112,11 +114,12 @@ impl Judge {
         let reports = self.sensor.reports()?;
         let events: Vec<_> = reports.iter().filter(|report| names_rule(report, attempt.rule)).collect();
         ensure!(succeeded || !events.is_empty(), "it did not succeed, but no event tells who stopped it: {reports:#?}");
+        let mut telling = events.iter().filter(|event| !(attempt.races && is_stopped(event))).peekable();
         Ok(if !succeeded {
             Verdict::Stopped
-        } else if events.is_empty() {
+        } else if telling.peek().is_none() {
             Verdict::Missed
-        } else if events.iter().all(|event| is_undecided(event)) {
+        } else if telling.all(|event| is_undecided(event)) {
             Verdict::Undecided
         } else {
             Verdict::Seen
@@ -124,9 +127,14 @@ impl Judge {
     }
 }
 
+/// Whether an event tells of what did not succeed.
+fn is_stopped(event: &Value) -> bool {
+    ["denied", "killed", "quarantined"].iter().any(|outcome| event["outcome"] == *outcome)
+}
+
 /// Whether an event names what it would have to know of more.
 fn is_undecided(event: &Value) -> bool {
-    event["outcome"] == "undecided" || event["undecided"].as_array().is_some_and(|fields| !fields.is_empty())
+    event["undecided"].as_array().is_some_and(|fields| !fields.is_empty())
 }
 
 fn run(attempt: &Attempt, part: &str, user: u32) -> Result<bool> {

@@ -3,6 +3,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | `rounds` | has all of them tried again and again, and compares |
 //! | `judge` | runs an attempt, and says what came of it |
 //! | `known` | what still gets through, and why |
 //! | `rules.yaml` | the rules that are attacked |
@@ -17,31 +18,33 @@ mod message;
 mod paths;
 mod payload;
 mod resources;
+mod rounds;
 mod setting;
 mod unix;
 mod uring;
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use crate::{
     preemption,
     protocol::Table,
-    report,
-    suite::{Boot, NotHere, Test},
+    suite::{Boot, Test},
 };
-use judge::{Judge, Verdict};
+use rounds::Round;
 
 /// See the [module](self).
 pub const TESTS: &[Test] = &[
     Test { name: "attack::one_minute", boot: Boot::Plain, run: one_minute },
-    Test { name: "attack::one_minute_preempted", boot: Boot::Preempt, run: one_minute_preempted },
+    Test { name: "attack::half_a_minute_preempted", boot: Boot::Preempt, run: preempted },
+    Test { name: "attack::once_by_modify_return", boot: Boot::WithoutBpf, run: by_modify_return },
     Test { name: "attack::ten_minutes", boot: Boot::Long, run: ten_minutes },
+    Test { name: "attack::ten_minutes_by_modify_return", boot: Boot::Long, run: ten_minutes_by_modify_return },
 ];
+
+/// With the start of a daemon and its end it is one.
+const MINUTE: Duration = Duration::from_secs(50);
 
 /// Tries the forbidden thing: whether it succeeded. What stands in its way otherwise is an error.
 type Try = fn() -> Result<bool>;
@@ -56,7 +59,8 @@ struct Attempt {
     run: Try,
     /// By another user afterwards: then this is the forbidden thing, and `run` only prepares it.
     then: Option<Try>,
-    /// What comes of it depends on luck.
+    /// It tries many times, and what comes of it depends on luck: an event of a try that was refused tells nothing of one
+    /// that was not.
     races: bool,
 }
 
@@ -106,92 +110,28 @@ pub fn open(path: &str) -> Result<()> {
 }
 
 fn one_minute() -> Result<()> {
-    let worst = rounds(Duration::from_mins(1))?;
-    for attempt in attempts() {
-        if let Some(verdict) = worst.get(attempt.name) {
-            report::fact(Table::Evasion, attempt.name, &cell(attempt, *verdict));
-        }
-    }
-    agrees_with_known(&worst)
+    let worst = Round::EACH.again_for(MINUTE)?;
+    rounds::tell(Table::Evasion, &worst);
+    rounds::agree_with_known(&worst)
 }
 
-fn one_minute_preempted() -> Result<()> {
+fn preempted() -> Result<()> {
     preemption::can_preempt()?;
-    agrees_with_known(&rounds(Duration::from_mins(1))?)
+    rounds::agree_with_known(&Round::RACES.again_for(MINUTE / 2)?)
+}
+
+fn by_modify_return() -> Result<()> {
+    let worst = Round::MODIFY_RETURN.again_for(Duration::ZERO)?;
+    rounds::tell(Table::EvasionByModifyReturn, &worst);
+    rounds::agree_with_known(&worst)
 }
 
 fn ten_minutes() -> Result<()> {
-    agrees_with_known(&rounds(Duration::from_mins(10))?)
+    rounds::agree_with_known(&Round::EACH.again_for(Duration::from_mins(10))?)
 }
 
-/// Tries all of them again and again for so long, at least once; the worst that came of each.
-fn rounds(time: Duration) -> Result<BTreeMap<&'static str, Verdict>> {
-    setting::make()?;
-    let mut judge = Judge::start()?;
-    let until = Instant::now() + time;
-    let mut worst = BTreeMap::new();
-    let mut broken = BTreeMap::new();
-    let mut count = 0_u32;
-    loop {
-        judge.again()?;
-        for attempt in attempts() {
-            match judge.verdict(attempt) {
-                Ok(verdict) => {
-                    let entry = worst.entry(attempt.name).or_insert(verdict);
-                    *entry = (*entry).max(verdict);
-                }
-                Err(error) if error.is::<NotHere>() => {}
-                Err(error) => drop(broken.insert(attempt.name, format!("{error:#}"))),
-            }
-        }
-        count += 1;
-        if Instant::now() >= until {
-            break;
-        }
-    }
-    report::say(format!("{count} rounds of {} attempts: {}", worst.len(), tally(&worst)));
-    let missed: Vec<_> =
-        worst.iter().filter(|(_, verdict)| **verdict == Verdict::Missed).map(|(name, _)| *name).collect();
-    report::say(format!("missed: {}", missed.join("; ")));
-    judge.stop()?;
-    ensure!(broken.is_empty(), "attempts that could not be made: {broken:#?}");
-    Ok(worst)
-}
-
-fn tally(worst: &BTreeMap<&str, Verdict>) -> String {
-    let count = |verdict| worst.values().filter(|there| **there == verdict).count();
-    Verdict::ALL.map(|verdict| format!("{} {}", count(verdict), verdict.name())).join(", ")
-}
-
-/// What stands in the document. Of a race only what holds in every run.
-fn cell(attempt: &Attempt, verdict: Verdict) -> String {
-    match known::remain(attempt.name) {
-        Some(remain) => format!("missed: {}", remain.why),
-        None if attempt.races => "never missed".to_owned(),
-        None => verdict.name().to_owned(),
-    }
-}
-
-/// Nothing is missed but what is known to be, and that is.
-fn agrees_with_known(worst: &BTreeMap<&'static str, Verdict>) -> Result<()> {
-    let mut wrong = Vec::new();
-    for attempt in attempts() {
-        let Some(verdict) = worst.get(attempt.name) else { continue };
-        let (missed, remain) = (*verdict == Verdict::Missed, known::remain(attempt.name));
-        if missed && remain.is_none() {
-            wrong.push(format!("{}: succeeded unseen", attempt.name));
-        }
-        if let Some(remain) = remain.filter(|_| !missed && !attempt.races) {
-            wrong.push(format!(
-                "{}: {}, and no longer missed ({}); take it off the list",
-                attempt.name,
-                verdict.name(),
-                remain.why
-            ));
-        }
-    }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+fn ten_minutes_by_modify_return() -> Result<()> {
+    rounds::agree_with_known(&Round::MODIFY_RETURN.again_for(Duration::from_mins(10))?)
 }
 
 #[cfg(test)]

@@ -17,17 +17,22 @@ use crate::{conformance::call::call, fifo};
 /// What the rule looks for.
 const TEXT: &[u8] = b"here is forbidden text to read";
 
+/// The same in memory that this process has touched: that of its program need not be there yet.
+fn text() -> Vec<u8> {
+    TEXT.to_vec()
+}
+
 pub const ATTEMPTS: &[Attempt] = &[
-    Attempt::new("write a text into a pipe", "text", || through(|pipe| write(pipe, TEXT))),
+    Attempt::new("write a text into a pipe", "text", || through(|pipe| write(pipe, &text()))),
     Attempt::new("write from a mapped page never touched", "text", || through(|pipe| write(pipe, &untouched(TEXT)?))),
-    Attempt::new("writev behind eight empty segments", "text", || through(behind_empty)),
+    Attempt::new("writev behind eight empty segments", "text", || through(writev)),
     Attempt::new("sendfile from a memfd", "text", || through(sendfile)),
     Attempt::new("vmsplice", "text", || through(|pipe| vmsplice(pipe, TEXT))),
     Attempt::new("vmsplice, and write the memory afterwards", "text", || through(vmsplice_later)),
     Attempt::new("splice from a file", "text", || through(splice)),
     Attempt::new("tee from another pipe", "text", || through(tee)),
     Attempt::new("a text in two writes", "text", || {
-        through(|pipe| TEXT.chunks(18).try_for_each(|part| write(pipe, part)))
+        through(|pipe| text().chunks(18).try_for_each(|part| write(pipe, part)))
     }),
     Attempt::new("a text behind 300 other bytes", "text", || through(|pipe| write(pipe, &padded()))),
     Attempt::race("write from memory that another thread changes", "text", flipping),
@@ -89,14 +94,15 @@ pub fn untouched(text: &[u8]) -> Result<Untouched> {
 }
 
 /// Eight empty segments, and the text.
-pub fn segments(text: &[u8]) -> [IoSlice<'_>; 9] {
+pub fn behind_empty(text: &[u8]) -> [IoSlice<'_>; 9] {
     let mut segments = [IoSlice::new(&[]); 9];
     segments[8] = IoSlice::new(text);
     segments
 }
 
-fn behind_empty(mut pipe: &File) -> Result<()> {
-    pipe.write_vectored(&segments(TEXT))?;
+fn writev(mut pipe: &File) -> Result<()> {
+    let written = pipe.write_vectored(&behind_empty(&text()))?;
+    ensure!(written == TEXT.len(), "{written} bytes written");
     Ok(())
 }
 
@@ -155,26 +161,37 @@ fn padded() -> Vec<u8> {
     [&[b'-'; 300], TEXT].concat()
 }
 
-/// Writes memory that is now the text, now something else.
-fn flipping() -> Result<bool> {
-    let bytes: &'static [AtomicU8] = Box::leak(TEXT.iter().map(|byte| AtomicU8::new(*byte)).collect());
+/// Memory that is now a text, now something else, while this tries it; then what is sure.
+pub fn changing(
+    text: &[u8],
+    tries: impl FnOnce(&[AtomicU8]) -> Result<bool>,
+    sure: impl FnOnce() -> Result<bool>,
+) -> Result<bool> {
+    let bytes: Vec<_> = text.iter().map(|byte| AtomicU8::new(*byte)).collect();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 bytes[10].store(b'-', Ordering::Relaxed);
-                bytes[10].store(TEXT[10], Ordering::Relaxed);
+                bytes[10].store(text[10], Ordering::Relaxed);
             }
         });
-        let got = flipped(bytes);
+        let got = tries(&bytes);
         over.store(true, Ordering::Relaxed);
-        // Of so many some may all have been harmless: the last is sure.
-        Ok(got? || through(|pipe| write(pipe, TEXT))?)
+        // Of many tries all may have been harmless.
+        Ok(got? || sure()?)
     })
 }
 
+/// How often memory that changes is tried.
+pub const TRIES: usize = 500;
+
+fn flipping() -> Result<bool> {
+    changing(TEXT, flipped, || through(|pipe| write(pipe, &text())))
+}
+
 fn flipped(bytes: &[AtomicU8]) -> Result<bool> {
-    for _ in 0..500 {
+    for _ in 0..TRIES {
         let (reader, writer) = fifo::pipe()?;
         call!(write(writer.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()))?;
         let mut room = [0_u8; 64];

@@ -41,9 +41,9 @@ fn connect(way: Way) -> Result<bool> {
 }
 
 fn write(way: Way) -> Result<bool> {
-    const TEXT: &[u8] = b"forbidden text";
+    let text = b"forbidden text".to_vec();
     let (reader, writer) = fifo::pipe()?;
-    let request = opcode::Write::new(Fd(writer.as_raw_fd()), TEXT.as_ptr(), u32::try_from(TEXT.len())?);
+    let request = opcode::Write::new(Fd(writer.as_raw_fd()), text.as_ptr(), u32::try_from(text.len())?);
     Ring::new(way)?.run(request.build())?;
     super::paths::outcome(std::io::Read::read(&mut &reader, &mut [0; 64]))
 }
