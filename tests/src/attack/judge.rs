@@ -1,6 +1,7 @@
 //! Runs an attempt as an ordinary user, and says what came of it.
 
 use std::{
+    collections::BTreeMap,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     process::{Child, Command, Stdio, exit},
     time::Duration,
@@ -97,6 +98,13 @@ impl Judge {
     pub fn again(&mut self) -> Result<()> {
         self.sensor.push(vec![self.rules.clone()])?;
         self.sensor.forget()
+    }
+
+    /// What the sensor says it has not judged or not told, by reason.
+    pub fn losses(&self) -> Result<BTreeMap<String, u64>> {
+        let mut losses = self.sensor.status()?.losses;
+        losses.retain(|_, count| *count > 0);
+        Ok(losses)
     }
 
     pub fn stop(self) -> Result<()> {

@@ -111,7 +111,7 @@ pub fn open(path: &str) -> Result<()> {
 
 fn one_minute() -> Result<()> {
     let worst = Round::EACH.again_for(MINUTE)?;
-    rounds::tell(Table::Evasion, &worst);
+    rounds::tell(Table::Evasion, &worst)?;
     rounds::agree_with_known(&worst)
 }
 
@@ -122,7 +122,7 @@ fn preempted() -> Result<()> {
 
 fn by_modify_return() -> Result<()> {
     let worst = Round::MODIFY_RETURN.again_for(Duration::ZERO)?;
-    rounds::tell(Table::EvasionByModifyReturn, &worst);
+    rounds::tell(Table::EvasionByModifyReturn, &worst)?;
     rounds::agree_with_known(&worst)
 }
 

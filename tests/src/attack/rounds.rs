@@ -11,7 +11,8 @@ use sensor_user::kernel::probe::Mode;
 use super::{
     Attempt, attempts,
     judge::{Judge, Verdict},
-    known, setting,
+    known::{self, Remain},
+    setting,
 };
 use crate::{
     protocol::Table,
@@ -69,8 +70,10 @@ impl Round {
                 break;
             }
         }
+        let losses = judge.losses()?;
         judge.stop()?;
         worst.say(tries);
+        report::say(format!("not judged or not told meanwhile: {losses:?}"));
         ensure!(worst.broken.is_empty(), "attempts that could not be made: {:#?}", worst.broken);
         Ok(worst)
     }
@@ -88,12 +91,18 @@ impl Worst {
         }
     }
 
+    /// Each that could be made, in their order.
+    fn all(&self) -> impl Iterator<Item = (&'static Attempt, Verdict)> {
+        attempts().filter_map(|attempt| Some((attempt, *self.verdicts.get(attempt.name)?)))
+    }
+
     /// Says how many came to what, and names those that were not stopped.
     fn say(&self, tries: u32) {
         let named = |verdict: Verdict| {
             let all: Vec<_> =
                 self.verdicts.iter().filter(|(_, there)| **there == verdict).map(|(name, _)| *name).collect();
-            let names = if verdict == Verdict::Stopped { String::new() } else { format!(": {}", all.join("; ")) };
+            let names =
+                if verdict == Verdict::Stopped || all.is_empty() { "" } else { &format!(": {}", all.join("; ")) };
             format!("{} {}{names}", all.len(), verdict.name())
         };
         report::say(format!(
@@ -106,17 +115,21 @@ impl Worst {
 }
 
 /// Tells what stands in a table of the document.
-pub fn tell(table: Table, worst: &Worst) {
-    for attempt in attempts() {
-        if let Some(verdict) = worst.verdicts.get(attempt.name) {
-            report::fact(table, attempt.name, &cell(attempt, worst.mode, *verdict));
-        }
+pub fn tell(table: Table, worst: &Worst) -> Result<()> {
+    let known = known::here()?;
+    for (attempt, verdict) in worst.all() {
+        report::fact(table, attempt.name, &cell(attempt, verdict, of(&known, attempt)));
     }
+    Ok(())
+}
+
+fn of<'a>(known: &[&'a Remain], attempt: &Attempt) -> Option<&'a Remain> {
+    known.iter().copied().find(|remain| remain.attempt == attempt.name)
 }
 
 /// What stands in the document. Of a race only what holds in every run.
-fn cell(attempt: &Attempt, mode: Mode, verdict: Verdict) -> String {
-    match known::remain(attempt.name, mode) {
+fn cell(attempt: &Attempt, verdict: Verdict, remain: Option<&Remain>) -> String {
+    match remain {
         Some(remain) if attempt.races => format!("can be missed: {}", remain.why),
         Some(remain) => format!("{}: {}", verdict.name(), remain.why),
         None if attempt.races => "never missed".to_owned(),
@@ -126,18 +139,15 @@ fn cell(attempt: &Attempt, mode: Mode, verdict: Verdict) -> String {
 
 /// Nothing is missed but what is known to be, and that is.
 pub fn agree_with_known(worst: &Worst) -> Result<()> {
+    let known = known::here()?;
     let mut wrong = Vec::new();
-    for attempt in attempts() {
-        let Some(verdict) = worst.verdicts.get(attempt.name) else { continue };
-        let missed = *verdict == Verdict::Missed;
-        match known::remain(attempt.name, worst.mode) {
-            None if missed => wrong.push(format!("{}: succeeded unseen", attempt.name)),
-            Some(remain) if !missed && !attempt.races => wrong.push(format!(
-                "{}: {}, and no longer missed ({}): take it off the list",
-                attempt.name,
-                verdict.name(),
-                remain.why
-            )),
+    for (attempt, verdict) in worst.all() {
+        let (name, missed) = (attempt.name, verdict == Verdict::Missed);
+        match of(&known, attempt) {
+            None if missed => wrong.push(format!("{name}: succeeded unseen")),
+            Some(remain) if !missed && !attempt.races => {
+                wrong.push(format!("{name}: {}, but known as missed ({})", verdict.name(), remain.why));
+            }
             _ => {}
         }
     }

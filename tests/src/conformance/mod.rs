@@ -20,7 +20,7 @@ pub(crate) mod compat;
 mod fifo;
 mod gaps;
 mod judge;
-mod known;
+pub(crate) mod known;
 mod mqueue;
 mod pipe;
 mod plan;
