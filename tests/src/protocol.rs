@@ -6,10 +6,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What the names of those tests contain that find out something about the kernel.
-#[allow(dead_code, reason = "for the end that asks for them")]
-pub const FINDERS: &str = "features::,conformance::,block::,quarantine::,uring::,hooks::,preemption::,attack::o";
-
 /// Whether the name of a test contains one of the words of a filter, which commas separate.
 pub fn is_chosen(test: &str, filter: &str) -> bool {
     filter.split(',').any(|word| test.contains(word))

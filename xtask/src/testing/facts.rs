@@ -1,5 +1,6 @@
 //! `docs/kernels.md` and `docs/evasion.md`: what the tests in the VMs found out about each kernel. A run on all kernels writes
-//! them, and one with `--document` the columns of its kernels; every other run compares its kernels with what is written.
+//! them, and one with `--document` the columns of its kernels; every other run compares its kernels with what is written. A run
+//! of some tests only does so with the documents that are made of these.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, time::Duration};
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 use super::Tally;
 use crate::{
     project::{self, KernelSeries},
-    protocol::Table,
+    protocol::{Table, is_chosen},
 };
 
 /// A document that is made of facts.
@@ -16,6 +17,8 @@ struct Page {
     path: &'static str,
     /// What stands above its tables.
     head: &'static str,
+    /// What the names of those tests contain that find out what stands in it.
+    finders: &'static [&'static str],
     /// Its tables in their order, with their titles and what stands in their first column.
     tables: &'static [(Table, &'static str, &'static str)],
 }
@@ -29,6 +32,7 @@ const PAGES: &[Page] = &[
 
 Each cell is what a test in a VM with Debian's kernel of that series reported. An empty cell: not tried there.
 ",
+        finders: &["features::", "conformance::", "block::", "quarantine::", "uring::", "hooks::", "preemption::"],
         tables: &[
             (Table::Kernel, "What the kernel offers", "Feature"),
             (Table::Hooks, "How each hook is attached", "Hook"),
@@ -40,6 +44,7 @@ Each cell is what a test in a VM with Debian's kernel of that series reported. A
     Page {
         path: "docs/evasion.md",
         head: include_str!("evasion-head.md"),
+        finders: &["attack::one_minute", "attack::once_by_modify_return"],
         tables: &[
             (Table::Evasion, "By LSM programs", "Attempt"),
             (Table::EvasionByModifyReturn, "By modify-return programs", "Attempt"),
@@ -49,6 +54,23 @@ Each cell is what a test in a VM with Debian's kernel of that series reported. A
 
 /// What a kernel does not have.
 const NOTHING: &str = " ";
+
+impl Page {
+    /// Those that a run of these tests is enough for.
+    fn all(filter: Option<&str>) -> Vec<&'static Self> {
+        let runs = |finder: &&str| filter.is_none_or(|filter| is_chosen(finder, filter));
+        PAGES.iter().filter(|page| page.finders.iter().all(runs)).collect()
+    }
+
+    fn has(&self, table: Table) -> bool {
+        self.tables.iter().any(|(there, ..)| *there == table)
+    }
+}
+
+/// The filter that chooses the tests that documents are made of.
+pub fn finders() -> String {
+    PAGES.iter().flat_map(|page| page.finders).copied().collect::<Vec<_>>().join(",")
+}
 
 fn tables() -> impl Iterator<Item = &'static (Table, &'static str, &'static str)> {
     PAGES.iter().flat_map(|page| page.tables)
@@ -133,22 +155,23 @@ impl Facts {
         }
     }
 
-    /// Whether anything is known of a kernel.
-    fn has(&self, kernel: KernelSeries) -> bool {
-        self.0.keys().any(|(_, known)| *known == kernel.name())
+    /// Whether a page says anything of a kernel.
+    fn has(&self, page: &Page, kernel: KernelSeries) -> bool {
+        self.0.keys().any(|(table, known)| page.has(*table) && *known == kernel.name())
     }
 
-    /// Puts what is new of these kernels in the place of what was known of them.
-    fn replace(&mut self, kernels: &[KernelSeries], new: Self) {
-        let is_meant = |name: &str| kernels.iter().any(|kernel| kernel.name() == name);
-        self.0.retain(|(_, kernel), _| !is_meant(kernel));
-        self.0.extend(new.0.into_iter().filter(|((_, kernel), _)| is_meant(kernel)));
+    /// Puts what is new of these kernels in the place of what a page said of them.
+    fn replace(&mut self, page: &Page, kernels: &[KernelSeries], new: &Self) {
+        let is_meant =
+            |(table, name): &(Table, &str)| page.has(*table) && kernels.iter().any(|kernel| kernel.name() == *name);
+        self.0.retain(|key, _| !is_meant(key));
+        self.0.extend(new.0.iter().filter(|(key, _)| is_meant(key)).map(|(key, rows)| (*key, rows.clone())));
     }
 
-    /// What differs on one kernel from what is written, if anything.
-    fn differences(&self, written: &Self, kernel: KernelSeries) -> String {
+    /// What differs on one kernel from what is written on a page, if anything.
+    fn differences(&self, written: &Self, page: &Page, kernel: KernelSeries) -> String {
         let mut words = String::new();
-        for (table, title, _) in tables() {
+        for (table, title, _) in page.tables {
             let sorted = |facts: &Self| facts.rows(*table, kernel).iter().cloned().collect::<BTreeMap<_, _>>();
             let (is, was) = (sorted(self), sorted(written));
             for what in is.keys().chain(was.keys().filter(|what| !is.contains_key(*what))) {
@@ -180,35 +203,38 @@ fn written() -> Facts {
     facts
 }
 
-/// Writes the columns of these kernels, on which nothing failed.
+/// Writes the columns of these kernels, on which nothing failed, in the documents that a run of these tests is enough for.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub fn write(kernels: &[KernelSeries], facts: Facts) -> Result<()> {
+pub fn write(kernels: &[KernelSeries], filter: Option<&str>, facts: &Facts) -> Result<()> {
     let mut document = written();
-    document.replace(kernels, facts);
     let names: Vec<_> = kernels.iter().map(|kernel| kernel.name()).collect();
     let names = if names.is_empty() { "no kernel: tests failed".to_owned() } else { names.join(", ") };
-    for Page { path, .. } in PAGES {
-        println!("{path} is written of {names}");
+    for page in Page::all(filter) {
+        document.replace(page, kernels, facts);
+        fs::write(project::root().join(page.path), document.markdown(page))
+            .with_context(|| format!("cannot write {}", page.path))?;
+        println!("{} is written of {names}", page.path);
     }
-    PAGES.iter().try_for_each(|page| {
-        let path = project::root().join(page.path);
-        fs::write(path, document.markdown(page)).with_context(|| format!("cannot write {}", page.path))
-    })
+    Ok(())
 }
 
-/// Compares what was found out on these kernels with the document.
-pub fn compare(kernels: &[KernelSeries], facts: &Facts, tally: &mut Tally) {
+/// Compares what was found out on these kernels with the documents that a run of these tests is enough for.
+pub fn compare(kernels: &[KernelSeries], filter: Option<&str>, facts: &Facts, tally: &mut Tally) {
     let written = written();
-    for kernel in kernels {
-        let mut differences =
-            if written.has(*kernel) { facts.differences(&written, *kernel) } else { "nothing is written\n".to_owned() };
+    for (page, kernel) in Page::all(filter).into_iter().flat_map(|page| kernels.iter().map(move |it| (page, *it))) {
+        let mut differences = if written.has(page, kernel) {
+            facts.differences(&written, page, kernel)
+        } else {
+            "nothing is written\n".to_owned()
+        };
         if !differences.is_empty() {
-            let _ = write!(differences, "`cargo xtask test --kernel {kernel} --document` writes it anew");
+            let finders = page.finders.join(",");
+            let _ = write!(differences, "`cargo xtask test --kernel {kernel} --document {finders}` writes it anew");
         }
         let failure = (!differences.is_empty()).then_some(differences.as_str());
-        tally.add(&format!("{kernel} the documents are current"), Duration::ZERO, failure);
+        tally.add(&format!("{kernel} {} is current", page.path), Duration::ZERO, failure);
     }
 }
 
@@ -245,23 +271,36 @@ mod tests {
         let (mut facts, mut new) = (some(), Facts::default());
         new.add(KernelSeries::V6_12, Table::Hooks, "file_open", "fentry");
         new.add(KernelSeries::V5_10, Table::Hooks, "file_open", "fentry");
-        facts.replace(&[KernelSeries::V6_12], new);
+        new.add(KernelSeries::V6_12, Table::Evasion, "open", "missed");
+        facts.replace(&PAGES[0], &[KernelSeries::V6_12], &new);
+        assert!(!facts.has(&PAGES[1], KernelSeries::V6_12), "another page is written too");
         assert_eq!(facts.rows(Table::Hooks, KernelSeries::V6_12), [("file_open".to_owned(), "fentry".to_owned())]);
         assert_eq!(facts.rows(Table::Hooks, KernelSeries::V5_10).len(), 2);
-        assert!(facts.has(KernelSeries::V5_10) && !facts.has(KernelSeries::V6_1));
+        assert!(facts.has(&PAGES[0], KernelSeries::V5_10) && !facts.has(&PAGES[0], KernelSeries::V6_1));
+    }
+
+    #[test]
+    fn a_page_is_made_of_all_its_tests() {
+        let made = |filter| Page::all(filter).iter().map(|page| page.path).collect::<Vec<_>>();
+        assert_eq!(made(None), ["docs/kernels.md", "docs/evasion.md"]);
+        assert_eq!(made(Some(finders().leak())), ["docs/kernels.md", "docs/evasion.md"]);
+        assert_eq!(made(Some("attack::")), ["docs/evasion.md"]);
+        assert!(made(Some("attack::one_minute")).is_empty());
     }
 
     #[test]
     fn differences_are_found_both_ways() {
         let (old, mut new) = (some(), some());
-        assert_eq!(new.differences(&old, KernelSeries::V6_12), "");
+        assert_eq!(new.differences(&old, &PAGES[0], KernelSeries::V6_12), "");
         new.add(KernelSeries::V6_12, Table::Stops, "fifo.open", "denied");
         assert!(
-            new.differences(&old, KernelSeries::V6_12).contains("fifo.open: denied, and the document says nothing")
+            new.differences(&old, &PAGES[0], KernelSeries::V6_12)
+                .contains("fifo.open: denied, and the document says nothing")
         );
         assert!(
-            old.differences(&new, KernelSeries::V6_12).contains("fifo.open: nothing, and the document says denied")
+            old.differences(&new, &PAGES[0], KernelSeries::V6_12)
+                .contains("fifo.open: nothing, and the document says denied")
         );
-        assert_eq!(new.differences(&old, KernelSeries::V6_1), "");
+        assert_eq!(new.differences(&old, &PAGES[0], KernelSeries::V6_1), "");
     }
 }
