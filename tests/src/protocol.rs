@@ -34,6 +34,8 @@ pub enum Table {
     Evasion,
     /// The same where programs decide whether functions run.
     EvasionByModifyReturn,
+    /// By LSM programs, on a kernel whose tasks are preempted everywhere.
+    EvasionPreempted,
     /// Tests that do not apply.
     NotHere,
 }

@@ -117,7 +117,9 @@ fn one_minute() -> Result<()> {
 
 fn preempted() -> Result<()> {
     preemption::can_preempt()?;
-    rounds::agree_with_known(&Round::RACES.again_for(MINUTE / 2)?)
+    let worst = Round::RACES.again_for(MINUTE / 2)?;
+    rounds::tell(Table::EvasionPreempted, &worst)?;
+    rounds::agree_with_known(&worst)
 }
 
 fn by_modify_return() -> Result<()> {

@@ -44,10 +44,11 @@ Each cell is what a test in a VM with Debian's kernel of that series reported. A
     Page {
         path: "docs/evasion.md",
         head: include_str!("evasion-head.md"),
-        finders: &["attack::one_minute", "attack::once_by_modify_return"],
+        finders: &["attack::one_minute", "attack::half_a_minute_preempted", "attack::once_by_modify_return"],
         tables: &[
             (Table::Evasion, "By LSM programs", "Attempt"),
             (Table::EvasionByModifyReturn, "By modify-return programs", "Attempt"),
+            (Table::EvasionPreempted, "By LSM programs, with `preempt=full`", "Attempt"),
         ],
     },
 ];
