@@ -35,6 +35,9 @@ pub struct Worst {
     verdicts: BTreeMap<&'static str, Verdict>,
     /// What stood in the way of attempts that could not be made.
     broken: BTreeMap<&'static str, String>,
+    tries: u32,
+    /// What daemons said they had not judged or not told, by reason.
+    losses: BTreeMap<String, u64>,
 }
 
 impl Round {
@@ -50,37 +53,52 @@ impl Round {
         setting::make()?;
         let until = Instant::now() + time;
         let mode = self.mode.unwrap_or_else(suite::mode);
-        let mut worst = Worst { mode, verdicts: BTreeMap::new(), broken: BTreeMap::new() };
+        let mut worst = Worst::new(mode);
         let mut judge = Judge::start(mode)?;
-        let mut tries = 0_u32;
-        for round in 0.. {
-            if round > 0 && round % ROUNDS_OF_A_DAEMON == 0 {
-                judge.stop()?;
+        self.once(&mut judge, &mut worst, None)?;
+        let mut rounds = 1_u32;
+        while Instant::now() < until {
+            if rounds.is_multiple_of(ROUNDS_OF_A_DAEMON) {
+                worst.end(judge)?;
                 judge = Judge::start(mode)?;
             }
-            judge.again()?;
-            for attempt in attempts().filter(|attempt| (self.chosen)(attempt)) {
-                if round > 0 && Instant::now() >= until {
-                    break;
-                }
-                worst.add(attempt, judge.verdict(attempt));
-                tries += 1;
-            }
-            if Instant::now() >= until {
-                break;
-            }
+            self.once(&mut judge, &mut worst, Some(until))?;
+            rounds += 1;
         }
-        let losses = judge.losses()?;
-        judge.stop()?;
-        worst.say(tries);
-        report::say(format!("not judged or not told meanwhile: {losses:?}"));
+        worst.end(judge)?;
+        worst.say();
         ensure!(worst.broken.is_empty(), "attempts that could not be made: {:#?}", worst.broken);
         Ok(worst)
+    }
+
+    /// Tries each of them, or as many as there is time for.
+    fn once(&self, judge: &mut Judge, worst: &mut Worst, until: Option<Instant>) -> Result<()> {
+        judge.again()?;
+        for attempt in attempts().filter(|attempt| (self.chosen)(attempt)) {
+            if until.is_some_and(|until| Instant::now() >= until) {
+                break;
+            }
+            worst.add(attempt, judge.verdict(attempt));
+        }
+        Ok(())
     }
 }
 
 impl Worst {
+    const fn new(mode: Mode) -> Self {
+        Self { mode, verdicts: BTreeMap::new(), broken: BTreeMap::new(), tries: 0, losses: BTreeMap::new() }
+    }
+
+    /// Ends a daemon, and keeps what it has counted.
+    fn end(&mut self, judge: Judge) -> Result<()> {
+        for (reason, count) in judge.losses()? {
+            *self.losses.entry(reason).or_default() += count;
+        }
+        judge.stop()
+    }
+
     fn add(&mut self, attempt: &Attempt, result: Result<Verdict>) {
+        self.tries += 1;
         match result {
             Ok(verdict) => {
                 let entry = self.verdicts.entry(attempt.name).or_insert(verdict);
@@ -97,7 +115,7 @@ impl Worst {
     }
 
     /// Says how many came to what, and names those that were not stopped.
-    fn say(&self, tries: u32) {
+    fn say(&self) {
         let named = |verdict: Verdict| {
             let all: Vec<_> =
                 self.verdicts.iter().filter(|(_, there)| **there == verdict).map(|(name, _)| *name).collect();
@@ -106,11 +124,13 @@ impl Worst {
             format!("{} {}{names}", all.len(), verdict.name())
         };
         report::say(format!(
-            "{tries} tries of {} attempts by {}. {}",
+            "{} tries of {} attempts by {}. {}",
+            self.tries,
             self.verdicts.len(),
             self.mode.name(),
             Verdict::ALL.map(named).join(". ")
         ));
+        report::say(format!("not judged or not told meanwhile: {:?}", self.losses));
     }
 }
 
