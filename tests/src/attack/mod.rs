@@ -140,6 +140,9 @@ fn ten_minutes_by_modify_return() -> Result<()> {
 mod tests {
     use super::*;
 
+    /// What stands above the tables of the document.
+    const HEAD: &str = include_str!("../../../xtask/src/testing/evasion-head.md");
+
     #[test]
     fn names_are_unique_and_remains_are_attempts() {
         let mut names: Vec<_> = attempts().map(|attempt| attempt.name).collect();
@@ -147,6 +150,7 @@ mod tests {
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
         for remain in known::REMAINS {
             assert!(names.contains(&remain.attempt), "{}", remain.attempt);
+            assert!(HEAD.contains(&format!("\n| {} | ", remain.why)), "not explained: {}", remain.why);
         }
     }
 }

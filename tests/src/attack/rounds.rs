@@ -36,6 +36,7 @@ pub struct Worst {
     /// What stood in the way of attempts that could not be made.
     broken: BTreeMap<&'static str, String>,
     tries: u32,
+    slowest: (Duration, &'static str),
     /// What daemons said they had not judged or not told, by reason.
     losses: BTreeMap<String, u64>,
 }
@@ -78,7 +79,9 @@ impl Round {
             if until.is_some_and(|until| Instant::now() >= until) {
                 break;
             }
-            worst.add(attempt, judge.verdict(attempt));
+            let started = Instant::now();
+            let result = judge.verdict(attempt);
+            worst.add(attempt, started.elapsed(), result);
         }
         Ok(())
     }
@@ -86,7 +89,14 @@ impl Round {
 
 impl Worst {
     const fn new(mode: Mode) -> Self {
-        Self { mode, verdicts: BTreeMap::new(), broken: BTreeMap::new(), tries: 0, losses: BTreeMap::new() }
+        Self {
+            mode,
+            verdicts: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            tries: 0,
+            slowest: (Duration::ZERO, ""),
+            losses: BTreeMap::new(),
+        }
     }
 
     /// Ends a daemon, and keeps what it has counted.
@@ -97,8 +107,9 @@ impl Worst {
         judge.stop()
     }
 
-    fn add(&mut self, attempt: &Attempt, result: Result<Verdict>) {
+    fn add(&mut self, attempt: &Attempt, took: Duration, result: Result<Verdict>) {
         self.tries += 1;
+        self.slowest = self.slowest.max((took, attempt.name));
         match result {
             Ok(verdict) => {
                 let entry = self.verdicts.entry(attempt.name).or_insert(verdict);
@@ -130,7 +141,8 @@ impl Worst {
             self.mode.name(),
             Verdict::ALL.map(named).join(". ")
         ));
-        report::say(format!("not judged or not told meanwhile: {:?}", self.losses));
+        let (time, slowest) = self.slowest;
+        report::say(format!("slowest: {slowest}, {time:.1?}; not judged or not told meanwhile: {:?}", self.losses));
     }
 }
 
