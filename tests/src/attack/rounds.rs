@@ -61,6 +61,8 @@ impl Round {
         while Instant::now() < until {
             if rounds.is_multiple_of(ROUNDS_OF_A_DAEMON) {
                 worst.end(judge)?;
+                // A machine that says nothing for long is taken to hang.
+                report::say(format!("{} tries so far", worst.tries));
                 judge = Judge::start(mode)?;
             }
             self.once(&mut judge, &mut worst, Some(until))?;
