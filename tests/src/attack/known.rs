@@ -45,7 +45,8 @@ const HELD: &str = "preempted";
 
 /// All of them.
 pub const REMAINS: &[Remain] = &[
-    // Older kernels write the data, from memory that the hook does not read: then the rule is undecided, and quarantines.
+    // Older kernels write the data, from memory that the hook does not read: then the rule is undecided, and
+    // quarantines.
     on((5, 11)..(u32::MAX, 0), "sendfile from a memfd", MOVED),
     always("vmsplice", MOVED),
     always("vmsplice, and write the memory afterwards", MOVED),

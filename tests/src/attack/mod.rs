@@ -1,5 +1,6 @@
-//! The attacker's suite: an ordinary user tries, in every way that is known here, what a blocking rule forbids. What succeeds
-//! without a word of the sensor fails the test, unless it is a [known remain](known). `docs/evasion.md` is made of it.
+//! The attacker's suite: an ordinary user tries, in every way that is known here, what a blocking rule
+//! forbids. What succeeds without a word of the sensor fails the test, unless it is a [known remain](known).
+//! `docs/evasion.md` is made of it.
 //!
 //! | Module | Holds |
 //! |---|---|
@@ -59,8 +60,8 @@ struct Attempt {
     run: Try,
     /// By another user afterwards: then this is the forbidden thing, and `run` only prepares it.
     then: Option<Try>,
-    /// It tries many times, and what comes of it depends on luck: an event of a try that was refused tells nothing of one
-    /// that was not.
+    /// It tries many times, and what comes of it depends on luck: an event of a try that was refused tells
+    /// nothing of one that was not.
     races: bool,
 }
 

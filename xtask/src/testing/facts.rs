@@ -1,6 +1,7 @@
-//! `docs/kernels.md` and `docs/evasion.md`: what the tests in the VMs found out about each kernel. A run on all kernels writes
-//! them, and one with `--document` the columns of its kernels; every other run compares its kernels with what is written. A run
-//! of some tests only does so with the documents that are made of these.
+//! `docs/kernels.md` and `docs/evasion.md`: what the tests in the VMs found out about each kernel. A run on
+//! all kernels writes them, and one with `--document` the columns of its kernels; every other run compares
+//! its kernels with what is written. A run of some tests only does so with the documents that are made of
+//! these.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, time::Duration};
 
@@ -204,7 +205,8 @@ fn written() -> Facts {
     facts
 }
 
-/// Writes the columns of these kernels, on which nothing failed, in the documents that a run of these tests is enough for.
+/// Writes the columns of these kernels, on which nothing failed, in the documents that a run of these tests
+/// is enough for.
 ///
 /// # Errors
 /// Where it cannot be written.
