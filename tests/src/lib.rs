@@ -34,6 +34,7 @@ mod session;
 
 mod accepted;
 mod alerts;
+mod attack;
 mod block;
 mod brakes;
 mod confined;

@@ -6,10 +6,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What the names of those tests contain that find out something about the kernel.
-#[allow(dead_code, reason = "for the end that asks for them")]
-pub const FINDERS: &str = "features::,conformance::,block::,quarantine::,uring::,hooks::,preemption::";
-
 /// Whether the name of a test contains one of the words of a filter, which commas separate.
 pub fn is_chosen(test: &str, filter: &str) -> bool {
     filter.split(',').any(|word| test.contains(word))
@@ -22,7 +18,7 @@ pub const FIGURES: u16 = 9782;
 #[allow(dead_code, reason = "for the ends that use it")]
 pub const HAND: u16 = 9783;
 
-/// The tables of `docs/kernels.md`.
+/// The tables of `docs/kernels.md` and `docs/evasion.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Table {
@@ -34,6 +30,12 @@ pub enum Table {
     Stops,
     /// Which operations are seen.
     Operations,
+    /// What came of an attempt to get around a rule: in `docs/evasion.md`.
+    Evasion,
+    /// The same where programs decide whether functions run.
+    EvasionByModifyReturn,
+    /// By LSM programs, on a kernel whose tasks are preempted everywhere.
+    EvasionPreempted,
     /// Tests that do not apply.
     NotHere,
 }

@@ -10,8 +10,8 @@ use anyhow::{Result, anyhow};
 use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
-    alerts, block, brakes, confined, conformance, content, daemon, endurance, features, flood, forger, hooks, input,
-    language, lifeline, losses, machine, meddling, paths, planner, preemption,
+    alerts, attack, block, brakes, confined, conformance, content, daemon, endurance, features, flood, forger, hooks,
+    input, language, lifeline, losses, machine, meddling, paths, planner, preemption,
     protocol::{Message, is_chosen},
     quarantine, refusal, report, restart, shadow, sockets, stress, swap, tracepoints, undecided, uring, without_bpf,
 };
@@ -128,6 +128,7 @@ pub const TESTS: &[&[Test]] = &[
     daemon::TESTS,
     restart::TESTS,
     shadow::TESTS,
+    attack::TESTS,
     preemption::TESTS,
     stress::TESTS,
     endurance::TESTS,

@@ -6,7 +6,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{conformance, endurance, flood, forger, preemption, quarantine, uring};
+use crate::{attack, conformance, endurance, flood, forger, preemption, quarantine, uring};
 
 /// The program that plays the roles.
 pub const PROGRAM: &str = "/bin/vm-init";
@@ -23,6 +23,8 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["guarded"] => forger::opener(),
         ["idler", path] => preemption::idler(path),
         [role @ ("great-grandparent" | "grandparent" | "parent")] => conformance::above(role),
+        ["attack", part, name] => attack::play(part, name),
+        ["attack-open", path] => attack::open(path),
         ["actor"] => conformance::actor(),
         ["ring-opener", way] => uring::opener(way),
         ["ring-taker", way, request] => quarantine::taker(way, request),

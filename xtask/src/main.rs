@@ -72,8 +72,9 @@ enum Task {
         /// In VMs with each of these kernels, with what takes long and the package; no unit tests
         #[arg(long, conflicts_with = "kernel")]
         all_kernels: bool,
-        /// Only the tests that find out something about a kernel, and write that into docs/kernels.md
-        #[arg(long, conflicts_with = "filter")]
+        /// Only the tests that find out something about a kernel, and write that into docs/kernels.md and docs/evasion.md (with
+        /// a filter that leaves tests of one of them out: only into the other)
+        #[arg(long)]
         document: bool,
         /// Only VM tests whose name contains this, or one of these with commas between them
         filter: Option<String>,
@@ -167,8 +168,8 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test { kernel, all_kernels, document, filter } => {
             let kernels = if all_kernels { KernelSeries::ALL } else { &kernel };
             let how = if document || all_kernels { Document::Write } else { Document::Compare };
-            let filter = if document { Some(protocol::FINDERS) } else { filter.as_deref() };
-            testing::everything(kernels, filter, how)
+            let filter = filter.or_else(|| document.then(testing::finders));
+            testing::everything(kernels, filter.as_deref(), how)
         }
         Task::Run { kernel, shell: false } => run::session(kernel),
         Task::Run { kernel, shell: true } => run::shell(kernel),

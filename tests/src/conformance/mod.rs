@@ -16,11 +16,11 @@
 
 pub(crate) mod call;
 mod child;
-mod compat;
+pub(crate) mod compat;
 mod fifo;
 mod gaps;
 mod judge;
-mod known;
+pub(crate) mod known;
 mod mqueue;
 mod pipe;
 mod plan;

@@ -14,10 +14,10 @@ use std::{
 
 use anyhow::{Result, bail};
 
-pub use facts::Document;
 use facts::Facts;
+pub use facts::{Document, finders};
 
-use crate::{build, initramfs, project::KernelSeries, protocol::FINDERS, setup};
+use crate::{build, initramfs, project::KernelSeries, setup};
 
 /// What the names of those tests begin with that need a Debian host.
 const PACKAGE: &str = "package::";
@@ -59,12 +59,10 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     if let Some(kernel) = asked.or(long.then_some(KernelSeries::V6_12)) {
         guest::debian(kernel, &mut tally)?;
     }
-    if filter.is_none_or(|filter| filter == FINDERS) {
-        let sound: Vec<_> = kernels.iter().copied().filter(|kernel| !failed.contains(kernel)).collect();
-        match document {
-            Document::Write => facts::write(&sound, facts)?,
-            Document::Compare => facts::compare(kernels, &facts, &mut tally),
-        }
+    let sound: Vec<_> = kernels.iter().copied().filter(|kernel| !failed.contains(kernel)).collect();
+    match document {
+        Document::Write => facts::write(&sound, filter, &facts)?,
+        Document::Compare => facts::compare(kernels, filter, &facts, &mut tally),
     }
     println!("{tally}");
     Ok(tally.code())

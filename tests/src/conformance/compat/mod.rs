@@ -5,7 +5,7 @@
 //! | `entry` | the way into the kernel, and memory that it can name |
 //! | `files`, `sockets`, `sysv`, `process` | the steps |
 
-mod entry;
+pub(crate) mod entry;
 mod files;
 mod process;
 mod sockets;
