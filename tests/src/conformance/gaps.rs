@@ -137,7 +137,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "`path` of `unix.bind`",
         "That of the file, which is there by then, not as it was given. `unix.create` is seen where `mknod` makes the file.",
     ),
-    ("Datagram sockets that are connected", "No `unix.connect` in any mode, and no `unix.datagram` here: `unix.send` is seen."),
+    (
+        "Datagram sockets that are connected",
+        "No `unix.connect` in any mode, and no `unix.datagram` here: `unix.send` is seen.",
+    ),
     ("`size`", "How much was written or sent, not how much was to be."),
     ("Data that `splice`, `tee` or `sendfile` put into a socket", "No `unix.send`."),
     (
