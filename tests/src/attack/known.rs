@@ -3,6 +3,7 @@
 use std::{fs, ops::Range};
 
 use anyhow::Result;
+use sensor_user::kernel::probe::Mode;
 
 use crate::conformance::known::kernel;
 
@@ -17,7 +18,7 @@ pub struct Remain {
     pub why: &'static str,
     /// The first kernel on which it is, and the first on which it is no longer.
     kernels: Range<Version>,
-    /// Only where a task is preempted inside the kernel.
+    /// Only by modify-return programs, where a task is preempted inside the kernel.
     preempted: bool,
 }
 
@@ -61,16 +62,19 @@ pub const REMAINS: &[Remain] = &[
     // Since 6.5 the kernel sends messages there, and asks.
     on((0, 0)..(6, 5), "sendfile from a memfd into a socket", UNASKED),
     on((0, 0)..(6, 5), "splice from a pipe into a socket", UNASKED),
+    // Its FIFO lies below a mount of one's own.
+    always("run as a copy in a root of one's own", FORGED),
     always("open by a bind mount elsewhere", FORGED),
     preempted("open while 32 idle threads do so too", HELD),
     preempted("open in each of 40 processes at once", HELD),
     always("open by a hard link made elsewhere", NAMED),
 ];
 
-/// Those on the running kernel.
-pub fn here() -> Result<Vec<&'static Remain>> {
+/// Those on the running kernel, in this mode.
+pub fn here(mode: Mode) -> Result<Vec<&'static Remain>> {
     let kernel = kernel()?;
     // Without a word of the owner's kernels preempt lazily since 6.13, and not at all before.
     let preempts = kernel >= (6, 13) || fs::read_to_string("/proc/cmdline")?.contains("preempt=full");
-    Ok(REMAINS.iter().filter(|remain| remain.kernels.contains(&kernel) && (preempts || !remain.preempted)).collect())
+    let skips = preempts && mode == Mode::ModifyReturn;
+    Ok(REMAINS.iter().filter(|remain| remain.kernels.contains(&kernel) && (skips || !remain.preempted)).collect())
 }

@@ -150,7 +150,7 @@ impl Worst {
 
 /// Tells what stands in a table of the document.
 pub fn tell(table: Table, worst: &Worst) -> Result<()> {
-    let known = known::here()?;
+    let known = known::here(worst.mode)?;
     for (attempt, verdict) in worst.all() {
         report::fact(table, attempt.name, &cell(attempt, verdict, of(&known, attempt)));
     }
@@ -173,7 +173,7 @@ fn cell(attempt: &Attempt, verdict: Verdict, remain: Option<&Remain>) -> String 
 
 /// Nothing is missed but what is known to be, and that is.
 pub fn agree_with_known(worst: &Worst) -> Result<()> {
-    let known = known::here()?;
+    let known = known::here(worst.mode)?;
     let mut wrong = Vec::new();
     for (attempt, verdict) in worst.all() {
         let (name, missed) = (attempt.name, verdict == Verdict::Missed);
