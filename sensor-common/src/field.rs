@@ -97,11 +97,11 @@ fields! {
     "process.exe": Kind::Text(TEXT_MAX), process.exe, EXE, "Path of the executable; empty for a kernel thread.";
     "process.capabilities": Kind::U64, process.capabilities, IDENTITY, "Effective capabilities, one bit each, as in linux/capability.h.", CAPABILITIES;
     "process.login_uid": Kind::U32, process.login_uid, IDENTITY, "User id of the login that the process descends from; 4294967295 where there is none.";
-    "process.pid_namespace": Kind::U32, process.pid_namespace, IDENTITY, "Inode number of the pid namespace of its children, as in /proc/PID/ns/pid_for_children.";
+    "process.pid_namespace": Kind::U32, process.pid_namespace, IDENTITY, "Inode number of the pid namespace of its children, as in /proc/PID/ns/pid_for_children; the host's own is 4026531836 on every kernel.";
     "process.mount_namespace": Kind::U32, process.mount_namespace, IDENTITY, "Inode number of the mount namespace, as in /proc/PID/ns/mnt.";
-    "process.session": Kind::U32, process.session, IDENTITY, "Audit session of that login; 4294967295 where there is none.";
-    "process.user_namespace": Kind::U32, process.user_namespace, IDENTITY, "Inode number of the user namespace, as in /proc/PID/ns/user.";
-    "process.trusted": Kind::Bool, process.trusted, IDENTITY, "Whether the executable is root's, can be written by nobody else, and lies where only root of the host can have put it: in a file system and under a mount that no user namespace has made. A path alone can be forged by whoever makes one.";
+    "process.session": Kind::U32, process.session, IDENTITY, "Audit session of the login in `process.login_uid`; 4294967295 where there is none.";
+    "process.user_namespace": Kind::U32, process.user_namespace, IDENTITY, "Inode number of the user namespace, as in /proc/PID/ns/user; the host's own is 4026531837 on every kernel.";
+    "process.trusted": Kind::Bool, process.trusted, IDENTITY, "Whether the executable belongs to root, nobody else can write it, no user namespace made its file system or its mount, which is not `nosuid`, and the process is in no container. It says nothing of the code in the process: who runs a program may load his own into it.";
     "process.arguments": Kind::Text(TEXT_MAX), process.arguments, ARGUMENTS, "Arguments of the process, each ended by a zero byte; the process can change them.";
     "process.cgroup_path": Kind::Text(TEXT_MAX), process.cgroup_path, CGROUP, "Path of the cgroup in the unified hierarchy, from its root.";
     "parent.pid": Kind::U32, parent.pid, PARENT, "Process id of the parent.";
@@ -120,7 +120,7 @@ fields! {
     "ancestor4.pid": Kind::U32, ancestors.fourth.pid, ANCESTORS, "Process id of the parent of that; 0 where there is none.";
     "ancestor4.comm": Kind::Text(COMM_MAX), ancestors.fourth.comm, ANCESTORS, "Its name.";
     "ancestor4.exe": Kind::Text(TEXT_MAX), ancestors.fourth.exe, ANCESTORS_EXE, "Path of its executable.";
-    "path": Kind::Text(TEXT_MAX), object.path, PATH, "Path of the object, as seen from the root of the mount tree; of a socket, that of the file it is bound to, whatever it was called (`@` and the name, where abstract). For `unix.bind` as given, from the working directory on. Unknown for `unix.send` to an address that is a path: see `unix.datagram`.";
+    "path": Kind::Text(TEXT_MAX), object.path, PATH, "Path of the object, from the root of the mount namespace in which it was opened: a chroot does not shorten it, mounts of one's own change it. Of a socket, that of the file it is bound to, whatever it was called (`@` and the name, where abstract); of a connection, the peer's, or where the peer has none its own. For `unix.bind` as given, from the working directory on. As given for `unix.send` to an address: ask for `unix.datagram`.";
     "inode": Kind::U64, object.inode, INODE, "Inode number of the pipe, FIFO or file.";
     "size": Kind::U64, object.size, PAYLOAD, "Number of bytes of this write or message.";
     "segment_size": Kind::U64, object.segment_size, SIZE, "Size of the shared memory segment, bytes.";
@@ -141,8 +141,8 @@ fields! {
     "seals": Kind::U32, object.seals, SEALS, "The seals that are added: F_SEAL_….", SEALS;
     "signal": Kind::U32, object.signal, SIGNAL, "Number of the signal; 0 only asks whether one could be sent.", SIGNALS;
     "exit_status": Kind::U32, object.exit_status, EXIT, "Status as wait(2) gives it: exit code << 8, or the signal that killed it.";
-    "payload": Kind::Text(TEXT_MAX), object.payload, PAYLOAD, "The first 256 bytes of them.";
-    "address": Kind::Text(TEXT_MAX), object.address, SOCKET, "Address of the socket as it was given, to `bind` or, where data is sent to an address, there; `@` and the name, where abstract.";
+    "payload": Kind::Text(TEXT_MAX), object.payload, PAYLOAD, "The first 256 bytes of this write or message.";
+    "address": Kind::Text(TEXT_MAX), object.address, SOCKET, "The address given to `bind`; for `unix.connect` and `unix.datagram`, that of the socket that is reached; for `unix.send` with an address, that address. Abstract names begin with `@`. Empty where the socket has none.";
     "peer.pid": Kind::U32, peer.pid, PEER, "Process that connected, listened or made the pair at the other end; 0 where that is not known.";
     "peer.uid": Kind::U32, peer.uid, PEER, "Effective user id that it had then.";
     "target.pid": Kind::U32, target.pid, TARGET, "Process id of the other process.";

@@ -28,6 +28,7 @@ macro_rules! kernel_members {
             DENTRY_NAME_LEN: "dentry", ["d_name.len"];
             VFSMOUNT_MNT_ROOT: "vfsmount", ["mnt_root"];
             VFSMOUNT_MNT_SB: "vfsmount", ["mnt_sb"];
+            VFSMOUNT_MNT_FLAGS: "vfsmount", ["mnt_flags"];
             MOUNT_MNT: "mount", ["mnt"];
             MOUNT_MNT_NS: "mount", ["mnt_ns"];
             MOUNT_MNT_PARENT: "mount", ["mnt_parent"];

@@ -144,9 +144,9 @@ pub struct RateKey {
 }
 
 impl RateKey {
-    /// All reports of what this [actor](crate::actor) does, whatever the rule.
-    pub const fn of_actor(actor: u64) -> Self {
-        Self { generation: actor, rule: crate::noise::EVERY, pid: 0 }
+    /// The reports of one rule of all that this [witness](crate::actor::witness) does.
+    pub const fn of_witness(witness: u64, rule: u32) -> Self {
+        Self { generation: witness, rule, pid: 0 }
     }
 }
 
@@ -357,12 +357,16 @@ impl Loss {
         match self {
             Self::NoRecord => "not judged: all records of the CPU were taken by preempted events",
             Self::NoRecordDenied => {
-                "refused without being judged: all records of the CPU were taken, and a rule that blocks is in force for the event"
+                "refused without being judged: all records of the CPU were taken, one of them for the same user (not root), and a rule that asks for more than an alert is in force for the event"
             }
             Self::NoStage => "not judged: a tail call to the rules or to finish failed",
             Self::RingFull => "judged and acted on, but the report did not fit into the ring buffer",
-            Self::PathCut => "judged on a path that could not be followed up to the root",
-            Self::PayloadUnread => "judged without its payload: the writer's memory could not be read",
+            Self::PathCut => {
+                "judged without a path: it could not be followed up to the root, and rules that ask for it may be undecided"
+            }
+            Self::PayloadUnread => {
+                "judged without its payload, or without some of its first 256 bytes: memory that could not be read, or in too many pieces"
+            }
             Self::RateLimited => {
                 "judged and acted on, but not reported: its rules had used up what they may report of one process in a second, or, the ring buffer being half full, its user had"
             }

@@ -10,7 +10,7 @@ use crate::{
     cgroup,
     kernel::{
         CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, CRED_USER_NS, FILE_DENTRY, FILE_MNT, MM_ARG_END, MM_ARG_START,
-        MM_EXE_FILE, MNT_NS_INUM, NSPROXY_MNT_NS, NSPROXY_PID_NS, PID_NS_INUM, Ptr, Struct, TASK_COMM,
+        MM_EXE_FILE, MNT_NS_INUM, NSPROXY_MNT_NS, NSPROXY_PID_NS, PID_NS_INUM, PID_NS_LEVEL, Ptr, Struct, TASK_COMM,
         TASK_GROUP_LEADER, TASK_LOGINUID, TASK_MM, TASK_NSPROXY, TASK_PID, TASK_REAL_CRED, TASK_REAL_PARENT,
         TASK_SESSIONID, TASK_START_BOOTTIME, TASK_TGID, USER_NS_INUM, member, probe,
     },
@@ -19,7 +19,7 @@ use crate::{
     path,
     record::{self, Held},
     scratch::{Scratch, Wanted},
-    text,
+    text, user,
 };
 
 /// Fills those of the wanted groups that describe the process and those above it.
@@ -105,7 +105,11 @@ fn fill_identity(record: &mut Record, task: Struct) {
     process.pid_namespace = pid.map_or(0, |namespace| namespace.get(&PID_NS_INUM));
     let mount = namespaces.and_then(|all| all.to(&NSPROXY_MNT_NS));
     process.mount_namespace = mount.map_or(0, |namespace| namespace.get(&MNT_NS_INUM));
-    process.trusted = u32::from(exe(task).is_some_and(|file| File::new(file).is_trusted()));
+    // Who has rights over his own namespace can name any file as what he runs (`PR_SET_MM_MAP`); root in a container can put files
+    // where he likes.
+    let is_of_host = task.to(&TASK_REAL_CRED).is_some_and(user::is_of_host)
+        && pid.is_some_and(|namespace| namespace.get::<u32>(&PID_NS_LEVEL) == 0);
+    process.trusted = u32::from(is_of_host && exe(task).is_some_and(|file| File::new(file).is_trusted()));
 }
 
 /// The arguments lie in the process's own memory, where it can change them.

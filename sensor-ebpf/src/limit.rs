@@ -10,6 +10,7 @@ use aya_ebpf::{
     maps::LruHashMap,
 };
 use sensor_common::{
+    actor::witness,
     maps::{EVENT_ROOM, RATES_MAX, Rate, RateKey},
     record::Record,
     verdict::{RULES_MAX, rule_number},
@@ -67,14 +68,26 @@ fn room(slot: u32) -> Withheld {
     }
 }
 
-/// Counts a report for its user; whether there are more of him in this second than one rule may send of one process.
+/// Counts a report for its user and each of its rules; whether every one has reported as much of him in this second as it may of one
+/// process.
 #[inline(always)]
 fn is_user_over(slot: u32) -> bool {
     let Some(limit) = SETTINGS.get(0).map(|settings| settings.reports) else { return false };
     let Some(record) = RECORDS.get_ptr(slot) else { return false };
     // SAFETY: a live map value; whoever calls holds the slot.
-    let time = unsafe { (*record).head.time };
-    limit != 0 && count(&RateKey::of_actor(noise::current()), time / SECOND) > u64::from(limit)
+    let record: &Record = unsafe { &*record };
+    let (second, user) = (record.head.time / SECOND, witness(noise::current()));
+    let mut over = limit != 0;
+    for (number, rule) in record.verdict.rules.iter().enumerate().take(RULES_MAX) {
+        if number >= record.verdict.matched as usize {
+            break;
+        }
+        let key = RateKey::of_witness(user, rule_number(*rule));
+        if limit != 0 && count(&key, second) <= u64::from(limit) {
+            over = false;
+        }
+    }
+    over
 }
 
 /// Counts the event for each of its rules, by actor and by process; whether every one has reported enough of this process.

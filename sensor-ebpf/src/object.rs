@@ -6,8 +6,8 @@ use crate::{
     kernel::{
         DENTRY_D_PARENT, DENTRY_NAME, FDT_FD, FDT_MAX_FDS, FILE_DENTRY, FILE_F_FLAGS, FILE_F_INODE, FILE_F_MODE,
         FILE_MNT, FILES_FDT, INODE_I_INO, INODE_I_MODE, INODE_I_SB, INODE_I_UID, MNT_NS_USER_NS, MOUNT_MNT,
-        MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_NS, Ptr, SB_S_DEV, SB_S_MAGIC, SB_S_USER_NS, Struct, TASK_FILES, member, probe,
-        probe_ptr, value,
+        MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_NS, Ptr, SB_S_DEV, SB_S_MAGIC, SB_S_USER_NS, Struct, TASK_FILES,
+        VFSMOUNT_MNT_FLAGS, member, probe, probe_ptr, value,
     },
     path,
     record::Held,
@@ -22,6 +22,8 @@ const S_IFREG: u16 = 0o100_000;
 const S_IFSOCK: u16 = 0o140_000;
 const S_IWGRP: u16 = 0o020;
 const S_IWOTH: u16 = 0o002;
+/// Of a mount: `include/linux/mount.h`.
+const MNT_NOSUID: u32 = 1;
 /// `PIPEFS_MAGIC`: the file system of anonymous pipes.
 const PIPEFS: u64 = 0x5049_5045;
 /// `MQUEUE_MAGIC`: the file system of POSIX message queues.
@@ -146,17 +148,20 @@ impl File {
     }
 
     /// Whether nobody but root of the host can have put it where it is: it is root's, can be written by nobody else, and its file
-    /// system and its mount are those of the host's own user namespace. (A mount outside every namespace, as of a memfd, is no
-    /// such: what the kernel notes there instead of one cannot be read.)
+    /// system and its mount are those of the host's own user namespace. Not where setuid has no effect: such are the mounts that
+    /// the host's own setuid programs make for whoever asks (`fusermount3`), in which a file is whose its server says. (A mount
+    /// outside every namespace, as of a memfd, is none of the host's: what the kernel notes there instead of one cannot be read.)
     #[inline(always)]
     pub fn is_trusted(&self) -> bool {
         let file_system = self.inode.follow(&INODE_I_SB).get::<u64>(&SB_S_USER_NS) as Ptr;
         let mount = (self.file.get::<u64>(&FILE_MNT) as Ptr).wrapping_sub(value(&MOUNT_MNT) as usize);
         let around = probe_ptr(member(mount, &MOUNT_MNT_NS)).and_then(|all| probe_ptr(member(all, &MNT_NS_USER_NS)));
+        let flags = probe::<u32>(member(self.file.get::<u64>(&FILE_MNT) as Ptr, &VFSMOUNT_MNT_FLAGS));
         self.inode.get::<u32>(&INODE_I_UID) == ROOT
             && self.mode() & (S_IWGRP | S_IWOTH) == 0
             && user::is_host(file_system)
             && around.is_some_and(user::is_host)
+            && flags.is_some_and(|flags| flags & MNT_NOSUID == 0)
     }
 
     /// Whether it is a socket.

@@ -107,6 +107,9 @@ pub fn fill_bound(held: &mut Held, wanted: Wanted, sk: Ptr) {
     let dentry = probe_ptr(member(sk, &UNIX_PATH_DENTRY)).filter(|dentry| !dentry.is_null());
     if let (Some(dentry), Some(mnt)) = (dentry, probe_ptr(member(sk, &UNIX_PATH_MNT))) {
         path::fill(&mut held.record.object.path, held.scratch, dentry, mnt);
+    } else if held.record.object.is_abstract == 0 {
+        // One that is closed has let go of its file, and keeps its address.
+        address.keep_path(held);
     }
 }
 
@@ -158,6 +161,13 @@ impl Address {
         } else {
             text::keep_string(&mut object.address, held.scratch, self.memory, from, length + 1);
         }
+    }
+
+    /// Writes down as the path what was given, as it was.
+    #[inline(always)]
+    fn keep_path(self, held: &mut Held) {
+        let (from, length) = self.name();
+        text::keep_string(&mut held.record.object.path, held.scratch, self.memory, from, length + 1);
     }
 
     #[inline(always)]
@@ -283,18 +293,19 @@ lsm_hook! {
     socket_recvmsg, |ctx| socket(ctx, Event::UnixReceive)
 }
 
-/// Writes down to which socket data is sent through `socket`: the one at this address, where one is given. Whose
-/// that is shows when the kernel has found it ([`Event::UnixDatagram`]): here its path is not known.
+/// Writes down to which socket data is sent through `socket`: the one at this address, where one is given to a datagram socket; the
+/// others take no notice of it (`unix_seqpacket_sendmsg`). Whose the address is shows when the kernel has found it
+/// ([`Event::UnixDatagram`]): here the path is as it was given.
 #[inline(always)]
 pub fn fill_receiver(held: &mut Held, wanted: Wanted, socket: &Socket, given: Address) {
     socket.fill_ends(held, wanted);
-    if given.base.is_null() {
+    if given.base.is_null() || given.length == 0 || !socket.is_for_datagrams() {
         fill_bound(held, wanted, socket.named());
     } else if is_address_wanted(wanted) {
         clear(&mut held.record.object);
         given.fill(held);
         if held.record.object.is_abstract == 0 {
-            text::unknown(&mut held.record.object.path, held.scratch);
+            given.keep_path(held);
         }
     }
 }

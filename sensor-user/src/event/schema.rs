@@ -164,7 +164,7 @@ const fn meaning(outcome: Outcome) -> &'static str {
             "A rule asked to block or kill, and the process is on the lifeline: never blocked, never killed."
         }
         Outcome::OverBudget => {
-            "A rule asked for more than a report, and only alerts for now: it hit several users or services; or it would have killed over its budget where the hook cannot refuse."
+            "A rule asked for more than a report, and only alerts for now: it hit several users or services; or it would have killed or quarantined beyond its budget, where the hook cannot refuse."
         }
         Outcome::Unattended => {
             "A rule asked for more than a report, and the daemon has given no sign of life for too long."

@@ -177,6 +177,13 @@ impl Verified {
         self.parts.iter().map(|(hook, parts)| (*hook, parts))
     }
 
+    /// Whether these are its facts, apart from what is noted there of a candidate.
+    pub fn is_as(&self, facts: &Generation) -> bool {
+        let own = |needs: [u32; Event::COUNT]| needs.map(|needs| Groups(needs).without(Groups::SHADOWED).0);
+        (facts.id, facts.early, facts.calls) == (self.facts.id, self.facts.early, self.facts.calls)
+            && own(facts.needs) == own(self.facts.needs)
+    }
+
     /// Whether this generation has rules for any event of `hook`.
     pub fn needs(&self, hook: Hook) -> bool {
         Event::of(hook).any(|event| !Groups(self.facts.needs[event as usize]).is_empty())

@@ -26,6 +26,7 @@ use super::{
     pins::Pins,
     place::{self, Place},
     quarantine::Quarantine,
+    stages::Stages,
 };
 
 /// The object with all hooks, built from `sensor-ebpf`.
@@ -53,6 +54,8 @@ struct Loaded {
     /// Name of its program.
     program: String,
     stages: ProgramArray<MapData>,
+    /// The id of its finish.
+    finish: Option<u32>,
     verified_instructions: Option<u32>,
     link: Option<Link>,
     /// The program that an earlier daemon loaded; `None` where it is ours.
@@ -115,8 +118,10 @@ impl Hooks {
             let Some((link, fd)) = self.pins.find(&program)? else { continue };
             let place = self.place(*hook)?;
             let stages = take(&mut self.ebpf, hook.stages())?;
+            let finish = Stages::open(*hook, &self.pins)?.id(maps::FINISH)?;
             let (link, adopted) = (Some(link), Some(fd));
-            self.loaded.insert(*hook, Loaded { place, program, stages, verified_instructions: None, link, adopted });
+            let loaded = Loaded { place, program, stages, finish, verified_instructions: None, link, adopted };
+            self.loaded.insert(*hook, loaded);
         }
         self.quarantine.adopt(&self.pins)
     }
@@ -124,6 +129,11 @@ impl Hooks {
     /// The hooks that are attached.
     pub fn attached(&self) -> Vec<Hook> {
         self.loaded.iter().filter(|(_, loaded)| loaded.link.is_some()).map(|(hook, _)| *hook).collect()
+    }
+
+    /// The id of the program that ends events of a hook.
+    pub fn finish(&self, hook: Hook) -> Option<u32> {
+        self.loaded.get(&hook)?.finish
     }
 
     /// That nothing keeps an attached hook attached but this daemon, where more was to.
@@ -182,7 +192,10 @@ impl Hooks {
         stages
             .set(maps::FINISH, attach::program(&mut self.ebpf, &finish)?.fd()?, 0)
             .context("cannot make finish reachable")?;
-        self.loaded.insert(hook, Loaded { place, program, stages, verified_instructions, link: None, adopted: None });
+        let finish = attach::program(&mut self.ebpf, &finish)?.info()?.id();
+        let loaded =
+            Loaded { place, program, stages, finish: Some(finish), verified_instructions, link: None, adopted: None };
+        self.loaded.insert(hook, loaded);
         Ok(())
     }
 

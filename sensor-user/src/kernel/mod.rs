@@ -43,6 +43,7 @@ mod quarantine;
 mod refusal;
 mod ring;
 mod shadow;
+mod stages;
 mod standing;
 pub mod test_run;
 mod unseen;

@@ -33,7 +33,7 @@ pub fn text(status: &Status) -> Result<String, prometheus::Error> {
     let Status { version, kernel, mode, .. } = status;
     figures.gauge(
         "info",
-        "The daemon's version, the kernel's release and whether it lets events be blocked (lsm) or only observed",
+        "The daemon's version, the kernel's release and the mode: lsm and modify-return can block, observe and tracepoints cannot",
         &["version", "kernel", "mode"],
         [(&[version.as_str(), kernel, mode][..], 1)],
     )?;

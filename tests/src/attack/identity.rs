@@ -26,7 +26,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt::new("run as a copy 45 directories below another opt/worker", "others", deep_program),
     Attempt::new("run as a copy 500 directories below another opt/worker", "others", deeper_program),
     Attempt::new("run as a copy on a tmpfs over /opt", "others", tmpfs_over_opt),
-    Attempt::new("run as a copy in a root of one's own", "others", own_root),
+    Attempt::new("open by a bind mount in a root of one's own", "others", own_root),
     Attempt::new("run as a copy in memory of that name", "others", in_memory),
     Attempt::new("open by a bind mount elsewhere", "below", bind_mount),
     Attempt::new("open below 60 bind mounts, one in the other", "below", nested_mounts),

@@ -43,7 +43,7 @@ pub const ANONYMOUS: Gap = Gap {
 pub const SENDMMSG: Gap = Gap {
     what: "sendmmsg, second message to the same address",
     event: Event::UnixSend,
-    why: "The kernel asks its security modules once for each address in a row; `unix.datagram` is seen of each.",
+    why: "For consecutive messages to the same address the kernel asks its security modules only before the first; `unix.datagram` is seen for each.",
 };
 /// `recvmmsg`.
 pub const RECVMMSG: Gap = Gap {
@@ -209,7 +209,7 @@ seen, and the same is blocked, killed and kept in quarantine. What differs from 
 | Order among the security modules | First, not last: an event that another module denies is seen, and counts for rules; what Creance denies, the others are not asked. |
 | Other programs of this kind on the same function | In the order in which they were attached; behind one that denies, none is asked. The kernel takes 38 programs of all kinds on one function (`BPF_MAX_TRAMP_LINKS`). |
 | What a `security_…` function does beside asking the modules | Is left out where Creance denies; where it allows, all of it is done. |
-| A kernel that has such a function in its type information not at all, because the compiler made it part of its callers | No such hook, as `creance doctor` says: on the kernels that are tested there is none. |
+| A kernel whose compiler made such a function part of its callers, so that the type information lacks it | No such hook, as `creance doctor` says: on the kernels that are tested there is none. |
 ";
 
 #[cfg(test)]
