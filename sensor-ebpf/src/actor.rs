@@ -10,7 +10,7 @@ use crate::{
     cgroup,
     kernel::{
         CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, CRED_USER_NS, FILE_DENTRY, FILE_MNT, MM_ARG_END, MM_ARG_START,
-        MM_EXE_FILE, MNT_NS_INUM, NSPROXY_MNT_NS, NSPROXY_PID_NS, PID_NS_INUM, PID_NS_LEVEL, Ptr, Struct, TASK_COMM,
+        MM_EXE_FILE, MNT_NS_INUM, NSPROXY_MNT_NS, NSPROXY_PID_NS, PID_NS_INUM, Ptr, Struct, TASK_COMM,
         TASK_GROUP_LEADER, TASK_LOGINUID, TASK_MM, TASK_NSPROXY, TASK_PID, TASK_REAL_CRED, TASK_REAL_PARENT,
         TASK_SESSIONID, TASK_START_BOOTTIME, TASK_TGID, USER_NS_INUM, member, probe,
     },
@@ -94,11 +94,10 @@ fn fill_identity(record: &mut Record, task: Struct) {
     let process = &mut record.process;
     process.login_uid = task.get(&TASK_LOGINUID);
     process.session = task.get(&TASK_SESSIONID);
-    if let Some(cred) = task.to(&TASK_REAL_CRED) {
-        process.capabilities = cred.get(&CRED_CAP_EFFECTIVE);
-        let namespace = cred.get::<u64>(&CRED_USER_NS) as Ptr;
-        process.user_namespace = probe(member(namespace, &USER_NS_INUM)).unwrap_or(0);
-    }
+    let cred = task.to(&TASK_REAL_CRED);
+    process.capabilities = cred.map_or(0, |cred| cred.get(&CRED_CAP_EFFECTIVE));
+    let user = cred.map(|cred| cred.get::<u64>(&CRED_USER_NS) as Ptr);
+    process.user_namespace = user.and_then(|namespace| probe(member(namespace, &USER_NS_INUM))).unwrap_or(0);
     // A process that ends has given its namespaces back.
     let namespaces = task.to(&TASK_NSPROXY);
     let pid = namespaces.and_then(|all| all.to(&NSPROXY_PID_NS));
@@ -107,8 +106,7 @@ fn fill_identity(record: &mut Record, task: Struct) {
     process.mount_namespace = mount.map_or(0, |namespace| namespace.get(&MNT_NS_INUM));
     // Who has rights over his own namespace can name any file as what he runs (`PR_SET_MM_MAP`); root in a container can put files
     // where he likes.
-    let is_of_host = task.to(&TASK_REAL_CRED).is_some_and(user::is_of_host)
-        && pid.is_some_and(|namespace| namespace.get::<u32>(&PID_NS_LEVEL) == 0);
+    let is_of_host = cred.is_some_and(user::is_of_host) && !user::is_in_container(task);
     process.trusted = u32::from(is_of_host && exe(task).is_some_and(|file| File::new(file).is_trusted()));
 }
 

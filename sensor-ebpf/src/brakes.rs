@@ -18,9 +18,7 @@ use sensor_common::{
 
 use crate::{
     actor, asm,
-    kernel::{
-        CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, NSPROXY_PID_NS, PID_NS_LEVEL, Struct, TASK_NSPROXY, TASK_REAL_CRED,
-    },
+    kernel::{CRED_CAP_EFFECTIVE, CRED_EUID, CRED_UID, Struct, TASK_REAL_CRED},
     maps::{RECORDS, SCRATCH, SETTINGS},
     object::File,
     record::Held,
@@ -184,10 +182,8 @@ fn note(strongest: &mut Hidden<u64>, action: u32) {
 fn note_actor(scratch: &mut Scratch) {
     let task = Struct::current_task();
     let Some(cred) = task.to(&TASK_REAL_CRED) else { return };
-    let (user, is_of_host) = user::of(cred);
-    let in_container = task.to(&TASK_NSPROXY).and_then(|all| all.to(&NSPROXY_PID_NS));
-    let in_container = in_container.is_none_or(|namespace| namespace.get::<u32>(&PID_NS_LEVEL) != 0);
-    let of_host = is_of_host && user < FIRST_USER && !in_container;
+    let user = user::of(cred);
+    let of_host = user::is_of_host(cred) && user < FIRST_USER && !user::is_in_container(task);
     // SAFETY: the helper takes nothing and always succeeds.
     let cgroup = unsafe { bpf_get_current_cgroup_id() };
     scratch.charged.set(if user == 0 { CGROUP | cgroup } else { u64::from(user) });

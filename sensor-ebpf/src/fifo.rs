@@ -12,6 +12,16 @@ use crate::{
     stage::{self, Subject},
 };
 
+/// The event that making a file with these mode bits is.
+#[inline(always)]
+pub fn created(mode: u16) -> Option<Event> {
+    match mode {
+        mode if is_fifo(mode) => Some(Event::FifoCreate),
+        mode if is_socket(mode) => Some(Event::UnixCreate),
+        _ => None,
+    }
+}
+
 /// A FIFO, or the file of a socket, that does not exist yet.
 struct Creation {
     directory: Struct,
@@ -23,12 +33,7 @@ impl Creation {
     #[inline(always)]
     fn seen<C: Context>(ctx: &C) -> Seen<Self> {
         let creation = Self { directory: Struct::typed(ctx.arg(0)), dentry: ctx.arg(1), mode: ctx.arg(2) };
-        let event = match creation.mode {
-            mode if is_fifo(mode) => Event::FifoCreate,
-            mode if is_socket(mode) => Event::UnixCreate,
-            _ => return None,
-        };
-        Some((event, creation))
+        Some((created(creation.mode)?, creation))
     }
 }
 

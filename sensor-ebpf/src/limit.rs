@@ -68,45 +68,49 @@ fn room(slot: u32) -> Withheld {
     }
 }
 
-/// Counts a report for its user and each of its rules; whether every one has reported as much of him in this second as it may of one
-/// process.
+/// Counts the report for its user; whether every rule has reported as much of him in this second as it may of one process.
 #[inline(always)]
 fn is_user_over(slot: u32) -> bool {
-    let Some(limit) = SETTINGS.get(0).map(|settings| settings.reports) else { return false };
-    let Some(record) = RECORDS.get_ptr(slot) else { return false };
-    // SAFETY: a live map value; whoever calls holds the slot.
-    let record: &Record = unsafe { &*record };
-    let (second, user) = (record.head.time / SECOND, witness(noise::current()));
-    let mut over = limit != 0;
-    for (number, rule) in record.verdict.rules.iter().enumerate().take(RULES_MAX) {
-        if number >= record.verdict.matched as usize {
-            break;
-        }
-        let key = RateKey::of_witness(user, rule_number(*rule));
-        if limit != 0 && count(&key, second) <= u64::from(limit) {
-            over = false;
-        }
-    }
-    over
+    let user = witness(noise::current());
+    is_every_rule_over(
+        slot,
+        #[inline(always)]
+        |_, rule| RateKey::of_witness(user, rule),
+    )
 }
 
 /// Counts the event for each of its rules, by actor and by process; whether every one has reported enough of this process.
 #[inline(always)]
 fn is_over(slot: u32) -> bool {
+    let pid = actor::tgid();
+    if let Some(record) = RECORDS.get_ptr(slot) {
+        // SAFETY: a live map value; whoever calls holds the slot.
+        noise::count_every(unsafe { (*record).head.generation });
+    }
+    is_every_rule_over(
+        slot,
+        #[inline(always)]
+        |generation, rule| {
+            noise::count(generation, rule);
+            RateKey { generation, rule, pid }
+        },
+    )
+}
+
+/// Counts a report for each of its rules, by the key for the generation and the rule; whether all of them are over the limit.
+#[inline(always)]
+fn is_every_rule_over(slot: u32, key: impl Fn(u64, u32) -> RateKey) -> bool {
     let Some(limit) = SETTINGS.get(0).map(|settings| settings.reports) else { return false };
     let Some(record) = RECORDS.get_ptr(slot) else { return false };
     // SAFETY: a live map value; whoever calls holds the slot.
     let record: &Record = unsafe { &*record };
-    let (second, pid) = (record.head.time / SECOND, actor::tgid());
+    let second = record.head.time / SECOND;
     let mut over = limit != 0;
-    noise::count_every(record.head.generation);
     for (number, rule) in record.verdict.rules.iter().enumerate().take(RULES_MAX) {
         if number >= record.verdict.matched as usize {
             break;
         }
-        let rule = rule_number(*rule);
-        noise::count(record.head.generation, rule);
-        let key = RateKey { generation: record.head.generation, rule, pid };
+        let key = key(record.head.generation, rule_number(*rule));
         if limit != 0 && count(&key, second) <= u64::from(limit) {
             over = false;
         }

@@ -34,7 +34,7 @@ pub fn compare(generation: u64, rule: u32) {
 /// rights is still its caller's doing.
 #[inline(always)]
 pub fn current() -> u64 {
-    let user = Struct::current_task().to(&TASK_REAL_CRED).map_or(0, |cred| user::of(cred).0);
+    let user = Struct::current_task().to(&TASK_REAL_CRED).map_or(user::ROOT, user::of);
     // SAFETY: the helper takes nothing and always succeeds.
     actor(user, unsafe { bpf_get_current_cgroup_id() })
 }

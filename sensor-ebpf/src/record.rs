@@ -97,8 +97,7 @@ pub fn claim() -> Option<Held> {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn is_held_for_same_user() -> u32 {
-    let Some(own) = Struct::current_task().to(&TASK_REAL_CRED) else { return 0 };
-    let (own, _) = user::of(own);
+    let Some(own) = Struct::current_task().to(&TASK_REAL_CRED).map(user::of) else { return 0 };
     // Whose many services share one id.
     if own == user::ROOT {
         return 0;
@@ -107,10 +106,11 @@ extern "C" fn is_held_for_same_user() -> u32 {
         let Some((record, _)) = slot(index) else { return 0 };
         // SAFETY: `record` points to a live map value; see `claim`.
         let owner = unsafe { core::ptr::read_volatile(&raw const (*record).claim.owner) };
-        // A task that is in the middle of an event, preempted on this CPU, does not end.
+        // A task that is in the middle of an event, preempted on this CPU, does not end. One whose rules never reached finish may
+        // have; a probe of what was its memory cannot fault.
         if owner != 0
             && let Some(cred) = Struct::probed(owner as Ptr).to(&TASK_REAL_CRED)
-            && user::of(cred).0 == own
+            && user::of(cred) == own
         {
             return 1;
         }

@@ -1,6 +1,9 @@
 //! For which user of this host a process acts: his own, or in a user namespace whoever made that, for there he may have other ids.
 
-use crate::kernel::{CRED_UID, CRED_USER_NS, Ptr, Struct, USER_NS_LEVEL, USER_NS_OWNER, USER_NS_PARENT, member, probe};
+use crate::kernel::{
+    CRED_UID, CRED_USER_NS, NSPROXY_PID_NS, PID_NS_LEVEL, Ptr, Struct, TASK_NSPROXY, USER_NS_LEVEL, USER_NS_OWNER,
+    USER_NS_PARENT, member, probe,
+};
 
 pub const ROOT: u32 = 0;
 
@@ -10,13 +13,19 @@ const NAMESPACES: u32 = 33;
 /// From [`owner_of`]: this is the host's own.
 const HOST: u32 = u32::MAX;
 
-/// The user for whom a process with this `struct cred` acts, and whether it is in the host's own user namespace.
+/// The user for whom a process with this `struct cred` acts.
 #[inline(always)]
-pub fn of(cred: Struct) -> (u32, bool) {
+pub fn of(cred: Struct) -> u32 {
     let owner = owner_of(cred.get::<u64>(&CRED_USER_NS) as Ptr);
     // A namespace that root made has ids of its own for those in it.
-    let user = if owner == 0 || owner == HOST { cred.get(&CRED_UID) } else { owner };
-    (user, owner == HOST)
+    if owner == ROOT || owner == HOST { cred.get(&CRED_UID) } else { owner }
+}
+
+/// Whether a task is in a pid namespace of its own, as in a container, or in none any more.
+#[inline(always)]
+pub fn is_in_container(task: Struct) -> bool {
+    let namespace = task.to(&TASK_NSPROXY).and_then(|all| all.to(&NSPROXY_PID_NS));
+    namespace.is_none_or(|namespace| namespace.get::<u32>(&PID_NS_LEVEL) != 0)
 }
 
 /// Whether these credentials are of the host's own user namespace.

@@ -1,17 +1,16 @@
 //! Who makes a user namespace gives files the paths that he likes: no exception is granted to him for that.
 
 use std::{
-    ffi::{CStr, CString},
-    fs, io,
+    fs,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     process::Command,
-    ptr,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
     fifo,
+    mounts::{bind, mount, own_mounts},
     rules::{self, Draft},
     shared,
     suite::{Boot, Test},
@@ -68,30 +67,16 @@ pub fn opener() -> Result<()> {
 
 /// The role: an executable of the user's own, or one of root's, under the worker's path; it opens the FIFO.
 pub fn forger(way: &str) -> Result<()> {
-    // SAFETY: takes a number.
-    ensure!(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) } == 0, "{}", io::Error::last_os_error());
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("0 {USER} 1"))?;
-    fs::write("/proc/self/gid_map", format!("0 {USER} 1"))?;
-    mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
-    let program = CString::new(work::PROGRAM)?;
-    mount(Some(c"none"), c"/opt", Some(c"tmpfs"), 0)?;
+    own_mounts()?;
+    mount("none", "/opt", c"tmpfs", 0)?;
     fs::create_dir("/opt/worker")?;
     match way {
         "copy" => drop(fs::copy(work::PROGRAM, WORKER)?),
         "bind" => {
             fs::write(WORKER, "")?;
-            mount(Some(&program), CString::new(WORKER)?.as_c_str(), None, libc::MS_BIND)?;
+            bind(work::PROGRAM, WORKER)?;
         }
         _ => bail!("no way {way}"),
     }
     Err(Command::new(WORKER).args(["work", "guarded"]).exec()).context("the forged program does not run")
-}
-
-fn mount(source: Option<&CStr>, target: &CStr, kind: Option<&CStr>, flags: libc::c_ulong) -> Result<()> {
-    let pointer = |text: Option<&CStr>| text.map_or(ptr::null(), CStr::as_ptr);
-    // SAFETY: all are strings that live through the call, or null.
-    let result = unsafe { libc::mount(pointer(source), target.as_ptr(), pointer(kind), flags, ptr::null()) };
-    ensure!(result == 0, "cannot mount on {target:?}: {}", io::Error::last_os_error());
-    Ok(())
 }

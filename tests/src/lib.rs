@@ -52,6 +52,7 @@ mod language;
 mod losses;
 mod machine;
 mod meddling;
+mod mounts;
 mod paths;
 mod planner;
 mod preemption;

@@ -248,13 +248,19 @@ const PERMITTED: &str = "/tmp/permitted";
 const HOLDER: u32 = 1000;
 const OTHER: u32 = 1001;
 
+/// The lowest class: whoever wakes up preempts this thread, wherever it is.
+pub fn become_idle() -> Result<()> {
+    let parameter = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameter lives through the call.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameter) };
+    ensure!(result == 0, "not idle: {}", std::io::Error::last_os_error());
+    Ok(())
+}
+
 /// The role: opens a FIFO again and again in threads that run when nothing else does, and are preempted where that takes longest.
 pub fn idler(path: &str) -> Result<()> {
     let idle = |path: String| -> Result<()> {
-        let parameter = libc::sched_param { sched_priority: 0 };
-        // SAFETY: the parameter lives through the call.
-        let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameter) };
-        ensure!(result == 0, "not idle: {}", std::io::Error::last_os_error());
+        become_idle()?;
         loop {
             // May be refused, as every FIFO while a rule blocks one and all records are taken.
             fifo::open(&path).ok();

@@ -1,10 +1,9 @@
 //! Whose what is: nobody shuts up or kills another user's reader by what he writes or sends to it.
 
-use crate::kernel::{
-    CRED_EUID, CRED_UID, SK_PEER_CRED, SK_UID, SOCKET_SK, Struct, TASK_REAL_CRED, member, probe, probe_ptr,
+use crate::{
+    kernel::{CRED_EUID, CRED_UID, SK_PEER_CRED, SK_UID, SOCKET_SK, Struct, TASK_REAL_CRED, member, probe, probe_ptr},
+    user::ROOT,
 };
-
-pub use crate::user::ROOT;
 
 /// For whom a process with these user ids acts: its real user, or the effective one where the real one is root. So a program that
 /// runs as root because its file says so acts for whoever started it.

@@ -1,17 +1,14 @@
 //! FIFOs, and whatever else has to be opened: creation and opening.
 
-use sensor_common::{
-    event::{Event, Groups},
-    syscall::Syscall,
-};
+use sensor_common::{event::Groups, syscall::Syscall};
 
 use super::{Call, traced_hook};
 use crate::{
-    fifo::opened_file,
+    fifo::{created, opened_file},
     hook::Seen,
     kernel::{FILE_PATH, FS_PWD, FS_ROOT, FS_UMASK, PATH_DENTRY, PATH_MNT, Ptr, Struct, TASK_FS},
     memory::Memory,
-    object::{File, O_CREAT, is_fifo, is_socket},
+    object::{File, O_CREAT},
     path::{self, NAME_ROOM, Name},
     record::Held,
     scratch::Wanted,
@@ -40,12 +37,7 @@ impl Creation {
         } else {
             Self { directory: AT_FDCWD, name: call.arg(0) as Ptr, mode: call.arg(1) as u32 }
         };
-        let event = match creation.mode as u16 {
-            mode if is_fifo(mode) => Event::FifoCreate,
-            mode if is_socket(mode) => Event::UnixCreate,
-            _ => return None,
-        };
-        Some((event, creation))
+        Some((created(creation.mode as u16)?, creation))
     }
 
     /// Where the path begins: a `struct path`.

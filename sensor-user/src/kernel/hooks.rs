@@ -189,12 +189,10 @@ impl Hooks {
             Some(adopted) => adopted.stages,
             None => take(&mut self.ebpf, hook.stages())?,
         };
-        stages
-            .set(maps::FINISH, attach::program(&mut self.ebpf, &finish)?.fd()?, 0)
-            .context("cannot make finish reachable")?;
-        let finish = attach::program(&mut self.ebpf, &finish)?.info()?.id();
-        let loaded =
-            Loaded { place, program, stages, finish: Some(finish), verified_instructions, link: None, adopted: None };
+        let end = attach::program(&mut self.ebpf, &finish)?;
+        stages.set(maps::FINISH, end.fd()?, 0).context("cannot make finish reachable")?;
+        let finish = Some(end.info()?.id());
+        let loaded = Loaded { place, program, stages, finish, verified_instructions, link: None, adopted: None };
         self.loaded.insert(hook, loaded);
         Ok(())
     }

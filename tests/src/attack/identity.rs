@@ -1,7 +1,6 @@
 //! Ways to pass for the program that a rule excepts, and mounts that give things other names.
 
 use std::{
-    ffi::{CStr, CString},
     fs::{self, File},
     io::Write as _,
     os::{
@@ -9,7 +8,6 @@ use std::{
         unix::{fs::chroot, process::CommandExt as _},
     },
     process::Command,
-    ptr,
 };
 
 use anyhow::{Result, ensure};
@@ -19,7 +17,10 @@ use super::{
     paths::open,
     setting::{self, HOME},
 };
-use crate::{conformance::call::call, suite::NotHere};
+use crate::{
+    conformance::call::call,
+    mounts::{bind, mount, own_mounts},
+};
 
 pub const ATTEMPTS: &[Attempt] = &[
     Attempt::new("open as a program that is not excepted", "others", || open(setting::QUEUE)),
@@ -54,29 +55,6 @@ fn deeper_program() -> Result<bool> {
 /// Whether another program can open the queue.
 fn opened_by(program: &str) -> Result<bool> {
     judge::told(Command::new(program).args(["work", "attack-open", setting::QUEUE]).arg0("cat").status()?)
-}
-
-/// Becomes root of a user namespace with mounts of its own.
-pub fn own_mounts() -> Result<()> {
-    // SAFETY: takes nothing.
-    let (user, group) = unsafe { (libc::getuid(), libc::getgid()) };
-    if call!(unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS)).is_err() {
-        return Err(NotHere("no user namespaces for users").into());
-    }
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
-    fs::write("/proc/self/gid_map", format!("0 {group} 1"))?;
-    Ok(())
-}
-
-fn mount(what: &str, target: &str, kind: &CStr, flags: libc::c_ulong) -> Result<()> {
-    let (what, target) = (CString::new(what)?, CString::new(target)?);
-    call!(mount(what.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, ptr::null())).map(drop)
-}
-
-/// Mounts a directory in another place too.
-pub fn bind(what: &str, target: &str) -> Result<()> {
-    mount(what, target, c"none", libc::MS_BIND)
 }
 
 fn tmpfs_over_opt() -> Result<bool> {

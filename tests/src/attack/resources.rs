@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Result, ensure};
 
 use super::{Attempt, judge, paths, setting};
-use crate::work;
+use crate::{preemption, work};
 
 pub const ATTEMPTS: &[Attempt] = &[
     Attempt::race("open while 32 idle threads do so too", "below", idle_threads),
@@ -21,20 +21,14 @@ const THREADS: usize = 32;
 /// How long they go on where 300 opens take longer: each of theirs is an event.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// The lowest class: whoever wakes up preempts it, wherever it is.
-fn become_idle() {
-    let parameter = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the parameter lives through the call.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameter) };
-}
-
 fn idle_threads() -> Result<bool> {
     let path = paths::deep("/tmp/attack/40", 40)?;
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                become_idle();
+                // One that stays in the usual class holds a record all the same, and not for so long.
+                preemption::become_idle().ok();
                 while !over.load(Ordering::Relaxed) {
                     // Whether it opens is asked of the others only.
                     paths::open(&path).ok();

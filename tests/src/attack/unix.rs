@@ -11,10 +11,11 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    Attempt, identity,
+    Attempt,
     paths::outcome,
     setting::{DATAGRAM, HOME, SOCKET},
 };
+use crate::mounts;
 
 pub const ATTEMPTS: &[Attempt] = &[
     Attempt::new("connect to a socket", "connect", || connect(SOCKET)),
@@ -63,8 +64,8 @@ fn relative() -> Result<bool> {
 fn mounted() -> Result<bool> {
     let elsewhere = format!("{HOME}/run");
     fs::create_dir_all(&elsewhere)?;
-    identity::own_mounts()?;
-    identity::bind("/run", &elsewhere)?;
+    mounts::own_mounts()?;
+    mounts::bind("/run", &elsewhere)?;
     connect(&format!("{elsewhere}/attack.sock"))
 }
 
