@@ -48,6 +48,7 @@ fn rules() -> Source {
 }
 
 /// What became of the flood.
+#[derive(Debug)]
 struct Counts {
     offered: u64,
     delivered: u64,
@@ -71,36 +72,56 @@ fn limited() -> Result<()> {
     Ok(())
 }
 
-/// A ring buffer for 90 reports, and a flood of many more: each process keeps to the limit.
-const CROWD: usize = 16;
-const CROWDED: [&str; 4] = ["--report-limit", "20", "--ring-size", "262144"];
+/// Processes that keep to the limit each, and together report more than fits into the ring buffer: some thousand reports.
+const CROWD: u32 = 32;
+const OPENS: usize = 100;
+const CROWDED: [&str; 4] = ["--report-limit", "50", "--ring-size", "4194304"];
 /// Ordinary users.
 const FLOODER: u32 = 1000;
 const OTHER: u32 = 1001;
+const FIRST_OF_MANY: u32 = 2000;
 
 /// The role: a process of the crowd.
-pub fn scribbler(path: &str) -> Result<()> {
-    scribble(path, WRITES / 10)
+pub fn opener(path: &str) -> Result<()> {
+    Ok((0..OPENS).try_for_each(|_| fifo::open(path).map(drop))?)
 }
 
 fn crowd() -> Result<()> {
-    let sensor = Launch::rules(&[rules()])?.with(&CROWDED).start()?;
+    let one = crowded(|_| FLOODER)?;
+    ensure!(one.limited > 0 && one.full == 0, "one user's processes filled the ring buffer: {one:?}");
+    ensure!(one.quiet == QUIET, "of {QUIET} matches of another user {} were reported", one.quiet);
+    let many = crowded(|number| FIRST_OF_MANY + number)?;
+    ensure!(many.full > 0, "so many reports fit into the ring buffer: nothing is proved: {many:?}");
+    Ok(())
+}
+
+/// What becomes of a flood by processes of these users, and of what another user does after it, while nobody takes out of the ring buffer.
+fn crowded(user: impl Fn(u32) -> u32) -> Result<Counts> {
+    let opened = rules::file(
+        "crowd.yaml",
+        &[
+            Draft::alert("noisy", &["fifo.open"], "path.startsWith('/tmp/flood-')"),
+            Draft::alert("quiet", &["fifo.open"], "path == '/tmp/quiet'"),
+        ],
+    );
+    let sensor = Launch::rules(&[opened])?.with(&CROWDED).start()?;
     user::fifo_for_all("/tmp/quiet")?;
-    let paths: Vec<_> = (0..CROWD).map(|number| format!("/tmp/flood-{number}")).collect();
-    paths.iter().try_for_each(|path| user::fifo_for_all(path))?;
-    let scribblers: Vec<_> = paths
-        .iter()
-        .map(|path| Command::new(work::PROGRAM).args(["work", "scribbler", path]).uid(FLOODER).spawn())
-        .collect::<Result<_, _>>()?;
-    user::does(OTHER, || scribble("/tmp/quiet", QUIET))?;
-    for mut scribbler in scribblers {
-        ensure!(scribbler.wait()?.success(), "a scribbler failed");
+    sensor.signal(libc::SIGSTOP)?;
+    let mut openers = Vec::new();
+    for number in 0..CROWD {
+        let path = format!("/tmp/flood-{number}");
+        user::fifo_for_all(&path)?;
+        openers.push(Command::new(work::PROGRAM).args(["work", "opener", &path]).uid(user(number)).spawn()?);
     }
-    let Counts { delivered, limited, full, quiet, missed, .. } = counts(&sensor)?;
-    report::say(format!("{delivered} delivered, {limited} limited, {full} ring full; of {QUIET} quiet ones {quiet}"));
-    ensure!(limited > 0 && full == 0, "the flood was to be held back before the ring buffer is full");
-    ensure!(quiet + missed >= QUIET, "of {QUIET} matches of another user {quiet} were reported, {missed} skipped");
-    sensor.stop()
+    for mut opener in openers {
+        ensure!(opener.wait()?.success(), "an opener failed");
+    }
+    user::opens(OTHER, "/tmp/quiet", usize::try_from(QUIET)?)?;
+    sensor.signal(libc::SIGCONT)?;
+    let counts = counts(&sensor, "fifo.open")?;
+    report::say(format!("{counts:?}"));
+    sensor.stop()?;
+    Ok(counts)
 }
 
 fn full() -> Result<()> {
@@ -121,7 +142,7 @@ fn flood(arguments: &[&str]) -> Result<Counts> {
         writer.join().map_err(|_| anyhow!("a writer panicked"))??;
     }
     let seconds = started.elapsed().as_secs_f64();
-    let counts = counts(&sensor)?;
+    let counts = counts(&sensor, "fifo.payload")?;
     let Counts { offered, delivered, limited, full, missed, .. } = counts;
     let made = WRITERS * WRITES + QUIET;
     // The hook also misses other files' events, which are nobody's loss: so at most, and at least.
@@ -143,10 +164,6 @@ fn flood(arguments: &[&str]) -> Result<Counts> {
 /// Writes so many single bytes into a FIFO, and empties it before it is full: nearly every system call is a match.
 fn write(path: &str, times: u64) -> Result<()> {
     fifo::remake(path)?;
-    scribble(path, times)
-}
-
-fn scribble(path: &str, times: u64) -> Result<()> {
     let mut both = fifo::open(path)?;
     let mut room = vec![0; ROOM];
     for start in (0..times).step_by(ROOM) {
@@ -157,14 +174,14 @@ fn scribble(path: &str, times: u64) -> Result<()> {
     Ok(())
 }
 
-fn counts(sensor: &Sensor) -> Result<Counts> {
+fn counts(sensor: &Sensor, event: &str) -> Result<Counts> {
     // Waits until each match is accounted for.
     let reports = sensor.reports()?;
     let status = sensor.status()?;
     let lost =
         |reason: &str| status.losses.get(reason).copied().with_context(|| format!("status does not say {reason}"));
     Ok(Counts {
-        offered: status.events["fifo.payload"].matched,
+        offered: status.events[event].matched,
         delivered: reports.len() as u64,
         limited: lost("rate_limited")?,
         full: lost("ring_full")?,

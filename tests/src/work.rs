@@ -18,7 +18,7 @@ pub const PROGRAM: &str = "/bin/vm-init";
 pub fn play(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["hammer", number, rounds] => preemption::hammer(number.parse()?, rounds.parse()?),
-        ["scribbler", path] => flood::scribbler(path),
+        ["opener", path] => flood::opener(path),
         ["forger", way] => forger::forger(way),
         ["guarded"] => forger::opener(),
         ["idler", path] => preemption::idler(path),

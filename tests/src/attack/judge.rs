@@ -121,8 +121,10 @@ impl Judge {
         }
         let reports = self.sensor.reports()?;
         let events: Vec<_> = reports.iter().filter(|report| names_rule(report, attempt.rule)).collect();
-        ensure!(succeeded || !events.is_empty(), "it did not succeed, but no event tells who stopped it: {reports:#?}");
-        let mut telling = events.iter().filter(|event| !(attempt.races && is_stopped(event))).peekable();
+        let is_told = succeeded || events.iter().any(|event| is_stopped(event));
+        ensure!(is_told, "it did not succeed, but no event tells that the sensor stopped it: {reports:#?}");
+        // What was stopped says nothing of what was not.
+        let mut telling = events.iter().filter(|event| !is_stopped(event)).peekable();
         Ok(if !succeeded {
             Verdict::Stopped
         } else if telling.peek().is_none() {

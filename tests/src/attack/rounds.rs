@@ -171,7 +171,8 @@ fn cell(attempt: &Attempt, verdict: Verdict, remain: Option<&Remain>) -> String 
     }
 }
 
-/// Nothing is missed but what is known to be, and that is.
+/// Nothing is missed but what is known to be, and that is, where it does not depend on who is faster. Nothing that a rule blocks is
+/// only seen.
 pub fn agree_with_known(worst: &Worst) -> Result<()> {
     let known = known::here(worst.mode)?;
     let mut wrong = Vec::new();
@@ -179,6 +180,7 @@ pub fn agree_with_known(worst: &Worst) -> Result<()> {
         let (name, missed) = (attempt.name, verdict == Verdict::Missed);
         match of(&known, attempt) {
             None if missed => wrong.push(format!("{name}: succeeded unseen")),
+            _ if verdict == Verdict::Seen => wrong.push(format!("{name}: succeeded, and was only seen")),
             Some(remain) if !missed && !attempt.races => {
                 wrong.push(format!("{name}: {}, but known as missed ({})", verdict.name(), remain.why));
             }
