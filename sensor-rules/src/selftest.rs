@@ -168,8 +168,8 @@ fn matched<E>(
         let notes: Vec<_> = verdict.notes().iter().filter(|note| note.state == state.number).collect();
         for _ in 0..happening.times {
             // Each note is followed up, also behind one that matches.
-            let by_note = notes.iter().map(|note| memory.follow(&tracked, 0, happening.at, **note));
-            matched.push(by_note.fold(false, |any, matches| any || matches));
+            let matching = notes.iter().filter(|note| memory.follow(&tracked, 0, happening.at, ***note)).count();
+            matched.push(matching > 0);
         }
     }
     Ok(matched)
