@@ -170,7 +170,8 @@ impl Reader<'_, '_> {
         let judging = state.as_ref().ok().and_then(Option::as_ref).map_or(&[][..], State::first_events);
         let judging: Vec<_> =
             Event::ALL.iter().filter(|event| events.contains(event) || judging.contains(event)).copied().collect();
-        let examples = find("tests").map_or(Some(Vec::new()), |entry| self.examples(&entry.node, &judging));
+        let kinds = example::Kinds { events: &judging, sequences: state.as_ref().is_ok_and(Option::is_some) };
+        let examples = find("tests").map_or(Some(Vec::new()), |entry| self.examples(&entry.node, kinds));
         let (mut judged, condition_node) = (judged?, &condition?.node);
         judged.lines.append(lines);
         Some(Rule {
@@ -367,9 +368,9 @@ impl Reader<'_, '_> {
         Some(names.into_iter().map(|(name, _)| name).collect())
     }
 
-    fn examples(&mut self, node: &Node, events: &[Event]) -> Option<Vec<Example>> {
+    fn examples(&mut self, node: &Node, kinds: example::Kinds<'_>) -> Option<Vec<Example>> {
         let mut problems = Vec::new();
-        let examples = example::read(self.text, node, events, &mut problems);
+        let examples = example::read(self.text, node, kinds, &mut problems);
         let sound = problems.is_empty();
         for problem in problems {
             self.note::<()>(problem);
