@@ -217,7 +217,7 @@ impl Field {
             ("inode" | "segment_size", _) => None,
             ("mode" | "exit_status", _) => Some(u16::MAX.into()),
             ("signal", _) => Some(SIGNAL_MAX),
-            (name, Kind::U32) if name.ends_with(".pid") || name.ends_with(".tid") => Some(PID_MAX),
+            (name, Kind::U32) if matches!(name.split_once('.'), Some((_, "pid" | "tid"))) => Some(PID_MAX),
             (_, Kind::U64) => Some(i64::MAX.cast_unsigned()),
             _ => Some(u32::MAX.into()),
         }
