@@ -105,8 +105,27 @@ pub fn read(
     }
 }
 
+/// The key that says on which events a rule looks.
+const ON: &str = "on";
+
+/// The value of `on`, also where a tool has written that key back as the boolean for which YAML 1.1 takes it, which is a problem of
+/// its own.
+fn on(entries: &[Entry]) -> Option<&Entry> {
+    let find = |is: fn(&str) -> bool| entries.iter().find(|entry| is(&entry.key));
+    find(|key| key == ON).or_else(|| find(is_on_as_boolean))
+}
+
+fn is_on_as_boolean(key: &str) -> bool {
+    key.eq_ignore_ascii_case("true")
+}
+
 /// The problem of a key that is none.
 pub fn unknown_key(text: &Text<'_>, entry: &Entry, keys: &[&str]) -> Diagnostic {
+    if keys.contains(&ON) && is_on_as_boolean(&entry.key) {
+        let help = "write `on:`; a tool that reads YAML 1.1 takes that for a boolean: it leaves `\"on\":` alone";
+        let problem = text.problem(&entry.key_range, format!("`{}` stands where `on` should", entry.key));
+        return Diagnostic { help: Some(help.to_owned()), ..problem };
+    }
     let problem = text.problem(&entry.key_range, format!("no key `{}` here", entry.key));
     let near = nearest(&entry.key, keys.iter().copied());
     problem.meant(near, || format!("the keys are {}", quoted_list(keys.iter().copied())))
@@ -151,7 +170,7 @@ impl Reader<'_, '_> {
         let find = |key: &str| entries.iter().find(|entry| entry.key == key);
         let title = self.required(node, find("title"), "title").and_then(|entry| self.line(&entry.node, "the title"));
         let severity = self.required(node, find("severity"), "severity").and_then(|entry| self.severity(&entry.node));
-        let events = self.required(node, find("on"), "on").and_then(|entry| self.events(&entry.node));
+        let events = self.required(node, on(entries), ON).and_then(|entry| self.events(&entry.node));
         let action = find("action").map_or(Some(Action::Alert), |entry| self.action(&entry.node, events.as_deref()));
         let undecided = self.undecided(find("undecided"), action, events.as_deref());
         let budget = self.budget(find("budget"), action);
