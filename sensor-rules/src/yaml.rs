@@ -67,7 +67,8 @@ impl Value {
 }
 
 impl Node {
-    /// What to do about a number that is written as C writes octal ones, which YAML does not take for an integer.
+    /// What to do about a number that is written as C writes octal ones, which YAML does not take for an
+    /// integer.
     pub fn octal(&self, text: &Text<'_>) -> Option<String> {
         let number = text.as_str().get(self.range.clone()).filter(|_| matches!(self.value, Value::Float))?;
         let spelled = octal::spelled(number)?;

@@ -5,10 +5,11 @@ use sensor_common::{
     field::{Field, Kind},
 };
 
-use super::{ON, Reader, judged::Part, on, unknown_key};
+use super::{Reader, judged::Part};
 use crate::{
     condition::{Names, nearest, quoted_list},
     expr::IntField,
+    keys::{ON, on, unknown_key},
     rule::Lines,
     state::{By, State, StateKind},
     time,
