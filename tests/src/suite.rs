@@ -11,7 +11,7 @@ use sensor_user::kernel::probe::{self, Mode};
 
 use crate::{
     alerts, attack, block, brakes, confined, conformance, content, daemon, endurance, features, flood, forger, hooks,
-    input, language, lifeline, losses, machine, meddling, paths, planner, preemption,
+    input, language, lifeline, losses, machine, meddling, output, paths, planner, preemption,
     protocol::{Message, is_chosen},
     quarantine, refusal, report, restart, shadow, sockets, stress, swap, tracepoints, undecided, uring, without_bpf,
 };
@@ -127,6 +127,7 @@ pub const TESTS: &[&[Test]] = &[
     flood::TESTS,
     daemon::TESTS,
     restart::TESTS,
+    output::TESTS,
     shadow::TESTS,
     attack::TESTS,
     preemption::TESTS,
