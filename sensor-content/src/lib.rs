@@ -12,7 +12,7 @@
 //! | [`rollout`] | who gets a release when, and the judge that stops it |
 //! | [`shadow`] | whether what judged in the shadow may be put in force |
 //! | [`store`] | what a host keeps, and with what it starts |
-//! | [`digest`], [`key`], [`printable`], [`selftest`] | what they are made of |
+//! | [`digest`], [`key`], [`printable`] | what they are made of |
 
 pub mod bundle;
 pub mod digest;
@@ -25,6 +25,5 @@ pub mod printable;
 #[cfg(feature = "repository")]
 pub mod repository;
 pub mod rollout;
-pub mod selftest;
 pub mod shadow;
 pub mod store;

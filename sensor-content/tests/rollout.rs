@@ -36,7 +36,7 @@ fn kernels(counts: Counts) -> BTreeMap<String, Counts> {
 /// Health of a fleet whose stages were all taken by `treated`, of each kernel.
 fn health(plan: &Plan, taken: Timestamp, treated: Counts, control: Counts) -> Health {
     let cohort = Cohort { treated: kernels(treated), control: kernels(control) };
-    Health { taken, census: census(), stages: vec![cohort; plan.stages().len()] }
+    Health { taken: Some(taken), census: census(), stages: vec![cohort; plan.stages().len()] }
 }
 
 fn verdict(plan: &Plan, treated: Counts, control: Counts, question: Question) -> Verdict {
@@ -110,11 +110,16 @@ fn silence_on_both_sides_is_telemetry_and_pauses() {
 #[test]
 fn old_health_and_health_of_the_future_pause() {
     let [plan, _] = plans();
-    for taken in [start() - MINUTE * 6, start() + MINUTE] {
-        let health = health(&plan, taken, counts(20, 1), counts(800, 1));
+    for (taken, words) in [
+        (Some(start() - MINUTE * 6), "health was read at 2026-07-19T04:03:00Z"),
+        (Some(start() + MINUTE), "health was read at"),
+        (None, "no health was read yet"),
+    ] {
+        let health = Health { taken, ..health(&plan, start(), counts(20, 1), counts(800, 1)) };
         let decision = step(&plan, &State::start(1, start()), &health, start());
         assert_eq!(decision.after.order, Order::Pause);
-        assert!(decision.reasons[0].contains("no data is not healthy"), "{:?}", decision.reasons);
+        let reason = &decision.reasons[0];
+        assert!(reason.contains(words) && reason.contains("no data is not healthy"), "{reason}");
     }
 }
 
@@ -135,7 +140,7 @@ fn a_stage_that_lacks_hosts_stays_open_for_them_and_does_not_advance() {
 #[test]
 fn a_dead_controller_opens_nothing_and_its_time_does_not_count() {
     let [plan, _] = plans();
-    let state = State::start(124, start());
+    let state = State { continued: true, ..State::start(124, start()) };
     let late = start() + SignedDuration::from_hours(24 * 30);
     let after = step(&plan, &state, &health(&plan, late, counts(20, 12), counts(800, 12)), late).after;
     assert_eq!(after.progress.stage, 0);
@@ -144,6 +149,41 @@ fn a_dead_controller_opens_nothing_and_its_time_does_not_count() {
     let back = start() - SignedDuration::from_hours(24);
     let after = step(&plan, &after, &health(&plan, back, counts(20, 12), counts(800, 12)), back).after;
     assert_eq!(after.progress.ramped, plan.limits().step);
+}
+
+/// Steps five minutes apart, each with the health that the judge answers with `continue`, or without one; how much time counted.
+fn counted(plan: &Plan, continues: &[bool]) -> SignedDuration {
+    let mut state = State::start(124, start());
+    for continues in continues {
+        let now = state.stepped + MINUTE * 5;
+        let taken = if *continues { now } else { start() - MINUTE * 60 };
+        state = step(plan, &state, &health(plan, taken, counts(20, 12), counts(800, 12)), now).after;
+        assert_eq!(state.order, if *continues { Order::Offer } else { Order::Pause });
+    }
+    state.progress.ramped + state.progress.soaked
+}
+
+#[test]
+fn paused_time_is_neither_ramp_nor_soak() {
+    for plan in plans() {
+        assert_eq!(counted(&plan, &[true, true, true]), MINUTE * 10, "from the first look to the third");
+        // It was paused from the second step to the third, and nobody had looked before the first.
+        assert_eq!(counted(&plan, &[true, false, true]), SignedDuration::ZERO);
+        assert_eq!(counted(&plan, &[false, true].repeat(20)), SignedDuration::ZERO, "a pause before each look");
+        // A person's pause between two steps.
+        let look = |state: &State| {
+            let now = state.stepped + MINUTE * 5;
+            step(&plan, state, &health(&plan, now, counts(20, 12), counts(800, 12)), now).after
+        };
+        let begun = look(&State::start(124, start()));
+        assert_eq!(look(&resume(&halt(&begun))).progress, begun.progress);
+        // Too few hosts keep the door open, and the clock stands still.
+        let mut few = State { continued: true, ..State::start(124, start()) };
+        (few.progress.ramped, few.progress.soaked) = (plan.stages()[0].ramp, plan.stages()[0].soak);
+        let now = start() + MINUTE;
+        let waits = step(&plan, &few, &health(&plan, now, counts(1, 12), counts(800, 12)), now).after;
+        assert_eq!((waits.order, waits.continued), (Order::Offer, false));
+    }
 }
 
 #[test]
@@ -304,7 +344,7 @@ impl Small {
             let counts = arm.entry((*kernel).to_owned()).or_default();
             *counts = counts.plus(&Counts { fetched: 1, heard: 1, minutes: 60, ..Counts::default() });
         }
-        Health { taken, census, stages: cohorts }
+        Health { taken: Some(taken), census, stages: cohorts }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The tests that rules carry: events written down field by field.
+//! The tests that rules carry: events written down field by field, one alone or several as a sequence.
 
 use sensor_common::{
     constant::Constants,
@@ -11,13 +11,31 @@ use crate::{
     condition::{nearest, quoted_list},
     diagnostic::Diagnostic,
     file::unknown_key,
-    rule::Example,
+    rule::{Example, Happening, Happenings},
     text::Text,
+    time,
     yaml::{Entry, Node, Value},
 };
 
-/// Reads the value of the key `tests` of a rule for `events`; what is wrong goes to `problems`.
-pub fn read(text: &Text<'_>, node: &Node, events: &[Event], problems: &mut Vec<Diagnostic>) -> Vec<Example> {
+/// Keys of an event in a sequence, beside its fields: when it happens, and how often then.
+const AT: &str = "at";
+const TIMES: &str = "times";
+/// Longest sequence, nanoseconds: two days, twice what a rule remembers.
+const AT_MAX: u64 = 48 * 3600 * 1_000_000_000;
+/// Most events of a sequence.
+const EVENTS_MAX: u32 = 100_000;
+
+/// What the tests of a rule can be about.
+#[derive(Clone, Copy)]
+pub struct Kinds<'a> {
+    /// The events that the rule judges.
+    pub events: &'a [Event],
+    /// Whether it has `count` or `after`, and so sequences.
+    pub sequences: bool,
+}
+
+/// Reads the value of the key `tests` of a rule; what is wrong goes to `problems`.
+pub fn read(text: &Text<'_>, node: &Node, kinds: Kinds<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Example> {
     let Value::Map(entries) = &node.value else {
         let message =
             format!("`tests` is a map with the keys `match` and `no_match`, and this is {}", node.value.kind());
@@ -40,7 +58,7 @@ pub fn read(text: &Text<'_>, node: &Node, events: &[Event], problems: &mut Vec<D
             continue;
         };
         for node in nodes {
-            match example(text, node, events, matches) {
+            match example(text, node, kinds, matches) {
                 Ok(example) => examples.push(example),
                 Err(found) => problems.extend(found),
             }
@@ -50,16 +68,65 @@ pub fn read(text: &Text<'_>, node: &Node, events: &[Event], problems: &mut Vec<D
 }
 
 /// One test.
-fn example(text: &Text<'_>, node: &Node, events: &[Event], matches: bool) -> Result<Example, Vec<Diagnostic>> {
+fn example(text: &Text<'_>, node: &Node, kinds: Kinds<'_>, matches: bool) -> Result<Example, Vec<Diagnostic>> {
+    let events = match &node.value {
+        Value::List(nodes) => Happenings::Sequence(sequence(text, node, nodes, kinds)?),
+        _ => Happenings::One(happening(text, node, kinds.events, None)?),
+    };
+    Ok(Example { events, matches, place: text.place(node.range.start) })
+}
+
+/// Events one after the other.
+fn sequence(text: &Text<'_>, node: &Node, nodes: &[Node], kinds: Kinds<'_>) -> Result<Vec<Happening>, Vec<Diagnostic>> {
+    let refuse = |message: &str, help: &str| {
+        Err(vec![Diagnostic { help: Some(help.to_owned()), ..text.problem(&node.range, message) }])
+    };
+    if !kinds.sequences {
+        return refuse(
+            "a list is a sequence of events, and this rule looks at each event alone",
+            "write each event as a test of its own; sequences are for rules with `count` or `after`",
+        );
+    }
+    let (mut events, mut problems, mut now) = (Vec::new(), Vec::new(), 0);
+    for node in nodes {
+        match happening(text, node, kinds.events, Some(now)) {
+            Ok(happening) => {
+                now = happening.at;
+                events.push(happening);
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let count = events.iter().fold(0u32, |count, happening| count.saturating_add(happening.times));
+    match count {
+        0 => refuse("this sequence holds no event", "list at least one"),
+        1..=EVENTS_MAX => Ok(events),
+        _ => {
+            refuse(&format!("this sequence has {count} events; at most {EVENTS_MAX} are tried"), "write a shorter one")
+        }
+    }
+}
+
+/// One event; in a sequence, `now` is when the one before happens.
+fn happening(text: &Text<'_>, node: &Node, events: &[Event], now: Option<u64>) -> Result<Happening, Vec<Diagnostic>> {
     let Value::Map(entries) = &node.value else {
         let message = format!("a test is a map of fields, such as {{path: /tmp/f}}, and this is {}", node.value.kind());
         return Err(vec![text.problem(&node.range, message)]);
     };
     let event = event(text, node, entries, events).map_err(|problem| vec![*problem])?;
     let mut bytes = *Record::EMPTY.as_bytes();
-    let mut problems = Vec::new();
+    let (mut problems, mut at, mut times) = (Vec::new(), now.unwrap_or(0), 1);
     for entry in entries.iter().filter(|entry| entry.key != "event") {
-        if let Err(problem) = set(text, entry, event, &mut bytes) {
+        let read = match (entry.key.as_str(), now) {
+            (AT, Some(now)) => when(text, entry, now).map(|found| at = found),
+            (TIMES, Some(_)) => how_often(text, entry).map(|found| times = found),
+            (AT | TIMES, None) => Err(of_a_sequence(text, entry)),
+            _ => set(text, entry, event, &mut bytes),
+        };
+        if let Err(problem) = read {
             problems.push(*problem);
         }
     }
@@ -68,7 +135,39 @@ fn example(text: &Text<'_>, node: &Node, events: &[Event], matches: bool) -> Res
     }
     let mut record = Record::from_bytes(&bytes).unwrap_or(Record::EMPTY);
     record.head.event = event as u32;
-    Ok(Example { event, record: Box::new(record), matches, place: text.place(node.range.start) })
+    Ok(Happening { event, record: Box::new(record), at, times })
+}
+
+/// When an event of a sequence happens: not before the one before.
+fn when(text: &Text<'_>, entry: &Entry, now: u64) -> Result<u64, Box<Diagnostic>> {
+    let found = if let Value::Text(time) = &entry.node.value { time::nanoseconds(time) } else { None };
+    let refuse = |message: &str, help: &str| {
+        Err(Box::new(Diagnostic { help: Some(help.to_owned()), ..text.problem(&entry.node.range, message) }))
+    };
+    match found {
+        Some(at) if at > AT_MAX => refuse("a sequence lasts two days at most", "a rule remembers a day"),
+        Some(at) if at < now => refuse(
+            "this event happens before the one above it",
+            "`at` is the time since the sequence began: write the events in their order",
+        ),
+        Some(at) => Ok(at),
+        None => refuse("`at` is a time since the sequence began", time::LIKE),
+    }
+}
+
+/// How often an event of a sequence happens.
+fn how_often(text: &Text<'_>, entry: &Entry) -> Result<u32, Box<Diagnostic>> {
+    let times = if let Value::Int(times) = entry.node.value { u32::try_from(times).ok() } else { None };
+    times.filter(|times| (1..=EVENTS_MAX).contains(times)).ok_or_else(|| {
+        Box::new(text.problem(&entry.node.range, format!("`{TIMES}` is a number from 1 to {EVENTS_MAX}")))
+    })
+}
+
+/// The problem of a key that only an event in a sequence has.
+fn of_a_sequence(text: &Text<'_>, entry: &Entry) -> Box<Diagnostic> {
+    let problem = text.problem(&entry.key_range, format!("`{}` is for events of a sequence", entry.key));
+    let help = "a sequence is a list, for rules with `count` or `after`: `match: [[{path: /tmp/f, times: 21}]]`";
+    Box::new(Diagnostic { help: Some(help.to_owned()), ..problem })
 }
 
 /// The event of a test: named where the rule has several.
@@ -116,7 +215,7 @@ fn set(text: &Text<'_>, entry: &Entry, event: Event, record: &mut [u8]) -> Resul
     let Some(bytes) = encoded(field.kind, &entry.node.value) else {
         let range = &entry.node.range;
         let message = format!("`{}` is {}, and this is {}", field.name, type_name(field.kind), entry.node.value.kind());
-        return Err(Box::new(text.problem(range, message)));
+        return Err(Box::new(Diagnostic { help: entry.node.octal(text), ..text.problem(range, message) }));
     };
     if let Some(place) = record.get_mut(field.offset..field.offset + bytes.len()) {
         place.copy_from_slice(&bytes);

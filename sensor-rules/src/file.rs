@@ -162,7 +162,8 @@ impl Reader<'_, '_> {
         let unchecked = find(UNCHECKED).map_or(Some(Vec::new()), |entry| self.unchecked(entry));
         let condition = self.required(node, find("condition"), "condition");
         let (events, unchecked) = (events?, unchecked?);
-        let names = Names { events: &events, unchecked: &unchecked, definitions: self.definitions };
+        let any_range = self.options.skip_checks;
+        let names = Names { events: &events, unchecked: &unchecked, any_range, definitions: self.definitions };
         let judged = condition.and_then(|entry| self.judged(entry, find("exceptions"), names));
         let mut lines = Lines::default();
         let behind = judged.as_ref().map_or(0, |judged| judged.end);
@@ -170,7 +171,8 @@ impl Reader<'_, '_> {
         let judging = state.as_ref().ok().and_then(Option::as_ref).map_or(&[][..], State::first_events);
         let judging: Vec<_> =
             Event::ALL.iter().filter(|event| events.contains(event) || judging.contains(event)).copied().collect();
-        let examples = find("tests").map_or(Some(Vec::new()), |entry| self.examples(&entry.node, &judging));
+        let kinds = example::Kinds { events: &judging, sequences: state.as_ref().is_ok_and(Option::is_some) };
+        let examples = find("tests").map_or(Some(Vec::new()), |entry| self.examples(&entry.node, kinds));
         let (mut judged, condition_node) = (judged?, &condition?.node);
         judged.lines.append(lines);
         Some(Rule {
@@ -367,9 +369,9 @@ impl Reader<'_, '_> {
         Some(names.into_iter().map(|(name, _)| name).collect())
     }
 
-    fn examples(&mut self, node: &Node, events: &[Event]) -> Option<Vec<Example>> {
+    fn examples(&mut self, node: &Node, kinds: example::Kinds<'_>) -> Option<Vec<Example>> {
         let mut problems = Vec::new();
-        let examples = example::read(self.text, node, events, &mut problems);
+        let examples = example::read(self.text, node, kinds, &mut problems);
         let sound = problems.is_empty();
         for problem in problems {
             self.note::<()>(problem);

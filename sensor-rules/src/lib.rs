@@ -25,14 +25,17 @@ mod fold;
 mod int;
 mod interpret;
 mod kleene;
+mod octal;
 mod pattern;
 mod plan;
 mod restrain;
 mod rule;
 mod scalar;
+pub mod selftest;
 mod source;
 mod state;
 mod text;
+mod time;
 mod yaml;
 
 pub use budget::BlockBudget;
@@ -42,6 +45,6 @@ pub use emit::{
     Budget, Object, Origin, PARTS_MAP, Program, RECORD_MAP, Target, compile, compile_unplanned, compile_within,
 };
 pub use interpret::{InterpretError, interpret};
-pub use rule::{Example, Rule, RuleSet, Severity};
+pub use rule::{Example, Happening, Happenings, Rule, RuleSet, Severity};
 pub use source::{Options, Place, Source};
 pub use state::Memory;

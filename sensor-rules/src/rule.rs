@@ -102,18 +102,39 @@ impl Rule {
     }
 }
 
-/// One test that a rule carries: an event that it must match, or must not.
+/// One test that a rule carries: what it must match, or must not.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Example {
-    /// The event.
-    pub event: Event,
-    /// The record of that event; fields that the test does not name are zero, false or empty.
-    pub record: Box<Record>,
+    /// What happens.
+    pub events: Happenings,
     /// Whether the rule must match it.
     pub matches: bool,
     /// Where the test stands.
     pub place: Place,
+}
+
+/// What happens in a test.
+#[derive(Clone, Debug)]
+pub enum Happenings {
+    /// One event, which tries conditions only.
+    One(Happening),
+    /// Events one after the other, which try how often and in which order as well.
+    Sequence(Vec<Happening>),
+}
+
+/// An event of a test.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Happening {
+    /// The event.
+    pub event: Event,
+    /// The record of that event; fields that the test does not name are zero, false or empty.
+    pub record: Box<Record>,
+    /// When it happens, nanoseconds since the sequence began.
+    pub at: u64,
+    /// How often it happens then.
+    pub times: u32,
 }
 
 /// Rules of which every one was checked: made by [`check`](crate::check) only.

@@ -106,6 +106,16 @@ impl Effect<'_> {
 }
 
 impl Rule {
+    /// What the sensor has to know of the state of the rule, which has this number; `None` where it has none.
+    pub(crate) fn tracked(&self, number: u32) -> Option<Tracked> {
+        let state = self.state.as_ref()?;
+        let more_than = match state.kind {
+            StateKind::Count(more_than) => more_than.into(),
+            StateKind::After(..) => 0,
+        };
+        Some(Tracked { rule: number, action: self.action as u32, within: state.within, more_than })
+    }
+
     /// What of the rule judges `event`.
     pub(crate) fn parts(&self, event: Event) -> impl Iterator<Item = (&Checked, Effect<'_>)> {
         let (first, own) = match &self.state {
@@ -133,25 +143,7 @@ impl RuleSet {
 
     /// What the sensor has to know of the states, by their numbers.
     pub fn tracked(&self) -> Vec<Tracked> {
-        let tracked = |(number, rule): (u32, &Rule)| {
-            let state = rule.state.as_ref()?;
-            let more_than = match state.kind {
-                StateKind::Count(more_than) => more_than.into(),
-                StateKind::After(..) => 0,
-            };
-            Some(Tracked { rule: number, action: rule.action as u32, within: state.within, more_than })
-        };
-        (0..).zip(&self.rules).filter_map(tracked).collect()
-    }
-
-    /// Whether by `verdict` the condition of rule `number` holds, or that of its first event: it matches, or would if that was
-    /// said often enough, or before.
-    pub fn holds(&self, verdict: &Verdict, number: usize) -> bool {
-        let state = self.rules.get(number).and_then(|rule| rule.state.as_ref());
-        match state {
-            None => u32::try_from(number).is_ok_and(|number| verdict.matches(number)),
-            Some(state) => verdict.notes().iter().any(|note| note.state == state.number),
-        }
+        (0..).zip(&self.rules).filter_map(|(number, rule)| rule.tracked(number)).collect()
     }
 }
 
@@ -181,24 +173,27 @@ impl Memory {
         let tracked = rules.tracked();
         for note in verdict.notes().to_vec() {
             let Some(tracked) = tracked.get(note.state as usize) else { continue };
-            let key = WindowKey { generation, state: note.state.into(), key: note.key };
-            let known = self.0.get_mut(&key);
-            let matches = match known {
-                known if note.step == Step::Second as u32 => {
-                    known.is_some_and(|window| !window.is_over(now, tracked.within))
-                }
-                Some(window) if note.step == Step::Count as u32 => {
-                    *window = window.turned(window.passed(now, tracked.within), tracked.within);
-                    window.counts[0] += 1;
-                    window.total() > tracked.more_than
-                }
-                _ => {
-                    self.0.insert(key, Window::new(now));
-                    note.step == Step::Count as u32 && tracked.more_than == 0
-                }
-            };
-            if matches {
+            if self.follow(tracked, generation, now, note) {
                 verdict.add_by_state(tracked);
+            }
+        }
+    }
+
+    /// Follows up one note; whether the rule matches by it.
+    pub(crate) fn follow(&mut self, tracked: &Tracked, generation: u64, now: u64, note: Note) -> bool {
+        let key = WindowKey { generation, state: note.state.into(), key: note.key };
+        match self.0.get_mut(&key) {
+            known if note.step == Step::Second as u32 => {
+                known.is_some_and(|window| !window.is_over(now, tracked.within))
+            }
+            Some(window) if note.step == Step::Count as u32 => {
+                *window = window.turned(window.passed(now, tracked.within), tracked.within);
+                window.counts[0] += 1;
+                window.total() > tracked.more_than
+            }
+            _ => {
+                self.0.insert(key, Window::new(now));
+                note.step == Step::Count as u32 && tracked.more_than == 0
             }
         }
     }

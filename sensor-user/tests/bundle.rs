@@ -1,6 +1,7 @@
 //! `creance bundle`, as a publisher meets it.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod pages;
 mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
@@ -59,7 +60,7 @@ fn a_release_is_built_shown_verified_and_compared() {
 
     assert!(
         well(here, "bundle verify 124.bundle --key publisher.pub")
-            .contains("2 rules as the manifest says, 4 test events right")
+            .contains("2 rules as the manifest says, 4 tests right")
     );
     let shown = well(here, "bundle show 124.bundle --key publisher.pub");
     for part in [
@@ -155,4 +156,44 @@ fn a_bundle_for_another_sensor_is_shown_and_not_verified() {
     let differs = well(here, "bundle diff 124.bundle other.bundle --key publisher.pub");
     assert!(differs.contains("made for the field table") && differs.contains("contract:"), "{differs}");
     badly(here, "bundle verify other.bundle --key publisher.pub", "field table");
+}
+
+/// The rule files that the page about the language shows.
+fn rules_of_the_page() -> Vec<String> {
+    let blocks = pages::blocks(include_str!("../../docs/language.md"), "yaml");
+    blocks.into_iter().map(str::to_owned).filter(|block| block.starts_with("rules:")).collect()
+}
+
+#[test]
+fn the_rules_of_the_language_page_are_taken_by_test_and_build_alike() {
+    let directory = publisher();
+    let here = directory.path();
+    let files = rules_of_the_page();
+    assert!(files.iter().any(|file| file.contains("count:") && file.contains("after:")), "{files:?}");
+    fs::remove_dir_all(here.join("rules")).unwrap();
+    fs::create_dir(here.join("rules")).unwrap();
+    for (number, file) in files.iter().enumerate() {
+        fs::write(here.join(format!("rules/{number}.yaml")), file).unwrap();
+    }
+    assert!(well(here, "test rules").contains("all right"));
+    well(here, BUILD);
+    assert!(well(here, "bundle verify 124.bundle --key publisher.pub").contains("tests right"));
+}
+
+#[test]
+fn a_wrong_test_of_a_count_is_refused_by_test_and_build_alike() {
+    let directory = publisher();
+    let here = directory.path();
+    let page = rules_of_the_page().concat();
+    for (right, wrong) in [
+        ("- {path: /run/f}", "- {path: /tmp/f}"),
+        ("{path: /tmp/f, times: 21}", "{path: /tmp/f, times: 20}"),
+        ("at: 6s", "at: 5s"),
+    ] {
+        assert!(page.contains(right), "{right}");
+        fs::write(here.join("rules/two.yaml"), page.replace(right, wrong).replace("\nrules:\n", "\n")).unwrap();
+        badly(here, "test rules", "FAILED rules/two.yaml:");
+        badly(here, BUILD, "the rules' own tests fail");
+        assert!(!here.join("124.bundle").exists());
+    }
 }

@@ -185,7 +185,7 @@ fn rules_are_tested_by_their_own_events() {
     write(directory.path(), &[rule_file("right")]);
     let came = run(&mut creance(["test", directory.path().to_str().unwrap()]));
     assert_eq!(came.code, Some(0), "{}{}", came.out, came.err);
-    assert!(came.out.contains("1 rule, 2 test events: all right"), "{}", came.out);
+    assert!(came.out.contains("1 rule, 2 tests: all right"), "{}", came.out);
 
     let wrong = String::from_utf8(rule_file("wrong").text).unwrap().replace("path: /tmp/f", "path: /var/f");
     fs::write(directory.path().join("rules/wrong.yaml"), wrong).unwrap();

@@ -73,7 +73,7 @@ fn rollout() -> Rollout {
         finished: false,
     };
     rollout.health = Health {
-        taken: now,
+        taken: Some(now),
         census: BTreeMap::from([
             (Ring::Early, census(1_200)),
             (Ring::General, census(51_000)),

@@ -29,7 +29,7 @@ fn each_command_says_what_is_shown() {
             .env("NO_COLOR", "1")
             .output()
             .unwrap();
-        step.check(output, &["needs signatures", "SOON"]);
+        step.check(output, &["needs signatures", "SOON", "health cannot be read"]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! From rule files and what a publisher says of them to a signed bundle.
 
 use jiff::SignedDuration;
-use sensor_rules::{Diagnostics, Options, Source};
+use sensor_rules::{Diagnostics, Options, Source, selftest};
 use serde::Deserialize;
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     contract::{Engine, INTERFACE, Interfaces},
     manifest::{self, Budget, Category, FileFacts, Manifest, Nonsense, Number, VerifiedOn},
 };
-use crate::{key::PrivateKey, selftest};
+use crate::key::PrivateKey;
 
 /// What a publisher says of a release: a file of its own, `release.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -50,7 +50,7 @@ pub enum BuildError {
     #[error(transparent)]
     Rules(#[from] Diagnostics),
     /// The rules' own tests fail.
-    #[error("the rules' own tests fail: {}", .0.join("\n"))]
+    #[error("the rules' own tests fail:\n{}", .0.join("\n"))]
     Tests(Vec<String>),
     /// What it says cannot be put into a bundle.
     #[error("no bundle can be made of this: {0}")]
@@ -95,7 +95,7 @@ impl Release {
         // Before the rules are checked: a name used twice is one mistake, and each rule in it would be another.
         manifest.sound()?;
         let rules = sensor_rules::check(&sources, Options::default())?;
-        selftest::run(&rules).map_err(BuildError::Tests)?;
+        selftest::run(&rules).all_right().map_err(BuildError::Tests)?;
         manifest.rules = manifest::facts(&rules);
         let texts: Vec<&[u8]> = sources.iter().map(|source| source.text.as_slice()).collect();
         Ok(container::encode(&manifest, &texts, key)?)

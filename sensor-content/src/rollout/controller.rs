@@ -34,6 +34,9 @@ pub struct State {
     pub stepped: Timestamp,
     /// How often the judge looked.
     pub looks: u64,
+    /// Whether the judge said continue at the last step: only time from one such step to the next counts.
+    #[serde(default)]
+    pub continued: bool,
 }
 
 /// How far a roll-out came.
@@ -94,6 +97,7 @@ impl State {
             progress,
             stepped: now,
             looks: 0,
+            continued: false,
         }
     }
 
@@ -110,19 +114,21 @@ impl State {
 
 /// Decides what comes next.
 ///
-/// Time counts only from step to step, at most the plan's `step`, and only while the judge says continue: what nobody
+/// Time counts only from step to step, at most the plan's `step`, and only where the judge said continue at both: what nobody
 /// watched, and what was paused, is neither ramp nor soak.
 #[must_use]
 pub fn step(plan: &Plan, before: &State, health: &Health, now: Timestamp) -> Decision {
     let mut after = before.clone();
     after.serial += 1;
     after.stepped = now.max(before.stepped);
+    after.continued = false;
     let reasons = match before.order {
         Order::Halt | Order::Revoke => vec![format!("{}: a person decides what comes next", word(before.order))],
         Order::Offer | Order::Pause if before.progress.finished => vec!["over; everybody may have it".to_owned()],
         Order::Offer | Order::Pause => {
             after.looks += 1;
-            decide(plan, &mut after, health, now, now.duration_since(before.stepped))
+            let passed = if before.continued { now.duration_since(before.stepped) } else { SignedDuration::ZERO };
+            decide(plan, &mut after, health, now, passed)
         }
     };
     let document = document(plan, &after, &health.census);
@@ -145,7 +151,7 @@ fn decide(plan: &Plan, state: &mut State, health: &Health, now: Timestamp, passe
         Verdict::Abort => state.order = Order::Revoke,
         Verdict::Pause => state.order = Order::Pause,
         Verdict::Continue => {
-            state.order = Order::Offer;
+            (state.order, state.continued) = (Order::Offer, true);
             reasons.push(advance(
                 plan,
                 &mut state.progress,
@@ -206,7 +212,7 @@ const fn word(order: Order) -> &'static str {
 #[must_use]
 pub fn halt(state: &State) -> State {
     let order = if state.order == Order::Revoke { Order::Revoke } else { Order::Halt };
-    State { order, ..state.clone() }
+    State { order, continued: false, ..state.clone() }
 }
 
 /// A person takes it back: those that have it return.

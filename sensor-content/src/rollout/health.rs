@@ -18,8 +18,8 @@ pub type Census = BTreeMap<Ring, BTreeMap<String, u64>>;
 /// One reading of the fleet's health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// When it was read.
-    pub taken: Timestamp,
+    /// When a host was heard from last; `None` where nothing was read yet, or no host is known.
+    pub taken: Option<Timestamp>,
     /// All hosts.
     pub census: Census,
     /// By stage of the plan, as far as opened.

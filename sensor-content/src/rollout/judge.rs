@@ -56,8 +56,8 @@ impl Judgement {
 pub enum Finding {
     /// Health is older than the plan lets pass, or from the future.
     Stale {
-        /// When it was read.
-        taken: Timestamp,
+        /// When it was read; `None` where it never was.
+        taken: Option<Timestamp>,
     },
     /// No host at all is known.
     Nobody,
@@ -111,8 +111,8 @@ impl Finding {
 pub fn judge(plan: &Plan, stage: usize, health: &Health, now: Timestamp, look: u64, question: Question) -> Judgement {
     let limits = plan.limits();
     let mut findings = Vec::new();
-    let age = now.duration_since(health.taken);
-    if age > limits.stale || age.is_negative() {
+    let age = health.taken.map(|taken| now.duration_since(taken));
+    if age.is_none_or(|age| age > limits.stale || age.is_negative()) {
         findings.push(Finding::Stale { taken: health.taken });
     }
     if health.census.values().flat_map(BTreeMap::values).sum::<u64>() == 0 {
@@ -264,7 +264,10 @@ impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |kernel: &Option<String>| kernel.as_ref().map_or(String::new(), |kernel| format!(", {kernel}"));
         match self {
-            Self::Stale { taken } => write!(formatter, "health was read at {taken}: no data is not healthy"),
+            Self::Stale { taken: Some(taken) } => {
+                write!(formatter, "health was read at {taken}: no data is not healthy")
+            }
+            Self::Stale { taken: None } => write!(formatter, "no health was read yet: no data is not healthy"),
             Self::Nobody => write!(formatter, "no host is heard from: no data is not healthy"),
             Self::ControlSilent { stage, control } => write!(
                 formatter,

@@ -100,8 +100,8 @@ pub fn health(answers: &BTreeMap<Question, Vec<u8>>, stages: usize, now: Timesta
         let kernel = sample.metric.get("kernel").cloned().unwrap_or_default();
         *census.entry(ring).or_default().entry(kernel).or_default() += sample.count();
     }
-    let newest = read(Question::Newest)?.first().map_or(0, Sample::count);
-    let newest = i64::try_from(newest).ok().and_then(|second| Timestamp::from_second(second).ok());
+    let newest = read(Question::Newest)?.first().map(Sample::count);
+    let newest = newest.and_then(|second| Timestamp::from_second(i64::try_from(second).ok()?).ok());
     let mut cohorts = vec![Cohort::default(); stages];
     for question in [Question::Fetched, Question::Heard, Question::Missing, Question::Minutes] {
         for sample in read(question)? {
@@ -122,7 +122,7 @@ pub fn health(answers: &BTreeMap<Question, Vec<u8>>, stages: usize, now: Timesta
             add_mishap(*signal, counts, sample.count());
         }
     }
-    Ok(Health { taken: newest.unwrap_or(Timestamp::UNIX_EPOCH).min(now), census, stages: cohorts })
+    Ok(Health { taken: newest.map(|newest| newest.min(now)), census, stages: cohorts })
 }
 
 fn samples(bytes: &[u8]) -> Result<Vec<Sample>, NoAnswer> {
@@ -196,14 +196,14 @@ mod tests {
         ]);
         let now = Timestamp::from_second(2000).unwrap();
         let read = health(&answers, 1, now).unwrap();
-        assert_eq!(read.taken.as_second(), 1000);
+        assert_eq!(read.taken.map(Timestamp::as_second), Some(1000));
         assert_eq!(read.census[&Ring::Early]["6.1"], 25);
         assert_eq!(read.stages.len(), 1);
         let expected = Counts { fetched: 5, heard: 4, missing: 1, minutes: 12, refusals: 2, ..Counts::default() };
         assert_eq!(read.stages[0].treated["6.1"], expected);
         assert_eq!(read.stages[0].control["6.1"].fetched, 2);
         answers.insert(Question::Newest, answer(&[]));
-        assert_eq!(health(&answers, 1, now).unwrap().taken, Timestamp::UNIX_EPOCH, "nobody was heard");
+        assert_eq!(health(&answers, 1, now).unwrap().taken, None, "nobody was heard");
         answers.insert(Question::Heard, br#"{"status":"error","error":"too much"}"#.to_vec());
         assert!(health(&answers, 1, now).unwrap_err().to_string().contains("too much"));
         answers.remove(&Question::Heard);

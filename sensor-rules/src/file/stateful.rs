@@ -11,6 +11,7 @@ use crate::{
     expr::IntField,
     rule::Lines,
     state::{By, State, StateKind},
+    time,
     yaml::{Entry, Node, Value},
 };
 
@@ -23,8 +24,6 @@ pub struct Noted;
 const TREE: &str = "tree";
 /// Longest time that is remembered, nanoseconds: a day.
 const WITHIN_MAX: u64 = 24 * 3600 * 1_000_000_000;
-const UNITS: [(&str, u64); 4] =
-    [("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
 
 impl Reader<'_, '_> {
     /// The state of a rule with these entries, whose text ends at byte `behind` of those that `lines` knows; `None` where it has none.
@@ -123,21 +122,13 @@ impl Reader<'_, '_> {
 
     /// A time, nanoseconds.
     fn within(&mut self, node: &Node) -> Option<u64> {
-        let text = match &node.value {
-            Value::Text(text) => text.trim(),
-            _ => "",
+        let time = match &node.value {
+            Value::Text(text) => time::nanoseconds(text),
+            _ => None,
         };
-        let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(unit);
-        let unit = UNITS.iter().find(|(name, _)| *name == unit.trim()).map(|(_, unit)| *unit);
-        let time = number.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
         match time.filter(|time| (1..=WITHIN_MAX).contains(time)) {
             Some(time) => Some(time),
-            None => self.refuse(
-                &node.range,
-                "`within` is a time of at most a day",
-                "write it like `500ms`, `10s`, `5m` or `1h`",
-            ),
+            None => self.refuse(&node.range, "`within` is a time of at most a day", time::LIKE),
         }
     }
 }

@@ -118,7 +118,7 @@ impl<E: Engine> Core<E> {
                 return Err(refused(error.to_string()));
             }
         };
-        let checked = log.took(signed.step::<Checked>(Timestamp::now(), format!("{tests} test events right")));
+        let checked = log.took(signed.step::<Checked>(Timestamp::now(), format!("{tests} tests right")));
         self.put_in_kernel(&bundle, rules, checked, at_once, log)
     }
 

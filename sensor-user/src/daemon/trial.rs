@@ -11,10 +11,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use sensor_content::{
-    bundle::{BUNDLE_MAX, decode},
-    selftest,
-};
+use sensor_content::bundle::{BUNDLE_MAX, decode};
+use sensor_rules::selftest;
 
 /// The hidden command that the child runs.
 pub const COMMAND: &str = "self-test";
@@ -104,5 +102,5 @@ fn limited() -> anyhow::Result<usize> {
     std::io::stdin().lock().take(BUNDLE_MAX as u64 + 1).read_to_end(&mut bytes)?;
     let parts = decode(&bytes)?;
     let rules = sensor_rules::check(&parts.sources, sensor_rules::Options::default())?;
-    selftest::run(&rules).map_err(|wrong| anyhow::anyhow!("{}", wrong.join("\n")))
+    selftest::run(&rules).all_right().map_err(|wrong| anyhow::anyhow!("{}", wrong.join("\n")))
 }

@@ -40,7 +40,7 @@ impl Rollout {
     /// One that begins.
     pub fn start(plan: Plan, state: State) -> Self {
         let now = state.stepped;
-        let health = Health { taken: Timestamp::UNIX_EPOCH, census: Census::new(), stages: Vec::new() };
+        let health = Health { taken: None, census: Census::new(), stages: Vec::new() };
         Self { plan, state, started: now, health, reasons: Vec::new() }
     }
 }

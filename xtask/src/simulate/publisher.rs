@@ -104,5 +104,5 @@ pub fn at(time: Time) -> Timestamp {
 
 /// Nobody is known, nothing was read.
 pub fn blind(census: Census, read: Time) -> Health {
-    Health { taken: at(read), census, stages: Vec::new() }
+    Health { taken: Some(at(read)), census, stages: Vec::new() }
 }

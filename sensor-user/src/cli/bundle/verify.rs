@@ -4,10 +4,8 @@ use std::{io::Write, path::PathBuf};
 
 use anyhow::{anyhow, ensure};
 use clap::Args;
-use sensor_content::{
-    bundle::{Engine, Untrue},
-    selftest,
-};
+use sensor_content::bundle::{Engine, Untrue};
+use sensor_rules::selftest;
 
 use super::{Trusted, read};
 use crate::cli::{
@@ -40,11 +38,12 @@ impl Verify {
             }
             Err(error) => return Err(error.into()),
         };
-        let tests = selftest::run(&rules).map_err(|wrong| anyhow!("its own tests fail:\n{}", wrong.join("\n")))?;
+        let tests =
+            selftest::run(&rules).all_right().map_err(|wrong| anyhow!("its own tests fail:\n{}", wrong.join("\n")))?;
         let count = rules.rules().len();
         writeln!(
             out,
-            "generation {}: made for this sensor, signed by {}, {count} rule{} as the manifest says, {tests} test event{} right",
+            "generation {}: made for this sensor, signed by {}, {count} rule{} as the manifest says, {tests} test{} right",
             bundle.number(),
             bundle.key().short(),
             plural(count),

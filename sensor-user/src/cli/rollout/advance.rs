@@ -29,9 +29,14 @@ impl Advance {
             return Ok(Done::Well);
         };
         // Without an answer the last one grows old, and the judge pauses: no data is not healthy.
-        match Prometheus::new(&self.prometheus)?.health(&rollout, now) {
+        let health = Prometheus::new(&self.prometheus)?.health(&rollout, now);
+        let blind = health.is_err();
+        match health {
             Ok(health) => rollout.health = health,
-            Err(error) => say(format_args!("WARNING: the fleet's health cannot be read: {error:#}")),
+            Err(error) => say(format_args!(
+                "the fleet's health cannot be read: {error:#}; does Prometheus answer at {}, or where else (--prometheus)?",
+                self.prometheus
+            )),
         }
         let before = rollout.state.order;
         let decision = desk.step(&mut rollout, key, now)?;
@@ -41,6 +46,6 @@ impl Advance {
         if stopped {
             writeln!(out, "REVOKED: hosts that have it return to their last good generation")?;
         }
-        Ok(if stopped { Done::Badly } else { Done::Well })
+        Ok(if stopped || blind { Done::Badly } else { Done::Well })
     }
 }
