@@ -132,6 +132,8 @@ impl Account {
         }
         let pid = rustix::process::Pid::from_child(daemon);
         rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        // It may be in the middle of a rotation: it stands still when all its threads do.
+        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::UNTRACED).unwrap();
         for path in self.files() {
             let number = path.extension().and_then(|end| end.to_str()?.parse::<u32>().ok());
             if number.is_some_and(|number| number > 1) {

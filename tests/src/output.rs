@@ -131,6 +131,9 @@ impl Account {
     /// Makes room: the files that were put aside are taken away, but for the last.
     fn make_room(&mut self, sensor: &Sensor) -> Result<()> {
         sensor.signal(libc::SIGSTOP)?;
+        // It may be in the middle of a rotation: it stands still when all its threads do.
+        let (pid, mut status) = (daemon().context("no daemon runs")?, 0);
+        call!(waitpid(pid, &raw mut status, libc::WUNTRACED))?;
         for path in files()? {
             let number = path.extension().and_then(|end| end.to_str()?.parse::<u32>().ok());
             if number.is_some_and(|number| number > 1) {
@@ -176,7 +179,8 @@ fn full(kills: bool) -> Result<()> {
         if kills {
             sensor.signal(libc::SIGKILL)?;
             sensor.ended()?;
-            account.words += &format!("{}\n", sensor.words());
+            account.words += &sensor.words();
+            account.words.push('\n');
             fs::remove_file(sensor.events())?;
             // On the full disk.
             sensor = launch(Launch::default()).start().with_context(|| format!("after kill {round}"))?;
@@ -199,12 +203,12 @@ fn full(kills: bool) -> Result<()> {
         account.read(&path)?;
     }
     let reported = last - status.losses["ring_full"];
-    let (there, (lost, killed)) = (account.there.len() as u64, account.counted());
+    let (written, (lost, killed)) = (account.there.len() as u64, account.counted());
     report::say(format!(
-        "{reported} events, {sent} times SIGHUP and SIGUSR1: {there} written once in {} files, {lost} said to be lost, {killed} with killed daemons",
+        "{reported} events, {sent} times SIGHUP and SIGUSR1: {written} written once in {} files, {lost} said to be lost, {killed} with killed daemons",
         account.files
     ));
-    ensure!(there + lost + killed == reported, "{there} + {lost} + {killed} are not {reported}: {}", account.words);
+    ensure!(written + lost + killed == reported, "{written} + {lost} + {killed} are not {reported}: {}", account.words);
     ensure!(lost > 0 && account.files > 10 && sent > 1, "too little happened");
     if !kills {
         // A start on a full disk.

@@ -92,13 +92,17 @@ impl EventFile {
         let Ok(metadata) = open.lines.file().metadata() else { return false };
         let age = open.begun.elapsed().unwrap_or_default();
         metadata.is_file()
+            && !open.lines.is_torn()
             && self.postponed.is_none_or(|until| Instant::now() >= until)
             && self.rotation.is_due(metadata.len(), age, more)
     }
 
     /// Puts the file aside and begins a new one; where that cannot be, goes on with this one.
     fn rotate(&mut self) {
-        let done = rotation::put_aside(&self.path, self.rotation.keep).and_then(|()| self.reopen());
+        let done = rotation::put_aside(&self.path, self.rotation.keep).and_then(|()| {
+            // On a full disk there may be no room for a new one: whoever comes next looks for half a line under this name only.
+            self.reopen().inspect_err(|_| drop(std::fs::rename(rotation::aside(&self.path, 1), &self.path)))
+        });
         self.postponed = done.is_err().then(|| Instant::now() + AGAIN);
         if let Err(error) = done {
             say(format_args!("WARNING: {} cannot be put aside and grows on: {error}", self.path.display()));

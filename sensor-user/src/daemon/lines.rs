@@ -15,8 +15,8 @@ pub struct Lines {
     file: File,
     /// Whether it has a length that can be changed.
     is_regular: bool,
-    /// Half a line stands at its end and could not be taken away: a line end comes first.
-    is_torn: bool,
+    /// How much of half a line stands at its end and could not be taken away, bytes.
+    half: usize,
 }
 
 impl Lines {
@@ -25,12 +25,13 @@ impl Lines {
     /// # Errors
     /// When the file cannot be looked at.
     pub fn after(file: File, tail: &[u8]) -> io::Result<Self> {
-        let mut lines = Self { is_regular: file.metadata()?.is_file(), file, is_torn: false };
+        let mut lines = Self { is_regular: file.metadata()?.is_file(), file, half: 0 };
         let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let half = &tail[whole..];
         // What somebody else wrote stays.
         let is_ours = half.starts_with(BEGINNING) || BEGINNING.starts_with(half);
-        lines.is_torn = !half.is_empty() && !(is_ours && lines.takes_away(half.len()));
+        let is_whole = half.is_empty() || is_ours && lines.takes_away(half.len());
+        lines.half = if is_whole { 0 } else { half.len() };
         Ok(lines)
     }
 
@@ -41,17 +42,25 @@ impl Lines {
 
     /// Writes lines, without their ends, each whole or not at all; how many, and why not all.
     pub fn write(&mut self, lines: &[Arc<str>]) -> (usize, io::Result<()>) {
-        let head = if self.is_torn { "\n" } else { "" };
+        // A line end, where half a line cannot be taken away: what is not ours, or from a file that only grows.
+        let head = if self.half > 0 { "\n" } else { "" };
         let bytes: Vec<u8> =
             [head].into_iter().chain(lines.iter().flat_map(|line| [&**line, "\n"])).flat_map(str::bytes).collect();
         let (done, result) = write_all(&mut self.file, &bytes);
         let ends: Vec<_> = (0..done).filter(|at| bytes[*at] == b'\n').collect();
-        self.is_torn &= ends.is_empty();
+        if !ends.is_empty() {
+            self.half = 0;
+        }
         let half = done - ends.last().map_or(0, |end| end + 1);
-        if half > 0 {
-            self.is_torn = !self.takes_away(half);
+        if half > 0 && !self.takes_away(half) {
+            self.half += half;
         }
         (ends.len().saturating_sub(head.len()), result)
+    }
+
+    /// Whether half a line stands at the end.
+    pub const fn is_torn(&self) -> bool {
+        self.half > 0
     }
 
     /// Takes the last bytes away; whether that was possible. It needs no room on the disk.
@@ -113,7 +122,7 @@ mod tests {
     fn where_half_a_line_cannot_be_taken_away_it_is_ended_before_the_next() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut lines = Lines::after(File::from(std::os::fd::OwnedFd::from(writer)), b"{\"seq\":1").unwrap();
-        assert!(lines.is_torn);
+        assert!(lines.is_torn());
         assert_eq!(lines.write(&["a".into(), "b".into()]).0, 2);
         assert_eq!(lines.write(&["c".into()]).0, 1);
         drop(lines);
