@@ -121,7 +121,7 @@ impl Account {
 
     /// On a full disk, every other daemon lives to see its owner make room.
     fn make_room_now_and_then(&mut self, daemon: &Child) {
-        let disk = rustix::fs::statvfs(&self.directory.join("disk")).unwrap();
+        let disk = rustix::fs::statvfs(self.directory.join("disk")).unwrap();
         // What is left may be kept for the file system itself.
         if disk.f_bavail * disk.f_bsize > 1 << 20 {
             return;

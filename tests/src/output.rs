@@ -203,13 +203,17 @@ fn full(kills: bool) -> Result<()> {
         account.read(&path)?;
     }
     let reported = last - status.losses["ring_full"];
-    let (written, (lost, killed)) = (account.there.len() as u64, account.counted());
+    let (written, (missed, killed)) = (account.there.len() as u64, account.counted());
     report::say(format!(
-        "{reported} events, {sent} times SIGHUP and SIGUSR1: {written} written once in {} files, {lost} said to be lost, {killed} with killed daemons",
+        "{reported} events, {sent} times SIGHUP and SIGUSR1: {written} written once in {} files, {missed} said to be lost, {killed} with killed daemons",
         account.files
     ));
-    ensure!(written + lost + killed == reported, "{written} + {lost} + {killed} are not {reported}: {}", account.words);
-    ensure!(lost > 0 && account.files > 10 && sent > 1, "too little happened");
+    ensure!(
+        written + missed + killed == reported,
+        "{written} + {missed} + {killed} are not {reported}: {}",
+        account.words
+    );
+    ensure!(missed > 0 && account.files > 10 && sent > 1, "too little happened");
     if !kills {
         // A start on a full disk.
         fs::write(format!("{DISK}/fill"), vec![0; 4 << 20]).err().context("4 MiB fit on the disk")?;
