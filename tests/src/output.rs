@@ -17,11 +17,11 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::{
+    case::{Boot, Test},
     conformance::call::call,
     report,
     rules::{self, Draft},
     sensor::{Launch, Sensor},
-    suite::{Boot, Test},
     swap::NumberedWrites,
     wait,
 };
