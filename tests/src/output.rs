@@ -173,9 +173,11 @@ fn full(kills: bool) -> Result<()> {
     let mut sensor = launch(rules()?).start()?;
     let writes = NumberedWrites::start(FIFO, Duration::from_micros(200))?;
     for round in 1..=ROUNDS {
-        wait::until("the disk to be full", || Ok((sensor.status()?.reports.sink_lost > 0).then_some(())))?;
-        let warnings = sensor.status()?.warnings;
-        ensure!(warnings.iter().any(|words| words.contains("cannot be written to /tmp/output/events")), "{warnings:?}");
+        wait::until("the disk to be full, and that to be said", || {
+            let status = sensor.status()?;
+            let is_said = status.warnings.iter().any(|words| words.contains("cannot be written to /tmp/output/events"));
+            Ok((status.reports.sink_lost > 0 && is_said).then_some(()))
+        })?;
         if kills {
             sensor.signal(libc::SIGKILL)?;
             sensor.ended()?;
