@@ -5,7 +5,7 @@ use sensor_common::maps::Container;
 use sensor_content::{life::Entry, shadow::without_examples};
 use sensor_rules::Source;
 
-use super::{core::Core, engine::Engine, journal::Journal, keeper::Keeper, shadow::Candidate};
+use super::{core::Core, engine::Engine, journal::Journal, shadow::Candidate};
 use crate::{
     control::{
         admission::Access,
@@ -71,7 +71,7 @@ impl<E: Engine> Core<E> {
             undecided: counters.undecided,
             reports: self.journal.tally().into(),
             changes: state.changes,
-            content: state.keeper.as_ref().map(Keeper::status),
+            content: state.keeper.as_ref().map(|keeper| keeper.status(generation)),
             fleet: self.fleet.read(),
             shadow: state.candidate.as_ref().map(Candidate::status),
             last_shadow: state.last_shadow.clone(),

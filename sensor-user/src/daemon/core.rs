@@ -201,9 +201,10 @@ impl<E: Engine> Core<E> {
                 return Ok(Pushed::new(&activation, &rules, self.mode).in_shadow(&limits));
             }
             let pushed = self.activate(&mut state, &rules)?;
-            // Nothing of it is left after a restart, so that nobody is charged with it.
-            state.keeper.iter_mut().for_each(|keeper| keeper.runs(Rung::Nothing));
-            Ok(pushed)
+            let Some(keeper) = &mut state.keeper else { return Ok(pushed) };
+            // It is left to a daemon that is started by order, and to no other: so nobody is charged with it.
+            keeper.runs(Rung::Nothing);
+            Ok(Pushed { transient: true, ..pushed })
         });
         state.note(result)
     }
@@ -310,7 +311,8 @@ impl<E: Engine> Core<E> {
     pub(super) fn warnings(&self) -> Vec<String> {
         let unserved = self.unserved.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let meddling = self.meddling.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.permits.warnings(self.mode).into_iter().chain(unserved).chain(meddling).collect()
+        let unwritten = self.journal.troubles();
+        self.permits.warnings(self.mode).into_iter().chain(unserved).chain(meddling).chain(unwritten).collect()
     }
 
     /// Says what somebody else has changed in the kernel since the last look, and what is again as it was left.
@@ -386,7 +388,7 @@ const OBSERVING: &str = "Creance observes every event and reports matches, and c
      Start it without `--mode observe`, or boot with `bpf` added to the list in the kernel parameter lsm= (`creance doctor` shows the list).";
 
 /// Generations that are pushed without a number count from here: no release comes so far.
-const UNNUMBERED: u64 = 1 << 40;
+pub(super) const UNNUMBERED: u64 = 1 << 40;
 
 /// What to say of rules that nobody has signed.
 const UNSIGNED: &str = "these rules are not signed, and the owner's policy takes signed bundles only: push a bundle, or set `unsigned = true`";

@@ -18,6 +18,10 @@ use sensor_rules::RuleSet;
 use super::settings::Settings;
 use crate::{content, log::say, status};
 
+/// What to say of rules in force that nobody has signed.
+pub const TRANSIENT: &str = "nobody has signed these rules: `systemctl restart` leaves them in force, and they are gone after a crash, a stop, \
+     a reboot, or with another version; sign a bundle to keep them (docs/content.md)";
+
 /// Who put in force what is.
 #[derive(Clone, Copy, Debug)]
 enum Origin {
@@ -151,7 +155,7 @@ impl Keeper {
     }
 
     /// What to say of a policy that cannot be read.
-    fn blindness(&self) -> Option<String> {
+    pub fn blindness(&self) -> Option<String> {
         let trouble = self.trouble.as_ref()?;
         let until = if self.read {
             "nothing new is taken, and what was read before goes on to hold"
@@ -241,6 +245,11 @@ impl Keeper {
             (None | Some(Switch::Baseline), None) if number == 0 => Some(Rung::Baseline),
             _ => None,
         }
+    }
+
+    /// Whether a daemon before this one has left in force, by order, what nobody has signed, and that may stay so.
+    pub fn inherits_unsigned(&self) -> bool {
+        self.switch.is_none() && self.policy.allows_unsigned() && self.store.left() == Some(Rung::Nothing)
     }
 
     /// What a daemon before this one has left in force by order, if it may stay so: one on probation too, for the host is up.
@@ -401,9 +410,10 @@ impl Keeper {
     }
 
     /// For `creance status`.
-    pub fn status(&self) -> status::Content {
+    pub fn status(&self, active: Option<u64>) -> status::Content {
         let memory = self.store.memory();
         let stage = match self.running {
+            Rung::Nothing if active.is_some() => format!("not kept: {TRANSIENT}"),
             Rung::Nothing => "no generation from the store".to_owned(),
             Rung::Baseline => "baseline".to_owned(),
             Rung::Generation(id) => match memory.trial.as_ref().filter(|trial| trial.id == id) {

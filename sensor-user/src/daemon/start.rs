@@ -7,11 +7,11 @@ use sensor_content::store::Rung;
 use sensor_rules::RuleSet;
 
 use super::{
-    core::{Core, State},
+    core::{Core, State, UNNUMBERED},
     engine::Engine,
     fault::{self, Point},
     generations::name,
-    keeper::Keeper,
+    keeper::{Keeper, TRANSIENT},
 };
 use crate::{baseline, control::server::Service as _, log::say};
 
@@ -20,6 +20,11 @@ impl<E: Engine> Core<E> {
     fn inherit(&self, state: &mut State<E>) -> Option<String> {
         let number = state.engine.active()?;
         let keeper = state.keeper.as_mut()?;
+        if number >= UNNUMBERED && keeper.inherits_unsigned() {
+            keeper.runs(Rung::Nothing);
+            keeper.notes_inherited();
+            return Some(format!("generation {number} is in force, as it was: {TRANSIENT}"));
+        }
         let rung = keeper.inherits(number)?;
         if let Rung::Generation(id) = rung {
             let keys = keeper.settings().keys().ok()?;
