@@ -25,8 +25,8 @@ pub async fn by_order<E: Engine>(core: Arc<Core<E>>, mut hangup: Signal, rules: 
 }
 
 impl<E: Engine> Core<E> {
-    /// Reads the owner's policy and the rules in a directory anew; what to say of that. What cannot be read, or is refused, changes
-    /// nothing.
+    /// Reads the owner's policy and the rules in a directory anew; what to say of that. What cannot be read,
+    /// or is refused, changes nothing.
     pub fn read_anew(&self, rules: Option<&Path>) -> String {
         let policy = self.policy_anew();
         let rules = rules.map(|directory| {

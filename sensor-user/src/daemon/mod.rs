@@ -7,7 +7,7 @@
 //! | [`core`] | generations, without the loop |
 //! | `answers` | what is answered on the control socket |
 //! | [`journal`] | events: history, followers, [`sink`]s |
-//! | [`sink`], `event_file`, `lines`, [`rotation`] | where events are written: counted, opened, whole, put aside |
+//! | [`sink`], `output`, `event_file`, `lines`, [`rotation`] | where events are written: counted, opened, whole, put aside |
 //! | `signals`, `anew` | what signals mean, and what is read anew |
 //! | [`fleet`] | the host in its fleet: releases from a repository |
 //! | [`keeper`], [`settings`], `generations`, `start` | generations on disk, where, their life, and with which the daemon starts |
@@ -43,6 +43,7 @@ pub mod manager;
 pub mod memory;
 mod off_file;
 mod options;
+mod output;
 mod probation;
 mod pulse;
 pub mod ring;
