@@ -1,6 +1,7 @@
 //! `creance recover`: bring a host back that does not run, by the files on its disk.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -10,7 +11,9 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use jiff::Timestamp;
 use sensor_content::{
+    gate::Gate,
     life::BootId,
+    policy::Policy,
     store::{Directory, Rung, Store, Switch},
 };
 
@@ -42,21 +45,38 @@ pub struct Recover {
 
 impl Recover {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let below = |path: &str| self.root.join(path.trim_start_matches('/'));
         let running = fs::canonicalize(&self.root).is_ok_and(|root| root == Path::new("/"));
         ensure!(
             !running || Client::connect(control::SOCKET).is_err(),
             "a daemon runs on this host: ask it, with `creance rollback`"
         );
-        let state = below(content::STATE);
+        let state = self.below(content::STATE);
         ensure!(state.is_dir(), "{} is not there: is this the root of a host with Creance?", state.display());
         self.repair(&state, out).with_context(|| format!("the generations in {}", state.display()))?;
         if let Some(switch) = self.safe_mode {
-            let path = content::safe_mode(&below(content::CONFIGURATION));
+            let path = content::safe_mode(&self.below(content::CONFIGURATION));
             files::write(&path, format!("{switch}\n").as_bytes(), 0o644, Existing::Replace)?;
             writeln!(out, "{}: {switch}", path.display())?;
         }
         Ok(Done::Well)
+    }
+
+    fn below(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// What that host's owner wants, as its daemon will read it.
+    fn policy(&self) -> Policy {
+        let path = self.below(content::POLICY);
+        if path.symlink_metadata().is_err() {
+            return Policy::default();
+        }
+        content::policy(&path).unwrap_or_else(|_| Policy::unreadable())
+    }
+
+    /// The switch that is set now, or was before, on its disk.
+    fn switch(&self) -> Option<Switch> {
+        self.safe_mode.or_else(|| content::switch_in(&content::safe_mode(&self.below(content::CONFIGURATION))).switch)
     }
 
     fn repair(&self, state: &Path, out: &mut impl Write) -> io::Result<()> {
@@ -81,7 +101,10 @@ impl Recover {
         } else {
             store.stopped()?;
         }
-        let first = store.start(self.safe_mode).rungs.first().copied().unwrap_or(Rung::Nothing);
+        let (policy, known) = (self.policy(), BTreeMap::new());
+        let (switch, memory) = (self.switch(), store.memory());
+        let gate = Gate { policy: &policy, blind: None, switch, memory, running: 0, known: &known, approved: true };
+        let first = gate.start().rungs.first().copied().unwrap_or(Rung::Nothing);
         match first {
             Rung::Generation(id) => writeln!(out, "the host will start with generation {id}"),
             Rung::Baseline => writeln!(out, "the host will start with the baseline"),

@@ -9,6 +9,7 @@
 //! | [`journal`] | events: history, followers, [`sink`]s |
 //! | [`fleet`] | the host in its fleet: releases from a repository |
 //! | [`keeper`], [`settings`], `generations`, `start` | generations on disk, where, their life, and with which the daemon starts |
+//! | `permit` | leave to put something in force: every road asks for it |
 //! | [`probation`] | what a generation on probation is held to |
 //! | [`shadow`] | a candidate that judges in the shadow of what is in force |
 //! | [`trial`] | a bundle's own tests, in a child |
@@ -38,6 +39,7 @@ pub mod manager;
 pub mod memory;
 mod off_file;
 mod options;
+mod permit;
 mod probation;
 mod pulse;
 pub mod ring;
