@@ -152,6 +152,11 @@ fields! {
     "interpreter": Kind::Text(TEXT_MAX), program.interpreter, INTERPRETER, "Path of what runs the program as it was given: the program itself, or what `#!` names.";
 }
 
+/// Most that a process id can be: `PID_MAX_LIMIT` of a kernel of 64 bits.
+const PID_MAX: u64 = 4 << 20;
+/// The number of the last signal.
+const SIGNAL_MAX: u64 = 64;
+
 /// How much of a text was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
@@ -203,6 +208,19 @@ impl Field {
             let values = field.constants.map_or(&[][..], |constants| constants.values);
             values.iter().map(move |(name, value)| (*name, *value, field))
         })
+    }
+
+    /// The largest value that a kernel gives it, where it is an integer; `None` where all its 64 bits are in use, so that it can
+    /// read as negative.
+    pub fn largest(&self) -> Option<u64> {
+        match (self.name, self.kind) {
+            ("inode" | "segment_size", _) => None,
+            ("mode" | "exit_status", _) => Some(u16::MAX.into()),
+            ("signal", _) => Some(SIGNAL_MAX),
+            (name, Kind::U32) if matches!(name.split_once('.'), Some((_, "pid" | "tid"))) => Some(PID_MAX),
+            (_, Kind::U64) => Some(i64::MAX.cast_unsigned()),
+            _ => Some(u32::MAX.into()),
+        }
     }
 
     /// Whether the kernel side fills this field for `event`.

@@ -185,10 +185,10 @@ const KERNELS: u32 = u32::from_ne_bytes(*b"iou-");
 fn fill_own_comm(text: &mut Text<COMM_MAX>, task: Struct) {
     fill_comm(text, task);
     // SAFETY: the bytes are at least four, and begin on a multiple of four.
-    if unsafe { core::ptr::read_volatile(text.bytes.as_ptr().cast::<u32>()) } == KERNELS {
-        if let Some(leader) = task.to(&TASK_GROUP_LEADER) {
-            fill_comm(text, leader);
-        }
+    if unsafe { core::ptr::read_volatile(text.bytes.as_ptr().cast::<u32>()) } == KERNELS
+        && let Some(leader) = task.to(&TASK_GROUP_LEADER)
+    {
+        fill_comm(text, leader);
     }
 }
 

@@ -52,7 +52,7 @@ pub fn is_unattended(settings: &Settings) -> bool {
     }
     // SAFETY: the helper takes nothing and always succeeds.
     let now = unsafe { bpf_ktime_get_ns() };
-    !HEARTBEAT.get(0).is_some_and(|beat| now.saturating_sub(*beat) <= settings.patience)
+    HEARTBEAT.get(0).is_none_or(|beat| now.saturating_sub(*beat) > settings.patience)
 }
 
 /// Whether the current process is never blocked or killed, whatever the rules say.

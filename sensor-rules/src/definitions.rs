@@ -238,7 +238,7 @@ fn list(text: &Text<'_>, entry: &Entry, _: Vec<String>, problems: &mut Vec<Diagn
         match (literal, items.first()) {
             (None, _) => {
                 let message = format!("a list holds strings or integers, and this is {}", node.value.kind());
-                let help = Some("put a string in quotes".to_owned());
+                let help = Some(node.octal(text).unwrap_or_else(|| "put a string in quotes".to_owned()));
                 problems.push(Diagnostic { help, ..text.problem(&node.range, message) });
                 return None;
             }

@@ -215,7 +215,7 @@ fn set(text: &Text<'_>, entry: &Entry, event: Event, record: &mut [u8]) -> Resul
     let Some(bytes) = encoded(field.kind, &entry.node.value) else {
         let range = &entry.node.range;
         let message = format!("`{}` is {}, and this is {}", field.name, type_name(field.kind), entry.node.value.kind());
-        return Err(Box::new(text.problem(range, message)));
+        return Err(Box::new(Diagnostic { help: entry.node.octal(text), ..text.problem(range, message) }));
     };
     if let Some(place) = record.get_mut(field.offset..field.offset + bytes.len()) {
         place.copy_from_slice(&bytes);

@@ -124,10 +124,7 @@ impl Int {
     pub fn collect_lengths(&self, fields: &mut Vec<&'static Field>) {
         match self {
             Self::Const(_) => {}
-            Self::Field(field) => {
-                let of_text = |text: &&Field| matches!(text.kind, Kind::Text(_)) && IntField::length(text) == *field;
-                fields.extend(FIELDS.iter().find(of_text));
-            }
+            Self::Field(field) => fields.extend(field.text()),
             Self::Made(made) => [&made.left, &made.right].into_iter().for_each(|int| int.collect_lengths(fields)),
         }
     }
@@ -169,6 +166,11 @@ impl IntField {
     /// The field of the table that it is, where it is not only a part of one.
     pub fn field(self) -> Option<&'static Field> {
         FIELDS.iter().find(|field| Self::new(field) == Some(self))
+    }
+
+    /// The string field of which it is the length.
+    pub fn text(self) -> Option<&'static Field> {
+        FIELDS.iter().find(|field| matches!(field.kind, Kind::Text(_)) && Self::length(field) == self)
     }
 
     /// How many bytes of the string `field` are kept.

@@ -162,7 +162,8 @@ impl Reader<'_, '_> {
         let unchecked = find(UNCHECKED).map_or(Some(Vec::new()), |entry| self.unchecked(entry));
         let condition = self.required(node, find("condition"), "condition");
         let (events, unchecked) = (events?, unchecked?);
-        let names = Names { events: &events, unchecked: &unchecked, definitions: self.definitions };
+        let any_range = self.options.skip_checks;
+        let names = Names { events: &events, unchecked: &unchecked, any_range, definitions: self.definitions };
         let judged = condition.and_then(|entry| self.judged(entry, find("exceptions"), names));
         let mut lines = Lines::default();
         let behind = judged.as_ref().map_or(0, |judged| judged.end);

@@ -34,7 +34,7 @@ impl Arithmetic {
     }
 
     /// The least and the largest result for operands from such to such; `None` where a divisor can be 0.
-    fn extent(self, left: Extent, right: Extent) -> Option<Extent> {
+    pub fn extent(self, left: Extent, right: Extent) -> Option<Extent> {
         let divides = matches!(self, Self::Divide | Self::Remainder);
         if divides && right.least <= 0 && right.most >= 0 {
             return None;

@@ -25,6 +25,7 @@ mod fold;
 mod int;
 mod interpret;
 mod kleene;
+mod octal;
 mod pattern;
 mod plan;
 mod restrain;

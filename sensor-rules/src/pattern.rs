@@ -62,6 +62,8 @@ pub struct Pattern {
     pub text: String,
     /// The automaton.
     pub automaton: Automaton,
+    /// How many bytes the shortest string has that has the pattern; `None` where there is no such string.
+    pub shortest: Option<usize>,
     /// What holds of every string that has the pattern.
     pub implied: Vec<Implied>,
     /// Whether the first of them holds of no other.
@@ -91,6 +93,14 @@ impl Automaton {
     pub fn found(&self) -> u16 {
         u16::from(self.end) + 1
     }
+
+    /// Whether no string has the pattern: nothing leads to where it was found.
+    pub fn finds_nothing(&self) -> bool {
+        let found = self.found();
+        // The cells of that state lead to itself.
+        let others = self.cells.iter().skip(2 * usize::from(found));
+        self.start != found && others.into_iter().all(|cell| *cell != found)
+    }
 }
 
 impl Pattern {
@@ -119,7 +129,8 @@ impl Pattern {
         })?;
         let automaton = automaton(&dfa).ok_or_else(|| too_large(String::new()))?;
         let (implied, is_implied) = implied(&hir);
-        Ok(Self { syntax, text: text.to_owned(), automaton, implied, is_implied })
+        let shortest = hir.properties().minimum_len();
+        Ok(Self { syntax, text: text.to_owned(), automaton, shortest, implied, is_implied })
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, Spanned};
 
-use crate::{diagnostic::Diagnostic, text::Text};
+use crate::{diagnostic::Diagnostic, octal, text::Text};
 
 /// Deepest nesting; rule files need five levels.
 const DEPTH_MAX: usize = 24;
@@ -63,6 +63,15 @@ impl Value {
             Self::List(_) => "a list",
             Self::Map(_) => "a map",
         }
+    }
+}
+
+impl Node {
+    /// What to do about a number that is written as C writes octal ones, which YAML does not take for an integer.
+    pub fn octal(&self, text: &Text<'_>) -> Option<String> {
+        let number = text.as_str().get(self.range.clone()).filter(|_| matches!(self.value, Value::Float))?;
+        let spelled = octal::spelled(number)?;
+        Some(format!("`{number}` looks octal, and YAML has no such numbers: if it is one, write `{spelled}`"))
     }
 }
 

@@ -126,7 +126,7 @@ fn what_was_not_seen_is_unknown() {
         ("path.contains('x')", None),
         ("path.contains('a')", None),
         ("!path.matches('[0-9]$')", None),
-        ("size(path) > 256", None),
+        ("size(path) > 255", None),
         ("path.contains('x') && reads", Some(false)),
         ("path.contains('x') || !reads", Some(true)),
         ("path.contains('x') == reads", None),

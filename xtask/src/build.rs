@@ -28,8 +28,7 @@ pub fn ebpf() -> Result<()> {
     let mut path = vec![setup::linker_directory()];
     path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     let mut cargo = compiler.cargo();
-    cargo.args(["build", "--quiet", "--release", "--target", "bpfel-unknown-none", "-Z", "build-std=core"]);
-    cargo.current_dir(project::root().join("sensor-ebpf")).env("CARGO_TARGET_DIR", directory.join("build"));
+    kernel_side(cargo.arg("build"));
     cargo.env("PATH", env::join_paths(path)?);
     // Type information of our own programs: without it the verifier knows no global functions.
     cargo.env("RUSTFLAGS", "-C link-arg=--btf");
@@ -54,6 +53,22 @@ pub fn ebpf() -> Result<()> {
         return Ok(());
     }
     fs::write(&object, new).with_context(|| format!("cannot write {}", object.display()))
+}
+
+/// Clippy on `sensor-ebpf`, where each warning is an error; what it says is on its stderr.
+///
+/// # Errors
+/// Where there is no such clippy.
+pub fn ebpf_clippy() -> Result<Command> {
+    let mut cargo = Compiler::find_or_install()?.clippy()?;
+    kernel_side(cargo.arg("--quiet")).args(["--", "-D", "warnings"]);
+    Ok(cargo)
+}
+
+/// What every build of `sensor-ebpf` has in common.
+fn kernel_side(cargo: &mut Command) -> &mut Command {
+    cargo.args(["--release", "--target", "bpfel-unknown-none", "-Z", "build-std=core"]);
+    cargo.current_dir(project::root().join("sensor-ebpf")).env("CARGO_TARGET_DIR", project::target("ebpf/build"))
 }
 
 /// `.BTF.ext` without what says which line each instruction comes from: most of the object, and of the daemon's memory. What it says of
@@ -82,7 +97,7 @@ fn without_lines(ext: &[u8]) -> Option<Vec<u8>> {
 /// Where they do not build.
 pub fn user_space() -> Result<()> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--release", "--workspace", "--bins"]).current_dir(project::root());
+    cargo.args(["build", "--release", "--workspace", "--bins"]).current_dir(project::root());
     command::run(&mut cargo).context("user space does not build")
 }
 
@@ -93,7 +108,7 @@ pub fn user_space() -> Result<()> {
 pub fn with_faults() -> Result<()> {
     let mut cargo = Command::new("cargo");
     // With the whole workspace, so that what it is made of has the features that it has elsewhere, and is not built anew.
-    cargo.args(["build", "--quiet", "--release", "--workspace", "--bin", "creance-faults"]);
+    cargo.args(["build", "--release", "--workspace", "--bin", "creance-faults"]);
     cargo.args(["--features", "sensor-user/faults"]).current_dir(project::root());
     command::run(&mut cargo).context("the build with faults does not build")
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `setup` | [`setup`]: what a fresh machine lacks |
 //! | `build` | [`build`]: the eBPF object, then the static user-space binaries |
+//! | `check` | [`testing::quick`]: format, clippy, unit tests |
 //! | `test` | [`testing`]: everything, here and in VMs |
 //! | `run` | [`run`]: the played session |
 //! | `dist` | [`dist`]: packages |
@@ -64,6 +65,8 @@ enum Task {
     Setup,
     /// Build the eBPF object and the static binaries
     Build,
+    /// Check format, clippy and unit tests, without a VM: two minutes at most once everything is built
+    Check,
     /// Run every test: here, and in VMs on Linux 6.1 and 6.12
     Test {
         /// Only in VMs with this kernel: 5.10, 6.1, 6.12, 6.18 or 7.3
@@ -165,6 +168,7 @@ fn perform(task: Task) -> Result<ExitCode> {
             setup::compiler()?;
             build::everything().map(|()| ExitCode::SUCCESS)
         }
+        Task::Check => testing::quick(),
         Task::Test { kernel, all_kernels, document, filter } => {
             let kernels = if all_kernels { KernelSeries::ALL } else { &kernel };
             let how = if document || all_kernels { Document::Write } else { Document::Compare };

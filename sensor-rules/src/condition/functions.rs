@@ -3,10 +3,7 @@
 use std::ops::Range;
 
 use cel::common::ast::IdedExpr;
-use sensor_common::{
-    field::{Field, Kind},
-    record::COMM_MAX,
-};
+use sensor_common::field::Field;
 
 use super::{
     Fault,
@@ -64,6 +61,7 @@ impl Checker<'_> {
         {
             return Ok(Typed::Bool(self.text(*test, field, literal.clone(), at)?));
         }
+        self.can_match(field, &pattern, at)?;
         Ok(Typed::Bool(CondKind::Pattern(field, pattern.into())))
     }
 
@@ -133,32 +131,5 @@ impl Checker<'_> {
             TextTest::StartsWith | TextTest::EndsWith | TextTest::Contains if bytes.is_empty() => CondKind::Const(true),
             _ => CondKind::Text(test, field, bytes),
         })
-    }
-
-    /// Whether `field` could hold the literal at all.
-    pub(super) fn fits(&mut self, field: &Field, bytes: &[u8], range: Range<usize>) -> Checked<()> {
-        let kept = longest(field);
-        if bytes.len() <= kept {
-            return Ok(());
-        }
-        let message = format!("`{}` can never be this", field.name);
-        let label = format!("{} bytes; the first {kept} of the field are kept", bytes.len());
-        self.note(Fault::new(range, message).label(label))
-    }
-}
-
-/// How many bytes a string field can hold: of a `comm`, which the kernel ends with a zero byte, one less than there is room for.
-const fn longest(field: &Field) -> usize {
-    match capacity(field) {
-        COMM_MAX => COMM_MAX - 1,
-        capacity => capacity,
-    }
-}
-
-/// How many bytes of a string field are kept.
-const fn capacity(field: &Field) -> usize {
-    match field.kind {
-        Kind::Text(capacity) => capacity,
-        Kind::U32 | Kind::U64 | Kind::Bool => 0,
     }
 }

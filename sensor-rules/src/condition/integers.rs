@@ -83,6 +83,7 @@ impl Checker<'_> {
         self.computable(together(&left, &right), own)?;
         self.belongs(&left, right_expr)?;
         self.belongs(&right, left_expr)?;
+        self.undecided_yet(relation, (&left, left_expr), (&right, right_expr), own)?;
         Ok(match (left, right) {
             (Int::Const(left), Int::Const(right)) => CondKind::Const(relation.holds(left, right)),
             (left @ Int::Const(_), right) => CondKind::Ints(relation.mirrored(), right, left),
@@ -138,6 +139,7 @@ impl Checker<'_> {
             }
             Typed::Int(Int::Const(bits)) => {
                 self.belongs(&Int::Field(field), argument)?;
+                self.can_have(field, bits, argument)?;
                 Ok(Typed::Bool(CondKind::Bits(field, bits)))
             }
             Typed::Int(Int::Field(_) | Int::Made(_)) => {

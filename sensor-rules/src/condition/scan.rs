@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::Fault;
+use crate::octal;
 
 /// Longest condition, bytes.
 const LENGTH_MAX: usize = 64 * 1024;
@@ -99,13 +100,14 @@ impl<'a> Scanner<'a> {
         let rest = self.rest();
         let length = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
         let number = rest.get(..length).unwrap_or_default();
-        if number.len() > 1 && number.starts_with('0') && number.bytes().all(|digit| digit.is_ascii_digit()) {
-            let fault = Fault::new(self.at..self.at + length, format!("`{number}` is decimal, and looks octal"));
-            let plain = number.trim_start_matches('0');
-            self.faults.push(fault.help(match u64::from_str_radix(number, 8) {
-                Ok(octal) => format!("there are no octal numbers: if it is one, write `{octal:#x}`"),
-                Err(_) => format!("write `{plain}`"),
-            }));
+        if let Some(spelled) = octal::spelled(number) {
+            let message = if number.contains(['o', 'O']) {
+                format!("`{number}` is octal in YAML, and no number here")
+            } else {
+                format!("`{number}` is decimal, and looks octal")
+            };
+            let fault = Fault::new(self.at..self.at + length, message);
+            self.faults.push(fault.help(format!("there are no octal numbers: if it is one, write `{spelled}`")));
         }
         self.at += length;
     }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Range};
 
 use cel::{
     Program,
-    common::ast::{Expr, IdedExpr, SourceInfo},
+    common::ast::{Expr, IdedExpr, LiteralValue, SourceInfo},
 };
 use sensor_common::field::Field;
 
@@ -104,8 +104,15 @@ impl<'a> Spans<'a> {
                 };
                 self.closed(start..last.max(own.end), ')')
             }
+            Expr::Literal(LiteralValue::Int(value)) if *value.inner() < 0 => self.with_sign(own),
             _ => own,
         }
+    }
+
+    /// `range` with the sign before it, which the parser leaves out of a literal.
+    fn with_sign(&self, range: Range<usize>) -> Range<usize> {
+        let before = self.text.get(..range.start).unwrap_or_default();
+        before.trim_end().strip_suffix('-').map_or(range.start, str::len)..range.end
     }
 
     /// The end of the identifier that follows white space at `at`.

@@ -299,6 +299,7 @@ impl Checker<'_> {
             .map(|(expr, element)| match element? {
                 Typed::Int(Int::Const(value)) => {
                     self.belongs(int, expr)?;
+                    self.can_be(int, value, expr)?;
                     Ok(value)
                 }
                 other => self.element(expr, &other, "integer"),

@@ -13,6 +13,7 @@ use super::{apt, linker};
 use crate::{command, project};
 
 const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
+const DEBIAN_CLIPPY: &str = "/usr/bin/cargo-clippy";
 
 /// A compiler with its library source.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,27 @@ impl Compiler {
                 command
             }
         }
+    }
+
+    /// `cargo clippy` of this compiler, installed where it is missing, ready for more arguments.
+    ///
+    /// # Errors
+    /// Where it is missing and cannot be installed.
+    pub fn clippy(self) -> Result<Command> {
+        let mut command = match self {
+            Self::Nightly => self.cargo(),
+            Self::Debian => {
+                if !Path::new(DEBIAN_CLIPPY).exists() {
+                    apt::install(&["rust-web-clippy"])?;
+                }
+                // By its path: `cargo clippy` would find that of rustup first.
+                let mut command = command::fresh(DEBIAN_CLIPPY);
+                command.env("CARGO", "/usr/bin/cargo").env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
+                command
+            }
+        };
+        command.arg("clippy");
+        Ok(command)
     }
 
     /// The major version of the LLVM in it: its bitcode can be linked by the same version only.

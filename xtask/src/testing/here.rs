@@ -9,21 +9,53 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::Tally;
-use crate::project;
+use crate::{build, command, project};
 
-/// Formatting, and clippy without a warning: one test each.
-pub fn style(tally: &mut Tally) -> Result<()> {
-    check(
-        tally,
-        "here format",
-        "cargo fmt --all --check && cd sensor-ebpf && cargo fmt --check && cd ../fuzz && cargo fmt --check",
-    )?;
-    check(tally, "here clippy", "cargo clippy --quiet --release --workspace --all-targets -- -D warnings")
+/// How much of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything, as it ships.
+    All,
+    /// What takes seconds: unit tests and the rules of the source tree, built without optimisation.
+    Quick,
 }
 
-fn check(tally: &mut Tally, name: &str, script: &str) -> Result<()> {
+impl Scope {
+    /// Of cargo: which build.
+    fn profile(self) -> &'static str {
+        match self {
+            Self::All => "--release",
+            Self::Quick => "--profile=dev",
+        }
+    }
+
+    /// Of `cargo test`: which programs.
+    fn programs(self) -> &'static str {
+        match self {
+            Self::All => "",
+            Self::Quick => "--lib --bins --test tree",
+        }
+    }
+}
+
+/// Formatting, and clippy without a warning, of user space and of the kernel side: one test each.
+pub fn style(tally: &mut Tally, scope: Scope) -> Result<()> {
+    let format = "cargo fmt --all --check && cd sensor-ebpf && cargo fmt --check && cd ../fuzz && cargo fmt --check";
+    check(tally, "here format", shell(format))?;
+    let clippy = format!("cargo clippy --quiet {} --workspace --all-targets -- -D warnings", scope.profile());
+    check(tally, "here clippy", shell(&clippy))?;
+    check(tally, "here clippy of the kernel side", build::ebpf_clippy()?)
+}
+
+fn shell(script: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).current_dir(project::root());
+    shell
+}
+
+fn check(tally: &mut Tally, name: &str, mut command: Command) -> Result<()> {
     let started = Instant::now();
-    let output = Command::new("sh").args(["-c", script]).current_dir(project::root()).output()?;
+    let output = command.output().with_context(|| format!("cannot start {}", command::shown(&command)))?;
     let words = [output.stdout, output.stderr].concat();
     let words = String::from_utf8_lossy(&words);
     tally.add(name, started.elapsed(), (!output.status.success()).then_some(words.trim()));
@@ -31,11 +63,11 @@ fn check(tally: &mut Tally, name: &str, script: &str) -> Result<()> {
 }
 
 /// `cargo test`, with one line for each of its programs and the full words of those that fail.
-pub fn units(tally: &mut Tally) -> Result<()> {
+pub fn units(tally: &mut Tally, scope: Scope) -> Result<()> {
     let started = Instant::now();
-    let script = "exec cargo test --release --workspace --no-fail-fast -- --show-output 2>&1";
-    let mut child =
-        Command::new("sh").args(["-c", script]).current_dir(project::root()).stdout(Stdio::piped()).spawn()?;
+    let (profile, programs) = (scope.profile(), scope.programs());
+    let script = format!("exec cargo test {profile} --workspace {programs} --no-fail-fast -- --show-output 2>&1");
+    let mut child = shell(&script).stdout(Stdio::piped()).spawn()?;
     let mut report = Report::default();
     for line in BufReader::new(child.stdout.take().context("cargo test has no output")?).lines() {
         if let Some(line) = report.read(&line?) {

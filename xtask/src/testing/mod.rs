@@ -9,13 +9,14 @@ use std::{
     fmt,
     process::ExitCode,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
 
 use facts::Facts;
 pub use facts::{Document, finders};
+use here::Scope;
 
 use crate::{build, initramfs, project::KernelSeries, setup};
 
@@ -39,8 +40,8 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     let mut tally = Tally::default();
     if all {
         setup::servers()?;
-        here::style(&mut tally)?;
-        here::units(&mut tally)?;
+        here::style(&mut tally, Scope::All)?;
+        here::units(&mut tally, Scope::All)?;
     }
     build::user_space()?;
     if all || long {
@@ -65,6 +66,21 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
         Document::Compare => facts::compare(kernels, filter, &facts, &mut tally),
     }
     println!("{tally}");
+    Ok(tally.code())
+}
+
+/// What needs no VM and takes two minutes at most once everything is built: format, clippy, unit tests.
+///
+/// # Errors
+/// Where these could not be run at all. Failed tests are counted, not errors.
+pub fn quick() -> Result<ExitCode> {
+    let started = Instant::now();
+    setup::compiler()?;
+    build::ebpf()?;
+    let mut tally = Tally::default();
+    here::style(&mut tally, Scope::Quick)?;
+    here::units(&mut tally, Scope::Quick)?;
+    println!("{tally}, {:.0} s", started.elapsed().as_secs_f64());
     Ok(tally.code())
 }
 

@@ -1,0 +1,38 @@
+//! Files that one can read.
+
+use std::fs;
+
+use crate::{
+    known::{self, Entry},
+    root, sources,
+};
+
+/// Most lines of a file.
+const LINES: usize = 400;
+/// Most columns of a line of comment; rustfmt keeps code to its own width and leaves comments alone.
+const COLUMNS: usize = 120;
+
+#[test]
+fn no_file_is_longer_than_400_lines() {
+    let long =
+        sources().into_iter().filter(|file| fs::read_to_string(root().join(file)).unwrap().lines().count() > LINES);
+    known::compare(
+        "long-files",
+        &long.map(|file| Entry::from([file])).collect(),
+        "a file has more than 400 lines: divide it by what its parts own",
+    );
+}
+
+#[test]
+fn no_comment_is_wider_than_120_columns() {
+    let wide = |file: &String| {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        text.lines().any(|line| line.trim_start().starts_with("//") && line.chars().count() > COLUMNS)
+    };
+    let files = sources().into_iter().filter(wide);
+    known::compare(
+        "wide-comments",
+        &files.map(|file| Entry::from([file])).collect(),
+        "a comment is wider than 120 columns: wrap it at 110",
+    );
+}
