@@ -184,11 +184,14 @@ impl Gate<'_> {
     /// Hold, delay, window, pin and approval are about what is new. What was good here is always within reach, unless its owner took
     /// it back; the actions that it may take are those of the policy all the same.
     fn returns(&self, rung: Rung) -> Result<(), Objection> {
-        let switched = |word: Switch| Err(Objection::Waits(format!("the switch `{word}` holds it back")));
-        match (rung, self.switch) {
-            (Rung::Generation(_), Some(word @ (Switch::Off | Switch::Baseline))) => return switched(word),
-            (Rung::Baseline, Some(word @ Switch::Off)) => return switched(word),
-            _ => {}
+        // The stronger switches are the smaller ones.
+        let weakest = match rung {
+            Rung::Generation(_) => Switch::Baseline,
+            Rung::Baseline => Switch::Off,
+            Rung::Nothing => return Ok(()),
+        };
+        if let Some(word) = self.switch.filter(|word| *word <= weakest) {
+            return Err(Objection::Waits(format!("the switch `{word}` holds it back")));
         }
         let Rung::Generation(id) = rung else { return Ok(()) };
         self.is_not_denied(id)?;

@@ -218,8 +218,8 @@ impl fmt::Display for Answer {
 
 /// All that speaks for a decision, as the end of a sentence.
 pub fn because(reasons: &[Reason]) -> String {
-    let word = |index| if index == 0 { " because" } else { ", and" };
-    reasons.iter().enumerate().map(|(index, reason)| format!("{} {reason}", word(index))).collect()
+    let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+    if reasons.is_empty() { String::new() } else { format!(" because {}", reasons.join(", and ")) }
 }
 
 impl fmt::Display for Reason {

@@ -151,7 +151,7 @@ impl Keeper {
 
     /// What to start with; the generation on probation is remembered for later.
     pub fn start(&mut self) -> Start {
-        let start = self.gate(true, |gate| gate.start());
+        let start = self.ladder();
         let from = self.started + self.settings.up;
         self.started_under = self.switch();
         self.retry = start.retry.clone().map(|trial| Retry { trial, from, waits: None });
@@ -405,7 +405,7 @@ impl Keeper {
         if matches!(self.running(), Rung::Generation(_)) {
             return None;
         }
-        let best = self.gate(true, |gate| gate.start()).rungs.into_iter().next()?;
+        let best = self.ladder().rungs.into_iter().next()?;
         (best != self.running()).then(|| {
             format!(
                 "the daemon was started under the switch `{before}`, which is gone: start it anew (`systemctl restart creance`) to go on with {}",

@@ -321,17 +321,14 @@ impl<E: Engine> Core<E> {
         self.note_in_force(activation.generation);
         let Some(keeper) = &mut state.keeper else { return };
         keeper.shadows(None);
-        match candidate.bundle.take() {
-            Some(Release { life, soak, aside, .. }) => {
-                let now = Timestamp::now();
-                let (life, entry) = life.step::<Probation>(now, format!("in force: {words}"));
-                let boot = keeper.store.boot().clone();
-                keeper.begins(permit, Trial { id: life.id(), since: now, boot, soak, taken_back: 0, aside }, &[entry]);
-            }
-            None => {
-                keeper.runs(permit);
-                state.unsigned = Some((candidate.generation, candidate.asked));
-            }
+        if let Some(Release { life, soak, aside, .. }) = candidate.bundle.take() {
+            let now = Timestamp::now();
+            let (life, entry) = life.step::<Probation>(now, format!("in force: {words}"));
+            let boot = keeper.store.boot().clone();
+            keeper.begins(permit, Trial { id: life.id(), since: now, boot, soak, taken_back: 0, aside }, &[entry]);
+        } else {
+            keeper.runs(permit);
+            state.unsigned = Some((candidate.generation, candidate.asked));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sensor_content::{
-    gate::{Gate, Objection, Step, Wish},
+    gate::{Gate, Objection, Start, Step, Wish},
     store::Rung,
 };
 
@@ -46,7 +46,13 @@ impl Keeper {
         self.gate(true, |gate| gate.wish(running))
     }
 
-    pub(in crate::daemon) fn gate<T>(&mut self, approved: bool, question: impl FnOnce(&Gate<'_>) -> T) -> T {
+    /// With what a daemon starts.
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method itself is of one lifetime only")]
+    pub fn ladder(&mut self) -> Start {
+        self.gate(true, |gate| gate.start())
+    }
+
+    fn gate<T>(&mut self, approved: bool, question: impl FnOnce(&Gate<'_>) -> T) -> T {
         let (nothing, blind) = (BTreeMap::new(), self.blindness());
         let known = self.store.known().map_or_else(|_| nothing, Clone::clone);
         question(&Gate {
