@@ -1,4 +1,5 @@
-//! Who makes rules match, as a number: a user's id, or with the bit [`CGROUP`] that of a cgroup, of users that many services share.
+//! Who makes rules match, as a number: a user's id, or with the bit [`CGROUP`] that of a cgroup, of users
+//! that many services share.
 
 /// In an actor: the rest is the id of a cgroup.
 pub const CGROUP: u64 = 1 << 63;
@@ -7,8 +8,8 @@ const RANGE: u64 = 1 << 62;
 /// The first user id that is no system user's (`UID_MIN` of `login.defs`).
 pub const FIRST_USER: u32 = 1000;
 
-/// As whom an actor bears witness against a rule. The ids that a user has besides his own (`/etc/subuid`) lie side by side, 65536 of
-/// them, and he can be each: such are one witness, or two.
+/// As whom an actor bears witness against a rule. The ids that a user has besides his own (`/etc/subuid`) lie
+/// side by side, 65536 of them, and he can be each: such are one witness, or two.
 pub const fn witness(actor: u64) -> u64 {
     let range = actor >> 16;
     if actor & CGROUP == 0 && range != 0 { RANGE | range } else { actor }

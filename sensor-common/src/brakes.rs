@@ -1,12 +1,15 @@
 //! What holds blocking back, whatever rules say: layouts of the maps behind lifeline, budgets and heartbeat.
 //!
-//! **Budgets.** Each rule that asks for more than an alert has one for each [actor](crate::actor): so many times in each window of time. Windows
-//! are counted from boot, all of the same length, so which window an event is in depends on nothing but its time, and the count of a
-//! window starts where the kernel's hash makes its entry, which it does for one program only. Whoever adds to the count and then reads
-//! no more than the budget is within it. So in no window is an actor killed more often than a rule's budget says, whatever runs at once.
+//! **Budgets.** Each rule that asks for more than an alert has one for each [actor](crate::actor): so many
+//! times in each window of time. Windows are counted from boot, all of the same length, so which window an
+//! event is in depends on nothing but its time, and the count of a window starts where the kernel's hash
+//! makes its entry, which it does for one program only. Whoever adds to the count and then reads no more than
+//! the budget is within it. So in no window is an actor killed more often than a rule's budget says, whatever
+//! runs at once.
 //!
-//! **Crowds.** A rule that hits many actors in one window is demoted for all: each adds what it [weighs](crate::actor::weight) once, and
-//! at [`CROWD`] the rule only alerts, for a time that doubles with each time that it happens again.
+//! **Crowds.** A rule that hits many actors in one window is demoted for all: each adds what it
+//! [weighs](crate::actor::weight) once, and at [`CROWD`] the rule only alerts, for a time that doubles with
+//! each time that it happens again.
 
 /// Hash from the [`FileKey`] of an executable to a [`Reach`].
 pub const LIFELINE: &str = "LIFELINE";
@@ -16,7 +19,8 @@ pub const HEARTBEAT: &str = "HEARTBEAT";
 pub const BUDGETS: &str = "BUDGETS";
 /// LRU hash from [`FiringsKey`] to `u64`: how often a rule fired for an actor in a window.
 pub const FIRINGS: &str = "FIRINGS";
-/// Hash from [`FiringsKey`] to `u64`: whom a rule hit in a window, by [`witness`](crate::actor::witness); and under [`CROWD_OF_ALL`] what they weigh.
+/// Hash from [`FiringsKey`] to `u64`: whom a rule hit in a window, by [`witness`](crate::actor::witness); and
+/// under [`CROWD_OF_ALL`] what they weigh.
 pub const WITNESSES: &str = "WITNESSES";
 /// Hash from [`RuleKey`] to [`Demotion`]: the rules that only alert, or did not long ago.
 pub const DEMOTED: &str = "DEMOTED";
@@ -25,15 +29,17 @@ pub const DEMOTED: &str = "DEMOTED";
 pub const LIFELINE_MAX: u32 = 1024;
 /// How many rules of the generations in the kernel can ask for more than an alert.
 pub const BUDGETS_MAX: u32 = 16_384;
-/// How many windows of actors can be counted at once. The one that was not used for longest gives way, and is counted from 0 again.
+/// How many windows of actors can be counted at once. The one that was not used for longest gives way, and is
+/// counted from 0 again.
 pub const FIRINGS_MAX: u32 = 16_384;
-/// How many witnesses can be known at once. One that finds no room is no evidence against a rule, which goes on to block.
+/// How many witnesses can be known at once. One that finds no room is no evidence against a rule, which goes
+/// on to block.
 pub const WITNESSES_MAX: u32 = 16_384;
 /// Every rule that has a budget can be demoted.
 pub const DEMOTED_MAX: u32 = BUDGETS_MAX;
 
-/// What all witnesses of a rule weigh together when it is demoted: three services, six users, or some of each. One user is
-/// at most three witnesses, so he and a service that he makes act are too few.
+/// What all witnesses of a rule weigh together when it is demoted: three services, six users, or some of
+/// each. One user is at most three witnesses, so he and a service that he makes act are too few.
 pub const CROWD: u64 = 6;
 /// Stands in [`FiringsKey::actor`] for all witnesses of a rule.
 pub const CROWD_OF_ALL: u64 = u64::MAX;
@@ -44,8 +50,8 @@ pub const DOUBLINGS_MAX: u32 = 6;
 /// After so long without another demotion the next is a first one, nanoseconds.
 pub const FORGIVEN_AFTER: u64 = 3_600_000_000_000;
 
-/// Stands in [`RuleKey::rule`] for all rules that matched an event and are not named in its verdict, which names the first
-/// [`RULES_MAX`](crate::verdict::RULES_MAX).
+/// Stands in [`RuleKey::rule`] for all rules that matched an event and are not named in its verdict, which
+/// names the first [`RULES_MAX`](crate::verdict::RULES_MAX).
 pub const UNNAMED: u32 = u32::MAX;
 
 /// Which file.
@@ -62,8 +68,9 @@ pub struct FileKey {
 
 /// Whom an entry of the lifeline keeps alive: a set of these.
 ///
-/// Who runs a program with code of his own in it has its name, not its rights: so the process must be privileged, which is to say
-/// that in the host's own user namespace it has root's effective id or `CAP_AUDIT_WRITE`, which message buses keep.
+/// Who runs a program with code of his own in it has its name, not its rights: so the process must be
+/// privileged, which is to say that in the host's own user namespace it has root's effective id or
+/// `CAP_AUDIT_WRITE`, which message buses keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Reach(pub u32);
@@ -73,8 +80,8 @@ impl Reach {
     pub const ITSELF: Self = Self(1);
     /// The shell that such a process starts.
     pub const SHELL_OF: Self = Self(2);
-    /// A process that runs it without privileges, started by a privileged one that does too: how `sshd` serves a user. And the shell that
-    /// this starts.
+    /// A process that runs it without privileges, started by a privileged one that does too: how `sshd`
+    /// serves a user. And the shell that this starts.
     pub const SEPARATED: Self = Self(4);
     /// A login shell: only as one that the above starts.
     pub const SHELL: Self = Self(8);

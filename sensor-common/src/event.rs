@@ -4,7 +4,7 @@ pub use crate::{
     groups::{ACTORS, Groups},
     hook::{Attach, Hook, Mode},
 };
-use crate::{maps::Container, verdict::Action};
+use crate::{quarantine::Container, verdict::Action};
 
 /// Declares [`Event`] and everything known of each event.
 macro_rules! events {

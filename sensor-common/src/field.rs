@@ -210,8 +210,8 @@ impl Field {
         })
     }
 
-    /// The largest value that a kernel gives it, where it is an integer; `None` where all its 64 bits are in use, so that it can
-    /// read as negative.
+    /// The largest value that a kernel gives it, where it is an integer; `None` where all its 64 bits are in
+    /// use, so that it can read as negative.
     pub fn largest(&self) -> Option<u64> {
         match (self.name, self.kind) {
             ("inode" | "segment_size", _) => None,

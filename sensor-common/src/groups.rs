@@ -65,8 +65,8 @@ impl Groups {
     pub const INTERPRETER: Self = Self(1 << 26);
     /// Name of the thread.
     pub const COMM: Self = Self(1 << 27);
-    /// Those that cost much to fill. A generation's early programs do without them; they are filled only where these say
-    /// that a rule may match.
+    /// Those that cost much to fill. A generation's early programs do without them; they are filled only
+    /// where these say that a rule may match.
     pub const LATE: Self = Self::EXE
         .with(Self::PARENT_EXE)
         .with(Self::ANCESTORS)
@@ -74,13 +74,14 @@ impl Groups {
         .with(Self::ARGUMENTS)
         .with(Self::CGROUP)
         .with(Self::TARGET_EXE);
-    /// Not a group of fields: set in a generation's needs when a rule that asks for more than an alert is for the event.
+    /// Not a group of fields: set in a generation's needs when a rule that asks for more than an alert is for
+    /// the event.
     pub const ENFORCED: Self = Self(1 << 29);
     /// Not a group of fields: set in the needs of the generation in force when a candidate has rules for the event, see
     /// [`shadow`](crate::shadow).
     pub const SHADOWED: Self = Self(1 << 30);
-    /// Those that cost a helper's call or more to fill, the dearest first: early programs do without them too, where every rule
-    /// is found by something else.
+    /// Those that cost a helper's call or more to fill, the dearest first: early programs do without them
+    /// too, where every rule is found by something else.
     pub const SPARED: [Self; 2] = [Self::PARENT, Self::COMM];
     /// Not a group of fields: set in a generation's needs when any rule is for the event at all.
     pub const JUDGED: Self = Self(1 << 31);

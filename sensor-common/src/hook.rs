@@ -7,14 +7,15 @@ use crate::syscall::Syscall;
 pub enum Mode {
     /// BPF is among the active security modules: LSM hooks fire and can deny.
     Lsm,
-    /// It is not, and LSM programs would load and never fire: programs on the kernel's `security_…` functions see the same
-    /// events, decide whether the function runs at all, and so deny what LSM programs deny (`BPF_MODIFY_RETURN`).
+    /// It is not, and LSM programs would load and never fire: programs on the kernel's `security_…` functions
+    /// see the same events, decide whether the function runs at all, and so deny what LSM programs deny
+    /// (`BPF_MODIFY_RETURN`).
     ModifyReturn,
     /// Such programs are not wanted: fentry programs on the kernel's `security_…` functions see the
     /// same events and can deny nothing.
     Observe,
-    /// Neither LSM nor fentry programs are permitted: tracepoint programs at the exit of system calls see some of the events,
-    /// after they have happened, and can deny nothing. See [`Hook::syscalls`].
+    /// Neither LSM nor fentry programs are permitted: tracepoint programs at the exit of system calls see
+    /// some of the events, after they have happened, and can deny nothing. See [`Hook::syscalls`].
     Tracepoints,
 }
 
@@ -46,8 +47,8 @@ impl Mode {
 /// How a hook is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attach {
-    /// LSM program on the hook of this name: can deny. In [`Mode::ModifyReturn`] and [`Mode::Observe`] program on the kernel's
-    /// function that calls the hook, see [`Hook::security_functions`].
+    /// LSM program on the hook of this name: can deny. In [`Mode::ModifyReturn`] and [`Mode::Observe`]
+    /// program on the kernel's function that calls the hook, see [`Hook::security_functions`].
     Lsm,
     /// fentry program on the first of these functions that the kernel has: observes only.
     Fentry(&'static [&'static str]),
@@ -76,8 +77,8 @@ macro_rules! hooks {
                 match self { $(Self::$hook => $attach,)+ }
             }
 
-            /// The system calls at whose exit the events of the hook are seen in [`Mode::Tracepoints`]; none where they are
-            /// not seen there.
+            /// The system calls at whose exit the events of the hook are seen in [`Mode::Tracepoints`]; none
+            /// where they are not seen there.
             pub const fn syscalls(self) -> &'static [Syscall] {
                 match self { $(Self::$hook => &[$($(Syscall::$syscall,)+)?],)+ }
             }
@@ -138,7 +139,8 @@ hooks! {
     PipeWrite: "pipe_write", Attach::Fentry(&["anon_pipe_write", "pipe_write"]), [Write, Writev, Pwritev2];
     /// `int create_pipe_files(struct file **res, int flags)`
     PipeCreate: "create_pipe_files", Attach::Fentry(&["create_pipe_files"]), [Pipe, Pipe2];
-    /// `ssize_t do_splice(struct file *in, loff_t *off_in, struct file *out, loff_t *off_out, size_t len, unsigned int flags)`
+    /// `ssize_t do_splice(struct file *in, loff_t *off_in, struct file *out, loff_t *off_out, size_t len,
+    /// unsigned int flags)`
     Splice: "do_splice", Attach::Fentry(&["do_splice"]), [Splice];
     /// `ssize_t do_tee(struct file *in, struct file *out, size_t len, unsigned int flags)`
     Tee: "do_tee", Attach::Fentry(&["do_tee"]), [Tee];
@@ -169,7 +171,8 @@ hooks! {
     MsgOpen: "msg_queue_associate", Attach::Lsm;
     /// `int msg_queue_msgsnd(struct kern_ipc_perm *perm, struct msg_msg *msg, int msqflg)`
     MsgSend: "msg_queue_msgsnd", Attach::Lsm;
-    /// `int msg_queue_msgrcv(struct kern_ipc_perm *perm, struct msg_msg *msg, struct task_struct *target, long type, int mode)`
+    /// `int msg_queue_msgrcv(struct kern_ipc_perm *perm, struct msg_msg *msg, struct task_struct *target,
+    /// long type, int mode)`
     MsgReceive: "msg_queue_msgrcv", Attach::Lsm;
     /// `int shm_alloc_security(struct kern_ipc_perm *perm)`
     ShmCreate: "shm_alloc_security", Attach::Lsm;
@@ -183,9 +186,11 @@ hooks! {
     SemOpen: "sem_associate", Attach::Lsm;
     /// `int sem_semop(struct kern_ipc_perm *perm, struct sembuf *sops, unsigned int nsops, int alter)`
     SemOperate: "sem_semop", Attach::Lsm;
-    /// `int do_mq_timedsend(mqd_t mqdes, const char *u_msg_ptr, size_t msg_len, unsigned int msg_prio, struct timespec64 *ts)`
+    /// `int do_mq_timedsend(mqd_t mqdes, const char *u_msg_ptr, size_t msg_len, unsigned int msg_prio, struct
+    /// timespec64 *ts)`
     MqSend: "mq_timedsend", Attach::Fentry(&["do_mq_timedsend"]);
-    /// `int do_mq_timedreceive(mqd_t mqdes, char *u_msg_ptr, size_t msg_len, unsigned int *u_msg_prio, struct timespec64 *ts)`
+    /// `int do_mq_timedreceive(mqd_t mqdes, char *u_msg_ptr, size_t msg_len, unsigned int *u_msg_prio, struct
+    /// timespec64 *ts)`
     MqReceive: "mq_timedreceive", Attach::Fentry(&["do_mq_timedreceive"]);
     /// `struct file *shmem_file_setup(const char *name, loff_t size, unsigned long flags)`
     MemfdCreate: "shmem_file_setup", Attach::Fentry(&["shmem_file_setup"]);
@@ -195,7 +200,8 @@ hooks! {
     MmapFile: "mmap_file", Attach::Lsm;
     /// `int bprm_check_security(struct linux_binprm *bprm)`
     Exec: "bprm_check_security", Attach::Lsm;
-    /// `void finalize_exec(struct linux_binprm *bprm)`: the new program's memory is complete, its first instruction is next.
+    /// `void finalize_exec(struct linux_binprm *bprm)`: the new program's memory is complete, its first
+    /// instruction is next.
     Start: "finalize_exec", Attach::Fentry(&["finalize_exec"]);
     /// `int ptrace_access_check(struct task_struct *child, unsigned int mode)`
     PtraceAccess: "ptrace_access_check", Attach::Lsm;

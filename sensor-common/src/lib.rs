@@ -13,6 +13,8 @@
 //! | [`actor`] | who makes rules match, as a number |
 //! | [`brakes`] | what holds blocking back: lifeline, budgets, heartbeat |
 //! | [`shadow`] | what is counted while a candidate judges beside the generation in force |
+//! | [`quarantine`] | what nobody may read, and why |
+//! | [`bank`] | where generations lie in the kernel |
 //! | [`state`] | counts and sequences: what rules note, and what the sensor keeps |
 //! | [`noise`] | who makes rules match, and how often |
 //! | [`maps`] | names and layouts of the maps shared by hooks, rules and daemon |
@@ -22,6 +24,7 @@
 #![no_std]
 
 pub mod actor;
+pub mod bank;
 pub mod brakes;
 pub mod constant;
 pub mod event;
@@ -31,6 +34,7 @@ pub mod hook;
 pub mod kernel;
 pub mod maps;
 pub mod noise;
+pub mod quarantine;
 pub mod record;
 pub mod shadow;
 pub mod state;

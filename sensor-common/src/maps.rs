@@ -4,6 +4,10 @@
 //! [`stage`], its facts in `GENERATIONS`. `ACTIVE` holds the number of the bank in force; a hook reads it once
 //! per event and stays with it. The number fits one byte, so the one write that changes it cannot be seen half done.
 
+pub use crate::{
+    bank::BANKS,
+    quarantine::{Container, Kept, Mark, ObjectKey, QUARANTINE_MAX},
+};
 use crate::{brakes, event::Event, noise, shadow, verdict::Outcome};
 
 /// One record per slot and CPU: per-CPU array of [`SLOTS`] [`Record`](crate::record::Record)s.
@@ -26,8 +30,8 @@ pub const WINDOWS: &str = "STATE_WINDOWS";
 pub const RATES: &str = "RATES";
 /// Ring buffer of [`Record`](crate::record::Record)s that matched.
 pub const EVENTS: &str = "EVENTS";
-/// Room that a [`Record`](crate::record::Record) takes there, bytes: with the kernel's header (`BPF_RINGBUF_HDR_SZ`), and whole words
-/// (`__bpf_ringbuf_reserve` of `kernel/bpf/ringbuf.c`).
+/// Room that a [`Record`](crate::record::Record) takes there, bytes: with the kernel's header
+/// (`BPF_RINGBUF_HDR_SZ`), and whole words (`__bpf_ringbuf_reserve` of `kernel/bpf/ringbuf.c`).
 pub const EVENT_ROOM: u64 = (size_of::<crate::record::Record>() as u64 + 8).next_multiple_of(8);
 /// Array of one `u64`: how many events had been reported before the first in `EVENTS`. For daemons only.
 pub const NUMBERED: &str = "NUMBERED";
@@ -60,8 +64,6 @@ pub const SHARED: &[&str] = &[
 
 /// How many events can be under way on one CPU, each preempted by the next, before one is lost (and counted).
 pub const SLOTS: u32 = 4;
-/// How many generations are in the kernel at once: the one in force, the one before it, and a candidate.
-pub const BANKS: u32 = 3;
 
 /// The programs of a generation for one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,7 +74,8 @@ pub enum Stage {
     Early = 0,
     /// Judges by all rules.
     Rules = 1,
-    /// Judges by all rules an event of which some text was not seen whole. Where no rule reads such a text, the same as [`Rules`](Self::Rules).
+    /// Judges by all rules an event of which some text was not seen whole. Where no rule reads such a text,
+    /// the same as [`Rules`](Self::Rules).
     Unseen = 2,
 }
 
@@ -87,8 +90,8 @@ pub const FINISH: u32 = 0;
 #[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
 pub const STAGES: u32 = 1 + Stage::ALL.len() as u32 * BANKS * Event::COUNT as u32;
 
-/// Index of a program for the event with this index, of the generation in `bank` and the [`Stage`] with this discriminant, in the
-/// program array of the event's hook.
+/// Index of a program for the event with this index, of the generation in `bank` and the [`Stage`] with this
+/// discriminant, in the program array of the event's hook.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of events")]
 pub const fn stage_of(bank: u32, stage: u32, event: u32) -> u32 {
     1 + (Stage::ALL.len() as u32 * bank + stage) * Event::COUNT as u32 + event
@@ -126,8 +129,8 @@ pub struct Settings {
     pub reports: u32,
     /// Nothing.
     pub padding: u32,
-    /// How old the [heartbeat](crate::brakes::HEARTBEAT) may be before every verdict becomes "allow", nanoseconds; 0 where it may be
-    /// of any age.
+    /// How old the [heartbeat](crate::brakes::HEARTBEAT) may be before every verdict becomes "allow",
+    /// nanoseconds; 0 where it may be of any age.
     pub patience: u64,
 }
 
@@ -163,136 +166,6 @@ pub struct Rate {
 /// Of how many pairs of rule and process the reports are counted; those that matched longest ago are forgotten first.
 pub const RATES_MAX: u32 = 8192;
 
-/// What holds data on its way between processes, and can be put in quarantine: the later ones include the guards of the
-/// earlier, for what comes out of a socket can be spliced into a pipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u32)]
-pub enum Container {
-    /// A pipe or FIFO.
-    Pipe,
-    /// A unix socket: the receiving one.
-    Socket,
-}
-
-impl Container {
-    /// The name in lists.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pipe => "pipe",
-            Self::Socket => "socket",
-        }
-    }
-
-    /// The container with this discriminant.
-    pub fn from_index(index: u32) -> Option<Self> {
-        [Self::Pipe, Self::Socket].into_iter().find(|container| *container as u32 == index)
-    }
-}
-
-/// Which pipe, FIFO or unix socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(C)]
-pub struct ObjectKey {
-    /// Inode number of a pipe or FIFO. Address of the `struct sock` of a socket: what receives has no inode before it is
-    /// accepted.
-    pub id: u64,
-    /// Device of the file system of a pipe or FIFO, as the kernel's `dev_t`; 0 for a socket.
-    pub device: u32,
-    /// [`Container`] as its discriminant.
-    pub container: u32,
-}
-
-impl ObjectKey {
-    /// That of nothing: no inode has the number 0.
-    pub const NONE: Self = Self { id: 0, device: 0, container: 0 };
-
-    /// That of a pipe or FIFO.
-    pub const fn pipe(inode: u64, device: u32) -> Self {
-        Self { id: inode, device, container: Container::Pipe as u32 }
-    }
-
-    /// That of a unix socket.
-    pub const fn socket(sock: u64) -> Self {
-        Self { id: sock, device: 0, container: Container::Socket as u32 }
-    }
-}
-
-/// Why something is in quarantine.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct Mark {
-    /// Since when: `CLOCK_BOOTTIME`, nanoseconds.
-    pub time: u64,
-    /// The generation whose rule asked for it.
-    pub generation: u64,
-    /// The first rule that matched, by its number.
-    pub rule: u32,
-    /// The process that wrote.
-    pub pid: u32,
-    /// The user that it wrote for: its real one, or where that is root, its effective one.
-    pub uid: u32,
-    /// Always 0: what lies in a map has no holes.
-    pub padding: u32,
-    /// The inode number by which people know it; 0 for a socket that was never accepted.
-    pub inode: u64,
-}
-
-/// How many pipes, FIFOs and sockets can be in quarantine at once.
-pub const QUARANTINE_MAX: u32 = 4096;
-
-/// What the quarantine did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum Kept {
-    /// A read was refused.
-    Denied,
-    /// A process that was asleep in a read when the data came was killed before it could look at them, or one that
-    /// can be refused nothing.
-    Killed,
-    /// A process on the lifeline read all the same.
-    Lifeline,
-    /// There was no room for one more.
-    Full,
-    /// A datagram was refused, because its receiver is another user's.
-    Refused,
-    /// A process that slept in a read was not killed, because it is another user's.
-    Spared,
-}
-
-impl Kept {
-    /// All of them; `ALL[kept as usize] == kept`.
-    pub const ALL: &'static [Self] =
-        &[Self::Denied, Self::Killed, Self::Lifeline, Self::Full, Self::Refused, Self::Spared];
-
-    /// The name in status and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Denied => "denied",
-            Self::Killed => "killed",
-            Self::Lifeline => "lifeline",
-            Self::Full => "full",
-            Self::Refused => "refused",
-            Self::Spared => "spared",
-        }
-    }
-
-    /// One line for the documentation.
-    pub const fn doc(self) -> &'static str {
-        match self {
-            Self::Denied => "a read was refused with `EPERM`",
-            Self::Killed => {
-                "a process that slept in a read when the data came was killed before it could look at them, or one in `vmsplice`"
-            }
-            Self::Lifeline => "a process on the lifeline read all the same",
-            Self::Full => "there was no room for one more: its data was read",
-            Self::Refused => "a datagram was refused with `EPERM`, because its receiver is another user's",
-            Self::Spared => {
-                "a process that slept in a read when the data came was not killed, because the writer is another user: it read"
-            }
-        }
-    }
-}
-
 /// Why an event was not judged, or judged and not fully reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -305,7 +178,8 @@ pub enum Loss {
     RingFull,
     /// Judged on a path that could not be read to its root.
     PathCut,
-    /// Judged without its payload, or with less than its first bytes: the memory could not be read, or lay in too many pieces.
+    /// Judged without its payload, or with less than its first bytes: the memory could not be read, or lay in
+    /// too many pieces.
     PayloadUnread,
     /// Judged; more rules matched than a record names.
     RulesCut,
@@ -315,7 +189,8 @@ pub enum Loss {
     StateFull,
     /// Judged; not reported, since all its rules had reported enough of this process.
     RateLimited,
-    /// Refused without being judged: all records of the CPU were taken, and a rule that blocks was in force for the event.
+    /// Refused without being judged: all records of the CPU were taken, and a rule that blocks was in force
+    /// for the event.
     NoRecordDenied,
 }
 

@@ -1,7 +1,7 @@
 //! Who makes rules match, and how often: the layout of the map behind every decision that takes content back.
 //!
-//! Events are counted by *actor*, because one ordinary user can cause as many events as he likes: what he causes alone must not
-//! take a rule away from everybody.
+//! Events are counted by *actor*, because one ordinary user can cause as many events as he likes: what he
+//! causes alone must not take a rule away from everybody.
 
 use crate::actor::{CGROUP, FIRST_USER};
 

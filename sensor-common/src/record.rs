@@ -11,13 +11,13 @@ pub const COMM_MAX: usize = 16;
 ///
 /// `len <= N` bytes are kept, and there were `full`. So a text is
 /// * *whole* where `full == len`;
-/// * *cut* where `full > len == N`: of paths, executables, paths of cgroups and arguments the first and the last `N / 2` bytes are
-///   kept, so that both ends are known;
-/// * *unknown* where `full > len` and `len < N`: nothing is to be relied upon. A path whose root was not reached has `len == 0` and
-///   `full == u32::MAX`.
+/// * *cut* where `full > len == N`: of paths, executables, paths of cgroups and arguments the first and the
+///   last `N / 2` bytes are kept, so that both ends are known;
+/// * *unknown* where `full > len` and `len < N`: nothing is to be relied upon. A path whose root was not
+///   reached has `len == 0` and `full == u32::MAX`.
 ///
-/// A payload is by definition the first `N` bytes: there `full > len == N` is as good as whole, and it is *unread* where
-/// `len < min(full, N)`: those before `len` are known all the same.
+/// A payload is by definition the first `N` bytes: there `full > len == N` is as good as whole, and it is
+/// *unread* where `len < min(full, N)`: those before `len` are known all the same.
 ///
 /// What lies behind `len` is left over from earlier events and means nothing.
 #[derive(Clone, Copy, Debug)]

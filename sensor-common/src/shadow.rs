@@ -1,11 +1,12 @@
-//! What is counted while a candidate judges events beside the generation in force: layouts of the maps behind a shadow run.
+//! What is counted while a candidate judges events beside the generation in force: layouts of the maps behind
+//! a shadow run.
 //!
 //! A candidate lies in a bank of its own, which `SHADOW` names. The needs of the generation in force say with
-//! [`SHADOWED`](crate::event::Groups::SHADOWED) for which events the candidate has rules; where none has, an event costs what it did
-//! before. An event is judged by the generation in force to its end, verdict carried out and report sent; then its record goes
-//! to the candidate, whose verdict is counted and nothing else.
+//! [`SHADOWED`](crate::event::Groups::SHADOWED) for which events the candidate has rules; where none has, an
+//! event costs what it did before. An event is judged by the generation in force to its end, verdict carried
+//! out and report sent; then its record goes to the candidate, whose verdict is counted and nothing else.
 
-use crate::maps::BANKS;
+use crate::bank::BANKS;
 
 /// Array of one `u32`: the bank of a generation that is not in force yet; [`NO_BANK`] where there is none.
 pub const SHADOW: &str = "SHADOW";
@@ -15,15 +16,16 @@ pub const SHADOW_COUNTS: &str = "SHADOW_COUNTS";
 pub const SHADOW_MATCHES: &str = "SHADOW_MATCHES";
 /// Ring buffer of [`Record`](crate::record::Record)s: examples of what the candidate's rules match.
 pub const SHADOW_EXAMPLES: &str = "SHADOW_EXAMPLES";
-/// As [`WINDOWS`](crate::maps::WINDOWS), of the candidate: it must not crowd out what the generation in force remembers.
+/// As [`WINDOWS`](crate::maps::WINDOWS), of the candidate: it must not crowd out what the generation in force
+/// remembers.
 pub const SHADOW_WINDOWS: &str = "SHADOW_WINDOWS";
 
 /// In `SHADOW`: there is no candidate.
 pub const NO_BANK: u32 = BANKS;
 /// How many rules of both generations can be counted.
 pub const MATCHES_MAX: u32 = 16_384;
-/// Of so many events that a rule matches, an example is shown; and of as many for which the candidate asks for more than the
-/// generation in force.
+/// Of so many events that a rule matches, an example is shown; and of as many for which the candidate asks
+/// for more than the generation in force.
 pub const EXAMPLES: u64 = 3;
 /// Size of the ring buffer of examples.
 pub const EXAMPLES_BYTES: u32 = 1 << 18;
@@ -48,7 +50,8 @@ pub struct ShadowKey {
 pub struct Matches {
     /// Events that it matched.
     pub events: u64,
-    /// Of these, events for which the candidate asks for more than the generation in force did. Of the candidate's rules only.
+    /// Of these, events for which the candidate asks for more than the generation in force did. Of the
+    /// candidate's rules only.
     pub beyond: u64,
 }
 

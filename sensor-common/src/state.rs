@@ -1,8 +1,9 @@
 //! Small state: how often something happened, and what happened before.
 //!
-//! Rules keep none. What a program of rules says of an event is a pure function of its record, also where it says that the event
-//! *counts*: it writes a [`Note`] into the verdict. The sensor's own code then looks the note's window up, by state and key,
-//! and decides whether the rule matches. The interpreter's [model] does the same.
+//! Rules keep none. What a program of rules says of an event is a pure function of its record, also where it
+//! says that the event *counts*: it writes a [`Note`] into the verdict. The sensor's own code then looks the
+//! note's window up, by state and key, and decides whether the rule matches. The interpreter's [model] does
+//! the same.
 //!
 //! [model]: ../../sensor_rules/struct.Memory.html
 

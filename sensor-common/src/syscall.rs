@@ -1,7 +1,7 @@
 //! The system calls at whose exit events are seen in [`Mode::Tracepoints`](crate::hook::Mode::Tracepoints).
 
-/// Declares [`Syscall`] from the names and numbers of `arch/x86/entry/syscalls/syscall_64.tbl` of the kernel. The name is that of
-/// the function `sys_…`, which its tracepoints have too.
+/// Declares [`Syscall`] from the names and numbers of `arch/x86/entry/syscalls/syscall_64.tbl` of the kernel.
+/// The name is that of the function `sys_…`, which its tracepoints have too.
 macro_rules! syscalls {
     ($($syscall:ident: $name:literal, $number:literal;)+) => {
         /// A system call. The discriminant is its number on x86-64.

@@ -91,7 +91,8 @@ impl Verdict {
         self.add_asked(undecided_rule(rule, asked), asked as u32);
     }
 
-    /// Notes that a rule matches by its state, unless it was noted just now: one event may be several steps for one state.
+    /// Notes that a rule matches by its state, unless it was noted just now: one event may be several steps
+    /// for one state.
     #[inline]
     pub fn add_by_state(&mut self, tracked: &Tracked) {
         let last = self.matched.wrapping_sub(1) as usize;

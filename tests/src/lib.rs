@@ -6,11 +6,12 @@
 //! | [`init`], [`job`], [`report`], [`protocol`] | process 1, what it was booted for, how it tells the outside |
 //! | [`debian`] | what is tested on a real Debian root with systemd |
 //! | [`room`] | the same on the machine of the developer, without a VM |
-//! | [`suite`] | the list of tests and how they run |
+//! | `case`, [`suite`] | what a test is, and the list of tests and how they run |
 //! | `sensor`, `shared`, `rules`, `shell`, `fifo`, `wait` | what tests are written with |
 //! | `session`, `overhead` | the played session, the measurements |
 //! | the others | one subject of tests each |
 
+mod case;
 pub mod debian;
 pub mod init;
 pub mod job;

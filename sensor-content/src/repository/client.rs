@@ -1,9 +1,10 @@
 //! What a host believes of a repository: what is signed, newest, whole and not expired; and what it remembers of it.
 //!
-//! `tough` judges signatures, thresholds, versions and sizes. What it leaves out is here: one conditional request where nothing has
-//! changed; rollback protection that survives a power cut, because it is written whole or not at all; and a clock that jumps.
-//! `tough` gives up for as long as the clock is behind what it was; here a clock that was set back is believed, and the time
-//! at which the newest metadata was signed is the least that it can be.
+//! `tough` judges signatures, thresholds, versions and sizes. What it leaves out is here: one conditional
+//! request where nothing has changed; rollback protection that survives a power cut, because it is written
+//! whole or not at all; and a clock that jumps. `tough` gives up for as long as the clock is behind what it
+//! was; here a clock that was set back is believed, and the time at which the newest metadata was signed is
+//! the least that it can be.
 
 use std::{
     collections::BTreeMap,
@@ -15,22 +16,21 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tough::{IntoVec, Repository, RepositoryLoader, TargetName};
 use url::Url;
 
 use super::{
-    DOCUMENT, DOCUMENT_MAX, METADATA_MAX, bundle_name,
     fetch::{Fetch, FetchError, Reply, Request},
     memory::Memory,
+    names::{DOCUMENT, DOCUMENT_MAX, ISSUED, METADATA_MAX, bundle_name},
     roles::Role,
     transport::{BASE, PATIENCE, Road, TIMESTAMP},
+    view::{Listed, View},
 };
 use crate::{
-    bundle::{BUNDLE_MAX, Category, Number},
+    bundle::{BUNDLE_MAX, Number},
     digest::Digest,
     life::Id,
-    rollout::Document,
     store::{Directory, Fs, replace, sealed},
 };
 
@@ -44,30 +44,6 @@ const BELIEVED: &str = "tough";
 const LOOKED_AT: &str = "looked-at";
 /// Files whose names hold their version.
 const CACHE: &str = "cache";
-/// When the metadata was signed, in `timestamp`.
-pub(super) const ISSUED: &str = "issued";
-
-/// A bundle that exists, as the content keys say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Listed {
-    /// Its number and digest.
-    pub id: Id,
-    /// What kind of release it is.
-    pub category: Category,
-}
-
-/// A repository as it was believed last.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct View {
-    /// Who may take what; none before the first roll-out.
-    pub document: Option<Document>,
-    /// The bundles that exist.
-    pub listed: BTreeMap<Number, Listed>,
-    /// From then on it is not believed any more.
-    pub expires: Timestamp,
-}
 
 /// What a poll brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,9 +90,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that trusts `root` (`root.json` as the publisher made it) and remembers in `directory`. What was remembered of a
-    /// repository counts as long as the owner gives the same root, or the newest of those that followed it: with another one all
-    /// begins [anew](Self::began_anew), the versions too.
+    /// A client that trusts `root` (`root.json` as the publisher made it) and remembers in `directory`. What
+    /// was remembered of a repository counts as long as the owner gives the same root, or the newest of those
+    /// that followed it: with another one all begins [anew](Self::began_anew), the versions too.
     ///
     /// # Errors
     /// [`ClientError::Root`], [`ClientError::Store`].
@@ -322,8 +298,8 @@ impl Client {
     }
 }
 
-/// Makes the files in `to` those in `from`, but for what `tough` remembers of the clock: a clock that was set back is believed, and
-/// versions protect.
+/// Makes the files in `to` those in `from`, but for what `tough` remembers of the clock: a clock that was set
+/// back is believed, and versions protect.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     empty(to)?;
     for entry in fs::read_dir(from)? {

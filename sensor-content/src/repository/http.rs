@@ -1,4 +1,5 @@
-//! A repository on a web server: conditional requests, no redirects, limits on size and time, and broken downloads go on.
+//! A repository on a web server: conditional requests, no redirects, limits on size and time, and broken
+//! downloads go on.
 
 use std::{
     fs::{File, OpenOptions},

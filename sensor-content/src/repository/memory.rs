@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::client::View;
+use super::view::View;
 use crate::digest::Digest;
 
 /// See the [module](self).

@@ -9,12 +9,12 @@ use tough::{
 };
 
 use super::{
-    DOCUMENT, bundle_name,
-    client::ISSUED,
-    keys::{self, EditError, Founding, Keys, SPECIFICATION, check, delegated_keys, delegations, public_key, role_keys},
+    edit_error::EditError,
+    encoding::{hex, target},
+    keys::{self, Founding, Keys, SPECIFICATION, check, delegated_keys, delegations, public_key, role_keys},
+    names::{DOCUMENT, ISSUED, bundle_name},
     roles::{Holder, Lifetime, Role},
     signers::{Signers, TufId},
-    written::{hex, target},
 };
 use crate::bundle::Unverified;
 
@@ -136,8 +136,8 @@ impl Metadata {
         Ok(())
     }
 
-    /// Gives the roles of one holder other keys. The root keys sign that, the old and the new ones where they change themselves;
-    /// the new keys sign what is theirs.
+    /// Gives the roles of one holder other keys. The root keys sign that, the old and the new ones where they
+    /// change themselves; the new keys sign what is theirs.
     ///
     /// # Errors
     /// [`EditError`].

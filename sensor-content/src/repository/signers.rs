@@ -8,7 +8,7 @@ use tough::schema::{
     key::{Ed25519Key, Ed25519Scheme, Key},
 };
 
-use super::keys::EditError;
+use super::edit_error::EditError;
 use crate::key::{PrivateKey, PublicKey};
 
 /// As TUF names a key.

@@ -1,4 +1,5 @@
-//! What `tough` asks for, over a [`Fetch`]: `timestamp.json` is at hand already, and what never changes is asked for once.
+//! What `tough` asks for, over a [`Fetch`]: `timestamp.json` is at hand already, and what never changes is
+//! asked for once.
 
 use std::{
     collections::BTreeMap,
@@ -47,8 +48,8 @@ impl Road {
         Self { fetch, timestamp: timestamp.into(), cache, patience, kept: Arc::default() }
     }
 
-    /// Keeps what will not change, and nothing else. To be called when it was found to be what is signed. A cache that cannot be
-    /// written is none.
+    /// Keeps what will not change, and nothing else. To be called when it was found to be what is signed. A
+    /// cache that cannot be written is none.
     pub fn keep(&self) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in fs::read_dir(&self.cache).into_iter().flatten().flatten() {

@@ -1,7 +1,7 @@
 //! The files of a publisher: `metadata/` and `targets/`, for any web server.
 //!
-//! Everything new is written beside what is there, under names that hold a version or a digest; `timestamp.json` is replaced last. So a
-//! client, or a power cut, meets the old repository or the new one.
+//! Everything new is written beside what is there, under names that hold a version or a digest;
+//! `timestamp.json` is replaced last. So a client, or a power cut, meets the old repository or the new one.
 
 use std::{
     fs::{self, File},
@@ -14,13 +14,13 @@ use serde::de::DeserializeOwned;
 use tough::schema::{Signed, Snapshot, Timestamp as TufTimestamp};
 
 use super::{
-    DOCUMENT, bundle_name,
     client::{Client, ClientError},
+    edit_error::EditError,
+    encoding::hex,
     fetch::Files,
-    keys::EditError,
     metadata::Metadata,
+    names::{DOCUMENT, bundle_name},
     roles::Role,
-    written::hex,
 };
 use crate::{
     bundle::Number,
@@ -160,8 +160,8 @@ impl Tree {
         fs::read(&path).map_err(|error| TreeError::Io { path: path.display().to_string(), error })
     }
 
-    /// Copies what is in force to `to`, which must not be there, for a network without a road here. The copy is read as a host would
-    /// before it gets its name.
+    /// Copies what is in force to `to`, which must not be there, for a network without a road here. The copy
+    /// is read as a host would before it gets its name.
     ///
     /// # Errors
     /// Nothing is at `to`.
@@ -219,7 +219,8 @@ impl Tree {
         for entry in fs::read_dir(self.path.join("metadata")).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             let version = name.to_str().and_then(|name| name.strip_suffix(".root.json")?.parse::<u64>().ok());
-            // A rotation that was cut off has written its root and nothing else: no host has seen a `timestamp` by its keys.
+            // A rotation that was cut off has written its root and nothing else: no host has seen a
+            // `timestamp` by its keys.
             newest = newest.max(version.unwrap_or(0));
         }
         Ok(format!("{newest}.root.json"))

@@ -2,14 +2,18 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
-use tough::schema::{Hashes, Metafile, Target};
+use tough::schema::Metafile;
 
-use super::{keys::EditError, metadata::Metadata, roles::Role};
-use crate::digest::Digest;
+use super::{
+    edit_error::EditError,
+    encoding::{hashes, json},
+    metadata::Metadata,
+    roles::Role,
+};
 
 impl Metadata {
-    /// All files, in the order in which they must be written: a client that comes meanwhile finds what belongs together.
+    /// All files, in the order in which they must be written: a client that comes meanwhile finds what
+    /// belongs together.
     ///
     /// # Errors
     /// [`EditError::Tuf`]: they cannot be written as JSON.
@@ -47,24 +51,4 @@ impl Metadata {
         let hashes = Some(hashes(&bytes));
         Ok(Metafile { length: Some(bytes.len() as u64), hashes, version, _extra: HashMap::new() })
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}
-
-fn hashes(bytes: &[u8]) -> Hashes {
-    Hashes { sha256: Digest::of(bytes).as_bytes().to_vec().into(), _extra: HashMap::new() }
-}
-
-pub(super) fn target(bytes: &[u8]) -> Target {
-    let hashes = hashes(bytes);
-    Target { length: bytes.len() as u64, hashes, custom: HashMap::new(), _extra: HashMap::new() }
-}
-
-/// JSON with sorted members: the same metadata is the same bytes.
-fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, EditError> {
-    let tuf = |error: serde_json::Error| EditError::Tuf(error.to_string());
-    let sorted = serde_json::to_value(value).map_err(tuf)?;
-    serde_json::to_vec(&sorted).map_err(tuf)
 }
