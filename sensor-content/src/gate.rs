@@ -5,7 +5,7 @@
 //! | a push, an offer of the fleet, out of the shadow, tried again after a start or a mishap | [`Take`](Step::Take) |
 //! | rules that nobody has signed, pushed or out of the shadow | [`Unsigned`](Step::Unsigned) |
 //! | the start, a roll-back by order or by the owner's policy, a mishap, a revocation | [`Return`](Step::Return) |
-//! | what is in force loaded anew: the policy permits other actions, a rule is switched off, another version takes over | [`Stay`](Step::Stay) |
+//! | what is in force, loaded anew: for other actions, without a rule, in another version | [`Stay`](Step::Stay) |
 
 use std::{collections::BTreeMap, fmt};
 
@@ -104,8 +104,8 @@ impl Gate<'_> {
         }
     }
 
-    /// Where the host can go back to from what it leaves, best first: to the generation that its owner has pinned, the last good ones,
-    /// the baseline. Nothing is behind the baseline.
+    /// Where the host can go back to from what it leaves, best first: to the generation that its owner has
+    /// pinned, the last good ones, the baseline. Nothing is behind the baseline.
     pub fn behind(&self, leaving: Rung) -> Vec<Rung> {
         if leaving == Rung::Baseline { Vec::new() } else { self.ladder().filter(|rung| *rung != leaving).collect() }
     }
@@ -181,8 +181,9 @@ impl Gate<'_> {
         })
     }
 
-    /// Hold, delay, window, pin and approval are about what is new. What was good here is always within reach, unless its owner took
-    /// it back; the actions that it may take are those of the policy all the same.
+    /// Hold, delay, window, pin and approval are about what is new. What was good here is always within
+    /// reach, unless its owner took it back; the actions that it may take are those of the policy all the
+    /// same.
     fn returns(&self, rung: Rung) -> Result<(), Objection> {
         // The stronger switches are the smaller ones.
         let weakest = match rung {

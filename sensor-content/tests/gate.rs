@@ -48,8 +48,8 @@ const WORDS: [&str; 6] = [
 #[test]
 fn every_road_asks_for_every_word_of_the_owner() {
     let take = |aside| Step::Take { id: id(124), category: Category::Routine, aside };
-    // What each road says to nothing, a hold, a window, a pin, an approval that is missing, actions: taken (T), waits (W), unwanted (U).
-    // Actions never decide whether something comes into force, but as what.
+    // What each road says to nothing, a hold, a window, a pin, an approval that is missing, actions: taken
+    // (T), waits (W), unwanted (U). Actions never decide whether something comes into force, but as what.
     for (step, said) in [
         (take(false), "TWWUWT"),
         (take(true), "TTTTTT"),

@@ -102,8 +102,8 @@ impl Policy {
         Answer { number: offer.number, decision, because }
     }
 
-    /// Decides when rules are taken that nobody has signed. They are the owner's own: nobody else tries them first, and they are no
-    /// release that could be the one that is wanted.
+    /// Decides when rules are taken that nobody has signed. They are the owner's own: nobody else tries them
+    /// first, and they are no release that could be the one that is wanted.
     pub fn decide_unsigned(&self, now: Timestamp) -> (Decision, Vec<Reason>) {
         let own = Offer { number: 0, category: Category::Routine, first_seen: Timestamp::MIN };
         let host = Host { running: 0, known: &[], approved: false };

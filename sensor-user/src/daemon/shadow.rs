@@ -27,9 +27,8 @@ use super::{
     engine::Engine,
     generations::first_line,
     guard::UNNAMED_RULES,
-    permit::Permit,
+    permit::{Permit, asks_the_same},
     probation::heard,
-    start::asks_the_same,
 };
 use crate::{
     control::server::Service,

@@ -11,7 +11,7 @@ use super::{
     engine::Engine,
     fault::{self, Point},
     keeper::Keeper,
-    permit::{Permit, name},
+    permit::{Permit, asks_the_same, name},
 };
 use crate::{baseline, control::server::Service as _, log::say};
 
@@ -172,12 +172,6 @@ fn permitted(keeper: &Keeper, permit: &mut Permit) -> Result<Option<(u64, Vec<So
             Some((id.number, bundle.sources().to_vec(), permit.restrain(rules)))
         }
     })
-}
-
-/// Whether two ways to load the same rules come to the same.
-pub(super) fn asks_the_same(one: &RuleSet, other: &RuleSet) -> bool {
-    let asks = |rules: &RuleSet| rules.rules().iter().map(|rule| (rule.action, rule.undecided)).collect::<Vec<_>>();
-    asks(one) == asks(other)
 }
 
 /// Whether what is in force as `number` asks for what `rules` ask for: the owner may have changed what they may do.

@@ -1,8 +1,9 @@
 //! What runs, what it did, and what it lost: for `creance status`.
 
+mod goal;
 mod show;
 
-pub use show::goal;
+pub use goal::goal;
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use jiff::Unit;
 
-use super::{Brakes, Content, Counted, Demoted, LastRefusal, Shadow, ShadowEnd, Status};
+use super::{Brakes, Content, Counted, Demoted, LastRefusal, Shadow, ShadowEnd, Status, goal};
 use crate::kernel::probe::Mode;
 
 impl fmt::Display for Status {
@@ -131,8 +131,8 @@ impl Content {
 }
 
 impl Status {
-    /// What comes of it that verdicts are carried out: what the rules in force ask for, and what would have to change where they
-    /// ask for nothing.
+    /// What comes of it that verdicts are carried out: what the rules in force ask for, and what would have
+    /// to change where they ask for nothing.
     pub fn effect(&self) -> String {
         let Self { rules, asking, .. } = self;
         if *asking > 0 {
@@ -220,11 +220,6 @@ impl Status {
             self.reports.received, self.reports.followers, self.preempted, self.undecided
         )
     }
-}
-
-/// Where a roll-back leads, in words.
-pub fn goal(number: u64) -> String {
-    if number == 0 { "the baseline".into() } else { format!("generation {number}") }
 }
 
 /// The counts that are not zero.

@@ -1,4 +1,5 @@
-//! What is said is what happens: where a roll-back leads, what a wish comes to, what a switch does, what enforcing stops.
+//! What is said is what happens: where a roll-back leads, what a wish comes to, what a switch does, what
+//! enforcing stops.
 
 use std::{fs, path::Path, process::Command};
 

@@ -1,4 +1,5 @@
-//! Every road by which something comes into force, by every word of the owner that is said before the last step is taken.
+//! Every road by which something comes into force, by every word of the owner that is said before the last
+//! step is taken.
 
 use std::fs;
 
@@ -32,7 +33,7 @@ impl Word {
             Self::Approval => {
                 let key = host.path().join("owner.pub");
                 fs::write(&key, owner().public().to_pem().unwrap()).unwrap();
-                format!("[approval]\nkey = {key:?}\n")
+                format!("[approval]\nkey = \"{}\"\n", key.display())
             }
             Self::Actions => "[actions]\nblock = []\n".into(),
         };

@@ -1,5 +1,5 @@
-//! Leave to put something in force. Only [`Keeper::admit`](super::keeper::Keeper::admit) gives it, and nothing is loaded without: so
-//! every road is asked by the same [`gate`](sensor_content::gate).
+//! Leave to put something in force. Only [`Keeper::admit`](super::keeper::Keeper::admit) gives it, and
+//! nothing is loaded without: so every road is asked by the same [`gate`](sensor_content::gate).
 
 mod asked;
 
@@ -36,7 +36,8 @@ impl Permit {
         &self.restrained
     }
 
-    /// The rules as they may come into force: those that were too loud are silent, and those that ask for too much only alert.
+    /// The rules as they may come into force: those that were too loud are silent, and those that ask for too
+    /// much only alert.
     pub fn restrain(&mut self, rules: RuleSet) -> RuleSet {
         let rules = rules.silenced(|rule| self.silenced.contains(&rule.id));
         let (rules, restrained) = rules.restrained(|event, action| self.actions.permit(event, action));
@@ -60,4 +61,10 @@ pub fn name(rung: Rung) -> String {
         Rung::Baseline => "the baseline".into(),
         Rung::Nothing => "observing nothing".into(),
     }
+}
+
+/// Whether two ways to load the same rules come to the same.
+pub fn asks_the_same(one: &RuleSet, other: &RuleSet) -> bool {
+    let asks = |rules: &RuleSet| rules.rules().iter().map(|rule| (rule.action, rule.undecided)).collect::<Vec<_>>();
+    asks(one) == asks(other)
 }
