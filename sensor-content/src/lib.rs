@@ -13,13 +13,14 @@
 //! | [`rollout`] | who gets a release when, and the judge that stops it |
 //! | [`shadow`] | whether what judged in the shadow may be put in force |
 //! | [`store`] | what a host keeps, and with what it starts |
-//! | [`digest`], [`key`], [`printable`] | what they are made of |
+//! | [`digest`], [`key`], [`lasting`], [`printable`] | what they are made of |
 
 pub mod bundle;
 pub mod digest;
 pub mod fleet;
 pub mod gate;
 pub mod key;
+pub mod lasting;
 pub mod life;
 pub mod noise;
 pub mod policy;

@@ -142,6 +142,27 @@ fn delays_count_from_when_the_host_first_saw_it() {
     assert_eq!(decide(urgent, 101, Category::Urgent, &[], NOW).decision, Decision::At(at("2026-11-27T13:00:00Z")));
 }
 
+/// The words of the example for owners: what it says is at most, is taken as it is said there.
+#[test]
+fn lengths_of_time_are_written_as_people_write_them() {
+    assert!(include_str!("../../packaging/content.toml").contains("at most 90 days"));
+    let ninety = Decision::At(at(NOW) + jiff::SignedDuration::from_hours(90 * 24));
+    assert_eq!(routine("delay = \"90 days\"", 101), ninety);
+    assert_eq!(routine("delay = \"90d\"", 101), ninety);
+    for (text, place, words) in [
+        ("delay = \"91 days\"", "1:9", "from \"0s\" to 90 days"),
+        ("delay = \"soon\"", "1:9", "`soon` is no length of time: write it like \"90 days\""),
+        ("delay = \"1 month\"", "1:9", "`1 month` is not always as long"),
+        ("delay = 90", "1:9", "expected a length of time in quotes, such as \"90 days\""),
+        ("[urgent]\ndelay = \"2 weeks\"", "2:9", "to 7 days"),
+        ("[shadow]\ntime = \"8 days\"", "2:8", "to 7 days"),
+        ("[repository]\naddress = [\"https://a\"]\nroot = \"/a\"\npoll = \"2 days\"", "4:8", "this time must be from"),
+    ] {
+        let refusal = Policy::parse(text).unwrap_err().to_string();
+        assert!(refusal.starts_with(place) && refusal.contains(words), "{text}: {refusal}");
+    }
+}
+
 #[test]
 fn a_hold_stops_everything_and_ends_by_itself() {
     let hold = "[hold]\nuntil = 2026-12-01T00:00:00+01:00\nreason = \"Christmas\"";

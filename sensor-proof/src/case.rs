@@ -41,7 +41,8 @@ struct Written {
     fields: BTreeMap<String, String>,
 }
 
-/// The rules in a file's text. Comparisons that hold of no event try what happens at the ends of ranges, so they pass.
+/// The rules in a file's text. Comparisons that hold of no event try what happens at the ends of ranges, so they
+/// pass.
 ///
 /// # Errors
 /// Where they do not pass the checks.

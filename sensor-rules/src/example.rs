@@ -10,7 +10,7 @@ use sensor_common::{
 use crate::{
     condition::{nearest, quoted_list},
     diagnostic::Diagnostic,
-    file::unknown_key,
+    keys::unknown_key,
     rule::{Example, Happening, Happenings},
     text::Text,
     time,

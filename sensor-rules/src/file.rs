@@ -14,6 +14,7 @@ use crate::{
     definitions::Definitions,
     diagnostic::Diagnostic,
     example,
+    keys::{ON, on, unknown_key},
     rule::{Example, Lines, Rule, Severity},
     source::Options,
     state::State,
@@ -105,13 +106,6 @@ pub fn read(
     }
 }
 
-/// The problem of a key that is none.
-pub fn unknown_key(text: &Text<'_>, entry: &Entry, keys: &[&str]) -> Diagnostic {
-    let problem = text.problem(&entry.key_range, format!("no key `{}` here", entry.key));
-    let near = nearest(&entry.key, keys.iter().copied());
-    problem.meant(near, || format!("the keys are {}", quoted_list(keys.iter().copied())))
-}
-
 /// Reads one rule and notes every problem in it.
 struct Reader<'a, 'b> {
     text: &'a Text<'b>,
@@ -151,7 +145,7 @@ impl Reader<'_, '_> {
         let find = |key: &str| entries.iter().find(|entry| entry.key == key);
         let title = self.required(node, find("title"), "title").and_then(|entry| self.line(&entry.node, "the title"));
         let severity = self.required(node, find("severity"), "severity").and_then(|entry| self.severity(&entry.node));
-        let events = self.required(node, find("on"), "on").and_then(|entry| self.events(&entry.node));
+        let events = self.required(node, on(entries), ON).and_then(|entry| self.events(&entry.node));
         let action = find("action").map_or(Some(Action::Alert), |entry| self.action(&entry.node, events.as_deref()));
         let undecided = self.undecided(find("undecided"), action, events.as_deref());
         let budget = self.budget(find("budget"), action);

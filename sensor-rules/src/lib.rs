@@ -24,6 +24,7 @@ mod file;
 mod fold;
 mod int;
 mod interpret;
+mod keys;
 mod kleene;
 mod octal;
 mod pattern;

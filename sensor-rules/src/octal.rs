@@ -1,7 +1,7 @@
 //! Numbers written as octal ones: `0666` as in C, `0o666` as in YAML.
 
-/// The number in hexadecimal digits, which mean the same everywhere, or in decimal ones where it is not octal; `None` where
-/// `number` is not written so.
+/// The number in hexadecimal digits, which mean the same everywhere, or in decimal ones where it is not octal; `None`
+/// where `number` is not written so.
 pub fn spelled(number: &str) -> Option<String> {
     let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
     let octal = digits.strip_prefix('0').filter(|octal| !octal.is_empty())?;

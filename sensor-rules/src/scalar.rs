@@ -30,6 +30,9 @@ pub fn condition(text: &Text<'_>, entry: &Entry, what: &str) -> Result<(String, 
 /// all that follows.
 fn no_swallowed_line(text: &Text<'_>, condition: &str, alignment: &Alignment) -> Result<(), Box<Diagnostic>> {
     for comment in comments(condition) {
+        // A last line that is blank is joined, too, and nothing is lost.
+        let words = condition.get(comment.clone()).unwrap_or_default().trim_end();
+        let comment = comment.start..comment.start + words.len();
         let place = alignment.range(&comment);
         let source = text.as_str().get(place.clone()).unwrap_or_default();
         let Some((line, _)) = source.split_once('\n') else { continue };

@@ -1,5 +1,5 @@
-//! The tests that rules carry. This is the one place that says what a right answer is: `creance test`, `creance bundle build` and
-//! `verify`, the daemon and so the fleet all ask here.
+//! The tests that rules carry. This is the one place that says what a right answer is: `creance test`,
+//! `creance bundle build` and `verify`, the daemon and so the fleet all ask here.
 
 use std::fmt;
 
@@ -143,7 +143,8 @@ impl Example {
 }
 
 impl Rule {
-    /// Whether by `verdict` the rule, which has this number, matches; one with state, whether a condition of it holds.
+    /// Whether by `verdict` the rule, which has this number, matches; one with state, whether a condition of it
+    /// holds.
     fn holds(&self, number: u32, verdict: &Verdict) -> bool {
         match &self.state {
             None => verdict.matches(number),

@@ -15,8 +15,8 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// For tests only: a rule may name fields that do not exist (`unchecked_fields`), which the compiled program
-    /// then reads behind the end of the record. The kernel's verifier must refuse it. And a comparison may be one that holds of no
-    /// event, or of every one.
+    /// then reads behind the end of the record. The kernel's verifier must refuse it. And a comparison may be one
+    /// that holds of no event, or of every one.
     pub skip_checks: bool,
 }
 

@@ -67,7 +67,8 @@ impl Value {
 }
 
 impl Node {
-    /// What to do about a number that is written as C writes octal ones, which YAML does not take for an integer.
+    /// What to do about a number that is written as C writes octal ones, which YAML does not take for an
+    /// integer.
     pub fn octal(&self, text: &Text<'_>) -> Option<String> {
         let number = text.as_str().get(self.range.clone()).filter(|_| matches!(self.value, Value::Float))?;
         let spelled = octal::spelled(number)?;
@@ -96,6 +97,11 @@ fn refused(text: &Text<'_>, error: &serde_saphyr::Error) -> Diagnostic {
     let location = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
     let [line, column] = [location.line(), location.column()].map(|from_1| usize::try_from(from_1).unwrap_or(1).max(1));
     let at = text.offset(line, column);
+    if matches!(error.without_snippet(), serde_saphyr::Error::MultipleDocuments { .. }) {
+        let help = "put all rules below one `rules:`, without a line `---` between them, or split the file".to_owned();
+        let problem = text.problem(&(at..at + 1), "this file holds several YAML documents, and a rule file is one");
+        return Diagnostic { help: Some(help), ..problem };
+    }
     let words = error.without_snippet().to_string();
     let suffix = format!(" at line {line}, column {column}");
     let words = words.strip_suffix(&suffix).unwrap_or(&words);

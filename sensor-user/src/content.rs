@@ -36,7 +36,7 @@ pub const APPROVALS: &str = "/etc/creance/approvals";
 pub fn settings(state: PathBuf, config: &Path, settle: u64, up: u64) -> anyhow::Result<Settings> {
     Ok(Settings {
         state,
-        policy: config.join("content.toml"),
+        policy: policy_file(config),
         keys: config.join("keys"),
         approvals: config.join("approvals"),
         safe_mode: safe_mode(config),
@@ -45,6 +45,11 @@ pub fn settings(state: PathBuf, config: &Path, settle: u64, up: u64) -> anyhow::
         settle: Duration::from_secs(settle),
         up: Duration::from_secs(up),
     })
+}
+
+/// The owner's policy, of a host that is configured in the directory `config`.
+pub fn policy_file(config: &Path) -> PathBuf {
+    config.join("content.toml")
 }
 
 /// The file that is a switch, of a host that is configured in the directory `config`.

@@ -2,12 +2,12 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 /// What the file at `path` holds, if it is a regular file of at most `max` bytes; `what` it should be, for messages.
 ///
@@ -67,7 +67,14 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32, existing: Existing) -> anyhow
     file.as_file().sync_all().with_context(context)?;
     match existing {
         Existing::Replace => file.persist(path).map(drop).map_err(|error| error.error).with_context(context)?,
-        Existing::Keep => file.persist_noclobber(path).map(drop).map_err(|error| error.error).with_context(context)?,
+        Existing::Keep => match file.persist_noclobber(path) {
+            Ok(_) => {}
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => bail!(
+                "{} is there already, and is kept\nName another file, or move that one away first.",
+                path.display()
+            ),
+            Err(error) => return Err(error.error).with_context(context),
+        },
     }
     File::open(directory).and_then(|directory| directory.sync_all()).with_context(context)
 }
@@ -92,7 +99,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         write(&path, b"1", 0o600, Existing::Keep).unwrap();
-        assert!(write(&path, b"2", 0o600, Existing::Keep).is_err());
+        let refusal = write(&path, b"2", 0o600, Existing::Keep).unwrap_err().to_string();
+        assert!(refusal.contains("file is there already, and is kept"), "{refusal}");
         assert_eq!(fs::read(&path).unwrap(), b"1");
         write(&path, b"3", 0o600, Existing::Replace).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"3");

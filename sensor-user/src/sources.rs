@@ -39,7 +39,7 @@ pub fn read<P: AsRef<Path>>(paths: &[P]) -> anyhow::Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// The rule files in `directory` and below, sorted. Names with a dot in front, and symbolic links to directories, are passed over.
+/// The rule files in `directory` and below, sorted. Names with a dot in front are passed over.
 fn rule_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let context = || format!("the directory {} cannot be read", directory.display());
     let mut files = Vec::new();
@@ -49,7 +49,14 @@ fn rule_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        if entry.file_type().with_context(context)?.is_dir() {
+        let kind = entry.file_type().with_context(context)?;
+        // It could lead in a circle, so it is not followed; and what is silently left out is missed by nobody.
+        ensure!(
+            !(kind.is_symlink() && path.is_dir()),
+            "{} is a symbolic link to a directory, and is not followed\nName that directory itself, beside this one, or put it here.",
+            path.display()
+        );
+        if kind.is_dir() {
             files.extend(rule_files(&path)?);
         } else if matches!(path.extension().and_then(OsStr::to_str), Some("yaml" | "yml")) {
             files.push(path);
@@ -66,6 +73,8 @@ fn read_file(path: &Path) -> anyhow::Result<Source> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -81,6 +90,26 @@ mod tests {
             .map(|source| source.name.strip_prefix(&format!("{}/", dir.path().display())).unwrap().to_owned())
             .collect();
         assert_eq!(names, ["a.yaml", "b/1.yml", "b/c/z.yaml"]);
+    }
+
+    #[test]
+    fn a_link_to_a_directory_is_refused_and_one_to_a_file_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (rules, other) = (dir.path().join("rules"), dir.path().join("other"));
+        fs::create_dir(&rules).unwrap();
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("a.yaml"), "a").unwrap();
+        symlink("../other/a.yaml", rules.join("a.yaml")).unwrap();
+        // As a directory that Kubernetes mounts has one.
+        symlink("../other", rules.join("..data")).unwrap();
+        assert_eq!(read(&[&rules]).unwrap()[0].text, b"a");
+        assert_eq!(read(&[rules.join("..data")]).unwrap().len(), 1, "what is named is followed");
+        for name in ["more", "more.yaml"] {
+            symlink("../other", rules.join(name)).unwrap();
+            let error = read(&[&rules]).unwrap_err().to_string();
+            assert!(error.contains(&format!("rules/{name} is a symbolic link to a directory")), "{error}");
+            fs::remove_file(rules.join(name)).unwrap();
+        }
     }
 
     #[test]

@@ -55,8 +55,9 @@ fn a_release_is_built_shown_verified_and_compared() {
     assert!(well(here, BUILD).contains("generation 124, 2 rules in 2 files"));
     let first = fs::read(here.join("124.bundle")).unwrap();
     // Where the sources lie does not change the bundle.
-    well(here, &BUILD.replace(" rules ", &format!(" {}/rules/ ", here.display())));
-    assert_eq!(fs::read(here.join("124.bundle")).unwrap(), first);
+    let elsewhere = BUILD.replace(" rules ", &format!(" {}/rules/ ", here.display())).replace("124.", "same.");
+    well(here, &elsewhere);
+    assert_eq!(fs::read(here.join("same.bundle")).unwrap(), first);
 
     assert!(
         well(here, "bundle verify 124.bundle --key publisher.pub")
@@ -196,4 +197,15 @@ fn a_wrong_test_of_a_count_is_refused_by_test_and_build_alike() {
         badly(here, BUILD, "the rules' own tests fail");
         assert!(!here.join("124.bundle").exists());
     }
+}
+
+#[test]
+fn a_bundle_is_never_overwritten() {
+    let directory = publisher();
+    let here = directory.path();
+    well(here, BUILD);
+    let first = fs::read(here.join("124.bundle")).unwrap();
+    fs::write(here.join("rules/two.yaml"), rule_file("three").text).unwrap();
+    badly(here, BUILD, "124.bundle is there already, and is kept");
+    assert_eq!(fs::read(here.join("124.bundle")).unwrap(), first);
 }

@@ -91,3 +91,18 @@ fn every_expression_of_the_dashboard_and_of_the_judge_is_one() {
     fs::write(directory.path().join("all.yml"), text).unwrap();
     checked(&["check", "rules", "all.yml"], directory.path());
 }
+
+#[test]
+fn the_service_puts_files_of_events_aside_by_itself_and_a_reload_opens_them_anew() {
+    let unit = fs::read_to_string(packaging("creance.service")).unwrap().replace("\\\n", " ");
+    let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).unwrap().to_owned();
+    let start =
+        value("ExecStart=").replace("--group creance", "--group root").replace("$CREANCE_OPTIONS", "--rotate-keep 30");
+    let matches = sensor_user::cli::command().try_get_matches_from(start.split_whitespace()).unwrap();
+    let (_, daemon) = matches.subcommand().unwrap();
+    assert_eq!(daemon.get_one("rotate_size"), Some(&104_857_600_u64));
+    assert_eq!(daemon.get_one("rotate_age"), Some(&86_400_u64));
+    assert_eq!(daemon.get_one::<std::num::NonZeroU32>("rotate_keep").unwrap().get(), 30, "the owner's option counts");
+    assert_eq!(value("ExecReload="), "/bin/kill -HUP $MAINPID");
+    assert!(!packaging("creance.logrotate").exists(), "nobody else puts them aside");
+}

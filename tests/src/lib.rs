@@ -54,6 +54,7 @@ mod losses;
 mod machine;
 mod meddling;
 mod mounts;
+mod output;
 mod paths;
 mod planner;
 mod preemption;

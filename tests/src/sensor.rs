@@ -221,6 +221,11 @@ impl Sensor {
         &self.events
     }
 
+    /// The file with what it says.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// What the daemon has said so far.
     pub fn words(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default().trim().to_owned()

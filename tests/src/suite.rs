@@ -13,7 +13,7 @@ use crate::{
     alerts, attack, block, brakes,
     case::{self, OBSERVE},
     confined, conformance, content, daemon, endurance, features, flood, forger, hooks, input, language, lifeline,
-    losses, machine, meddling, paths, planner, preemption,
+    losses, machine, meddling, output, paths, planner, preemption,
     protocol::{Message, is_chosen},
     quarantine, refusal, report, restart, shadow, sockets, stress, swap, tracepoints, undecided, uring, without_bpf,
 };
@@ -48,6 +48,7 @@ pub const TESTS: &[&[Test]] = &[
     flood::TESTS,
     daemon::TESTS,
     restart::TESTS,
+    output::TESTS,
     shadow::TESTS,
     attack::TESTS,
     preemption::TESTS,

@@ -9,7 +9,7 @@ use super::{
     contract::{Engine, INTERFACE, Interfaces},
     manifest::{self, Budget, Category, FileFacts, Manifest, Nonsense, Number, VerifiedOn},
 };
-use crate::key::PrivateKey;
+use crate::{key::PrivateKey, lasting};
 
 /// What a publisher says of a release: a file of its own, `release.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -23,6 +23,7 @@ pub struct Release {
     #[serde(default = "interfaces")]
     pub interfaces: Interfaces,
     /// Shortest probation.
+    #[serde(deserialize_with = "lasting::read")]
     pub soak: SignedDuration,
     /// What it may cost.
     pub budget: Budget,

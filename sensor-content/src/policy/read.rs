@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::{Spanned, value::Datetime};
 
 use super::{Actions, Hold, Pin, Policy, Repository, Rollback, Window, window::Day};
-use crate::{bundle::Number, digest::Digest, rollout::Ring, shadow::Limits};
+use crate::{bundle::Number, digest::Digest, lasting::Lasting, rollout::Ring, shadow::Limits};
 
 /// An urgent release is delayed so long at most: it is never skipped.
 const URGENT_DELAY_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -40,7 +40,7 @@ pub struct PolicyError {
 struct Draft {
     ring: Option<Ring>,
     pin: Option<Spanned<PinDraft>>,
-    delay: Option<Spanned<SignedDuration>>,
+    delay: Option<Spanned<Lasting>>,
     hold: Option<HoldDraft>,
     urgent: Option<UrgentDraft>,
     #[serde(default, rename = "window")]
@@ -72,7 +72,7 @@ struct HoldDraft {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table with `delay`")]
 struct UrgentDraft {
-    delay: Spanned<SignedDuration>,
+    delay: Spanned<Lasting>,
 }
 
 #[derive(Deserialize)]
@@ -116,15 +116,15 @@ struct RollbackDraft {
 struct RepositoryDraft {
     address: Spanned<Vec<Spanned<String>>>,
     root: Spanned<PathBuf>,
-    poll: Option<Spanned<SignedDuration>>,
+    poll: Option<Spanned<Lasting>>,
     proxy: Option<Spanned<String>>,
-    announce: Option<Spanned<SignedDuration>>,
+    announce: Option<Spanned<Lasting>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table with `time`, `events`, `blocks`, `alerts`, `cost` or `missed`")]
 struct ShadowDraft {
-    time: Option<Spanned<SignedDuration>>,
+    time: Option<Spanned<Lasting>>,
     events: Option<u64>,
     blocks: Option<u64>,
     alerts: Option<u64>,
@@ -240,10 +240,10 @@ impl RepositoryDraft {
         if addresses.is_empty() || mixed {
             return Err(Fault(span, "name one directory, or one web server or more".into()));
         }
-        let time = |time: Option<Spanned<SignedDuration>>, default, range: std::ops::RangeInclusive<SignedDuration>| {
+        let time = |time: Option<Spanned<Lasting>>, default, range: std::ops::RangeInclusive<SignedDuration>| {
             let Some(time) = time else { return Ok(default) };
-            if range.contains(time.get_ref()) {
-                return Ok(*time.get_ref());
+            if range.contains(&time.get_ref().0) {
+                return Ok(time.get_ref().0);
             }
             Err(Fault(time.span(), format!("this time must be from {:#} to {:#}", range.start(), range.end())))
         };
@@ -303,11 +303,12 @@ impl ShadowDraft {
     }
 }
 
-fn limited(delay: &Spanned<SignedDuration>, max: SignedDuration, most: &str) -> Read<SignedDuration> {
-    if delay.get_ref().is_negative() || *delay.get_ref() > max {
+fn limited(delay: &Spanned<Lasting>, max: SignedDuration, most: &str) -> Read<SignedDuration> {
+    let Lasting(length) = *delay.get_ref();
+    if length.is_negative() || length > max {
         return Err(Fault(delay.span(), format!("this delay must be from \"0s\" to {most}")));
     }
-    Ok(*delay.get_ref())
+    Ok(length)
 }
 
 fn window(draft: Spanned<WindowDraft>) -> Read<Window> {

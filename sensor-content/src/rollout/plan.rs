@@ -10,6 +10,7 @@ use super::{
     document::{Offer, Slice},
     health::Census,
 };
+use crate::lasting;
 
 /// Where a host stands by its owner's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,10 +70,13 @@ pub struct Limits {
     /// Hosts whose verifier refuses a good release.
     pub refusals: Share,
     /// From fetch until a host must have been heard from.
+    #[serde(deserialize_with = "lasting::read")]
     pub grace: SignedDuration,
     /// Older health is no health.
+    #[serde(deserialize_with = "lasting::read")]
     pub stale: SignedDuration,
     /// At most so much counts between two steps: time that nobody watched is no soak.
+    #[serde(deserialize_with = "lasting::read")]
     pub step: SignedDuration,
 }
 
@@ -87,8 +91,10 @@ pub struct Stage {
     /// At least so many hosts of each kernel, in each ring that is named, however rare the kernel.
     pub hosts_per_kernel: u64,
     /// From the stage before to these shares, evenly.
+    #[serde(deserialize_with = "lasting::read")]
     pub ramp: SignedDuration,
     /// Then wait and watch.
+    #[serde(deserialize_with = "lasting::read")]
     pub soak: SignedDuration,
 }
 

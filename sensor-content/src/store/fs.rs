@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
     path::PathBuf,
 };
 
@@ -29,7 +30,7 @@ pub trait Fs {
     /// # Errors
     /// It cannot be written.
     fn create(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
-    /// Adds to the file; makes it where it is not there.
+    /// Adds all of it to the file, or nothing; makes it where it is not there.
     ///
     /// # Errors
     /// It cannot be written.
@@ -62,6 +63,8 @@ pub struct Directory {
     path: PathBuf,
     /// Rights of new files.
     mode: u32,
+    /// Whether nobody else is to read it.
+    is_private: bool,
 }
 
 impl Directory {
@@ -72,26 +75,30 @@ impl Directory {
     pub fn open(path: PathBuf) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        Ok(Self { path, mode: 0o600 })
+        Ok(Self { path, mode: 0o600, is_private: true })
     }
 
     /// A directory that is there, of files that everybody may read.
     #[cfg(feature = "repository")]
     pub(crate) const fn public(path: PathBuf) -> Self {
-        Self { path, mode: 0o644 }
+        Self { path, mode: 0o644, is_private: false }
     }
 
     /// The file, to be read, where there is one.
     fn open_file(&self, name: &str) -> io::Result<Option<File>> {
-        match File::open(self.path.join(name)) {
+        match OpenOptions::new().read(true).custom_flags(self.flags()).open(self.path.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             other => other.map(Some),
         }
     }
 
     fn write(&self, name: &str, options: &mut OpenOptions, bytes: &[u8]) -> io::Result<()> {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.create(true).mode(self.mode).open(self.path.join(name))?.write_all(bytes)
+        options.create(true).mode(self.mode).custom_flags(self.flags()).open(self.path.join(name))?.write_all(bytes)
+    }
+
+    /// What the owner keeps is no link: one would lead out of the directory, and out of a root that is not this host's.
+    const fn flags(&self) -> i32 {
+        if self.is_private { libc::O_NOFOLLOW } else { 0 }
     }
 }
 
@@ -120,7 +127,13 @@ impl Fs for Directory {
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.write(name, OpenOptions::new().append(true), bytes)
+        let length = fs::metadata(self.path.join(name)).map_or(0, |metadata| metadata.len());
+        let written = self.write(name, OpenOptions::new().append(true), bytes);
+        if written.is_err() {
+            // What did not fit on the disk must not head the next line. To take it away needs no room.
+            OpenOptions::new().write(true).open(self.path.join(name))?.set_len(length)?;
+        }
+        written
     }
 
     fn sync(&mut self, name: &str) -> io::Result<()> {

@@ -55,24 +55,35 @@ impl<F: Fs> Store<F> {
     /// Opens the store in this start of the kernel, and draws the conclusion from an attempt that was not ended.
     ///
     /// # Errors
-    /// The directory cannot be read or written. What is damaged in it is no error: it is said by [`damage`](Self::damage),
-    /// and the ladder goes on without it.
+    /// The directory cannot be read. What is damaged in it, or cannot be written to a disk that is full, is no error: it is said by
+    /// [`damage`](Self::damage), and the ladder goes on without it.
     pub fn open(fs: F, boot: BootId, now: Timestamp) -> io::Result<Self> {
         let mut store = Self { fs, boot, memory: Memory::default(), known: None, damage: Vec::new(), left: None };
-        store.clear_away()?;
+        let cleared = store.clear_away();
+        store.notes("what was left half done", cleared);
         store.memory = store.unsealed(STATE)?.unwrap_or_default();
-        journal::mend(&mut store.fs)?;
+        let mended = journal::mend(&mut store.fs);
+        store.notes("the journal", mended);
         if let Some(attempt) = store.unsealed::<Attempt>(ATTEMPT)? {
             let here = attempt.phase == Phase::Left && attempt.boot == store.boot;
             store.left = here.then_some(attempt.rung);
             let before = store.memory.clone();
             let entries = store.memory.conclude(&attempt, &store.boot, now);
             if store.memory != before {
-                store.remember()?;
+                let remembered = store.remember();
+                store.notes("what is held against generations", remembered);
             }
-            store.record(&entries)?;
+            let recorded = store.record(&entries);
+            store.notes("the journal", recorded);
         }
         Ok(store)
+    }
+
+    /// Notes what could not be written at the start.
+    fn notes(&mut self, what: &str, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.damage.push(format!("{what} cannot be written: {error}"));
+        }
     }
 
     /// Opens the store to look at it: changes nothing.
@@ -284,7 +295,8 @@ impl<F: Fs> Store<F> {
         let value = sealed::unseal(&bytes);
         if value.is_none() {
             self.damage.push(format!("the file `{name}` is damaged and was put aside as `{name}.damaged`"));
-            self.fs.rename(name, &format!("{name}.damaged"))?;
+            let aside = self.fs.rename(name, &format!("{name}.damaged"));
+            self.notes(name, aside);
         }
         Ok(value)
     }

@@ -35,6 +35,8 @@ pub struct Disk {
     left: Rc<RefCell<usize>>,
     /// Operations that happened.
     pub done: Rc<RefCell<usize>>,
+    /// Whether there is no room for anything new.
+    pub full: Rc<RefCell<bool>>,
 }
 
 impl Medium {
@@ -96,7 +98,12 @@ fn survive(file: &File, random: &mut fastrand::Rng) -> Vec<u8> {
 impl Disk {
     /// A view that ends after `left` operations.
     pub fn new(medium: Medium, left: usize) -> Self {
-        Self { medium: Rc::new(RefCell::new(medium)), left: Rc::new(RefCell::new(left)), done: Rc::default() }
+        Self {
+            medium: Rc::new(RefCell::new(medium)),
+            left: Rc::new(RefCell::new(left)),
+            done: Rc::default(),
+            full: Rc::default(),
+        }
     }
 
     /// What the medium holds.
@@ -110,6 +117,10 @@ impl Disk {
 
     fn powered(&self) -> io::Result<()> {
         if self.is_off() { Err(io::Error::other("the power is off")) } else { Ok(()) }
+    }
+
+    fn has_room(&self) -> io::Result<()> {
+        if *self.full.borrow() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     /// An operation; the one at which the power is cut happens, and nobody hears of it.
@@ -142,6 +153,7 @@ impl Fs for Disk {
     }
 
     fn create(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.has_room()?;
         self.operate(|medium| {
             bytes.clone_into(&mut medium.file(name).now);
             Ok(())
@@ -149,6 +161,7 @@ impl Fs for Disk {
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.has_room()?;
         self.operate(|medium| {
             medium.file(name).now.extend_from_slice(bytes);
             Ok(())

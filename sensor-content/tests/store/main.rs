@@ -155,3 +155,32 @@ fn a_damaged_state_is_put_aside_and_the_baseline_starts() {
     assert_eq!(start(&store, None).rungs, [Rung::Baseline, Rung::Nothing]);
     assert_eq!(start(&store, Some(Switch::Off)).rungs, [Rung::Nothing]);
 }
+
+#[test]
+fn a_full_disk_keeps_no_host_from_starting_and_is_said() {
+    use sensor_content::store::Fs;
+    let disk = Disk::new(Medium::default(), usize::MAX);
+    let mut host = Host::boots(disk.clone(), "boot 1").unwrap();
+    host.tries(1).unwrap();
+    host.settles().unwrap();
+    host.stops().unwrap();
+    let mut host = host.reboots("boot 2").unwrap();
+    host.retries().unwrap();
+    host.settles().unwrap();
+    host.promotes().unwrap();
+    assert_eq!(host.good(), [id(1)]);
+    // The host goes down while generation 2 is loaded, and leaves half a line and half a file.
+    host.tries(2).unwrap();
+    disk.clone().append("journal", b"{\"half").unwrap();
+    disk.clone().create("state.new", b"half").unwrap();
+    *disk.full.borrow_mut() = true;
+    for boot in ["boot 3", "boot 4"] {
+        let store = Store::open(disk.clone(), host::boot(boot), host::now()).unwrap();
+        let said = store.damage().join("\n");
+        assert!(said.contains("the journal cannot be written") && said.contains("held against"), "{said}");
+        assert_eq!(start(&store, None).rungs[0], Rung::Generation(id(1)), "{boot}");
+    }
+    *disk.full.borrow_mut() = false;
+    let store = Store::open(disk, host::boot("boot 5"), host::now()).unwrap();
+    assert!(store.damage().is_empty() && store.memory().denial(id(2)).is_some());
+}

@@ -1,4 +1,5 @@
-//! What a field can never be. A comparison that holds of no event, or of every one, is a slip: its author means something else.
+//! What a field can never be. A comparison that holds of no event, or of every one, is a slip: its author means
+//! something else.
 
 use std::ops::Range;
 
@@ -116,7 +117,8 @@ fn foregone(relation: Relation, left: Extent, right: Extent) -> Option<bool> {
     }
 }
 
-/// From where to where an integer can be by what kernels give fields. Compiled code relies on less: see [`Int::extent`].
+/// From where to where an integer can be by what kernels give fields. Compiled code relies on less: see
+/// [`Int::extent`].
 fn range(int: &Int) -> Extent {
     let natural = |most: u64| Extent { least: 0, most: most.into() };
     match int {
@@ -140,7 +142,8 @@ fn name(int: &Int) -> String {
     }
 }
 
-/// How many bytes a string field can hold: of a `comm`, which the kernel ends with a zero byte, one less than there is room for.
+/// How many bytes a string field can hold: of a `comm`, which the kernel ends with a zero byte, one less than there
+/// is room for.
 const fn longest(field: &Field) -> usize {
     match field.kind {
         Kind::Text(COMM_MAX) => COMM_MAX - 1,

@@ -2,9 +2,10 @@
 
 use sensor_common::verdict::Action;
 
-use super::{Reader, unknown_key};
+use super::Reader;
 use crate::{
     budget::BlockBudget,
+    keys::unknown_key,
     yaml::{Entry, Value},
 };
 

@@ -5,10 +5,11 @@ use sensor_common::{
     field::{Field, Kind},
 };
 
-use super::{Reader, judged::Part, unknown_key};
+use super::{Reader, judged::Part};
 use crate::{
     condition::{Names, nearest, quoted_list},
     expr::IntField,
+    keys::{ON, on, unknown_key},
     rule::Lines,
     state::{By, State, StateKind},
     time,
@@ -60,7 +61,7 @@ impl Reader<'_, '_> {
             self.note::<()>(problem)?;
         }
         let found = keys.iter().map(|key| {
-            let found = entries.iter().find(|entry| entry.key == *key);
+            let found = if *key == ON { on(entries) } else { entries.iter().find(|entry| entry.key == *key) };
             if found.is_none() {
                 let message = format!("`{}` has no key `{key}`", entry.key);
                 return self.refuse(&entry.key_range, message, "");

@@ -1,13 +1,13 @@
 //! `creance daemon`: run the sensor.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::Args;
 
 use super::Done;
 use crate::{
     content, control,
-    daemon::{self, core::Permits, switch::OFF_FILE},
+    daemon::{self, core::Permits, rotation::Rotation, switch::OFF_FILE},
     kernel::{
         self, WhenGone,
         probe::{self, Mode},
@@ -15,7 +15,8 @@ use crate::{
     metrics,
 };
 
-/// Run the sensor until SIGTERM or SIGINT; SIGUSR2 leaves everything in force to the next daemon
+/// Run the sensor until SIGTERM or SIGINT; SIGUSR2 leaves everything in force to the next daemon; SIGHUP reopens the files of
+/// events, and reads the owner's policy and the rules directory anew
 #[derive(Args, Debug)]
 pub struct Daemon {
     /// Directory of the first rules; without it nothing is judged until the first push
@@ -39,6 +40,15 @@ pub struct Daemon {
     /// Append events to this file, one JSON object per line; - is standard output; may be given several times
     #[arg(long, value_name = "FILE")]
     events: Vec<PathBuf>,
+    /// Put a file of events aside, as FILE.1, before it is longer than this, bytes; 0: never
+    #[arg(long, value_name = "BYTES", default_value = "0", overrides_with = "rotate_size")]
+    rotate_size: u64,
+    /// Put it aside when it was begun so long ago, seconds; 0: never
+    #[arg(long, value_name = "SECONDS", default_value = "0", overrides_with = "rotate_age")]
+    rotate_age: u64,
+    /// Keep so many files that were put aside
+    #[arg(long, value_name = "N", default_value = "7", overrides_with = "rotate_keep")]
+    rotate_keep: NonZeroU32,
     /// Where to listen for the other commands
     #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
     socket: PathBuf,
@@ -94,6 +104,11 @@ impl Daemon {
             metrics_listen: self.metrics_listen,
             socket: self.socket,
             events: self.events,
+            rotation: Rotation {
+                size: Some(self.rotate_size).filter(|bytes| *bytes > 0),
+                age: Some(self.rotate_age).filter(|seconds| *seconds > 0).map(Duration::from_secs),
+                keep: self.rotate_keep,
+            },
             permits: Permits { skip_checks: self.allow_skip_checks },
             enforce: self.enforce,
             lifeline: self.lifeline,

@@ -27,6 +27,7 @@ use std::{
 };
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use sensor_content::printable::Plain;
 
 use crate::{
     control::{self, Client, client},
@@ -108,7 +109,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
-    let mut out = io::stdout().lock();
+    let mut out = Plain::new(io::stdout().lock());
     let result = Cli::parse().command.run(&mut out).and_then(|done| Ok(out.flush().map(|()| done)?));
     match result {
         Ok(Done::Well) => ExitCode::SUCCESS,

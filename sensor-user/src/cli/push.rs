@@ -13,6 +13,7 @@ use crate::{
         client,
         protocol::{Pushed, Refused, Refuser, Request},
     },
+    daemon::keeper,
     files,
     log::say,
     sources,
@@ -131,6 +132,9 @@ fn report(out: &mut impl Write, pushed: &Pushed) -> std::io::Result<()> {
             "  {:<14} {:>6} instructions, accepted by the kernel's verifier",
             program.event, program.instructions
         )?;
+    }
+    if pushed.transient {
+        writeln!(out, "  NOT KEPT  {}", keeper::TRANSIENT)?;
     }
     for unseen in &pushed.unseen {
         writeln!(out, "  NOT SEEN HERE  {unseen}")?;

@@ -4,12 +4,17 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write},
+    os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use jiff::Timestamp;
+use rustix::{
+    fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2},
+    io::Errno,
+};
 use sensor_content::{
     gate::Gate,
     life::BootId,
@@ -43,40 +48,75 @@ pub struct Recover {
     pardon: bool,
 }
 
+/// A directory of the host: links in its path lead where they lead there, and never out of its root.
+struct Inside(OwnedFd);
+
+impl Inside {
+    fn open(root: &Path, path: &str) -> anyhow::Result<Self> {
+        let context =
+            || format!("{} of {} cannot be opened: is this the root of a host with Creance?", path, root.display());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let top = openat(CWD, root, flags, Mode::empty()).with_context(context)?;
+        let found = openat2(top, path.trim_start_matches('/'), flags, Mode::empty(), ResolveFlags::IN_ROOT);
+        if matches!(found, Err(Errno::NOSYS)) {
+            bail!(
+                "the kernel that runs here cannot keep links inside of {}: it needs Linux 5.6 or later",
+                root.display()
+            );
+        }
+        found.map(Self).with_context(context)
+    }
+
+    /// The way to it that no link can change.
+    fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
+}
+
 impl Recover {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        let below = |path: &str| self.root.join(path.trim_start_matches('/'));
+        let inside = |path: &str| Inside::open(&self.root, path);
         let running = fs::canonicalize(&self.root).is_ok_and(|root| root == Path::new("/"));
         ensure!(
             !running || Client::connect(control::SOCKET).is_err(),
             "a daemon runs on this host: ask it, with `creance rollback`"
         );
-        let state = self.below(content::STATE);
-        ensure!(state.is_dir(), "{} is not there: is this the root of a host with Creance?", state.display());
-        self.repair(&state, out).with_context(|| format!("the generations in {}", state.display()))?;
-        if let Some(switch) = self.safe_mode {
-            let path = content::safe_mode(&self.below(content::CONFIGURATION));
-            files::write(&path, format!("{switch}\n").as_bytes(), 0o644, Existing::Replace)?;
-            writeln!(out, "{}: {switch}", path.display())?;
+        let state = inside(content::STATE)?;
+        // Before anything is changed.
+        let switch = self.safe_mode.map(|switch| inside(content::CONFIGURATION).map(|directory| (switch, directory)));
+        let switch = switch.transpose()?;
+        let named = below(content::STATE);
+        self.repair(&state.path(), out).with_context(|| format!("the generations in {}", named.display()))?;
+        if let Some((switch, directory)) = switch {
+            let path = content::safe_mode(&directory.path());
+            let named = content::safe_mode(&below(content::CONFIGURATION));
+            files::write(&path, format!("{switch}\n").as_bytes(), 0o644, Existing::Replace)
+                .with_context(|| named.display().to_string())?;
+            writeln!(out, "{}: {switch}", named.display())?;
         }
         Ok(Done::Well)
     }
 
-    fn below(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
+    /// A file of the host's configuration; `None` where there is no such directory.
+    fn configured<T>(&self, read: impl FnOnce(&Path) -> T) -> Option<T> {
+        Inside::open(&self.root, content::CONFIGURATION).ok().map(|directory| read(&directory.path()))
     }
 
     /// What that host's owner wants, as its daemon will read it.
     fn policy(&self) -> Policy {
-        let path = self.below(content::POLICY);
-        if path.symlink_metadata().is_err() {
-            return Policy::default();
-        }
-        content::policy(&path).unwrap_or_else(|_| Policy::unreadable())
+        let read = |directory: &Path| {
+            let path = content::policy_file(directory);
+            let is_there = path.symlink_metadata().is_ok();
+            if is_there { content::policy(&path).unwrap_or_else(|_| Policy::unreadable()) } else { Policy::default() }
+        };
+        self.configured(read).unwrap_or_default()
     }
 
     /// The switch that is set now, or was before, on its disk.
     fn switch(&self) -> Option<Switch> {
-        self.safe_mode.or_else(|| content::switch_in(&content::safe_mode(&self.below(content::CONFIGURATION))).switch)
+        let on_disk = |directory: &Path| content::switch_in(&content::safe_mode(directory)).switch;
+        self.safe_mode.or_else(|| self.configured(on_disk).flatten())
     }
 
     fn repair(&self, state: &Path, out: &mut impl Write) -> io::Result<()> {

@@ -205,6 +205,9 @@ pub struct Pushed {
     /// Where it judges in the shadow: how long at least, and how many events.
     #[serde(default)]
     pub shadow: Option<(u64, u64)>,
+    /// Whether the daemon keeps generations, and not this one: nobody has signed it.
+    #[serde(default)]
+    pub transient: bool,
     /// How many rules it has.
     pub rules: usize,
     /// Events that its rules are for and that cannot be seen in this mode.
@@ -227,6 +230,7 @@ impl Pushed {
             generation: activation.generation,
             previous: activation.previous,
             shadow: None,
+            transient: false,
             rules: rules.rules().len(),
             unseen: Unseen::all(rules, mode),
             programs: activation.programs.clone(),

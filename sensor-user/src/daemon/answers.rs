@@ -5,7 +5,7 @@ use sensor_common::{maps::Container, verdict::Action};
 use sensor_content::{life::Entry, shadow::without_examples};
 use sensor_rules::{Rule, Source};
 
-use super::{core::Core, engine::Engine, journal::Journal, keeper::Keeper, permit::number, shadow::Candidate};
+use super::{core::Core, engine::Engine, journal::Journal, permit::number, shadow::Candidate};
 use crate::{
     control::{
         admission::Access,
@@ -52,7 +52,7 @@ impl<E: Engine> Core<E> {
             Some(keeper) => keeper.behind().first().copied().map(number),
             None => state.engine.previous(),
         };
-        let content = state.keeper.as_mut().map(Keeper::status);
+        let content = state.keeper.as_mut().map(|keeper| keeper.status(generation));
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),

@@ -219,9 +219,10 @@ impl<E: Engine> Core<E> {
         state.unsigned = Some((generation, asked));
         let pushed = Pushed::new(&activation, &rules, self.mode);
         let Some(keeper) = &mut state.keeper else { return Ok(pushed) };
-        // Nothing of it is left after a restart, so that nobody is charged with it.
+        // It is left to a daemon that is started by order, and to no other: so nobody is charged with it.
         keeper.runs(permit);
-        Ok(pushed.over(keeper.behind().first().copied().map(number)))
+        let behind = keeper.behind().first().copied().map(number);
+        Ok(Pushed { transient: true, ..pushed.over(behind) })
     }
 
     /// Our own checks. They take no lock: the daemon answers others meanwhile.
@@ -331,7 +332,8 @@ impl<E: Engine> Core<E> {
     pub(super) fn warnings(&self) -> Vec<String> {
         let unserved = self.unserved.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let meddling = self.meddling.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.permits.warnings(self.mode).into_iter().chain(unserved).chain(meddling).collect()
+        let unwritten = self.journal.troubles();
+        self.permits.warnings(self.mode).into_iter().chain(unserved).chain(meddling).chain(unwritten).collect()
     }
 
     /// Says what somebody else has changed in the kernel since the last look, and what is again as it was left.
@@ -407,7 +409,7 @@ const OBSERVING: &str = "Creance observes every event and reports matches, and c
      Start it without `--mode observe`, or boot with `bpf` added to the list in the kernel parameter lsm= (`creance doctor` shows the list).";
 
 /// Generations that are pushed without a number count from here: no release comes so far.
-const UNNUMBERED: u64 = 1 << 40;
+pub(super) const UNNUMBERED: u64 = 1 << 40;
 
 impl<E: Engine> State<E> {
     /// Writes a refusal down, and says it in the words of the protocol.

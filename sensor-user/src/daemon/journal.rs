@@ -57,7 +57,7 @@ pub struct Tally {
     pub unreadable: u64,
     /// Lines that a sink did not take.
     pub sink_lost: u64,
-    /// Lines that the daemon before this one, which was killed, owed its sinks.
+    /// Lines that the daemon before this one, which was killed or had no room, owed its sinks.
     pub unwritten: u64,
     /// Followers now.
     pub followers: usize,
@@ -100,7 +100,8 @@ impl Journal {
             let unwritten = numbers.after(last);
             if unwritten > 0 {
                 say(format_args!(
-                    "WARNING: the daemon before was killed with {unwritten} events in its hands that are not in {name}: those after {last}"
+                    "WARNING: {unwritten} events after {last} are not in {name}: the daemon before was killed with them in its hands, or \
+                     could not write them"
                 ));
             }
             inner.tally.unwritten += unwritten;
@@ -180,6 +181,16 @@ impl Journal {
         Tally { followers, sink_lost: inner.sinks.iter().map(Sink::lost).sum(), ..inner.tally }
     }
 
+    /// Lets every sink open its file anew.
+    pub fn reopen(&self) {
+        self.lock().sinks.iter().for_each(Sink::reopen);
+    }
+
+    /// Which sinks do not write now, and why.
+    pub fn troubles(&self) -> Vec<String> {
+        self.lock().sinks.iter().filter_map(Sink::trouble).collect()
+    }
+
     /// Waits until every sink has written what it took. To be called last.
     pub fn close(&self) {
         let sinks = std::mem::take(&mut self.lock().sinks);
@@ -219,6 +230,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::rotation::Rotation;
 
     /// The generations that are kept after so many of so many rules.
     fn kept(generations: u64, rules: usize) -> Vec<u64> {
@@ -239,7 +251,7 @@ mod tests {
             let path = dir.path().join(name);
             let text = if name == "ninety" { "{\"seq\":90}\n" } else { "" };
             std::fs::write(&path, text).unwrap();
-            Sink::open(&path).unwrap()
+            Sink::open(&path, Rotation::NEVER).unwrap()
         });
         let journal = Journal::new(sinks.into()).going_on(Numbers { before: 60, taken: 35 });
         assert_eq!((journal.seq(), journal.tally().unwritten), (95, 5));
@@ -247,7 +259,8 @@ mod tests {
         assert_eq!(journal.seq(), 96);
         journal.close();
         // A new ring buffer: the file is of a start of the kernel before.
-        let journal = Journal::new(vec![Sink::open(&dir.path().join("ninety")).unwrap()]).going_on(Numbers::default());
+        let sink = Sink::open(&dir.path().join("ninety"), Rotation::NEVER).unwrap();
+        let journal = Journal::new(vec![sink]).going_on(Numbers::default());
         assert_eq!((journal.seq(), journal.tally().unwritten), (90, 0));
         journal.close();
     }

@@ -22,6 +22,10 @@ use crate::{
     status,
 };
 
+/// What to say of rules in force that nobody has signed.
+pub const TRANSIENT: &str = "nobody has signed these rules: `systemctl restart` leaves them in force, and they are gone after a crash, a stop, \
+     a reboot, or with another version; sign a bundle to keep them (docs/content.md)";
+
 /// Who put in force what is.
 #[derive(Clone, Copy, Debug)]
 enum Origin {
@@ -279,6 +283,11 @@ impl Keeper {
         }
     }
 
+    /// Whether a daemon before this one has left in force, by order, what nobody has signed, and that may stay so.
+    pub fn inherits_unsigned(&self) -> bool {
+        self.switch().is_none() && self.policy.allows_unsigned() && self.store.left() == Some(Rung::Nothing)
+    }
+
     /// What a daemon before this one has left in force by order, if it may stay so: one on probation too, for the host is up.
     pub fn goes_on(&self) -> Option<Rung> {
         let rung = self.store.left()?;
@@ -424,10 +433,11 @@ impl Keeper {
     }
 
     /// For `creance status`.
-    pub fn status(&mut self) -> status::Content {
+    pub fn status(&mut self, active: Option<u64>) -> status::Content {
         let (wish, started) = (self.wish(), self.started_under_a_switch());
         let memory = self.store.memory();
         let stage = match self.running() {
+            Rung::Nothing if active.is_some() => format!("not kept: {TRANSIENT}"),
             Rung::Nothing => "no generation from the store".to_owned(),
             Rung::Baseline => "baseline".to_owned(),
             Rung::Generation(id) => match memory.trial.as_ref().filter(|trial| trial.id == id) {

@@ -46,9 +46,8 @@ impl Lock {
                 return Err(error).with_context(|| format!("the run file {} cannot be locked", path.display()));
             }
         }
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", std::process::id())?;
+        // The lock is what counts; who holds it is said where there is room for it.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self { _file: file })
     }
 }

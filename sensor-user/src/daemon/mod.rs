@@ -7,6 +7,8 @@
 //! | [`core`] | generations, without the loop |
 //! | `answers` | what is answered on the control socket |
 //! | [`journal`] | events: history, followers, [`sink`]s |
+//! | [`sink`], `event_file`, `lines`, [`rotation`] | where events are written: counted, opened, whole, put aside |
+//! | `signals`, `anew` | what signals mean, and what is read anew |
 //! | [`fleet`] | the host in its fleet: releases from a repository |
 //! | [`keeper`], [`settings`], `generations`, `start` | generations on disk, where, their life, and with which the daemon starts |
 //! | `permit` | leave to put something in force: every road asks for it |
@@ -21,11 +23,13 @@
 //! | [`memory`] | the rules in force, for the daemon that comes next |
 //! | [`lock`] | one daemon at a time |
 
+mod anew;
 mod answers;
 mod cause;
 pub mod confine;
 pub mod core;
 pub mod engine;
+mod event_file;
 pub mod fault;
 pub mod fleet;
 mod generations;
@@ -33,6 +37,7 @@ pub mod guard;
 pub mod journal;
 pub mod keeper;
 pub mod lifeline;
+mod lines;
 pub mod lock;
 mod lookout;
 pub mod manager;
@@ -43,8 +48,10 @@ mod permit;
 mod probation;
 mod pulse;
 pub mod ring;
+pub mod rotation;
 pub mod settings;
 pub mod shadow;
+mod signals;
 pub mod sink;
 mod start;
 pub mod switch;
@@ -96,6 +103,7 @@ const WAITING: u32 = 1024;
 /// # Errors
 /// When it cannot start: another one runs, the first rules are refused, the kernel lacks something.
 pub fn run(options: &Options) -> anyhow::Result<()> {
+    signals::endure();
     let directory = options.socket.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(directory) = directory {
         fs::DirBuilder::new()
@@ -128,7 +136,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let confinement = confine::daemon(mode, &options.writable()?, Some(&options.kernel.pin_dir));
     say(format_args!("confined: {confinement}"));
     // From here on there may be threads.
-    let sinks = options.events.iter().map(|path| Sink::open(path)).collect::<anyhow::Result<_>>()?;
+    let sinks = options.events.iter().map(|path| Sink::open(path, options.rotation)).collect::<io::Result<_>>()?;
     let memory = Memory::open(options.socket.with_file_name("generations"))?;
     let first = match (first, &options.content) {
         (None, None) => inherited(&sensor, &memory)?,
@@ -225,6 +233,7 @@ async fn watch(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hand_over = signal(SignalKind::user_defined2())?;
+    let hangup = signal(SignalKind::hangup())?;
     let mut ring = Ring::new(events.buffer)?;
     // Before the first rule can block.
     let off_file = pulse::read_file(core, &options.off_file)?;
@@ -260,6 +269,7 @@ async fn watch(
     let _server = tokio::spawn(server::serve(listener, Arc::clone(core), admitted));
     let _metrics = serve_metrics(options, core, sockets.metrics)?;
     let _watchdog = tokio::spawn(manager::watchdog(Arc::clone(core)));
+    let _reader = tokio::spawn(anew::by_order(Arc::clone(core), hangup, options.rules.clone()));
     manager::ready();
     say(format_args!("ready, listening on {}", options.socket.display()));
     let end = tokio::select! {

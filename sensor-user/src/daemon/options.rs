@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use sensor_content::store::Directory;
 
-use super::{core::Permits, settings::Settings};
+use super::{core::Permits, rotation::Rotation, settings::Settings};
 use crate::kernel;
 
 /// How a daemon is started.
@@ -30,6 +30,8 @@ pub struct Options {
     pub metrics_listen: Option<SocketAddr>,
     /// Where events are written; `-` is standard output.
     pub events: Vec<PathBuf>,
+    /// When such a file is put aside.
+    pub rotation: Rotation,
     /// What is permitted.
     pub permits: Permits,
     /// Whether verdicts to block, quarantine and kill are carried out.
@@ -50,8 +52,12 @@ impl Options {
         let state = self.content.as_ref().map(|settings| settings.state.clone());
         let pins = [self.kernel.pin_dir.clone()];
         let own: BTreeSet<_> = sockets.chain(state.clone()).chain(pins).collect();
-        // One that is missing there is an error of its own, when the events are to be written.
-        let events = self.events.iter().filter(|path| **path != Path::new("-")).filter_map(|path| above(path));
+        let events: BTreeSet<_> =
+            self.events.iter().filter(|path| **path != Path::new("-")).filter_map(|path| above(path)).collect();
+        // Where one cannot be made, its file cannot be opened: that is said, and keeps nobody from starting.
+        for directory in &events {
+            let _ = fs::create_dir_all(directory);
+        }
         for directory in &own {
             let made = if state.as_ref() == Some(directory) {
                 Directory::open(directory.clone()).map(drop)
@@ -85,6 +91,7 @@ mod tests {
             metrics: below("run/metrics.sock"),
             metrics_listen: None,
             events: vec!["-".into(), below("log/events")],
+            rotation: Rotation::NEVER,
             permits: Permits::default(),
             enforce: false,
             lifeline: None,
@@ -100,6 +107,6 @@ mod tests {
         };
         assert_eq!(options.writable().unwrap(), ["log", "pins", "run", "state"].map(below));
         assert_eq!(fs::metadata(below("state")).unwrap().permissions().mode() & 0o777, 0o700);
-        assert!(below("pins").is_dir() && !below("log").exists());
+        assert!(below("pins").is_dir() && below("log").is_dir());
     }
 }

@@ -7,10 +7,10 @@ use sensor_content::{gate::Step, store::Rung};
 use sensor_rules::{RuleSet, Source};
 
 use super::{
-    core::{Core, State},
+    core::{Core, State, UNNUMBERED},
     engine::Engine,
     fault::{self, Point},
-    keeper::Keeper,
+    keeper::{Keeper, TRANSIENT},
     permit::{Permit, asks_the_same, name},
 };
 use crate::{baseline, control::server::Service as _, log::say};
@@ -20,6 +20,9 @@ impl<E: Engine> Core<E> {
     fn inherit(&self, state: &mut State<E>) -> Option<String> {
         let number = state.engine.active()?;
         let keeper = state.keeper.as_mut()?;
+        if number >= UNNUMBERED && keeper.inherits_unsigned() {
+            return self.inherit_unsigned(state, number);
+        }
         let rung = keeper.inherits(number)?;
         let mut permit = keeper.admit(&Step::Stay(rung)).ok()?;
         if let Rung::Generation(id) = rung {
@@ -37,6 +40,26 @@ impl<E: Engine> Core<E> {
         keeper.runs(permit);
         keeper.notes_inherited();
         Some(format!("{} is in force, as it was", name(rung)))
+    }
+
+    /// Goes on with rules that nobody has signed, as the owner permits them now.
+    fn inherit_unsigned(&self, state: &mut State<E>, number: u64) -> Option<String> {
+        let keeper = state.keeper.as_mut()?;
+        let mut permit = keeper.admit(&Step::Stay(Rung::Nothing)).ok()?;
+        let asked = self.memory.as_ref().and_then(|memory| memory.rules(number).ok().flatten()).map(Arc::new);
+        if let Some(asked) = asked {
+            let rules = Arc::new(permit.restrain(RuleSet::clone(&asked)));
+            if is_loaded_as(&*state.engine, number, &rules) {
+                self.journal().remember(number, rules);
+            } else {
+                self.activate(state, &permit, number, &rules).ok()?;
+            }
+            state.unsigned = Some((number, asked));
+        }
+        let keeper = state.keeper.as_mut()?;
+        keeper.runs(permit);
+        keeper.notes_inherited();
+        Some(format!("generation {number} is in force, as it was: {TRANSIENT}"))
     }
 
     /// The owner's policy, read anew.

@@ -20,6 +20,7 @@ use sensor_common::{
     record::Record,
     verdict::{Action, Outcome},
 };
+use sensor_content::printable;
 use sensor_rules::{Rule, RuleSet};
 use serde::{
     Serialize, Serializer,
@@ -52,10 +53,11 @@ impl<'a> Report<'a> {
         Ok(Self { seq, time: clock.at(record.head.time), event, record, rules })
     }
 
-    /// The report as one line of JSON, without the line end.
+    /// The report as one line of JSON, without the line end. What a terminal would not show as itself is escaped.
     pub fn to_line(self) -> String {
         // Only keys that are no strings and failing writers make this fail; there are none here.
-        serde_json::to_string(&self).unwrap_or_default()
+        let line = serde_json::to_string(&self).unwrap_or_default();
+        if line.is_ascii() && !line.contains('\x7f') { line } else { printable::lines(&line) }
     }
 
     /// The fields that the event carries and the hook filled.

@@ -183,7 +183,8 @@ from `creance events --json`. Members may be added; none changes its meaning.
 const EVENTS_SPELLING: &str = r"
 **Bytes.** Paths, names and payloads are bytes, and JSON is text. What is UTF-8 is written as it is, except that a backslash is
 written as `\\`; every byte that is not UTF-8 is written as `\xNN`. So each text has one meaning. (JSON itself then escapes
-backslashes and control characters once more, as in every JSON string.)
+backslashes and control characters once more, as in every JSON string; and so is everything escaped here that a terminal would not
+show as itself, such as `\u202e`, which turns the direction of what follows.)
 
 **Integers** may need 64 bits, unsigned: `inode`, `process.cgroup`, `process.start_time`, `boottime`.
 ";

@@ -1,5 +1,6 @@
 //! An event on one line for people.
 
+use sensor_content::printable;
 use serde_json::Value;
 
 /// The event that `line` (see `docs/events.md`) describes, for a terminal: time, outcome, what, who, on what, why. `None` where
@@ -32,8 +33,8 @@ pub fn summary(line: &str) -> Option<String> {
             _ => format!("\u{b7} rule number {} of a forgotten generation", rule["number"]),
         });
     }
-    // What a process wrote must not steer the reader's terminal.
-    Some(parts.join(" ").chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect())
+    // What a process wrote must not steer the reader's terminal, nor deceive the reader.
+    Some(printable::escaped(&parts.join(" ")))
 }
 
 /// The beginning of a payload.
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn says_who_did_what_and_why() {
         let line = r#"{"time":"2026-11-22T12:03:04.123456789Z","event":"fifo.open","action":"block","outcome":"denied",
-            "process":{"comm":"sh","pid":812,"uid":0},"parent":{"comm":"bash","pid":790},"path":"/tmp/f\u001b[2J",
+            "process":{"comm":"sh","pid":812,"uid":0},"parent":{"comm":"bash","pid":790},"path":"/tmp/f\u001b[2J\u202egpj",
             "rules":[{"number":0,"id":"shell-from-fifo","title":"Shell on a FIFO","severity":"high"},{"number":3}]}"#;
         let text = summary(line).unwrap();
         for part in [
@@ -63,10 +64,11 @@ mod tests {
             "(parent bash[790])",
             "Shell on a FIFO (shell-from-fifo, high)",
             "rule number 3",
+            r"/tmp/f\u{1b}[2J\u{202e}gpj",
         ] {
             assert!(text.contains(part), "{part:?} is missing in {text:?}");
         }
-        assert!(!text.contains('\u{1b}'), "a process can steer the terminal: {text:?}");
+        assert!(text.chars().all(printable::is_plain), "a process can steer the terminal: {text:?}");
     }
 
     #[test]

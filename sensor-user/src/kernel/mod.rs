@@ -19,6 +19,7 @@
 //! | [`quarantine`] | what nobody may read |
 //! | [`ring`] | the numbers of events, whoever reads them |
 //! | [`pins`] | what outlives the daemon |
+//! | [`mounts`] | the kernel's own file systems, mounted where they are not |
 //! | [`maps`] | typed access to the shared maps |
 //! | [`test_run`] | compiled rules on records handed in, without any hook |
 
@@ -34,6 +35,7 @@ mod grace;
 mod heap;
 mod hooks;
 mod maps;
+mod mounts;
 mod noise;
 mod offsets;
 mod pins;
@@ -50,7 +52,7 @@ mod unseen;
 mod verifier_log;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -150,6 +152,10 @@ impl Sensor {
     /// The kernel lacks something the sensor needs, or refuses it; the error says what.
     pub fn start(options: &Options) -> Result<Self> {
         heap::settle();
+        mounts::BPF.provide(&options.pin_dir)?;
+        if options.mode == Mode::Tracepoints && place::tracepoints().is_err() {
+            mounts::TRACEFS.provide(Path::new(mounts::TRACEFS.place()))?;
+        }
         let btf = Btf::of_this_kernel()?;
         let ring_bytes = ring_size(options.ring_bytes);
         let pins = Arc::new(Pins::open(&options.pin_dir, hooks::OBJECT, ring_bytes, options.mode, options.when_gone)?);

@@ -50,7 +50,7 @@ impl Pins {
     /// `mode` how it is attached.
     ///
     /// # Errors
-    /// There is no BPF file system, or it cannot be written.
+    /// The BPF file system there cannot be written.
     pub fn open(root: &Path, object: &[u8], ring_bytes: u32, mode: Mode, when_gone: WhenGone) -> Result<Self> {
         let own = root.join(format!("{}-{:016x}", layout(), hash_of(&(object, ring_bytes, mode.name()))));
         let adopted = has_links(&own);
@@ -58,9 +58,7 @@ impl Pins {
             // Left behind by a daemon that was killed before anything was in force; the caller holds the lock that makes us the only one.
             fs::remove_dir_all(&own).with_context(|| format!("cannot remove old pins in {}", own.display()))?;
         }
-        fs::create_dir_all(&own).with_context(|| {
-            format!("cannot make {}: is a BPF file system mounted there? (mount -t bpf bpf /sys/fs/bpf)", own.display())
-        })?;
+        fs::create_dir_all(&own).with_context(|| format!("cannot make {}", own.display()))?;
         Ok(Self { root: root.to_owned(), own, when_gone, adopted, temporary: AtomicBool::new(!adopted) })
     }
 

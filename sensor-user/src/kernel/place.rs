@@ -7,7 +7,7 @@ use sensor_common::{
     syscall::Syscall,
 };
 
-use super::btf::Btf;
+use super::{btf::Btf, mounts};
 
 /// The category of the tracepoints.
 pub const CATEGORY: &str = "syscalls";
@@ -59,7 +59,7 @@ pub fn of(hook: Hook, mode: Mode, btf: &Btf) -> Result<Place, String> {
 /// The directory with the tracepoints, or how to get it.
 pub fn tracepoints() -> Result<&'static Path, String> {
     let mounted = TRACEFS.iter().map(Path::new).find(|path| path.is_dir());
-    mounted.ok_or_else(|| "not mounted: mount -t tracefs tracefs /sys/kernel/tracing".to_owned())
+    mounted.ok_or_else(|| format!("not mounted: {}", mounts::TRACEFS.advice()))
 }
 
 /// Those calls of the hook that this kernel has.

@@ -13,6 +13,7 @@ pub use sensor_common::event::Mode;
 
 use super::{
     btf::Btf,
+    mounts,
     place::{self, Place},
 };
 
@@ -172,7 +173,7 @@ fn programs() -> Finding {
 fn tracepoints() -> Finding {
     match (is_program_supported(ProgramType::TracePoint), place::tracepoints()) {
         (Ok(true), Ok(directory)) => Finding::Yes(format!("accepted; {}", directory.display())),
-        (Ok(true), Err(why)) => Finding::No(format!("accepted, and tracefs is {why}")),
+        (Ok(true), Err(why)) => Finding::Yes(format!("accepted; the daemon mounts tracefs, which is {why}")),
         (Ok(false), _) => Finding::No("not supported; it needs CONFIG_FTRACE_SYSCALLS=y".into()),
         (Err(error), _) => Finding::No(format!("refused ({:#})", anyhow::Error::from(error))),
     }
@@ -195,7 +196,7 @@ fn bpffs() -> Finding {
     });
     match mounted {
         Some(directory) => Finding::Yes(format!("mounted on {directory}")),
-        None => Finding::No("not mounted: mount -t bpf bpf /sys/fs/bpf".into()),
+        None => Finding::Yes(format!("the daemon mounts it, which is not mounted: {}", mounts::BPF.advice())),
     }
 }
 

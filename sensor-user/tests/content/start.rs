@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::MetadataExt};
 use sensor_user::daemon::{lifeline::Lifeline, settings::Settings};
 
 use super::{Host, bundle, content, running};
-use crate::support::Fake;
+use crate::support::{Fake, rule_file};
 
 #[test]
 fn off_takes_what_a_daemon_before_has_left_out_of_force() {
@@ -104,4 +104,38 @@ fn a_baseline_that_was_given_up_is_said_to_be() {
     let text = daemon.client().status().unwrap().to_string();
     assert!(text.contains("WARNING: the baseline is given up") && text.contains("--pardon"), "{text}");
     assert_eq!(running(&daemon), None);
+}
+
+#[test]
+fn what_nobody_has_signed_goes_on_after_a_restart_by_order_and_only_then() {
+    let number = 1 << 40;
+    // By order; after a crash; the owner has changed his mind; a switch; another start of the kernel.
+    for (by_order, policy, switch, boot, goes_on) in [
+        (true, "unsigned = true\n", None, "now", true),
+        (false, "unsigned = true\n", None, "now", false),
+        (true, "", None, "now", false),
+        (true, "unsigned = true\n", Some("last-good"), "now", false),
+        (true, "unsigned = true\n", None, "next", false),
+    ] {
+        let host = Host::with_good(&[120]);
+        host.policy("unsigned = true\n");
+        let daemon = host.boots("now");
+        let pushed = daemon.client().push(vec![rule_file("one")], false).unwrap();
+        assert!((pushed.generation, pushed.transient) == (number, true));
+        let text = daemon.client().status().unwrap().to_string();
+        assert!(text.contains("nobody has signed these rules"), "{text}");
+        if by_order {
+            daemon.hand_over();
+        }
+        host.policy(policy);
+        if let Some(switch) = switch {
+            fs::write(host.path().join("safe-mode"), switch).unwrap();
+        }
+        let left = if boot == "now" { Fake::left(number) } else { Fake::default() };
+        let daemon = host.adopts(boot, left);
+        let expected = if goes_on { number } else { 120 };
+        assert_eq!(running(&daemon), Some(expected), "{by_order} {policy:?} {switch:?} {boot}");
+        let said = daemon.client().status().unwrap().to_string().contains("nobody has signed these rules");
+        assert_eq!(said, goes_on);
+    }
 }

@@ -32,6 +32,7 @@ use sensor_user::{
         engine::{Brakes, Engine},
         journal::Journal,
         keeper,
+        memory::Memory,
         settings::Settings,
     },
     event::Clock,
@@ -275,7 +276,14 @@ impl Daemon {
     }
 
     pub fn with(mode: Mode, permits: Permits, admitted: Admitted) -> Self {
-        Self::serving(Fake::default(), mode, permits, admitted, |core| core)
+        Self::serving(Fake::default(), mode, permits, admitted, |core, _| core)
+    }
+
+    /// One that writes down the rules of each generation.
+    pub fn remembering() -> Self {
+        let remembering =
+            |core: Core<Fake>, directory: &Path| core.with_memory(Memory::open(directory.join("memory")).unwrap());
+        Self::serving(Fake::default(), Mode::Lsm, Permits::default(), Admitted::users([user()]), remembering)
     }
 
     /// One that keeps generations.
@@ -287,7 +295,7 @@ impl Daemon {
     pub fn adopting(settings: &Settings, engine: Fake) -> Self {
         let keeper = keeper::Keeper::open(settings.clone()).unwrap();
         let admitted = Admitted::users([user()]);
-        let daemon = Self::serving(engine, Mode::Lsm, Permits::default(), admitted, |core| core.keeping(keeper));
+        let daemon = Self::serving(engine, Mode::Lsm, Permits::default(), admitted, |core, _| core.keeping(keeper));
         daemon.core.start_content();
         daemon
     }
@@ -297,13 +305,13 @@ impl Daemon {
         mode: Mode,
         permits: Permits,
         admitted: Admitted,
-        change: impl FnOnce(Core<Fake>) -> Core<Fake>,
+        change: impl FnOnce(Core<Fake>, &Path) -> Core<Fake>,
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("control.sock");
         let (refuse_next, die_next) = (Arc::clone(&engine.refuse_next), Arc::clone(&engine.die_next));
         let (brakes, seen) = (Arc::clone(&engine.brakes), Arc::clone(&engine.seen));
-        let core = Arc::new(change(Core::new(engine, Journal::default(), mode, permits)));
+        let core = Arc::new(change(Core::new(engine, Journal::default(), mode, permits), directory.path()));
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         listener.set_nonblocking(true).unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -32,7 +32,7 @@ pub struct Build {
     /// Private key (PEM) that signs it
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Where the bundle is written
+    /// Where the bundle is written; a file that is there is kept, and refused
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
 }
@@ -50,7 +50,7 @@ impl Build {
             }
             Err(error) => return Err(error.into()),
         };
-        files::write(&self.out, &bytes, 0o644, Existing::Replace)?;
+        files::write(&self.out, &bytes, 0o644, Existing::Keep)?;
         let parts = decode(&bytes)?;
         let (rules, files) = (parts.manifest.rules.len(), parts.manifest.files.len());
         writeln!(
