@@ -18,6 +18,7 @@ use sensor_common::{
 use self::truth::{Judged, Truth};
 use crate::{
     ancestors,
+    condition::Checked,
     rule::{Rule, RuleSet},
     state::{Effect, notes},
 };
@@ -40,10 +41,26 @@ pub struct InterpretError {
 /// A condition that passed the checks and fails at run time: a defect of ours, or a rule that was read with
 /// [`Options::skip_checks`](crate::Options::skip_checks).
 pub fn interpret(rules: &RuleSet, event: Event, record: &Record) -> Result<Verdict, InterpretError> {
+    by(rules.judging(event), event, record)
+}
+
+/// Judges `record` as an event of kind `event` by the rule with this number alone.
+pub fn by_rule(rules: &RuleSet, number: u32, event: Event, record: &Record) -> Result<Verdict, InterpretError> {
+    let rule = usize::try_from(number).ok().and_then(|index| rules.rules().get(index));
+    let parts =
+        rule.into_iter().flat_map(|rule| rule.parts(event).map(move |(what, effect)| (number, rule, what, effect)));
+    by(parts, event, record)
+}
+
+fn by<'r>(
+    judging: impl Iterator<Item = (u32, &'r Rule, &'r Checked, Effect<'r>)>,
+    event: Event,
+    record: &Record,
+) -> Result<Verdict, InterpretError> {
     let context = context(event, record);
     let judged = is_in_doubt(record).then_some(Judged { context: &context, record });
     let mut verdict = Verdict::NONE;
-    for (number, rule, checked, effect) in rules.judging(event) {
+    for (number, rule, checked, effect) in judging {
         let says = match &judged {
             Some(judged) => judged.truth(&checked.expr),
             None => holds(&checked.expr, &context).map(Truth::of),

@@ -3,10 +3,15 @@
 
 use std::fmt;
 
-use sensor_common::{event::Event, record::Record, verdict::Verdict};
+use sensor_common::{
+    event::Event,
+    record::Record,
+    state::NOTES_MAX,
+    verdict::{RULES_MAX, Verdict},
+};
 
 use crate::{
-    interpret,
+    interpret::by_rule,
     rule::{Example, Happening, Happenings, Rule, RuleSet},
     source::Place,
     state::Memory,
@@ -62,20 +67,21 @@ impl Report {
 
 /// Tries each rule on its own tests, on the interpreter.
 pub fn run(rules: &RuleSet) -> Report {
-    run_on(rules, "the interpreter", |event, record| interpret(rules, event, record))
+    run_on(rules, "the interpreter", |number, event, record| by_rule(rules, number, event, record))
 }
 
-/// Tries each rule on its own tests. `judge` says what all rules say of an event, and `name` who that is.
+/// Tries each rule on its own tests. `judge` says what the rule with a number says of an event, and perhaps others
+/// with it, and `name` who that is.
 pub fn run_on<E: fmt::Display>(
     rules: &RuleSet,
     name: &str,
-    mut judge: impl FnMut(Event, &Record) -> Result<Verdict, E>,
+    mut judge: impl FnMut(u32, Event, &Record) -> Result<Verdict, E>,
 ) -> Report {
     let mut report = Report::default();
     for (number, rule) in (0..).zip(rules.rules()) {
         let mut score = Score::default();
         for example in &rule.examples {
-            let fault = match example.tried(rule, number, &mut judge) {
+            let fault = match example.tried(rule, number, &mut |event, record| judge(number, event, record)) {
                 Ok(None) => None,
                 Ok(Some(mistake)) => Some(format!("{mistake}, says {name}; {}", example.explained(rule))),
                 Err(error) => Some(format!("{name} failed: {error:#}")),
@@ -117,14 +123,14 @@ impl Example {
         match &self.events {
             Happenings::One(one) => {
                 let verdict = judge(one.event, &one.record)?;
-                Ok((rule.holds(number, &verdict) != self.matches).then(|| {
+                Ok((rule.holds(number, &verdict) == Some(!self.matches)).then(|| {
                     let (must, does) =
                         if self.matches { ("must match", "does not") } else { ("must not match", "does") };
                     format!("it {must} this {} and {does}", one.event.name())
                 }))
             }
             Happenings::Sequence(events) => {
-                let matched = matched(rule, number, events, judge)?;
+                let Some(matched) = matched(rule, number, events, judge)? else { return Ok(None) };
                 let last = matched.last().copied().unwrap_or(false);
                 Ok(match (self.matches, matched.iter().position(|matched| *matched)) {
                     (true, _) if !last => Some("it must match the last event of this sequence and does not".to_owned()),
@@ -144,28 +150,41 @@ impl Example {
 
 impl Rule {
     /// Whether by `verdict` the rule, which has this number, matches; one with state, whether a condition of it
-    /// holds.
-    fn holds(&self, number: u32, verdict: &Verdict) -> bool {
-        match &self.state {
-            None => verdict.matches(number),
-            Some(state) => verdict.notes().iter().any(|note| note.state == state.number),
-        }
+    /// holds. `None` where the verdict does not say: of many rules it names the first only.
+    fn holds(&self, number: u32, verdict: &Verdict) -> Option<bool> {
+        let (named, is_cut) = match &self.state {
+            None => (verdict.matches(number), verdict.matched as usize > RULES_MAX),
+            Some(state) => {
+                let noted = verdict.notes().iter().any(|note| note.state == state.number);
+                (noted, is_cut_of_notes(verdict))
+            }
+        };
+        (named || !is_cut).then_some(named)
     }
 }
 
-/// For each event of a sequence, as often as it happens, whether `rule`, which has this number, matches it.
+/// Whether a verdict does not hold all that was noted.
+fn is_cut_of_notes(verdict: &Verdict) -> bool {
+    verdict.noted > NOTES_MAX as u64
+}
+
+/// For each event of a sequence, as often as it happens, whether `rule`, which has this number, matches it;
+/// `None` where a verdict does not say.
 fn matched<E>(
     rule: &Rule,
     number: u32,
     events: &[Happening],
     judge: &mut impl FnMut(Event, &Record) -> Result<Verdict, E>,
-) -> Result<Vec<bool>, E> {
+) -> Result<Option<Vec<bool>>, E> {
     // A sequence has its own memory: tests know nothing of each other.
     let mut memory = Memory::default();
     let mut matched = Vec::new();
-    let (Some(state), Some(tracked)) = (&rule.state, rule.tracked(number)) else { return Ok(matched) };
+    let (Some(state), Some(tracked)) = (&rule.state, rule.tracked(number)) else { return Ok(None) };
     for happening in events {
         let verdict = judge(happening.event, &happening.record)?;
+        if is_cut_of_notes(&verdict) {
+            return Ok(None);
+        }
         let notes: Vec<_> = verdict.notes().iter().filter(|note| note.state == state.number).collect();
         for _ in 0..happening.times {
             // Each note is followed up, also behind one that matches.
@@ -173,5 +192,5 @@ fn matched<E>(
             matched.push(matching > 0);
         }
     }
-    Ok(matched)
+    Ok(Some(matched))
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use sensor_rules::{Diagnostic, Options, RuleSet, Source, check, selftest};
+use sensor_rules::{Diagnostic, Options, RuleSet, Source, check, interpret, selftest};
 
 const COUNT: &str = "count: {by: process.pid, within: 7s, more_than: 2}";
 const AFTER: &str = "after: {on: process.exec, condition: 'path.endsWith(\"/curl\")', by: process.pid, within: 5s}";
@@ -78,6 +78,31 @@ fn a_sequence_tries_in_which_order() {
     assert!(
         wrong(AFTER, &format!("match: [[{first}, {second}, {{event: fifo.open, path: /tmp/g}}]]")).contains("the last")
     );
+}
+
+/// As many rules as a verdict cannot name, each with this state and these tests.
+fn many(state: &str, tests: &str) -> RuleSet {
+    let text = String::from_utf8(rule(state, tests).text).unwrap();
+    let numbered = |number: usize| text.replace("rules:\n", "").replace("id: x", &format!("id: x{number}"));
+    let text = format!("rules:\n{}", (0..20).map(numbered).collect::<String>());
+    check(&[Source { name: "x.yaml".into(), text: text.into_bytes() }], Options::default()).unwrap()
+}
+
+#[test]
+fn a_rule_is_tried_alone_however_many_others_match() {
+    for (state, tests) in [
+        ("action: alert", "{match: [{path: /tmp/f}], no_match: [{path: /tmp/g}]}"),
+        (COUNT, "{match: [{path: /tmp/f}], no_match: [{path: /tmp/g}]}"),
+        (COUNT, "{match: [[{path: /tmp/f, times: 3}]], no_match: [[{path: /tmp/f, times: 2}]]}"),
+    ] {
+        let rules = many(state, tests);
+        assert_eq!(selftest::run(&rules).all_right(), Ok(40));
+        // A judge of all rules at once names the first only, and is not blamed for the others.
+        let together = |_, event, record: &_| interpret(&rules, event, record);
+        assert_eq!(selftest::run_on(&rules, "all", together).all_right(), Ok(40));
+    }
+    let wrong = selftest::run(&many("action: alert", "no_match: [{path: /tmp/f}]")).all_right().unwrap_err();
+    assert_eq!(wrong.len(), 20);
 }
 
 #[test]

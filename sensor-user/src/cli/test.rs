@@ -33,7 +33,7 @@ impl Test {
         let interpreted = selftest::run(&rules);
         let (compiled, why_not) = match TestRun::load(&rules) {
             Ok(mut kernel) => {
-                let judge = |event, record: &Record| kernel.judge(event, record);
+                let judge = |_, event, record: &Record| kernel.judge(event, record);
                 (Some(selftest::run_on(&rules, "the compiled program", judge)), None)
             }
             Err(error) if not_permitted(&error) => (None, Some(error)),
