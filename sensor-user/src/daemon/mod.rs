@@ -11,6 +11,7 @@
 //! | `signals`, `anew` | what signals mean, and what is read anew |
 //! | [`fleet`] | the host in its fleet: releases from a repository |
 //! | [`keeper`], [`settings`], `generations`, `start` | generations on disk, where, their life, and with which the daemon starts |
+//! | `permit` | leave to put something in force: every road asks for it |
 //! | [`probation`] | what a generation on probation is held to |
 //! | [`shadow`] | a candidate that judges in the shadow of what is in force |
 //! | [`trial`] | a bundle's own tests, in a child |
@@ -43,7 +44,11 @@ pub mod manager;
 pub mod memory;
 mod off_file;
 mod options;
+<<<<<<< HEAD
 mod output;
+=======
+mod permit;
+>>>>>>> main
 mod probation;
 mod pulse;
 pub mod ring;
