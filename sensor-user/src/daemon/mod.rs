@@ -44,11 +44,8 @@ pub mod manager;
 pub mod memory;
 mod off_file;
 mod options;
-<<<<<<< HEAD
 mod output;
-=======
 mod permit;
->>>>>>> main
 mod probation;
 mod pulse;
 pub mod ring;
