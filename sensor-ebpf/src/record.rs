@@ -32,7 +32,7 @@ pub struct Held {
 impl Held {
     /// The event goes to the generation with this number, in this bank, which has said nothing of it yet.
     #[inline(always)]
-    pub fn is_judged_by(&mut self, generation: u64, bank: u32) {
+    pub fn set_judge(&mut self, generation: u64, bank: u32) {
         let (head, verdict) = (&mut self.record.head, &mut self.record.verdict);
         (head.generation, head.bank) = (generation, bank);
         (verdict.action, verdict.matched, verdict.noted) = (0, 0, 0);
@@ -85,7 +85,7 @@ pub fn claim() -> Option<Held> {
             count_preempted();
         }
         let held = hold(record, scratch);
-        held.scratch.is_at(index);
+        held.scratch.set_slot(index);
         return Some(held);
     }
     None

@@ -124,7 +124,7 @@ pub struct Scratch {
 impl Scratch {
     /// Notes which of the CPU's scratch areas this is.
     #[inline(always)]
-    pub fn is_at(&mut self, slot: u32) {
+    pub fn set_slot(&mut self, slot: u32) {
         self.slot.set(slot);
     }
 

@@ -64,7 +64,7 @@ pub fn hand_over(held: &mut Held, event: Event) -> Option<Groups> {
         return None;
     }
     held.scratch.asked.set(held.record.verdict.action);
-    held.is_judged_by(generation.id, bank);
+    held.set_judge(generation.id, bank);
     held.record.head.outcome = Outcome::Allowed as u32;
     held.scratch.shadow.set(1);
     held.scratch.shadowed.set(0);

@@ -76,7 +76,7 @@ pub fn judge<C: EbpfContext, S: Subject>(
         return ALLOW;
     }
     let Some(mut held) = record::claim() else { return without_record(answer, needs) };
-    held.is_judged_by(generation.id, bank);
+    held.set_judge(generation.id, bank);
     let head = &mut held.record.head;
     (head.event, head.filled) = (event as u32, 0);
     held.scratch.unseen.set(0);

@@ -1,6 +1,8 @@
-//! Everything that passes our checks is accepted by a kernel's verifier: random rule sets by the thousand, and the largest.
+//! Everything that passes our checks is accepted by a kernel's verifier: random rule sets by the thousand,
+//! and the largest.
 //!
-//! Who asks which verifier is the caller's to say: this machine's by socket filters ([`here`]), or that of a VM by the sensor's own hooks.
+//! Who asks which verifier is the caller's to say: this machine's by socket filters ([`here`]), or that of a
+//! VM by the sensor's own hooks.
 
 use std::time::Instant;
 
@@ -111,7 +113,8 @@ pub fn large(verifier: &mut impl Verifier, Large { name, sources }: &Large) -> R
     Ok(())
 }
 
-/// The long run: the largest rule sets, unless they are left out, and random ones. Returns whether everything was accepted.
+/// The long run: the largest rule sets, unless they are left out, and random ones. Returns whether everything
+/// was accepted.
 ///
 /// # Errors
 /// Where it cannot be done.

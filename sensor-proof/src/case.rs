@@ -13,7 +13,7 @@ use sensor_rules::{Options, RuleSet, Source, check, interpret};
 use sensor_user::kernel::test_run::TestRun;
 use serde::{Deserialize, Serialize};
 
-/// See the [module](self).
+/// A rule file and a record to try on both judges.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The event.
@@ -33,7 +33,8 @@ pub struct Difference {
     pub kernel: Result<Verdict, String>,
 }
 
-/// The record and the event, as they are written down: fields by their names, so that a record of another layout is read back.
+/// The record and the event, as they are written down: fields by their names, so that a record of another
+/// layout is read back.
 #[derive(Serialize, Deserialize)]
 struct Written {
     event: String,

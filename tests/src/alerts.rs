@@ -9,7 +9,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "alerts::benign_work_gives_none", boot: Boot::Plain, run: benign },
     Test { name: "alerts::a_reverse_shell_through_a_fifo_gives_some", boot: Boot::Plain, run: reverse_shell },

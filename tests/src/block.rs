@@ -21,7 +21,7 @@ use crate::{
     wait,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "block::the_reverse_shell_gets_no_shell", boot: Boot::Plain, run: reverse_shell },
     Test { name: "block::each_hook_that_can_deny_answers_eperm", boot: Boot::Plain, run: every_hook },

@@ -21,7 +21,7 @@ use crate::{
     wait,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "brakes::one_user_ends_blocking_for_nobody_and_several_do", boot: Boot::Plain, run: budget },
     Test { name: "brakes::all_ids_of_one_user_are_no_crowd", boot: Boot::Plain, run: ids_of_one },

@@ -16,7 +16,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "confined::every_thread_has_few_rights_and_all_works", boot: Boot::Plain, run: daemon },
     Test { name: "confined::nothing_else_can_be_written", boot: Boot::Plain, run: files },

@@ -25,7 +25,7 @@ use crate::{
     user, wait,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "content::a_bundle_comes_into_force_and_back_after_kill_9", boot: Boot::Plain, run: life },
     Test { name: "content::a_policy_changed_without_a_daemon_holds_for_the_next", boot: Boot::Plain, run: restrained },

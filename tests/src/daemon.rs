@@ -20,7 +20,7 @@ use crate::{
     wait,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "daemon::sigterm_stops_it_and_leaves_nothing", boot: Boot::Plain, run: stops },
     Test { name: "daemon::a_second_one_is_refused_with_words", boot: Boot::Plain, run: second },

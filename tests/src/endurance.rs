@@ -18,7 +18,7 @@ use crate::{
     work,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] =
     &[Test { name: "endurance::ten_million_pipe_operations_leave_nothing_behind", boot: Boot::Long, run: endures }];
 

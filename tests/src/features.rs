@@ -14,7 +14,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[Test { name: "features::are_what_doctor_says", boot: Boot::Plain, run: as_doctor_says }];
 
 /// What the probe finds is what `creance doctor` prints; what the sensor does not probe is tried.

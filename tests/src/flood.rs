@@ -19,7 +19,7 @@ use crate::{
     user, work,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "flood::a_noisy_rule_leaves_room_for_the_others", boot: Boot::Plain, run: limited },
     Test { name: "flood::many_processes_of_one_user_leave_room_for_another", boot: Boot::Plain, run: crowd },

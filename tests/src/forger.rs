@@ -17,7 +17,7 @@ use crate::{
     user, work,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] =
     &[Test { name: "forger::no_exception_is_granted_to_a_forged_path", boot: Boot::Plain, run: forged }];
 

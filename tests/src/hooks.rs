@@ -12,7 +12,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] =
     &[Test { name: "hooks::each_is_attached_while_a_rule_needs_it", boot: Boot::Plain, run: each }];
 

@@ -13,7 +13,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "input::bad_files_are_refused_with_their_place", boot: Boot::Plain, run: bad_files },
     Test { name: "input::a_directory_without_rules_is_refused", boot: Boot::Plain, run: nothing },

@@ -12,7 +12,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "language::every_construct_is_judged_in_the_kernel", boot: Boot::Plain, run: constructs },
     Test { name: "language::a_count_blocks_what_is_too_much", boot: Boot::Plain, run: count },

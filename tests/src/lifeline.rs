@@ -22,7 +22,7 @@ use crate::{
     wait, work,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "lifeline::a_rule_that_blocks_every_fifo_leaves_the_host_usable", boot: Boot::Plain, run: usable },
     Test { name: "lifeline::a_way_in_is_what_root_runs_and_its_shell", boot: Boot::Plain, run: ways_in },

@@ -10,7 +10,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "losses::long_paths_and_payloads_say_that_they_are_cut", boot: Boot::Plain, run: cut },
     Test { name: "losses::a_full_ring_buffer_counts_each_report", boot: Boot::Plain, run: full_ring },

@@ -20,7 +20,7 @@ use crate::{
     wait,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] =
     &[Test { name: "meddling::what_root_changes_behind_the_daemon_is_said", boot: Boot::Plain, run: said }];
 

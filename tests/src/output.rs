@@ -26,7 +26,7 @@ use crate::{
     wait,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test {
         name: "output::hangups_and_a_full_disk_lose_nothing_uncounted",

@@ -15,7 +15,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "paths::a_deep_fifo_is_blocked_by_how_its_path_begins", boot: Boot::Plain, run: deep_fifos },
     Test { name: "paths::mounts_on_the_way_are_no_way_round", boot: Boot::Plain, run: stacked_mounts },

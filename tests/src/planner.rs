@@ -18,7 +18,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "planner::a_rule_that_is_looked_up_finds_its_path_and_no_other", boot: Boot::Plain, run: looked_up },
     Test { name: "planner::random_rule_sets_are_accepted", boot: Boot::Plain, run: random },

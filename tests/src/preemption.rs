@@ -27,7 +27,7 @@ use crate::{
     user, wait, work,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "preemption::each_write_is_judged_or_counted_as_lost", boot: Boot::Preempt, run: accounts },
     Test { name: "preemption::no_record_is_another_tasks", boot: Boot::Preempt, run: no_mixture },

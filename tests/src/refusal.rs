@@ -12,7 +12,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "refusal::the_verifier_stops_a_rule_that_reads_too_far", boot: Boot::Plain, run: reads_too_far },
     Test { name: "refusal::one_bad_rule_of_ten_refuses_all", boot: Boot::Plain, run: one_of_ten },

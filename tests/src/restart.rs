@@ -27,7 +27,7 @@ use crate::{
     wait,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "restart::kill_9_again_and_again_lets_nothing_through", boot: Boot::Plain, run: || killed(10, PAUSE) },
     // So slow that a thousand starts of a daemon make no more events than the VM's memory holds.

@@ -24,7 +24,7 @@ use crate::{
     user, wait,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "shadow::a_good_one_is_promoted_and_each_event_judged_once", boot: Boot::Plain, run: good },
     Test { name: "shadow::one_that_blocks_everything_is_rejected_and_blocks_nothing", boot: Boot::Plain, run: blocks },

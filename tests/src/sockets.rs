@@ -26,7 +26,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "sockets::no_spelling_leads_round_a_rule_on_connections", boot: Boot::Plain, run: connections },
     Test { name: "sockets::no_spelling_leads_round_a_rule_on_datagrams", boot: Boot::Plain, run: datagrams },

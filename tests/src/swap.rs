@@ -21,7 +21,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "swap::two_hundred_swaps_judge_each_write_once", boot: Boot::Plain, run: two_hundred },
     Test { name: "swap::each_write_is_judged_once_by_modify_return", boot: Boot::WithoutBpf, run: two_hundred },

@@ -23,7 +23,7 @@ use crate::{
     work,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "tracepoints::blocking_rules_are_alerts_that_say_so", boot: Boot::Tracepoints, run: alerts },
     Test { name: "tracepoints::rules_for_unseen_events_are_accepted_and_told", boot: Boot::Tracepoints, run: unseen },

@@ -12,7 +12,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] =
     &[Test { name: "undecided::a_path_too_long_to_be_kept_is_denied_and_named", boot: Boot::Plain, run: long_path }];
 

@@ -27,7 +27,7 @@ use crate::{
     work,
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "uring::what_is_blocked_is_refused_there_too", boot: Boot::Plain, run: refused },
     Test { name: "uring::kill_ends_the_process_whose_request_it_is", boot: Boot::Plain, run: killed },

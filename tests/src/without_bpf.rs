@@ -15,7 +15,7 @@ use crate::{
     suite::{Boot, Test},
 };
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "without_bpf::doctor_says_what_is_missing", boot: Boot::WithoutBpf, run: doctor },
     Test { name: "without_bpf::the_daemon_blocks_all_the_same", boot: Boot::WithoutBpf, run: blocks },

@@ -71,8 +71,8 @@ fn kernel_side(cargo: &mut Command) -> &mut Command {
     cargo.current_dir(project::root().join("sensor-ebpf")).env("CARGO_TARGET_DIR", project::target("ebpf/build"))
 }
 
-/// `.BTF.ext` without what says which line each instruction comes from: most of the object, and of the daemon's memory. What it says of
-/// functions, verifiers ask for.
+/// `.BTF.ext` without what says which line each instruction comes from: most of the object, and of the
+/// daemon's memory. What it says of functions, verifiers ask for.
 ///
 /// Format: `Documentation/bpf/btf.rst` of the kernel.
 fn without_lines(ext: &[u8]) -> Option<Vec<u8>> {
@@ -107,7 +107,8 @@ pub fn user_space() -> Result<()> {
 /// Where it does not build.
 pub fn with_faults() -> Result<()> {
     let mut cargo = Command::new("cargo");
-    // With the whole workspace, so that what it is made of has the features that it has elsewhere, and is not built anew.
+    // With the whole workspace, so that what it is made of has the features that it has elsewhere, and is not
+    // built anew.
     cargo.args(["build", "--release", "--workspace", "--bin", "creance-faults"]);
     cargo.args(["--features", "sensor-user/faults"]).current_dir(project::root());
     command::run(&mut cargo).context("the build with faults does not build")

@@ -22,7 +22,8 @@ const SIGNS: &[(&str, &str)] = &[
 ];
 
 /// The first line of a console log in which the kernel reports trouble, after what kind of trouble it is.
-/// Trouble of the kind that is `expected` is passed over. Lines without a kernel time stamp are a program's, and may say what they like.
+/// Trouble of the kind that is `expected` is passed over. Lines without a kernel time stamp are a program's,
+/// and may say what they like.
 pub fn trouble(log: &str, expected: Option<&str>) -> Option<String> {
     log.lines().filter(|line| line.trim_start().starts_with('[')).find_map(|line| {
         let (_, kind) = SIGNS.iter().find(|(sign, _)| line.contains(sign))?;

@@ -1,6 +1,8 @@
-//! `cargo xtask dist`: packages for Debian and for what uses RPM, of the static binary that everything else is tested with.
+//! `cargo xtask dist`: packages for Debian and for what uses RPM, of the static binary that everything else
+//! is tested with.
 //!
-//! What is in them stands once, in `packaging/Cargo.toml` for `cargo-deb`; the list for `cargo-generate-rpm` is made from it.
+//! What is in them stands once, in `packaging/Cargo.toml` for `cargo-deb`; the list for `cargo-generate-rpm`
+//! is made from it.
 
 use std::{
     collections::BTreeSet,
@@ -98,7 +100,8 @@ fn directory() -> PathBuf {
 
 fn tool(tool: setup::Packager) -> Command {
     let mut command = Command::new(tool.path());
-    // Called as cargo calls its subcommands; the time of the last commit, so that the same sources give the same package.
+    // Called as cargo calls its subcommands; the time of the last commit, so that the same sources give the
+    // same package.
     command.arg(tool.subcommand());
     let time = command::output(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(project::root()));
     if let Ok(time) = time {

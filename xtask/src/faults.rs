@@ -13,7 +13,8 @@ use crate::{
     setup,
 };
 
-/// Lets a Debian host come back from every fault, or from those whose rows contain one of these words, and prints the table.
+/// Lets a Debian host come back from every fault, or from those whose rows contain one of these words, and
+/// prints the table.
 ///
 /// # Errors
 /// Where it could not be tried.

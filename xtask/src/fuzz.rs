@@ -37,7 +37,8 @@ pub enum Fuzz {
         #[arg(long, value_name = "KERNEL")]
         uml: Option<KernelSeries>,
     },
-    /// Bytes that libFuzzer finds by coverage: rule files, conditions, the whole compiler, what is said on the control socket
+    /// Bytes that libFuzzer finds by coverage: rule files, conditions, the whole compiler, what is said on
+    /// the control socket
     Parsers {
         /// Minutes for each of them
         #[arg(long, default_value_t = 10)]
@@ -54,7 +55,8 @@ pub enum Fuzz {
         /// This machine's kernel instead (as root): the same code as socket filters
         #[arg(long, conflicts_with = "kernel")]
         here: bool,
-        /// This kernel as a process of this machine (User Mode Linux), which is not emulated: the same code as socket filters
+        /// This kernel as a process of this machine (User Mode Linux), which is not emulated: the same code
+        /// as socket filters
         #[arg(long, value_name = "KERNEL", conflicts_with_all = ["kernel", "here"])]
         uml: Option<KernelSeries>,
         /// Leave the largest rule sets out, which take an emulated verifier long
@@ -96,7 +98,8 @@ pub fn run(what: &Fuzz) -> Result<ExitCode> {
     }
 }
 
-/// Whether its interpreter, which no VM needs and no host of today, gives each program of a chain the stack that it asks for.
+/// Whether its interpreter, which no VM needs and no host of today, gives each program of a chain the stack
+/// that it asks for.
 fn runs_chains(kernel: KernelSeries) -> bool {
     matches!(kernel, KernelSeries::V5_10 | KernelSeries::V6_1)
 }

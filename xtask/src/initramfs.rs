@@ -1,4 +1,5 @@
-//! The file system of the VMs: one uncompressed archive (it boots fastest), with static programs, and one that brings its libraries.
+//! The file system of the VMs: one uncompressed archive (it boots fastest), with static programs, and one
+//! that brings its libraries.
 
 use std::{
     collections::BTreeSet,

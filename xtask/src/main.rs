@@ -75,8 +75,8 @@ enum Task {
         /// In VMs with each of these kernels, with what takes long and the package; no unit tests
         #[arg(long, conflicts_with = "kernel")]
         all_kernels: bool,
-        /// Only the tests that find out something about a kernel, and write that into docs/kernels.md and docs/evasion.md (with
-        /// a filter that leaves tests of one of them out: only into the other)
+        /// Only the tests that find out something about a kernel, and write that into docs/kernels.md and
+        /// docs/evasion.md (with a filter that leaves tests of one of them out: only into the other)
         #[arg(long)]
         document: bool,
         /// Only VM tests whose name contains this, or one of these with commas between them
@@ -111,7 +111,8 @@ enum Task {
         #[command(subcommand)]
         what: fuzz::Fuzz,
     },
-    /// Send a good release and a bad one to a fleet on loopback: the publisher's commands, nginx, Prometheus, and daemons without a kernel
+    /// Send a good release and a bad one to a fleet on loopback: the publisher's commands, nginx, Prometheus,
+    /// and daemons without a kernel
     Fleet {
         /// How many hosts
         #[arg(long, default_value_t = 50)]

@@ -10,8 +10,8 @@ use std::{
 /// The target that user space is built for: `.cargo/config.toml` names the same.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The root of the checkout that cargo runs this program for. Asked at run time: a checkout that was copied with its `target/`
-/// has a program that was built elsewhere, and must not work there.
+/// The root of the checkout that cargo runs this program for. Asked at run time: a checkout that was copied
+/// with its `target/` has a program that was built elsewhere, and must not work there.
 pub fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {

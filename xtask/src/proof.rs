@@ -19,8 +19,8 @@ pub fn run(task: &str, options: &[String]) -> Result<ExitCode> {
     command::ends(cargo("run").args(["--", task]).args(options))
 }
 
-/// The same under a kernel of this series that runs as a process; `hear` gets each line that it says. Returns whether all is well, `None`
-/// where there is no such kernel.
+/// The same under a kernel of this series that runs as a process; `hear` gets each line that it says. Returns
+/// whether all is well, `None` where there is no such kernel.
 ///
 /// # Errors
 /// Where it cannot be started.

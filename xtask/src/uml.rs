@@ -1,5 +1,5 @@
-//! What is proved on another kernel than this machine's, without a VM: the kernel is a process here ([`setup::user_mode_linux`]), and sees the
-//! files of this machine. It needs no rights.
+//! What is proved on another kernel than this machine's, without a VM: the kernel is a process here
+//! ([`setup::user_mode_linux`]), and sees the files of this machine. It needs no rights.
 
 use std::{
     fs::{self, File},
@@ -22,8 +22,8 @@ const MEMORY: &str = "mem=1G";
 const BEGINS: &str = "the task begins";
 const ENDED: &str = "the task ended: ";
 
-/// Runs a program of this machine, with these arguments, under the kernel of the series; `hear` gets each line that it says. Returns whether
-/// it succeeded; `None` where Debian has no sources of the kernel.
+/// Runs a program of this machine, with these arguments, under the kernel of the series; `hear` gets each
+/// line that it says. Returns whether it succeeded; `None` where Debian has no sources of the kernel.
 ///
 /// # Errors
 /// Where the kernel cannot be had otherwise, or ends before the program has.
@@ -35,7 +35,8 @@ pub fn run(series: KernelSeries, program: &Path, arguments: &[String], hear: imp
     let mut linux = Command::new(&kernel);
     linux.args([MEMORY, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"]);
     linux.args(["con=null", "con0=fd:0,fd:1"]).arg(format!("init={}", init.display()));
-    // Its processes begin as copies of itself, but without the memory in which the C library lets this machine's kernel write.
+    // Its processes begin as copies of itself, but without the memory in which the C library lets this
+    // machine's kernel write.
     linux.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0");
     let complaints = init.with_extension("log");
     linux.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&complaints)?);

@@ -162,7 +162,8 @@ impl Machine<'_> {
         match self.clock {
             Clock::Real => {
                 qemu.args(accel::arguments()).args(["-smp", "2"]);
-                // On a busy host the timer of an emulated machine comes too late for the kernel's trial of it, and it panics.
+                // On a busy host the timer of an emulated machine comes too late for the kernel's trial of
+                // it, and it panics.
                 arguments.push_str(" no_timer_check");
             }
             Clock::Instructions => {

@@ -85,7 +85,7 @@ pub struct FileFacts {
     pub size: u32,
 }
 
-/// See the [module](self). In a bundle it is JSON without blanks, members in this order.
+/// The manifest of a bundle. In a bundle it is JSON without blanks, members in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {

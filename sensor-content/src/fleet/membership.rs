@@ -107,8 +107,8 @@ impl Membership {
         }
     }
 
-    /// Something is so, however often it is said.
-    pub fn is_so(&mut self, signal: Signal) {
+    /// Notes a signal that is true or not, however often it is noted.
+    pub fn note_once(&mut self, signal: Signal) {
         if let Some(enrolment) = &mut self.enrolment {
             enrolment.mishaps.insert(signal, 1);
         }

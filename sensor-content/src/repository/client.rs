@@ -74,7 +74,7 @@ pub enum ClientError {
     Store(#[from] std::io::Error),
 }
 
-/// See the [module](self).
+/// A host's client of one repository.
 #[derive(Debug)]
 pub struct Client {
     fetch: Arc<dyn Fetch>,

@@ -19,7 +19,7 @@ use super::fetch::{Fetch, FetchError, Reply, Request};
 /// Longest head of a reply, bytes.
 const HEAD_MAX: usize = 16 << 10;
 
-/// See the [module](self).
+/// A repository on a web server, and its mirrors.
 #[derive(Clone, Debug)]
 pub struct Http {
     agent: Agent,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::view::View;
 use crate::digest::Digest;
 
-/// See the [module](self).
+/// What a client has seen of its repository.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {

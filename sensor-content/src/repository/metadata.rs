@@ -18,7 +18,7 @@ use super::{
 };
 use crate::bundle::Unverified;
 
-/// See the [module](self). Signed and consistent at any time.
+/// All roles of a repository. Signed and consistent at any time.
 #[derive(Clone, Debug)]
 pub struct Metadata {
     pub(super) root: Signed<Root>,

@@ -32,7 +32,7 @@ pub const TIMESTAMP: &str = "metadata/timestamp.json";
 /// How names begin of what broke off.
 const PART: &str = "part-";
 
-/// See the [module](self).
+/// Fetches for `tough`, within the limits of this client.
 #[derive(Clone)]
 pub struct Road {
     fetch: Arc<dyn Fetch>,

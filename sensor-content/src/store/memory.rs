@@ -76,7 +76,7 @@ pub struct Charge {
     pub times: u32,
 }
 
-/// See the [module](self).
+/// The generations that a host remembers, and the attempt under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {

@@ -37,7 +37,7 @@ const SUFFIX: &str = ".bundle";
 /// Longest state or attempt, bytes.
 const SEALED_MAX: usize = 1 << 20;
 
-/// See the [module](self).
+/// A host's content on disk.
 #[derive(Debug)]
 pub struct Store<F> {
     fs: F,

@@ -32,7 +32,7 @@ use crate::{
     status::{Changes, LastRefusal, ShadowEnd},
 };
 
-/// See the [module](self).
+/// The daemon's state, and what it answers.
 pub struct Core<E> {
     pub(super) journal: Journal,
     pub(super) memory: Option<Memory>,

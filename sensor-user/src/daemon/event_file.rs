@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long after a file could not be put aside it is tried again.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// See the [module](self).
+/// An open file of events.
 #[derive(Debug)]
 pub struct EventFile {
     path: PathBuf,

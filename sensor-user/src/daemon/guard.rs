@@ -24,7 +24,7 @@ use crate::{
 /// What is shown for the rules that an event's verdict has no room to name.
 pub const UNNAMED_RULES: &str = "(rules beyond those that an event names)";
 
-/// See the [module](self).
+/// Reads the brakes, reports what they hold, and releases it.
 pub struct Guard {
     brakes: Arc<dyn Brakes>,
     seen: Mutex<Seen>,

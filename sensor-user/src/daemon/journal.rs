@@ -65,7 +65,7 @@ pub struct Tally {
     pub followers_dropped: u64,
 }
 
-/// See the [module](self).
+/// Recent events, and where they are handed on to.
 #[derive(Default)]
 pub struct Journal {
     inner: Mutex<Inner>,

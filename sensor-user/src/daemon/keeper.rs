@@ -33,7 +33,7 @@ enum Origin {
     DaemonBefore,
 }
 
-/// See the [module](self).
+/// The store, the owner's policy and the trusted keys, with the state of the present generation.
 #[derive(Debug)]
 pub struct Keeper {
     /// What is on disk.
@@ -222,7 +222,7 @@ impl Keeper {
     pub fn runs(&mut self, permit: Permit) {
         let rung = permit.rung();
         self.retry.take_if(|retry| rung == Rung::Generation(retry.trial.id));
-        self.is_in_force(permit);
+        self.set_running(permit);
         self.said(|store| store.attempt(rung, Phase::Running));
     }
 
@@ -236,7 +236,7 @@ impl Keeper {
             say(format_args!("WARNING: generation {id} is in force and will not be after a restart: {error}"));
             return self.runs(permit);
         }
-        self.is_in_force(permit);
+        self.set_running(permit);
         self.said(|store| store.record(entries));
     }
 
@@ -261,7 +261,7 @@ impl Keeper {
         self.silenced.push((id, rule));
     }
 
-    fn is_in_force(&mut self, permit: Permit) {
+    fn set_running(&mut self, permit: Permit) {
         (self.permit, self.since, self.settled, self.origin) = (permit, Instant::now(), false, Origin::ThisDaemon);
     }
 

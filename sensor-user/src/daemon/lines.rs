@@ -9,7 +9,7 @@ use std::{
 /// What each line of ours begins with.
 const BEGINNING: &[u8] = b"{\"seq\":";
 
-/// See the [module](self).
+/// A file that gets whole lines only.
 #[derive(Debug)]
 pub struct Lines {
     file: File,

@@ -14,7 +14,7 @@ use sensor_common::brakes::FileKey;
 use super::{confine, lifeline::key};
 use crate::log::say;
 
-/// See the [module](self).
+/// The thread that lists the executables of running processes, and how it is asked.
 #[derive(Debug)]
 pub struct Lookout {
     questions: Sender<()>,

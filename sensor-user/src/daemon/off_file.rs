@@ -15,7 +15,7 @@ use crate::log::say;
 /// How long a change can go unseen where its directory came or went.
 const LATEST: Duration = Duration::from_secs(1);
 
-/// See the [module](self).
+/// A watch on the file that turns blocking off.
 pub struct OffFile {
     path: PathBuf,
     changes: AsyncFd<Inotify>,

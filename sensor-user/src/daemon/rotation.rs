@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-/// See the [module](self).
+/// The limits of a file of events, and how many old ones are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotation {
     /// The longest a file becomes, bytes; `None`: any length.

@@ -10,7 +10,7 @@ use crate::kernel::probe::Mode;
 /// While this file exists nothing is blocked.
 pub const OFF_FILE: &str = "/etc/creance/enforce-off";
 
-/// See the [module](self).
+/// Decides from what the operator and the file say whether verdicts are carried out.
 pub struct Switch {
     brakes: Arc<dyn Brakes>,
     mode: Mode,

@@ -28,7 +28,7 @@ use sensor_rules::{BlockBudget, RuleSet};
 use super::maps::{self, Value, take};
 use crate::event::clock;
 
-/// See the [module](self).
+/// Reads and writes the maps of the brakes.
 pub struct Brakes {
     patience: Duration,
     reports: u32,

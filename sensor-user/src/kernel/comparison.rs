@@ -33,7 +33,7 @@ pub struct Seen {
     pub examples: Vec<Record>,
 }
 
-/// See the [module](self).
+/// Reads the counts of a shadow run.
 pub struct Comparison {
     bank: Array<MapData, u32>,
     counts: PerCpuArray<MapData, Value<ShadowCounts>>,

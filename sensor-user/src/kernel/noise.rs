@@ -9,7 +9,7 @@ use sensor_common::noise::{NOISE, NoiseKey, Role};
 
 use super::maps::{self, Value, take};
 
-/// See the [module](self).
+/// The map of matches by actor.
 pub struct NoiseMap(HashMap<MapData, Value<NoiseKey>, Value<u64>>);
 
 impl NoiseMap {

@@ -35,7 +35,7 @@ pub enum WhenGone {
     Detach,
 }
 
-/// See the [module](self).
+/// The directory of pinned objects, of this version and of others.
 pub struct Pins {
     root: PathBuf,
     own: PathBuf,

@@ -14,7 +14,7 @@ pub const CATEGORY: &str = "syscalls";
 /// Where the kernel shows its tracepoints: the first of these that is mounted.
 const TRACEFS: &[&str] = &["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
 
-/// See the [module](self).
+/// Where one program of a hook is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The function with this name; of an LSM program, the hook.

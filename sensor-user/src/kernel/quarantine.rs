@@ -58,7 +58,7 @@ const PROGRAMS: &[(&str, Container, At)] = &[
     ("quarantine_sock_end", Socket, End("sk_free_security")),
 ];
 
-/// See the [module](self).
+/// The marks, and the programs that guard them.
 pub struct Quarantine {
     marks: HashMap<MapData, Value<ObjectKey>, Value<Mark>>,
     guards: Vec<Guard>,

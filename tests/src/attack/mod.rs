@@ -35,7 +35,7 @@ use crate::{
 };
 use rounds::Round;
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "attack::one_minute", boot: Boot::Plain, run: one_minute },
     Test { name: "attack::half_a_minute_preempted", boot: Boot::Preempt, run: preempted },

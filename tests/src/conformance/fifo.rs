@@ -22,7 +22,7 @@ pub fn path(path: &Path) -> Result<CString> {
     CString::new(path.as_os_str().as_bytes()).context("a path with a NUL")
 }
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan) -> Result<()> {
     creations(plan)?;
     openings(plan)?;

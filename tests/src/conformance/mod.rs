@@ -57,7 +57,7 @@ use call::{call, syscall};
 use judge::Rules;
 use plan::{Plan, Script, Seen};
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "conformance::every_event_has_every_known_value", boot: Boot::Plain, run: by_lsm },
     Test { name: "conformance::the_same_by_modify_return", boot: Boot::WithoutBpf, run: by_fentry },

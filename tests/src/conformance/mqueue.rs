@@ -20,7 +20,7 @@ const PRIORITY: u32 = 5;
 /// Room for a message of a queue that is made without attributes.
 const MESSAGE: usize = 8192;
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan) -> Result<()> {
     let (name, mode) = (c"/conformance", 0o640);
     let fd = i32::try_from(call!(mq_open(name.as_ptr(), libc::O_CREAT | libc::O_RDWR, mode, 0))?)?;

@@ -81,7 +81,7 @@ impl Transfer {
 /// How many bytes are sent from a file.
 pub const SENT: usize = 4;
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan) -> Result<()> {
     let made = seen(PipeCreate, &Values::new());
     plan.step("pipe", vec![made.clone()], || syscall!(SYS_pipe, [0; 2].as_mut_ptr()).map(drop));

@@ -30,7 +30,7 @@ static BYTE: AtomicU8 = AtomicU8::new(0);
 /// The library does not name it.
 const F_SETSIG: i32 = 10;
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan) -> Result<()> {
     programs(plan)?;
     ends(plan)?;

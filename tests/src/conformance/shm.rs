@@ -19,7 +19,7 @@ const SHARED: &str = "/dev/shm/conformance";
 /// Huge pages of 2 MiB, so that no size is asked of the kernel's default.
 const HUGE: u32 = libc::MFD_HUGETLB | libc::MFD_HUGE_2MB;
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan) -> Result<()> {
     for (what, flags) in [("memfd_create", 0), ("memfd_create(MFD_ALLOW_SEALING)", libc::MFD_ALLOW_SEALING)] {
         plan.step(what, vec![seen(ShmCreate, &values([("path", json!("a known name"))]))], move || {

@@ -38,7 +38,7 @@ pub fn old(key: i32, id: i32) -> Values {
     known::all([&new(key), &values([("id", json!(id)), ("owner", json!(EFFECTIVE_USER))])])
 }
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan) -> Result<()> {
     queues(plan)?;
     memory(plan)?;

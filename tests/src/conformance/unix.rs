@@ -98,7 +98,7 @@ pub fn sent(socket: &Values) -> Seen {
     seen(UnixSend, &known::all([socket, &known::payload(PAYLOAD)]))
 }
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan) -> Result<()> {
     for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET] {
         let none = values([("socket_type", json!(kind)), ("address", json!("")), ("abstract", json!(false))]);

@@ -34,7 +34,7 @@ pub enum Next {
     Recover(usize),
 }
 
-/// See the [module](self).
+/// The next step of the job, and what it found so far.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// What comes next.

@@ -43,7 +43,7 @@ pub use splice::take;
 pub use uring::taker;
 pub use users::sender;
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[
     Test { name: "quarantine::no_later_reader_gets_the_content", boot: Boot::Plain, run: later_readers },
     Test { name: "quarantine::a_reader_that_slept_does_nothing_with_it", boot: Boot::Plain, run: sleeping_reader },

@@ -36,7 +36,7 @@ use crate::{
 };
 use probes::{Counts, Probes};
 
-/// See the [module](self).
+/// The tests of this file.
 pub const TESTS: &[Test] = &[Test {
     name: "stress::every_operation_is_judged_or_counted_and_no_record_is_anothers",
     boot: Boot::Long,

@@ -107,7 +107,8 @@ fn modules(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The image in an unpacked package, with the kernel's release: `boot/vmlinuz-RELEASE` or `usr/lib/modules/RELEASE/vmlinuz`.
+/// The image in an unpacked package, with the kernel's release: `boot/vmlinuz-RELEASE` or
+/// `usr/lib/modules/RELEASE/vmlinuz`.
 fn image(directory: &Path) -> Option<(PathBuf, String)> {
     let list = |path: &str| directory.join(path).read_dir().into_iter().flatten().flatten();
     for entry in list("boot") {

@@ -27,8 +27,9 @@ impl Lists {
         Self { suite: None, options: Vec::new() }
     }
 
-    /// Those of another suite, from the archive that the machine uses; nothing of the machine's own set-up changes. Packages
-    /// that are to be installed, not only fetched, need the suites that it builds on too: `beside`.
+    /// Those of another suite, from the archive that the machine uses; nothing of the machine's own set-up
+    /// changes. Packages that are to be installed, not only fetched, need the suites that it builds on too:
+    /// `beside`.
     ///
     /// # Errors
     /// Where the machine uses no Debian archive, or there is no room.

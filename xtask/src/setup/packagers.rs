@@ -40,7 +40,8 @@ pub fn cargo_install(name: &str, version: &str, more: impl FnOnce(&mut Command))
     cargo.args(["install", "--quiet", "--locked", "--force", name, "--version", version, "--root"]);
     cargo.arg(project::target("tools"));
     more(&mut cargo);
-    // Not from inside the checkout: its flags ask for static binaries, and some of these link libraries of this machine.
+    // Not from inside the checkout: its flags ask for static binaries, and some of these link libraries of
+    // this machine.
     cargo.current_dir("/");
     command::run(&mut cargo).with_context(|| format!("{name} could not be built; is there a network?"))?;
     fs::remove_dir_all(project::target("tools/build")).ok();

@@ -1,8 +1,8 @@
 //! QEMU, new enough to be trusted with two processors.
 //!
 //! Before 8.1 its translator can run an instruction that another processor has just replaced (fixed by QEMU's commit
-//! deba78709ae8, "accel/tcg: Always lock pages before translation"). Linux replaces instructions whenever a hook is attached, by way
-//! of a breakpoint: with QEMU 7.2 a boot now and then died of `Oops: int3`.
+//! deba78709ae8, "accel/tcg: Always lock pages before translation"). Linux replaces instructions whenever a
+//! hook is attached, by way of a breakpoint: with QEMU 7.2 a boot now and then died of `Oops: int3`.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! nginx and Prometheus, for the fleet on loopback: unpacked below `target/tools`, so that this machine serves nothing afterwards.
+//! nginx and Prometheus, for the fleet on loopback: unpacked below `target/tools`, so that this machine
+//! serves nothing afterwards.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! Kernels that run as a process of this machine (User Mode Linux), built from Debian's sources: their verifiers are those of the VMs'
-//! kernels, and are not emulated.
+//! Kernels that run as a process of this machine (User Mode Linux), built from Debian's sources: their
+//! verifiers are those of the VMs' kernels, and are not emulated.
 
 use std::{
     fs,
@@ -28,13 +28,14 @@ const PROGRAMS: &[(&str, &str)] = &[
 ];
 /// What the kernel is made of.
 const CONFIG: &str = include_str!("uml.config");
-/// As processors go it is an x86, but does not say that it may read words from any address: the verifier would insist on multiples of their size.
+/// As processors go it is an x86, but does not say that it may read words from any address: the verifier
+/// would insist on multiples of their size.
 const MACHINE: &str = "arch/x86/um/Kconfig";
 const SAYS: &str = "config UML_X86\n\tdef_bool y\n";
 const ALSO: &str = "\tselect HAVE_EFFICIENT_UNALIGNED_ACCESS\n";
 
-/// The program that is the kernel of this series, built where it is not here; `None` where Debian has no sources of it (any more).
-/// Prints only what it fetches and builds.
+/// The program that is the kernel of this series, built where it is not here; `None` where Debian has no
+/// sources of it (any more). Prints only what it fetches and builds.
 ///
 /// # Errors
 /// Where the sources do not build, or a right or the network is missing.

@@ -225,8 +225,8 @@ impl Fleet {
         self.next_online(host, time) == time
     }
 
-    /// The first second from `time` on at which it is on: always for a server; from about 8 to 18 o'clock local time for
-    /// a workstation, at weekends one in seven.
+    /// The first second from `time` on at which it is on: always for a server; from about 8 to 18 o'clock
+    /// local time for a workstation, at weekends one in seven.
     fn next_online(&self, host: u32, time: Time) -> Time {
         let traits = &self.hosts[host as usize];
         let time = time.max(traits.absent_until);
@@ -266,7 +266,8 @@ impl Fleet {
         self.part(host, Draw::Mirror) < 0.1
     }
 
-    /// By how many seconds its clock is fast, in a world where one clock in a hundred is wrong by up to three days, either way.
+    /// By how many seconds its clock is fast, in a world where one clock in a hundred is wrong by up to three
+    /// days, either way.
     pub fn is_fast(&self, host: u32) -> i64 {
         let part = self.part(host, Draw::Clock);
         if part < 0.01 { ((part / 0.01 * 6.0 - 3.0) * f64::from(DAY)) as i64 } else { 0 }

@@ -25,8 +25,9 @@ fn of(outcomes: &[(Strategy, Tally)], strategy: Strategy) -> &Tally {
     &outcomes.iter().find(|(here, _)| *here == strategy).unwrap().1
 }
 
-/// Canaries are so many for each kernel, so a small fleet is harmed as much as a large one, not in proportion: at most as
-/// many hosts as the canary has, which is within 0.01 % of 8.5 million for the routine plan, and 0.1 % for the urgent one.
+/// Canaries are so many for each kernel, so a small fleet is harmed as much as a large one, not in
+/// proportion: at most as many hosts as the canary has, which is within 0.01 % of 8.5 million for the routine
+/// plan, and 0.1 % for the urgent one.
 fn canary(strategy: Strategy) -> u64 {
     let plan = Plan::parse(if strategy == Strategy::Urgent { Plan::URGENT } else { Plan::ROUTINE }).unwrap();
     plan.stages()[0].hosts_per_kernel * super::fleet::KERNELS as u64

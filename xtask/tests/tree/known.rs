@@ -9,8 +9,8 @@ pub type Entry = BTreeSet<String>;
 
 /// Compares what is found with the list `known/NAME`, which has one entry per line.
 ///
-/// What is not part of a known entry fails, whatever `CREANCE_BLESS` says. Entries that are mended fail too, so that nobody brings
-/// them back.
+/// What is not part of a known entry fails, whatever `CREANCE_BLESS` says. Entries that are mended fail too,
+/// so that nobody brings them back.
 pub fn compare(name: &str, found: &BTreeSet<Entry>, advice: &str) {
     let path = root().join("xtask/tests/tree/known").join(name);
     let text = fs::read_to_string(&path).unwrap();

@@ -1,7 +1,9 @@
-//! What every file of this repository must keep: files that one can read, imports without circles, and pages that tell the truth.
+//! What every file of this repository must keep: files that one can read, imports without circles, and pages
+//! that tell the truth.
 //!
-//! Run with `cargo test -p xtask --test tree`; part of `cargo xtask check`. What was wrong before these tests came is listed in
-//! `known/`, and the lists only shrink: `CREANCE_BLESS=1` takes off what is mended, and adds nothing.
+//! Run with `cargo test -p xtask --test tree`; part of `cargo xtask check`. What was wrong before these tests
+//! came is listed in `known/`, and the lists only shrink: `CREANCE_BLESS=1` takes off what is mended, and
+//! adds nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

@@ -36,3 +36,11 @@ fn no_comment_is_wider_than_120_columns() {
         "a comment is wider than 120 columns: wrap it at 110",
     );
 }
+
+#[test]
+fn no_item_sends_its_reader_to_the_module() {
+    let phrase = ["See the [module]", "(self)"].concat();
+    let found: Vec<_> =
+        sources().into_iter().filter(|file| fs::read_to_string(root().join(file)).unwrap().contains(&phrase)).collect();
+    assert!(found.is_empty(), "say in one sentence what the item is: {found:#?}");
+}

@@ -21,7 +21,7 @@ const MEMBERSHIP: &str = "membership";
 /// Clocks of file systems may lag.
 const CLOCK_SLACK: Duration = Duration::from_mins(2);
 
-/// See the [module](self).
+/// The host's membership, written to disk with each change.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,

@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::SystemTime};
 
 use sensor_content::{fleet::host_id, rollout::HostId};
 
-/// See the [module](self).
+/// The host as roll-outs see it.
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// Which host it is; the machine's own name is hashed.

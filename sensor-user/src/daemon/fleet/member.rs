@@ -47,7 +47,7 @@ struct PutOff {
     why: String,
 }
 
-/// See the [module](self).
+/// Polls the repository and pushes what is offered to this host.
 pub struct Member {
     machine: Machine,
     directory: PathBuf,
@@ -170,7 +170,7 @@ impl Member {
         if let Some((number, signal)) = core.take_charge()
             && let Some(listed) = view.listed.get(&number)
         {
-            self.is_refused(*listed, document, signal);
+            self.record_refusal(*listed, document, signal);
         }
         if document.order == Order::Revoke {
             self.pending.take_if(|pending| pending.listed.id.number == document.release);
@@ -290,7 +290,7 @@ impl Member {
             Err(refused) if refused.by == Refuser::Policy => self.doing = refused.message,
             Err(refused) if refused.by.is_of_rules() => {
                 say(format_args!("generation {number} from the repository is refused: {}", refused.message));
-                self.is_refused(listed, document, Signal::Refusal);
+                self.record_refusal(listed, document, Signal::Refusal);
             }
             // A full disk, or a key that is not there, says nothing of the release.
             Err(refused) => {
@@ -301,10 +301,10 @@ impl Member {
     }
 
     /// The release is not asked for again on this kernel, and the judge must know why.
-    fn is_refused(&mut self, listed: Listed, document: &Document, signal: Signal) {
+    fn record_refusal(&mut self, listed: Listed, document: &Document, signal: Signal) {
         self.ledger.change(|membership| {
             if document.release == listed.id.number {
-                membership.is_so(signal);
+                membership.note_once(signal);
             }
             membership.refused(listed.id, &self.machine.kernel);
         });
@@ -328,7 +328,7 @@ impl Member {
         self.ledger.change(|membership| {
             membership.watched(SignedDuration::try_from(passed).unwrap_or(SignedDuration::ZERO));
             if flood {
-                membership.is_so(Signal::Flood);
+                membership.note_once(Signal::Flood);
             }
         });
     }

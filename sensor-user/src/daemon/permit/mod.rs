@@ -6,7 +6,7 @@ mod asked;
 use sensor_content::{policy::Actions, store::Rung};
 use sensor_rules::RuleSet;
 
-/// See the [module](self).
+/// Proof that the keeper admitted a generation.
 #[derive(Clone, Debug)]
 pub struct Permit {
     rung: Rung,

@@ -25,7 +25,7 @@ use super::{
 /// `AT_FDCWD`
 const HERE: u32 = libc::AT_FDCWD.cast_unsigned();
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
     creations(plan, low)?;
     openings(plan, low)?;

@@ -20,7 +20,7 @@ use entry::Low;
 
 pub use entry::is_there;
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan) -> Result<()> {
     if !is_there()? {
         plan.absent("every system call of 32-bit programs");

@@ -17,7 +17,7 @@ use super::{
     entry::{Low, call, segments, word},
 };
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
     let target = plan.child(|| {
         loop {

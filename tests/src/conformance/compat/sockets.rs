@@ -30,7 +30,7 @@ struct Call {
 /// `socketcall`, or the call itself.
 const WAYS: [&str; 2] = ["by socketcall", "by its own number"];
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
     for way in WAYS {
         connection(plan, low, way)?;

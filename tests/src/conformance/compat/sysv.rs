@@ -28,7 +28,7 @@ const PRIVATE: u32 = 0;
 const IPC: u32 = 117;
 const KIND: u32 = 77;
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
     queues(plan, low)?;
     memory(plan, low)?;

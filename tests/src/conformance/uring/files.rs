@@ -29,7 +29,7 @@ use super::{
     Ring, Way,
 };
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
     openings(plan, ring)?;
     for through in &Transfer::both()? {

@@ -29,7 +29,7 @@ struct Ring {
     actor: usize,
 }
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan) -> Result<()> {
     match ring::Ring::new(Way::Plain) {
         Err(error) if error.is::<NotHere>() => {

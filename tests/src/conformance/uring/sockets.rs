@@ -20,7 +20,7 @@ use super::{
     Ring,
 };
 
-/// See the [module](self).
+/// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
     connection(plan, ring)?;
     messages(plan, ring)?;
