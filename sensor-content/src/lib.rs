@@ -4,6 +4,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`bundle`] | the unit of release: rules, what is said of them, and a signature |
+//! | [`gate`] | what may come into force: every road asks there |
 //! | [`fleet`] | a host's part in a roll-out |
 //! | [`life`] | the states of a generation on a host |
 //! | [`noise`] | how much of what rules match speaks against them |
@@ -17,6 +18,7 @@
 pub mod bundle;
 pub mod digest;
 pub mod fleet;
+pub mod gate;
 pub mod key;
 pub mod lasting;
 pub mod life;

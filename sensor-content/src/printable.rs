@@ -34,7 +34,8 @@ fn escape(text: &str, plain: impl Fn(char) -> bool) -> String {
     shown
 }
 
-/// `text`, also of several lines, with everything else that is not plain escaped as JSON does it. What was JSON says the same.
+/// `text`, also of several lines, with everything else that is not plain escaped as JSON does it. What was
+/// JSON says the same.
 pub fn lines(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {

@@ -247,15 +247,14 @@ fn windows_survive_the_days_on_which_the_clock_jumps() {
 }
 
 #[test]
-fn a_rollback_is_wished_for_until_it_is_done() {
-    let wish = policy("[rollback]\nfrom = 124");
-    assert_eq!(wish.wants_back(124, &[124, 122, 120]), Some(122));
-    // What runs is what was wished for: nothing is to be done.
-    assert_eq!(wish.wants_back(122, &[122, 120]), None);
-    assert_eq!(policy("[rollback]\nfrom = 124\nto = 120").wants_back(124, &[122, 120]), Some(120));
-    assert_eq!(policy("[rollback]\nfrom = 124\nto = 119").wants_back(124, &[122, 120]), None);
-    assert_eq!(routine("[rollback]\nfrom = 124", 124), Decision::Never);
-    assert_eq!(routine("[rollback]\nfrom = 124", 125), Decision::Take);
+fn a_hold_that_has_ended_is_no_error_for_a_host_and_one_for_its_author() {
+    let text = "ring = \"late\"\n[hold]\nuntil = 2026-11-27T12:00:00Z\n";
+    assert_eq!(policy(text).ring(), Ring::Late);
+    let error = Policy::check(text, at(NOW)).unwrap_err().to_string();
+    assert!(error.starts_with("3:9: this hold ended at 2026-11-27T12:00:00Z") && error.contains("remove"), "{error}");
+    let still = text.replace("12:00:00", "12:00:01");
+    assert_eq!(Policy::check(&still, at(NOW)), Ok(policy(&still)));
+    assert!(Policy::check("[hold]\nuntil = 2026-12-01", at(NOW)).is_err());
 }
 
 proptest! {

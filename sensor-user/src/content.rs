@@ -1,7 +1,6 @@
 //! Where a host keeps what belongs to content, and what its owner has put there.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -10,11 +9,10 @@ use std::{
 use anyhow::{Context, anyhow};
 use jiff::Timestamp;
 use sensor_content::{
-    bundle::{Category, Number},
     key::{KEY_FILE_MAX, PrivateKey, PublicKey},
     life::{BootId, Id},
     policy::{
-        Answer, Host, Offer, Policy,
+        Policy,
         approval::{self, APPROVAL_MAX},
     },
     store::Switch,
@@ -38,7 +36,7 @@ pub const APPROVALS: &str = "/etc/creance/approvals";
 pub fn settings(state: PathBuf, config: &Path, settle: u64, up: u64) -> anyhow::Result<Settings> {
     Ok(Settings {
         state,
-        policy: config.join("content.toml"),
+        policy: policy_file(config),
         keys: config.join("keys"),
         approvals: config.join("approvals"),
         safe_mode: safe_mode(config),
@@ -47,6 +45,11 @@ pub fn settings(state: PathBuf, config: &Path, settle: u64, up: u64) -> anyhow::
         settle: Duration::from_secs(settle),
         up: Duration::from_secs(up),
     })
+}
+
+/// The owner's policy, of a host that is configured in the directory `config`.
+pub fn policy_file(config: &Path) -> PathBuf {
+    config.join("content.toml")
 }
 
 /// The file that is a switch, of a host that is configured in the directory `config`.
@@ -64,6 +67,15 @@ const POLICY_MAX: usize = 1 << 20;
 pub fn policy(path: &Path) -> anyhow::Result<Policy> {
     let text = files::read_text(path, POLICY_MAX, "policy")?;
     Policy::parse(&text).map_err(|error| anyhow!("{}:{error}", path.display()))
+}
+
+/// The same for its author, who wants to know of what says nothing any more.
+///
+/// # Errors
+/// With file, line and column.
+pub fn check_policy(path: &Path) -> anyhow::Result<Policy> {
+    let text = files::read_text(path, POLICY_MAX, "policy")?;
+    Policy::check(&text, Timestamp::now()).map_err(|error| anyhow!("{}:{error}", path.display()))
 }
 
 /// The trusted keys in a directory; none, where there is none.
@@ -101,30 +113,11 @@ pub fn private_key(path: &Path) -> anyhow::Result<PrivateKey> {
     PrivateKey::from_pem(&text).with_context(|| path.display().to_string())
 }
 
-/// What the policy says of a generation to a host on which `running` is in force and that knows the releases `known`, each since
-/// when; with the approvals in a directory.
-///
-/// # Errors
-/// When the owner's key cannot be read.
-pub fn decide(
-    policy: &Policy,
-    approvals: &Path,
-    (id, category): (Id, Category),
-    (running, known): (Number, &BTreeMap<Number, Timestamp>),
-) -> anyhow::Result<Answer> {
-    let now = Timestamp::now();
-    let first_seen = known.get(&id.number).copied().unwrap_or(now);
-    let approved = is_approved(policy, approvals, id)?;
-    let numbers: Vec<_> = known.keys().copied().collect();
-    let offer = Offer { number: id.number, category, first_seen };
-    Ok(policy.decide(&offer, &Host { running, known: &numbers, approved }, now))
-}
-
 /// Whether the owner has approved the generation; true where the policy asks for no approval.
 ///
 /// # Errors
 /// When the owner's key cannot be read.
-fn is_approved(policy: &Policy, approvals: &Path, id: Id) -> anyhow::Result<bool> {
+pub fn is_approved(policy: &Policy, approvals: &Path, id: Id) -> anyhow::Result<bool> {
     let Some(key) = policy.approval_key() else { return Ok(true) };
     let key = public_key(key)?;
     let path = approvals.join(approval::file_name(id));
@@ -137,13 +130,44 @@ fn boot() -> anyhow::Result<BootId> {
     Ok(BootId(text.trim().to_owned()))
 }
 
+/// A switch as it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Switched {
+    /// The strongest of those that are set.
+    pub switch: Option<Switch>,
+    /// What was set and is no switch.
+    pub complaints: Vec<String>,
+}
+
+impl Switched {
+    /// What is no switch, or cannot be read, still means that somebody wanted less: the baseline.
+    fn note(&mut self, place: &str, read: Result<Switch, String>) {
+        let switch = read.unwrap_or_else(|error| {
+            self.complaints
+                .push(format!("{place}: {error}; it is taken for `baseline` until it is one of them, or gone"));
+            Switch::Baseline
+        });
+        self.switch = Some(self.switch.map_or(switch, |other| other.min(switch)));
+    }
+}
+
 /// The stronger of the switches in the file `safe_mode` and on the kernel's command line.
-pub fn switch(safe_mode: &Path) -> Option<Switch> {
-    // A file that is there and cannot be read still means that somebody wanted less.
-    let in_file = safe_mode
-        .symlink_metadata()
-        .ok()
-        .map(|_| Switch::in_file(&files::read_text(safe_mode, APPROVAL_MAX, "switch").unwrap_or_default()));
+pub fn switch(safe_mode: &Path) -> Switched {
+    let mut found = switch_in(safe_mode);
     let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    in_file.into_iter().chain(Switch::on_command_line(&line)).min()
+    for read in Switch::on_command_line(&line) {
+        found.note("creance.content= on the kernel's command line", read.map_err(|error| error.to_string()));
+    }
+    found
+}
+
+/// The switch in the file `safe_mode`.
+pub fn switch_in(safe_mode: &Path) -> Switched {
+    let mut found = Switched::default();
+    if safe_mode.symlink_metadata().is_ok() {
+        let text = files::read_text(safe_mode, APPROVAL_MAX, "switch").map_err(|error| format!("{error:#}"));
+        let read = text.and_then(|text| Switch::in_file(&text).map_err(|error| error.to_string()));
+        found.note(&safe_mode.display().to_string(), read);
+    }
+    found
 }

@@ -235,7 +235,10 @@ fn push_status_rollback_and_enforce_tell_what_they_did() {
     assert!(came.out.contains("fifo.open") && came.out.contains("42 instructions"), "{}", came.out);
     assert!(at(&daemon, ["push", rules]).out.contains("returns to generation 1"));
     assert_eq!(at(&daemon, ["rollback"]).out, "generation 1 is in force again\n");
-    assert_eq!(at(&daemon, ["enforce", "on"]).out, "block, quarantine and kill are carried out\n");
+    assert_eq!(
+        at(&daemon, ["enforce", "on"]).out,
+        "block, quarantine and kill are carried out, where rules ask for them: 1 of 1 in force\n"
+    );
     let status: serde_json::Value = serde_json::from_str(&at(&daemon, ["status", "--json"]).out).unwrap();
     assert_eq!(
         (&status["generation"], &status["previous"], &status["enforcing"]),

@@ -1,8 +1,9 @@
-//! What is written of events while files are put aside, opened anew, disks are full and daemons killed: every number is there or
-//! counted, every line is whole, and the next daemon starts.
+//! What is written of events while files are put aside, opened anew, disks are full and daemons killed: every
+//! number is there or counted, every line is whole, and the next daemon starts.
 //!
-//! The daemons are processes with the output side of the real one; how many events were taken out of the ring buffer, which the
-//! kernel keeps, stands in a file. Each runs on a file system of its own, in a mount namespace of its own.
+//! The daemons are processes with the output side of the real one; how many events were taken out of the ring
+//! buffer, which the kernel keeps, stands in a file. Each runs on a file system of its own, in a mount
+//! namespace of its own.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;

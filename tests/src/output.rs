@@ -150,8 +150,8 @@ impl Account {
         lines.map(|line| line.split(' ').filter_map(|word| word.parse().ok()).collect()).collect()
     }
 
-    /// What daemons that went on said that they had lost; and what others said of those that were killed: of several after the same
-    /// number, the last says it of all.
+    /// What daemons that went on said that they had lost; and what others said of those that were killed: of
+    /// several after the same number, the last says it of all.
     fn counted(&self) -> (u64, u64) {
         let lost = self.said("events were not written to").iter().map(|numbers| numbers[0]).sum();
         let killed = self.said("are not in").into_iter().map(|numbers| (numbers[1], numbers[0]));

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{BootId, Id};
+use crate::digest::Digest;
 
 /// A generation on probation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub struct Trial {
     /// How often it was taken out of force for what was heard of it, and came back.
     #[serde(default)]
     pub taken_back: u32,
+    /// The policy that the owner has set aside for it, as it was [written](crate::policy::Policy::written) then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside: Option<Digest>,
 }
 
 /// So often a generation on probation is tried again that was taken out of force for what was heard of it; then it is denied.
@@ -64,14 +68,13 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
 
     #[test]
     fn good_needs_time_and_a_reboot() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let (first, second) = (BootId("a".into()), BootId("b".into()));
         let id = Id { number: 1, digest: Digest::of(b"") };
-        let trial = Trial { id, since: at(1000), boot: first.clone(), soak: 100, taken_back: 0 };
+        let trial = Trial { id, since: at(1000), boot: first.clone(), soak: 100, taken_back: 0, aside: None };
         assert_eq!(trial.judge(at(1050), &first), Judgement::Until(at(1100)));
         assert_eq!(trial.judge(at(1050), &second), Judgement::Until(at(1100)));
         assert_eq!(trial.judge(at(1100), &first), Judgement::Reboot);

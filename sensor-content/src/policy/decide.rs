@@ -48,6 +48,8 @@ pub enum Decision {
 /// One thing that speaks for a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// Nobody has signed it.
+    Unsigned,
     /// It is in force already.
     Runs,
     /// A newer one is in force.
@@ -98,6 +100,26 @@ impl Policy {
         let decision =
             self.unsuitable(offer, host, &mut because).unwrap_or_else(|| self.moment(offer, host, now, &mut because));
         Answer { number: offer.number, decision, because }
+    }
+
+    /// Decides when rules are taken that nobody has signed. They are the owner's own: nobody else tries them
+    /// first, and they are no release that could be the one that is wanted.
+    pub fn decide_unsigned(&self, now: Timestamp) -> (Decision, Vec<Reason>) {
+        let own = Offer { number: 0, category: Category::Routine, first_seen: Timestamp::MIN };
+        let host = Host { running: 0, known: &[], approved: false };
+        let mut because = Vec::new();
+        let decision = match self.pin {
+            _ if !self.unsigned => {
+                because.push(Reason::Unsigned);
+                Decision::Never
+            }
+            Pin::Number(other) => {
+                because.push(Reason::Pinned(other));
+                Decision::Never
+            }
+            Pin::Latest | Pin::Behind(_) => self.moment(&own, &host, now, &mut because),
+        };
+        (decision, because)
     }
 
     /// Whether the release is not one that the owner wants.
@@ -190,16 +212,22 @@ impl fmt::Display for Answer {
             Decision::Wait => out.write_str("waits")?,
             Decision::Never => out.write_str("will not be taken")?,
         }
-        for (index, reason) in self.because.iter().enumerate() {
-            write!(out, "{} {reason}", if index == 0 { " because" } else { ", and" })?;
-        }
-        Ok(())
+        out.write_str(&because(&self.because))
     }
+}
+
+/// All that speaks for a decision, as the end of a sentence.
+pub fn because(reasons: &[Reason]) -> String {
+    let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+    if reasons.is_empty() { String::new() } else { format!(" because {}", reasons.join(", and ")) }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unsigned => out.write_str(
+                "they are not signed, and the owner's policy takes signed bundles only: push a bundle, or set `unsigned = true`",
+            ),
             Self::Runs => out.write_str("it is in force already"),
             Self::Older(running) => write!(out, "generation {running}, which is newer, is in force"),
             Self::TakenBack => out.write_str("the owner has taken it back (rollback.from)"),

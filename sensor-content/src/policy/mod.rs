@@ -18,11 +18,11 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp};
 use sensor_common::{event::Event, verdict::Action};
 
-pub use decide::{Answer, Decision, Host, Offer, Reason};
+pub use decide::{Answer, Decision, Host, Offer, Reason, because};
 pub use read::PolicyError;
 pub use window::Window;
 
-use crate::{bundle::Number, rollout::Ring, shadow::Limits};
+use crate::{bundle::Number, digest::Digest, rollout::Ring, shadow::Limits};
 
 /// Which release the owner wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,23 @@ pub struct Repository {
     pub announce: SignedDuration,
 }
 
+/// On which events rules may block, quarantine or kill; on all, where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actions([Option<Vec<Event>>; 3]);
+
+impl Actions {
+    /// Whether `action` may be carried out on `event`.
+    pub fn permit(&self, event: Event, action: Action) -> bool {
+        let limit = match action {
+            Action::Alert => return true,
+            Action::Block => &self.0[0],
+            Action::Quarantine => &self.0[1],
+            Action::Kill => &self.0[2],
+        };
+        limit.as_ref().is_none_or(|events| events.contains(&event))
+    }
+}
+
 /// A policy that makes sense: there is no other road to one than [`Policy::parse`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -79,19 +96,40 @@ pub struct Policy {
     urgent_delay: SignedDuration,
     windows: Vec<Window>,
     approval_key: Option<PathBuf>,
-    /// Events on which each of block, quarantine and kill may be carried out; all, where nothing is said.
-    limits: [Option<Vec<Event>>; 3],
+    actions: Actions,
     lifeline: Vec<PathBuf>,
     rollback: Option<Rollback>,
     repository: Option<Repository>,
     unsigned: bool,
     shadow: Option<Limits>,
+    /// See [`written`](Self::written).
+    written: Digest,
 }
 
 impl Policy {
     /// What holds while the owner's policy is there and cannot be read: rules may alert, and no more.
     pub fn unreadable() -> Self {
-        Self { limits: [const { Some(Vec::new()) }; 3], ..Self::default() }
+        Self { actions: Actions([const { Some(Vec::new()) }; 3]), ..Self::default() }
+    }
+
+    /// Digest of the text that it was read from: whether the owner has written since.
+    pub const fn written(&self) -> Digest {
+        self.written
+    }
+
+    /// The generation that the owner holds the host to.
+    pub const fn pinned(&self) -> Option<Number> {
+        if let Pin::Number(number) = self.pin { Some(number) } else { None }
+    }
+
+    /// The generation that the owner wants to leave.
+    pub const fn rollback(&self) -> Option<Rollback> {
+        self.rollback
+    }
+
+    /// What rules may do.
+    pub const fn actions(&self) -> &Actions {
+        &self.actions
     }
 
     /// The ring of this host.
@@ -126,23 +164,7 @@ impl Policy {
 
     /// Whether `action` may be carried out on `event`.
     pub fn permits(&self, event: Event, action: Action) -> bool {
-        let limit = match action {
-            Action::Alert => return true,
-            Action::Block => &self.limits[0],
-            Action::Quarantine => &self.limits[1],
-            Action::Kill => &self.limits[2],
-        };
-        limit.as_ref().is_none_or(|events| events.contains(&event))
-    }
-
-    /// Where the owner wants to go from the generation that runs; `None` where nothing is to be done, because the wish is
-    /// fulfilled or there is none. Of `good`, the newest first.
-    pub fn wants_back(&self, running: Number, good: &[Number]) -> Option<Number> {
-        let wish = self.rollback.filter(|wish| wish.from == running)?;
-        match wish.to {
-            Some(to) => good.contains(&to).then_some(to),
-            None => good.iter().copied().find(|number| *number < running),
-        }
+        self.actions.permit(event, action)
     }
 }
 
@@ -157,12 +179,13 @@ impl Default for Policy {
             urgent_delay: SignedDuration::ZERO,
             windows: Vec::new(),
             approval_key: None,
-            limits: [const { None }; 3],
+            actions: Actions::default(),
             lifeline: Vec::new(),
             rollback: None,
             repository: None,
             unsigned: false,
             shadow: None,
+            written: Digest::of(b""),
         }
     }
 }

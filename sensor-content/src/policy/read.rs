@@ -7,8 +7,8 @@ use sensor_common::{event::Event, verdict::Action};
 use serde::Deserialize;
 use toml::{Spanned, value::Datetime};
 
-use super::{Hold, Pin, Policy, Repository, Rollback, Window, window::Day};
-use crate::{bundle::Number, lasting::Lasting, rollout::Ring, shadow::Limits};
+use super::{Actions, Hold, Pin, Policy, Repository, Rollback, Window, window::Day};
+use crate::{bundle::Number, digest::Digest, lasting::Lasting, rollout::Ring, shadow::Limits};
 
 /// An urgent release is delayed so long at most: it is never skipped.
 const URGENT_DELAY_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -143,19 +143,35 @@ impl Policy {
     /// # Errors
     /// The first thing that cannot be read or makes no sense.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let at = |Fault(range, message)| {
-            let before = text.get(..range.start).unwrap_or(text);
-            let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-            PolicyError {
-                line: before.matches('\n').count() + 1,
-                column: before[line_start..].chars().count() + 1,
-                message,
-            }
-        };
-        let draft: Draft = toml::from_str(text)
-            .map_err(|error| at(Fault(error.span().unwrap_or(0..0), error.message().replace('\n', ": "))))?;
-        draft.policy().map_err(at)
+        read(text, |_| Ok(()))
     }
+
+    /// The same for its author: what has no meaning any more at `now` is an error, too.
+    ///
+    /// # Errors
+    /// As of [`parse`](Self::parse); and a hold that has ended.
+    pub fn check(text: &str, now: Timestamp) -> Result<Self, PolicyError> {
+        read(text, |draft| draft.hold.as_ref().map_or(Ok(()), |hold| hold.holds(now)))
+    }
+}
+
+/// Reads a policy that is sound, and passes what is `looked` at.
+fn read(text: &str, look: impl FnOnce(&Draft) -> Read<()>) -> Result<Policy, PolicyError> {
+    let at = |Fault(range, message)| {
+        let before = text.get(..range.start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        PolicyError {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            message,
+        }
+    };
+    let draft: Draft = toml::from_str(text)
+        .map_err(|error| at(Fault(error.span().unwrap_or(0..0), error.message().replace('\n', ": "))))?;
+    look(&draft)
+        .and_then(|()| draft.policy())
+        .map(|policy| Policy { written: Digest::of(text.as_bytes()), ..policy })
+        .map_err(at)
 }
 
 impl Draft {
@@ -174,11 +190,11 @@ impl Draft {
             })?,
             windows: self.windows.into_iter().map(window).collect::<Read<_>>()?,
             approval_key: self.approval.map(|approval| absolute(approval.key)).transpose()?,
-            limits: [
+            actions: Actions([
                 events(actions.block, Action::Block)?,
                 events(actions.quarantine, Action::Quarantine)?,
                 events(actions.kill, Action::Kill)?,
-            ],
+            ]),
             lifeline: self
                 .lifeline
                 .map_or(Ok(Vec::new()), |lifeline| lifeline.executables.into_iter().map(absolute).collect())?,
@@ -186,6 +202,7 @@ impl Draft {
             repository: self.repository.map(RepositoryDraft::read).transpose()?,
             unsigned: self.unsigned,
             shadow: self.shadow.map(ShadowDraft::read).transpose()?,
+            written: Digest::of(b""),
         })
     }
 }
@@ -248,12 +265,25 @@ impl RepositoryDraft {
 
 impl HoldDraft {
     fn read(self) -> Read<Hold> {
-        let until = self.until.get_ref().to_string().parse::<Timestamp>();
-        let until = until.map_err(|_| {
+        Ok(Hold { until: self.until()?, reason: self.reason })
+    }
+
+    fn until(&self) -> Read<Timestamp> {
+        self.until.get_ref().to_string().parse().map_err(|_| {
             let message = "the end of a hold needs a date, a time and an offset, such as 2026-12-01T06:00:00+01:00";
             Fault(self.until.span(), message.into())
-        })?;
-        Ok(Hold { until, reason: self.reason })
+        })
+    }
+
+    /// An error where it has ended at `now`.
+    fn holds(&self, now: Timestamp) -> Read<()> {
+        let until = self.until()?;
+        if until > now {
+            return Ok(());
+        }
+        let message =
+            format!("this hold ended at {until}, and holds nothing any more: write a later time, or remove `[hold]`");
+        Err(Fault(self.until.span(), message))
     }
 }
 

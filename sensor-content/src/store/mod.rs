@@ -10,9 +10,9 @@
 
 mod fs;
 mod journal;
-mod ladder;
 mod memory;
 pub(crate) mod sealed;
+mod switch;
 
 use std::{collections::BTreeMap, io};
 
@@ -22,8 +22,8 @@ use fs::NEW;
 #[cfg(feature = "repository")]
 pub(crate) use fs::replace;
 pub use fs::{Directory, Fs};
-pub use ladder::{Start, Switch, SwitchError};
 pub use memory::{Attempt, CRASHES, Charge, Denial, GOOD_KEPT, Memory, Phase, Rung, UNCLEAN};
+pub use switch::{Switch, SwitchError};
 
 use crate::{
     bundle::{BUNDLE_MAX, Bundle, Number, Unverified},
@@ -113,11 +113,6 @@ impl<F: Fs> Store<F> {
     /// This start of the kernel.
     pub const fn boot(&self) -> &BootId {
         &self.boot
-    }
-
-    /// What to start with.
-    pub fn start(&self, switch: Option<Switch>) -> Start {
-        Start::new(&self.memory, switch)
     }
 
     /// Keeps a bundle.

@@ -1,17 +1,26 @@
 //! A host with a store, as the daemon uses it.
 
-use std::{io, sync::LazyLock};
+use std::{collections::BTreeMap, io, sync::LazyLock};
 
 use jiff::Timestamp;
 use sensor_content::{
     bundle::{Bundle, Release, Unverified},
+    gate::{Gate, Start},
     key::{PrivateKey, PublicKey},
     life::{BootId, Id, Trial},
-    store::{Phase, Rung, Store, Switch},
+    policy::Policy,
+    store::{Fs, Phase, Rung, Store, Switch},
 };
 use sensor_rules::Source;
 
 use super::disk::Disk;
+
+/// With what a host starts whose owner has said no more than this.
+pub fn start<F: Fs>(store: &Store<F>, switch: Option<Switch>) -> Start {
+    let (policy, known) = (Policy::default(), BTreeMap::new());
+    let memory = store.memory();
+    Gate { policy: &policy, blind: None, switch, memory, running: 0, known: &known, approved: true }.start()
+}
 
 pub fn boot(name: &str) -> BootId {
     BootId(name.to_owned())
@@ -68,7 +77,7 @@ impl Host {
     }
 
     pub fn starts(&mut self, switch: Option<Switch>) -> io::Result<Rung> {
-        self.running = self.store.start(switch).rungs[0];
+        self.running = start(&self.store, switch).rungs[0];
         self.store.attempt(self.running, Phase::Loading)?;
         self.store.attempt(self.running, Phase::Running)?;
         Ok(self.running)
@@ -100,13 +109,20 @@ impl Host {
     pub fn tries(&mut self, number: u64) -> io::Result<()> {
         self.keeps(number)?;
         self.loads(number)?;
-        let trial = Trial { id: id(number), since: now(), boot: self.store.boot().clone(), soak: 0, taken_back: 0 };
+        let trial = Trial {
+            id: id(number),
+            since: now(),
+            boot: self.store.boot().clone(),
+            soak: 0,
+            taken_back: 0,
+            aside: None,
+        };
         self.store.begin(trial, now())
     }
 
     /// The generation on probation, once the host is up.
     pub fn retries(&mut self) -> io::Result<()> {
-        let trial = self.store.start(None).retry.unwrap();
+        let trial = start(&self.store, None).retry.unwrap();
         self.running = Rung::Generation(trial.id);
         self.store.attempt(self.running, Phase::Loading)?;
         self.store.attempt(self.running, Phase::Running)

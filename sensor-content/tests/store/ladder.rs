@@ -7,7 +7,7 @@ use sensor_content::{
 
 use super::{
     disk::{Disk, Medium},
-    host::{Host, boot, id, now},
+    host::{Host, boot, id, now, start},
 };
 
 /// A host whose generations 1 to `last` are good.
@@ -25,7 +25,7 @@ fn host(last: u64) -> Host {
 }
 
 fn first_rung(host: &Host) -> Rung {
-    host.store.start(None).rungs[0]
+    start(&host.store, None).rungs[0]
 }
 
 fn generation(number: u64) -> Rung {
@@ -35,10 +35,10 @@ fn generation(number: u64) -> Rung {
 #[test]
 fn the_last_three_good_ones_are_kept_and_start_newest_first() {
     let host = host(5);
-    let rungs = host.store.start(None).rungs;
+    let rungs = start(&host.store, None).rungs;
     assert_eq!(rungs, [generation(5), generation(4), generation(3), Rung::Baseline, Rung::Nothing]);
     assert!(host.store.bundle(id(2), &super::keys()).is_err(), "its file is gone");
-    assert_eq!(host.store.start(Some(Switch::Baseline)).rungs, [Rung::Baseline, Rung::Nothing]);
+    assert_eq!(start(&host.store, Some(Switch::Baseline)).rungs, [Rung::Baseline, Rung::Nothing]);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn one_that_crashes_the_host_on_probation_is_charged_once_and_for_all() {
     host.settles().unwrap();
     let host = host.reboots("after the crash").unwrap();
     assert_eq!(first_rung(&host), generation(2));
-    assert_eq!(host.store.start(None).retry, None);
+    assert_eq!(start(&host.store, None).retry, None);
     assert!(host.is_denied(3));
     let history = host.store.history().unwrap();
     let end: Vec<_> = history.iter().rev().take(2).map(|entry| (entry.generation, entry.stage)).collect();
@@ -90,7 +90,7 @@ fn one_on_probation_may_see_the_daemon_end_twice_in_a_boot_and_not_thrice() {
     for end in 1..=CRASHES {
         assert!(!host.is_denied(3));
         host = host.reboots(&name).unwrap();
-        assert_eq!(host.store.start(None).retry.is_some(), end < CRASHES);
+        assert_eq!(start(&host.store, None).retry.is_some(), end < CRASHES);
         if end < CRASHES {
             host.retries().unwrap();
         }
@@ -150,7 +150,7 @@ fn a_daemon_that_leaves_its_generation_to_the_next_charges_nobody() {
     for _ in 0..10 {
         host.store.attempt(generation(3), Phase::Left).unwrap();
         host = host.reboots(&name).unwrap();
-        assert!(host.store.start(None).retry.is_some());
+        assert!(start(&host.store, None).retry.is_some());
         host.retries().unwrap();
     }
     // What brings the host down while no daemon runs is charged all the same.

@@ -9,7 +9,7 @@ mod ladder;
 use std::collections::BTreeSet;
 
 use disk::{Disk, Medium};
-use host::{Host, id, keys};
+use host::{Host, id, keys, start};
 use sensor_content::{
     life::Id,
     store::{Rung, Store, Switch},
@@ -72,7 +72,7 @@ fn comes_back(medium: Medium, known: &Known, cuts: u32, what: &str) {
     for denied in known.denied.iter().chain(&known.loading) {
         assert!(host.store.memory().denial(*denied).is_some(), "{what}: {denied} is not denied");
     }
-    let start = host.store.start(None);
+    let start = start(&host.store, None);
     for rung in &start.rungs {
         if let Rung::Generation(id) = rung {
             host.store.bundle(*id, &keys()).unwrap_or_else(|error| panic!("{what}: {id}: {error}"));
@@ -152,8 +152,8 @@ fn a_damaged_state_is_put_aside_and_the_baseline_starts() {
     }
     let store = Store::open(disk, host::boot("later"), host::now()).unwrap();
     assert!(store.damage()[0].contains("state.damaged"));
-    assert_eq!(store.start(None).rungs, [Rung::Baseline, Rung::Nothing]);
-    assert_eq!(store.start(Some(Switch::Off)).rungs, [Rung::Nothing]);
+    assert_eq!(start(&store, None).rungs, [Rung::Baseline, Rung::Nothing]);
+    assert_eq!(start(&store, Some(Switch::Off)).rungs, [Rung::Nothing]);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_full_disk_keeps_no_host_from_starting_and_is_said() {
         let store = Store::open(disk.clone(), host::boot(boot), host::now()).unwrap();
         let said = store.damage().join("\n");
         assert!(said.contains("the journal cannot be written") && said.contains("held against"), "{said}");
-        assert_eq!(store.start(None).rungs[0], Rung::Generation(id(1)), "{boot}");
+        assert_eq!(start(&store, None).rungs[0], Rung::Generation(id(1)), "{boot}");
     }
     *disk.full.borrow_mut() = false;
     let store = Store::open(disk, host::boot("boot 5"), host::now()).unwrap();

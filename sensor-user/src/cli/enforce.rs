@@ -23,12 +23,12 @@ enum Switch {
 
 impl Enforce {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let on = self.daemon.open()?.enforce(self.switch == Switch::On)?;
-        writeln!(
-            out,
-            "block, quarantine and kill are {}",
-            if on { "carried out" } else { "reported, not carried out" }
-        )?;
+        let mut daemon = self.daemon.open()?;
+        if daemon.enforce(self.switch == Switch::On)? {
+            writeln!(out, "{}", daemon.status()?.effect())?;
+        } else {
+            writeln!(out, "block, quarantine and kill are reported, not carried out")?;
+        }
         Ok(Done::Well)
     }
 }

@@ -59,7 +59,7 @@ enum Command {
     #[command(subcommand)]
     Bundle(bundle::Bundle),
     #[command(subcommand)]
-    Policy(policy::Policy),
+    Policy(policy::Commands),
     #[command(subcommand)]
     Repo(repo::Repo),
     #[command(subcommand)]

@@ -1,14 +1,19 @@
 //! `creance policy`: what the host's owner wants of content.
 
-use std::{collections::BTreeMap, io::Write, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use sensor_content::{
+    gate::{Gate, Step, Wish},
     life::{BootId, Id},
-    policy::approval,
-    store::{Directory, Store},
+    policy::{Policy, approval},
+    store::{Directory, Memory, Rung, Store},
 };
 
 use super::{Done, bundle};
@@ -19,18 +24,21 @@ use crate::{
 
 /// The policy of this host's owner: when which content is taken, and what it may do
 #[derive(Debug, Subcommand)]
-pub enum Policy {
+pub enum Commands {
     Check(Check),
     Explain(Explain),
     Approve(Approve),
 }
 
-/// Check a policy: every value, and that no two contradict each other
+/// Check a policy: every value, that no two contradict each other, and that it says something still
 #[derive(Args, Debug)]
 pub struct Check {
     /// The policy
     #[arg(value_name = "FILE", default_value = content::POLICY)]
     file: PathBuf,
+    /// Where the daemon keeps its generations: whether a wish to go back can be met
+    #[arg(long, value_name = "DIR", default_value = content::STATE)]
+    state: PathBuf,
 }
 
 /// Say when this host takes a bundle, and why
@@ -64,16 +72,24 @@ pub struct Approve {
     approvals: PathBuf,
 }
 
-impl Policy {
+impl Commands {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         match self {
-            Self::Check(Check { file }) => {
-                content::policy(&file)?;
-                writeln!(out, "{}: no problem found", file.display())?;
-            }
+            Self::Check(check) => return check.run(out),
             Self::Explain(explain) => explain.run(out)?,
             Self::Approve(approve) => approve.run(out)?,
         }
+        Ok(Done::Well)
+    }
+}
+
+impl Check {
+    fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+        let policy = content::check_policy(&self.file)?;
+        if let Some(words) = Host::open(&self.state)?.wish(&policy) {
+            bail!("{}: {words}", self.file.display());
+        }
+        writeln!(out, "{}: no problem found", self.file.display())?;
         Ok(Done::Well)
     }
 }
@@ -83,24 +99,54 @@ impl Explain {
         let policy = content::policy(&self.policy)?;
         let bundle = bundle::read(&self.bundle)?;
         let id = Id { number: bundle.claims().generation, digest: bundle.digest() };
-        let (running, known) = self.host()?;
-        let offered = (id, bundle.claims().category);
-        writeln!(out, "{}", content::decide(&policy, &self.approvals, offered, (running, &known))?)?;
-        Ok(())
+        let host = Host::open(&self.state)?;
+        let approved = content::is_approved(&policy, &self.approvals, id)?;
+        let (category, now) = (bundle.claims().category, Timestamp::now());
+        let gate = host.gate(&policy, approved);
+        match gate.admits(&Step::Take { id, category, aside: false }, now) {
+            Err(objection) => writeln!(out, "{objection}")?,
+            Ok(()) => writeln!(out, "{}", gate.answer(id.number, category, now))?,
+        }
+        host.wish(&policy).map_or(Ok(()), |words| Ok(writeln!(out, "{words}")?))
+    }
+}
+
+/// What is known of the host without asking its daemon.
+struct Host {
+    memory: Memory,
+    known: BTreeMap<u64, Timestamp>,
+}
+
+impl Host {
+    fn open(state: &Path) -> anyhow::Result<Self> {
+        if !state.is_dir() {
+            return Ok(Self { memory: Memory::default(), known: BTreeMap::new() });
+        }
+        let context = || format!("the generations in {} cannot be read", state.display());
+        let directory = Directory::open(state.to_owned()).with_context(context)?;
+        let mut store = Store::look(directory, BootId(String::new())).with_context(context)?;
+        let known = store.known().with_context(context)?.clone();
+        Ok(Self { memory: store.memory().clone(), known })
     }
 
-    /// The generation in force or last good, and the releases that are known with the time when each was first seen.
-    fn host(&self) -> anyhow::Result<(u64, BTreeMap<u64, Timestamp>)> {
-        if !self.state.is_dir() {
-            return Ok((0, BTreeMap::new()));
+    /// The generation on probation or last good: in force, or it would be.
+    fn running(&self) -> Option<Id> {
+        let trial = self.memory.trial.as_ref().map(|trial| trial.id);
+        trial.or_else(|| self.memory.good.first().copied())
+    }
+
+    fn gate<'a>(&'a self, policy: &'a Policy, approved: bool) -> Gate<'a> {
+        let running = self.running().map_or(0, |id| id.number);
+        Gate { policy, blind: None, switch: None, memory: &self.memory, running, known: &self.known, approved }
+    }
+
+    /// Why a wish to go back cannot be met, if so.
+    fn wish(&self, policy: &Policy) -> Option<String> {
+        let running = Rung::Generation(self.running()?);
+        match self.gate(policy, true).wish(running) {
+            Wish::Unmet(words) => Some(words),
+            Wish::Nothing | Wish::Back(_) => None,
         }
-        let context = || format!("the generations in {} cannot be read", self.state.display());
-        let directory = Directory::open(self.state.clone()).with_context(context)?;
-        let mut store = Store::look(directory, BootId(String::new())).with_context(context)?;
-        let memory = store.memory();
-        let trial = memory.trial.as_ref().map(|trial| trial.id.number);
-        let running = trial.or_else(|| memory.good.first().map(|id| id.number)).unwrap_or(0);
-        Ok((running, store.known().with_context(context)?.clone()))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     files,
     log::say,
     sources,
+    status::goal,
 };
 
 /// How often the daemon is asked what became of a candidate.
@@ -86,15 +87,20 @@ impl Push {
 
     /// Waits until it is decided what becomes of a generation in the shadow, and says it.
     fn decided(&self, out: &mut impl Write, generation: u64) -> anyhow::Result<Done> {
-        let mut daemon = self.daemon.open()?;
+        let (mut daemon, mut said) = (self.daemon.open()?, None);
         loop {
             let status = daemon.status()?;
             if let Some(end) = status.last_shadow.filter(|end| end.shadow.generation == generation)
-                && status.shadow.is_none_or(|shadow| shadow.generation != generation)
+                && status.shadow.as_ref().is_none_or(|shadow| shadow.generation != generation)
             {
                 write!(out, "{end}")?;
                 return Ok(if end.promoted { Done::Well } else { Done::Badly });
             }
+            let waits = status.shadow.and_then(|shadow| shadow.waits);
+            if let Some(words) = waits.as_ref().filter(|_| waits != said) {
+                say(format_args!("it has kept its limits, and stays in the shadow: {words}"));
+            }
+            said = waits;
             thread::sleep(LOOK);
         }
     }
@@ -117,7 +123,7 @@ fn report(out: &mut impl Write, pushed: &Pushed) -> std::io::Result<()> {
             "; generation {} stays in force for {seconds} s and {events} events at least (`creance status`)",
             active.unwrap_or_default()
         )?,
-        (Some(previous), None) => writeln!(out, "; `creance rollback` returns to generation {previous}")?,
+        (Some(previous), None) => writeln!(out, "; `creance rollback` returns to {}", goal(previous))?,
         (None, None) => writeln!(out)?,
     }
     for program in &pushed.programs {

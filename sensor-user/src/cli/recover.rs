@@ -1,6 +1,7 @@
 //! `creance recover`: bring a host back that does not run, by the files on its disk.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Write},
     os::fd::{AsRawFd, OwnedFd},
@@ -15,7 +16,9 @@ use rustix::{
     io::Errno,
 };
 use sensor_content::{
+    gate::Gate,
     life::BootId,
+    policy::Policy,
     store::{Directory, Rung, Store, Switch},
 };
 
@@ -95,6 +98,27 @@ impl Recover {
         Ok(Done::Well)
     }
 
+    /// A file of the host's configuration; `None` where there is no such directory.
+    fn configured<T>(&self, read: impl FnOnce(&Path) -> T) -> Option<T> {
+        Inside::open(&self.root, content::CONFIGURATION).ok().map(|directory| read(&directory.path()))
+    }
+
+    /// What that host's owner wants, as its daemon will read it.
+    fn policy(&self) -> Policy {
+        let read = |directory: &Path| {
+            let path = content::policy_file(directory);
+            let is_there = path.symlink_metadata().is_ok();
+            if is_there { content::policy(&path).unwrap_or_else(|_| Policy::unreadable()) } else { Policy::default() }
+        };
+        self.configured(read).unwrap_or_default()
+    }
+
+    /// The switch that is set now, or was before, on its disk.
+    fn switch(&self) -> Option<Switch> {
+        let on_disk = |directory: &Path| content::switch_in(&content::safe_mode(directory)).switch;
+        self.safe_mode.or_else(|| self.configured(on_disk).flatten())
+    }
+
     fn repair(&self, state: &Path, out: &mut impl Write) -> io::Result<()> {
         let now = Timestamp::now();
         // No start of that host's kernel: an attempt that was not ended is charged, as it would be at its next start.
@@ -117,7 +141,10 @@ impl Recover {
         } else {
             store.stopped()?;
         }
-        let first = store.start(self.safe_mode).rungs.first().copied().unwrap_or(Rung::Nothing);
+        let (policy, known) = (self.policy(), BTreeMap::new());
+        let (switch, memory) = (self.switch(), store.memory());
+        let gate = Gate { policy: &policy, blind: None, switch, memory, running: 0, known: &known, approved: true };
+        let first = gate.start().rungs.first().copied().unwrap_or(Rung::Nothing);
         match first {
             Rung::Generation(id) => writeln!(out, "the host will start with generation {id}"),
             Rung::Baseline => writeln!(out, "the host will start with the baseline"),

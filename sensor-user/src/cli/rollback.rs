@@ -5,9 +5,9 @@ use std::io::Write;
 use clap::Args;
 
 use super::{Connection, Done, push};
-use crate::control::client;
+use crate::{control::client, status::goal};
 
-/// Return to the generation before: one write in the kernel, nothing is compiled
+/// Return to where `creance status` says: the last good generation that may run here, or the baseline
 #[derive(Args, Debug)]
 pub struct Rollback {
     #[command(flatten)]
@@ -18,7 +18,7 @@ impl Rollback {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         match self.daemon.open()?.rollback() {
             Ok(generation) => {
-                writeln!(out, "generation {generation} is in force again")?;
+                writeln!(out, "{} is in force again", goal(generation))?;
                 Ok(Done::Well)
             }
             Err(client::Error::Refused(refused)) => {

@@ -200,7 +200,7 @@ pub struct Quarantined {
 pub struct Pushed {
     /// The generation now in force; or the one that judges in the shadow.
     pub generation: u64,
-    /// The one before, to which `rollback` returns; or the one that stays in force.
+    /// To which `rollback` returns, 0 for the baseline; or, beside one in the shadow, the one that stays in force.
     pub previous: Option<u64>,
     /// Where it judges in the shadow: how long at least, and how many events.
     #[serde(default)]
@@ -238,6 +238,12 @@ impl Pushed {
             verify_us: micros(activation.verify_time),
             switch_us: micros(activation.switch_time),
         }
+    }
+
+    /// The same where `rollback` returns to this number, 0 for the baseline.
+    #[must_use]
+    pub fn over(self, previous: Option<u64>) -> Self {
+        Self { previous, ..self }
     }
 
     /// The same of rules that judge in the shadow.

@@ -25,8 +25,8 @@ pub async fn by_order<E: Engine>(core: Arc<Core<E>>, mut hangup: Signal, rules: 
 }
 
 impl<E: Engine> Core<E> {
-    /// Reads the owner's policy and the rules in a directory anew; what to say of that. What cannot be read, or is refused, changes
-    /// nothing.
+    /// Reads the owner's policy and the rules in a directory anew; what to say of that. What cannot be read,
+    /// or is refused, changes nothing.
     pub fn read_anew(&self, rules: Option<&Path>) -> String {
         let policy = self.policy_anew();
         let rules = rules.map(|directory| {
@@ -42,8 +42,8 @@ impl<E: Engine> Core<E> {
         let state = &mut *self.lock();
         let keeper = self.read_policy(state)?;
         let words = keeper.blindness().unwrap_or_else(|| "the owner's policy is read anew".to_owned());
-        if keeper.is_held_in_vain() {
-            self.lets_go(state);
+        if keeper.is_permitted_otherwise() {
+            self.permits_otherwise(state);
         }
         Some(words)
     }

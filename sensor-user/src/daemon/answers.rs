@@ -1,11 +1,11 @@
 //! What the daemon answers on its control socket.
 
 use base64ct::{Base64, Encoding};
-use sensor_common::maps::Container;
+use sensor_common::{maps::Container, verdict::Action};
 use sensor_content::{life::Entry, shadow::without_examples};
-use sensor_rules::Source;
+use sensor_rules::{Rule, Source};
 
-use super::{core::Core, engine::Engine, journal::Journal, shadow::Candidate};
+use super::{core::Core, engine::Engine, journal::Journal, permit::number, shadow::Candidate};
 use crate::{
     control::{
         admission::Access,
@@ -42,11 +42,17 @@ impl<E: Engine> Core<E> {
     /// # Errors
     /// When the kernel does not tell its counts.
     pub fn status(&self) -> anyhow::Result<Status> {
-        let state = self.lock();
+        let mut state = self.lock();
         let switch = self.switch();
         let counters = state.engine.counters()?;
         let generation = state.engine.active();
         let rules = generation.and_then(|generation| self.journal.rules(generation));
+        // With an owner, a roll-back does not lead to what the kernel holds, but to what may come into force.
+        let previous = match &mut state.keeper {
+            Some(keeper) => keeper.behind().first().copied().map(number),
+            None => state.engine.previous(),
+        };
+        let content = state.keeper.as_mut().map(|keeper| keeper.status(generation));
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
@@ -58,8 +64,9 @@ impl<E: Engine> Core<E> {
             confinement: self.confinement.clone(),
             brakes: self.guard.status(&self.journal)?,
             generation,
-            previous: state.engine.previous(),
+            previous,
             rules: rules.as_ref().map_or(0, |rules| rules.rules().len()),
+            asking: rules.as_ref().map_or(0, |rules| rules.rules().iter().filter(|rule| asks(rule)).count()),
             unseen: rules.map_or(Vec::new(), |rules| Unseen::all(&rules, self.mode)),
             warnings: self.warnings(),
             hooks: state.engine.hooks()?,
@@ -71,7 +78,7 @@ impl<E: Engine> Core<E> {
             undecided: counters.undecided,
             reports: self.journal.tally().into(),
             changes: state.changes,
-            content: state.keeper.as_ref().map(|keeper| keeper.status(generation)),
+            content,
             fleet: self.fleet.read(),
             shadow: state.candidate.as_ref().map(Candidate::status),
             last_shadow: state.last_shadow.clone(),
@@ -118,6 +125,11 @@ impl<E: Engine> Service for Core<E> {
     fn journal(&self) -> &Journal {
         &self.journal
     }
+}
+
+/// Whether the rule asks for more than an alert.
+fn asks(rule: &Rule) -> bool {
+    rule.action.max(rule.undecided) > Action::Alert
 }
 
 /// The journal as one with this access may read it.

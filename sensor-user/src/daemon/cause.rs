@@ -1,5 +1,7 @@
 //! Why nothing changed, in the words of the protocol.
 
+use sensor_content::gate::Objection;
+
 use crate::{
     control::protocol::{Refused, Refuser},
     kernel::Refusal,
@@ -18,6 +20,16 @@ pub enum Cause {
 impl From<Refusal> for Cause {
     fn from(refusal: Refusal) -> Self {
         Self::Refusal(refusal)
+    }
+}
+
+impl From<Objection> for Cause {
+    fn from(objection: Objection) -> Self {
+        let by = match objection {
+            Objection::Denied(_) | Objection::Old(_) => Refuser::Daemon,
+            Objection::Waits(_) | Objection::Unwanted(_) => Refuser::Policy,
+        };
+        Self::Said(by, objection.to_string())
     }
 }
 

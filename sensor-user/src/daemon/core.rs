@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sensor_content::{rollout::Signal, store::Rung};
+use sensor_content::{gate::Step, rollout::Signal};
 use sensor_rules::{Options, RuleSet, Source};
 
 use super::{
@@ -20,13 +20,14 @@ use super::{
     journal::Journal,
     keeper::Keeper,
     memory::Memory,
+    permit::{Permit, number},
     probation::Watch,
     shadow::Candidate,
     switch::Switch,
 };
 use crate::{
-    control::protocol::{Pushed, Refused, Refuser},
-    kernel::{self, Refusal, probe::Mode},
+    control::protocol::{Pushed, Refused},
+    kernel::{self, Activation, Refusal, probe::Mode},
     log::say,
     status::{Changes, LastRefusal, ShadowEnd},
 };
@@ -79,6 +80,8 @@ pub(super) struct State<E> {
     pub(super) watch: Option<Watch>,
     /// A generation that this host gave up by itself, and what the judge of a roll-out is told of it.
     pub(super) charge: Option<(u64, Signal)>,
+    /// The rules that nobody has signed that came into force last, as they were pushed.
+    pub(super) unsigned: Option<(u64, Arc<RuleSet>)>,
     /// What judges in the shadow.
     pub(super) candidate: Option<Candidate>,
     /// What became of the last one.
@@ -117,6 +120,7 @@ impl<E: Engine> Core<E> {
             keeper: None,
             watch: None,
             charge: None,
+            unsigned: None,
             candidate: None,
             last_shadow: None,
             last_refusal: None,
@@ -187,26 +191,38 @@ impl<E: Engine> Core<E> {
     pub fn push(&self, sources: &[Source], skip_checks: bool, at_once: bool) -> Result<Pushed, Box<Refused>> {
         let checked = self.check(sources, skip_checks);
         let mut state = self.lock();
-        let result = checked.and_then(|rules| {
-            if state.keeper.as_ref().is_some_and(|keeper| !keeper.policy().allows_unsigned()) {
-                return Err(Cause::Said(Refuser::Policy, UNSIGNED.to_owned()));
-            }
-            if let Some(memory) = &self.memory {
-                memory.remember(state.next, sources, skip_checks).map_err(Refusal::from)?;
-            }
-            if let Some(limits) = Self::limits(&state).filter(|_| !at_once) {
-                let generation = state.next;
-                let activation = self.shadow(&mut state, generation, &rules, limits)?;
-                state.next += 1;
-                return Ok(Pushed::new(&activation, &rules, self.mode).in_shadow(&limits));
-            }
-            let pushed = self.activate(&mut state, &rules)?;
-            let Some(keeper) = &mut state.keeper else { return Ok(pushed) };
-            // It is left to a daemon that is started by order, and to no other: so nobody is charged with it.
-            keeper.runs(Rung::Nothing);
-            Ok(Pushed { transient: true, ..pushed })
-        });
+        let result = checked.and_then(|rules| self.push_checked(&mut state, sources, rules, (skip_checks, at_once)));
         state.note(result)
+    }
+
+    fn push_checked(
+        &self,
+        state: &mut State<E>,
+        sources: &[Source],
+        asked: Arc<RuleSet>,
+        (skip_checks, at_once): (bool, bool),
+    ) -> Result<Pushed, Cause> {
+        let mut permit = self.admitted(state, &Step::Unsigned)?;
+        let rules = Arc::new(permit.restrain(RuleSet::clone(&asked)));
+        let generation = state.next;
+        if let Some(memory) = &self.memory {
+            memory.remember(generation, sources, skip_checks).map_err(Refusal::from)?;
+        }
+        if let Some(limits) = Self::limits(state).filter(|_| !at_once) {
+            let activation = self.shadow(state, generation, (&rules, &asked), limits)?;
+            state.next += 1;
+            return Ok(Pushed::new(&activation, &rules, self.mode).in_shadow(&limits));
+        }
+        let activation = self.activate(state, &permit, generation, &rules)?;
+        state.next += 1;
+        state.changes.pushed += 1;
+        state.unsigned = Some((generation, asked));
+        let pushed = Pushed::new(&activation, &rules, self.mode);
+        let Some(keeper) = &mut state.keeper else { return Ok(pushed) };
+        // It is left to a daemon that is started by order, and to no other: so nobody is charged with it.
+        keeper.runs(permit);
+        let behind = keeper.behind().first().copied().map(number);
+        Ok(Pushed { transient: true, ..pushed.over(behind) })
     }
 
     /// Our own checks. They take no lock: the daemon answers others meanwhile.
@@ -225,14 +241,19 @@ impl<E: Engine> Core<E> {
         Ok(Arc::new(rules))
     }
 
-    fn activate(&self, state: &mut State<E>, rules: &Arc<RuleSet>) -> Result<Pushed, Cause> {
+    /// Puts rules in force whose names are kept already.
+    pub(super) fn activate(
+        &self,
+        state: &mut State<E>,
+        _permit: &Permit,
+        generation: u64,
+        rules: &Arc<RuleSet>,
+    ) -> Result<Activation, Refusal> {
         // First the names, then the switch: the first event of a generation may come at once.
-        self.journal.remember(state.next, Arc::clone(rules));
-        let activation = state.engine.activate(state.next, rules)?;
-        state.next += 1;
+        self.journal.remember(generation, Arc::clone(rules));
+        let activation = state.engine.activate(generation, rules)?;
         self.note_in_force(activation.generation);
-        state.changes.pushed += 1;
-        Ok(Pushed::new(&activation, rules, self.mode))
+        Ok(activation)
     }
 
     /// Notes which generation is in force, for the next daemon: only another version of the sensor needs it.
@@ -255,7 +276,7 @@ impl<E: Engine> Core<E> {
         let mut state = self.lock();
         if let Some(left) = self.leave(&mut state, "by order") {
             state.changes.rolled_back += u64::from(left.is_ok());
-            return state.note(left);
+            return state.note(left.map(number));
         }
         let result = state.engine.rollback().map_err(Cause::from);
         if let Ok(generation) = result {
@@ -389,9 +410,6 @@ const OBSERVING: &str = "Creance observes every event and reports matches, and c
 
 /// Generations that are pushed without a number count from here: no release comes so far.
 pub(super) const UNNUMBERED: u64 = 1 << 40;
-
-/// What to say of rules that nobody has signed.
-const UNSIGNED: &str = "these rules are not signed, and the owner's policy takes signed bundles only: push a bundle, or set `unsigned = true`";
 
 impl<E: Engine> State<E> {
     /// Writes a refusal down, and says it in the words of the protocol.

@@ -1,4 +1,5 @@
-//! A file of events: opened where it has its name, put aside when it is due, opened anew when somebody else has moved it.
+//! A file of events: opened where it has its name, put aside when it is due, opened anew when somebody else
+//! has moved it.
 
 use std::{
     fs::{File, OpenOptions},
@@ -17,8 +18,8 @@ use serde::Deserialize;
 
 use super::{
     lines::Lines,
+    output::Output,
     rotation::{self, Rotation},
-    sink::Output,
 };
 use crate::log::say;
 
@@ -100,7 +101,8 @@ impl EventFile {
     /// Puts the file aside and begins a new one; where that cannot be, goes on with this one.
     fn rotate(&mut self) {
         let done = rotation::put_aside(&self.path, self.rotation.keep).and_then(|()| {
-            // On a full disk there may be no room for a new one: whoever comes next looks for half a line under this name only.
+            // On a full disk there may be no room for a new one: whoever comes next looks for half a line
+            // under this name only.
             self.reopen().inspect_err(|_| drop(std::fs::rename(rotation::aside(&self.path, 1), &self.path)))
         });
         self.postponed = done.is_err().then(|| Instant::now() + AGAIN);

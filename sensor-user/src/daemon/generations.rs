@@ -5,9 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sensor_content::{
     bundle::{Bundle, Engine as Here, Untrue, Unverified},
+    gate::{Objection, Step, Wish},
     life::{
         Checked, Compiled, Denied, Downloaded, Entry, Generation, Id, Probation, Rejected, Shadow, Signed,
-        State as LifeState, Verified,
+        State as LifeState, Trial, Verified,
     },
     noise::Heard,
     rollout::Signal,
@@ -16,12 +17,14 @@ use sensor_content::{
 use sensor_rules::{RuleSet, Source};
 
 use super::{
-    cause::Cause,
+    cause::{Cause, refused},
     core::{Core, State},
     engine::Engine,
     fault::{self, Point},
-    keeper::{Keeper, Unwanted},
+    keeper::Keeper,
+    permit::{Permit, name, number},
     probation::{Mishap, Watch, heard},
+    shadow::Release,
     trial::{self, Failure},
 };
 use crate::{
@@ -47,6 +50,12 @@ impl Log {
     fn reject<S: LifeState + sensor_content::life::Next<Rejected>>(&mut self, generation: Generation<S>, reason: &str) {
         self.took(generation.step::<Rejected>(Timestamp::now(), first_line(reason)));
     }
+}
+
+/// The step that takes this bundle.
+fn wanted(bundle: &Bundle, aside: bool) -> Step {
+    let id = Id { number: bundle.number(), digest: bundle.digest() };
+    Step::Take { id, category: bundle.manifest().category, aside }
 }
 
 pub(super) fn first_line(text: &str) -> &str {
@@ -91,9 +100,9 @@ impl<E: Engine> Core<E> {
             }
         };
         let signed = log.took(arrived.step::<Signed>(Timestamp::now(), format!("by the key {}", bundle.key().short())));
-        if let Some(cause) = self.unwanted(&bundle, aside) {
-            log.took(signed.step::<Denied>(Timestamp::now(), first_line(&cause.1)));
-            return Err(Cause::Said(cause.0, cause.1));
+        if let Err(objection) = self.admitted(&mut self.lock(), &wanted(&bundle, aside)) {
+            log.took(signed.step::<Denied>(Timestamp::now(), first_line(&objection.to_string())));
+            return Err(objection.into());
         }
         // In a child with limits, and without the lock: whatever the rules do to the checks, the daemon goes on.
         let tests = match trial::run(&settings.program, bundle.bytes()) {
@@ -119,17 +128,19 @@ impl<E: Engine> Core<E> {
             }
         };
         let checked = log.took(signed.step::<Checked>(Timestamp::now(), format!("{tests} tests right")));
-        self.put_in_kernel(&bundle, rules, checked, at_once, log)
+        self.put_in_kernel(&bundle, rules, checked, (aside, at_once), log)
     }
 
-    /// Why the bundle is not wanted, if so. The policy is read anew: its owner may just have changed it.
-    fn unwanted(&self, bundle: &Bundle, aside: bool) -> Option<(Refuser, String)> {
-        let mut state = self.lock();
-        let keeper = self.read_policy(&mut state)?;
-        keeper.refusal(bundle, aside).map(|unwanted| match unwanted {
-            Unwanted::Denied(message) | Unwanted::Old(message) => (Refuser::Daemon, message),
-            Unwanted::Policy(message) => (Refuser::Policy, message),
-        })
+    /// Leave for this step, by the policy as it is now: its owner may just have changed it. A daemon that keeps no generations has no
+    /// owner to ask.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn admitted(&self, state: &mut State<E>, step: &Step) -> Result<Permit, Objection> {
+        match self.read_policy(state) {
+            Some(keeper) => keeper.admit(step),
+            None => Ok(Permit::of_nobody(Rung::Nothing)),
+        }
     }
 
     /// Loads the rules: into the shadow, or in force.
@@ -138,22 +149,25 @@ impl<E: Engine> Core<E> {
         bundle: &Bundle,
         rules: RuleSet,
         checked: Generation<Checked>,
-        at_once: bool,
+        (aside, at_once): (bool, bool),
         log: &mut Log,
     ) -> Result<Pushed, Cause> {
         let state = &mut *self.lock();
-        let Some(keeper) = &mut state.keeper else { return Err(Cause::Daemon("the daemon keeps no generations")) };
         let id = checked.id();
-        if bundle.number() <= keeper.number() && keeper.refusal(bundle, false).is_some() {
-            let message =
-                format!("generation {id} is not newer than {}, which has come into force meanwhile", keeper.number());
-            log.reject(checked, &message);
-            return Err(Cause::Said(Refuser::Daemon, message));
-        }
-        let rules = keeper.restrain(id, rules);
-        let rung = Rung::Generation(id);
+        // Asked again: what runs and what the owner wants may have changed while its tests ran.
+        let mut permit = match self.admitted(state, &wanted(bundle, aside)) {
+            Ok(permit) => permit,
+            Err(objection) => {
+                log.reject(checked, first_line(&objection.to_string()));
+                return Err(objection.into());
+            }
+        };
+        let Some(keeper) = &mut state.keeper else { return Err(Cause::Daemon("the daemon keeps no generations")) };
+        let asked = Arc::new(rules);
+        let rules = permit.restrain(RuleSet::clone(&asked));
+        let written = keeper.policy().written();
         // On disk before anything is loaded: should the host go down now, the next start knows whom to charge.
-        if let Err(error) = keeper.store.keep(bundle).and_then(|_| keeper.attempt(rung)) {
+        if let Err(error) = keeper.store.keep(bundle).and_then(|_| keeper.attempt(&permit)) {
             let message =
                 format!("the attempt cannot be written down, and without that nothing new is loaded: {error}");
             log.reject(checked, &message);
@@ -166,9 +180,9 @@ impl<E: Engine> Core<E> {
         let loaded = match limits.filter(|_| !at_once) {
             Some(limits) => {
                 self.keep_names(id.number, bundle.sources());
-                self.shadow(state, id.number, &rules, limits)
+                self.shadow(state, id.number, (&rules, &asked), limits)
             }
-            None => self.load(state, id.number, bundle.sources(), &rules),
+            None => self.load(state, &permit, id.number, bundle.sources(), &rules),
         };
         let activation = match loaded {
             Ok(activation) => activation,
@@ -190,7 +204,8 @@ impl<E: Engine> Core<E> {
             let pushed = Pushed::new(&activation, &rules, self.mode).in_shadow(&limits);
             let beside = activation.previous.unwrap_or_default();
             let shadow = log.took(verified.step::<Shadow>(now, format!("beside generation {beside}")));
-            Self::shadow_of(state, shadow, &std::mem::take(&mut log.0), soak);
+            let (category, aside) = (bundle.manifest().category, aside.then_some(written));
+            Self::shadow_of(state, Release { life: shadow, soak, category, aside }, &std::mem::take(&mut log.0));
             return Ok(pushed);
         }
         let why = match limits {
@@ -199,27 +214,26 @@ impl<E: Engine> Core<E> {
         };
         let shadow = log.took(verified.step::<Shadow>(now, why));
         let _ = log.took(shadow.step::<Probation>(now, "in force"));
-        if let Some(keeper) = &mut state.keeper {
-            keeper.begins(id, now, soak, &std::mem::take(&mut log.0));
-        }
         state.changes.pushed += 1;
-        Ok(Pushed::new(&activation, &rules, self.mode))
+        let pushed = Pushed::new(&activation, &rules, self.mode);
+        let Some(keeper) = &mut state.keeper else { return Ok(pushed) };
+        let boot = keeper.store.boot().clone();
+        let trial = Trial { id, since: now, boot, soak, taken_back: 0, aside: aside.then_some(written) };
+        keeper.begins(permit, trial, &std::mem::take(&mut log.0));
+        Ok(pushed.over(keeper.behind().first().copied().map(number)))
     }
 
-    /// Rules into the kernel.
+    /// Rules into the kernel, as they are permitted.
     pub(super) fn load(
         &self,
         state: &mut State<E>,
+        permit: &Permit,
         number: u64,
         sources: &[Source],
         rules: &Arc<RuleSet>,
     ) -> Result<Activation, Refusal> {
         self.keep_names(number, sources);
-        // First the names, then the switch: the first event of a generation may come at once.
-        self.journal().remember(number, Arc::clone(rules));
-        let activation = state.engine.activate(number, rules)?;
-        self.note_in_force(number);
-        Ok(activation)
+        self.activate(state, permit, number, rules)
     }
 
     /// Keeps the names of rules for the next daemon.
@@ -236,30 +250,20 @@ impl<E: Engine> Core<E> {
     pub fn tick(&self) {
         let state = &mut *self.lock();
         let Some(keeper) = self.read_policy(state) else { return };
-        if keeper.is_held_in_vain() {
-            self.lets_go(state);
+        if keeper.is_permitted_otherwise() {
+            self.permits_otherwise(state);
         }
         let Some(keeper) = &mut state.keeper else { return };
         keeper.matures();
-        let (wish, running) = (keeper.wants_back(), keeper.running());
-        if let (Some(to), Rung::Generation(from)) = (wish, running) {
-            match self.start_with(state, Rung::Generation(to)) {
-                Ok(words) => {
-                    say(format_args!("{words}, as the owner's policy wants"));
-                    state.changes.rolled_back += 1;
-                    if let Some(keeper) = &mut state.keeper {
-                        keeper.takes_back(from, "the owner's policy wants it (rollback)");
-                    }
-                }
-                Err(reason) => say(format_args!("WARNING: generation {to} cannot be returned to: {reason}")),
-            }
+        let (wish, running) = (keeper.wish(), keeper.running());
+        if self.fulfils(state, wish) {
             return;
         }
         if let (Some(mishap), Rung::Generation(id)) = (self.mishap(state), running) {
             return self.answers_for(state, id, &mishap);
         }
-        if let Some(trial) = state.keeper.as_mut().and_then(Keeper::retries) {
-            match self.start_with(state, Rung::Generation(trial.id)) {
+        if let Some((trial, step)) = state.keeper.as_mut().and_then(Keeper::retries) {
+            match self.start_with(state, &step) {
                 Ok(words) => say(format_args!("{words}, on probation")),
                 Err(reason) => {
                     say(format_args!("WARNING: generation {} is taken back: {reason}", trial.id));
@@ -273,6 +277,33 @@ impl<E: Engine> Core<E> {
         }
     }
 
+    /// Goes back where the owner wants it, or says why that cannot be; whether something else is in force now.
+    fn fulfils(&self, state: &mut State<E>, wish: Wish) -> bool {
+        let unmet = match wish {
+            Wish::Nothing => None,
+            Wish::Unmet(words) => Some(words),
+            Wish::Back(rungs) => {
+                const REASON: &str = "the owner's policy wants it (rollback)";
+                match self.leave_for(state, rungs, |keeper, from| keeper.takes_back(from, REASON)) {
+                    Some(Ok(rung)) => {
+                        say(format_args!("{} is in force, as the owner's policy wants (rollback)", name(rung)));
+                        state.changes.rolled_back += 1;
+                        return true;
+                    }
+                    Some(Err(cause)) => {
+                        let message = refused(cause, None).message;
+                        Some(format!("the owner's wish to go back (rollback) cannot be met: {message}"))
+                    }
+                    None => None,
+                }
+            }
+        };
+        if let Some(keeper) = &mut state.keeper {
+            keeper.says_of_wish(unmet);
+        }
+        false
+    }
+
     /// The generation in force is too loud: it loses the one rule that is, or is taken back.
     fn answers_for(&self, state: &mut State<E>, id: Id, mishap: &Mishap) {
         let Mishap { signal, reason, rule } = mishap;
@@ -282,7 +313,7 @@ impl<E: Engine> Core<E> {
             && let Some(keeper) = &mut state.keeper
         {
             keeper.silences(id, rule.clone());
-            match self.start_with(state, Rung::Generation(id)) {
+            match self.start_with(state, &Step::Stay(Rung::Generation(id))) {
                 Ok(words) => {
                     return say(format_args!("WARNING: {words} without rule {rule}, which is too loud: {reason}"));
                 }
@@ -290,10 +321,10 @@ impl<E: Engine> Core<E> {
             }
         }
         say(format_args!("WARNING: generation {id} is taken back: {reason}"));
-        match self.leave_with(state, |keeper| keeper.suspends(id, reason)) {
-            Some(Ok(number)) => {
+        match self.leave_with(state, |keeper, id| keeper.suspends(id, reason)) {
+            Some(Ok(rung)) => {
                 state.changes.rolled_back += 1;
-                say(format_args!("generation {number} is in force again"));
+                say(format_args!("{} is in force again", name(rung)));
             }
             _ => say("WARNING: there is nothing to go back to"),
         }
@@ -314,36 +345,43 @@ impl<E: Engine> Core<E> {
         state.watch.as_ref()?.mishap(&held, &heard, keeper.in_force())
     }
 
-    /// Leaves what is in force for the last good generation before it, or the baseline; its number. `None` where no generations
-    /// are kept. For the journal, the reason.
-    pub(super) fn leave(&self, state: &mut State<E>, reason: &str) -> Option<Result<u64, Cause>> {
-        let running = state.keeper.as_ref()?.running();
-        self.leave_with(state, |keeper| {
-            if let Rung::Generation(from) = running {
-                keeper.takes_back(from, reason);
-            }
-        })
+    /// Leaves what is in force for what is [behind](Keeper::behind) it. `None` where no generations are kept. For the journal, the reason.
+    pub(super) fn leave(&self, state: &mut State<E>, reason: &str) -> Option<Result<Rung, Cause>> {
+        self.leave_with(state, |keeper, from| keeper.takes_back(from, reason))
     }
 
-    /// The same; once something else is in force, the keeper is told what to make of what was.
-    fn leave_with(&self, state: &mut State<E>, left: impl FnOnce(&mut Keeper)) -> Option<Result<u64, Cause>> {
+    /// The same; once something else is in force, the keeper is told what to make of the generation that was.
+    fn leave_with(&self, state: &mut State<E>, left: impl FnOnce(&mut Keeper, Id)) -> Option<Result<Rung, Cause>> {
         let keeper = state.keeper.as_mut()?;
-        let running = keeper.running();
-        if running == Rung::Baseline {
+        if keeper.running() == Rung::Baseline {
             return Some(Err(Cause::Daemon("the baseline is in force, and there is nothing behind it: push a bundle")));
         }
-        let good = keeper.store.memory().good.iter().copied().filter(|id| Rung::Generation(*id) != running);
-        let rungs: Vec<_> = good.map(Rung::Generation).chain([Rung::Baseline]).collect();
+        let rungs = keeper.behind();
+        self.leave_for(state, rungs, left)
+    }
+
+    /// Leaves what is in force for the first of these that comes into force.
+    fn leave_for(
+        &self,
+        state: &mut State<E>,
+        rungs: Vec<Rung>,
+        left: impl FnOnce(&mut Keeper, Id),
+    ) -> Option<Result<Rung, Cause>> {
+        let running = state.keeper.as_ref()?.running();
         let mut reasons = Vec::new();
         for rung in rungs {
-            match self.start_with(state, rung) {
+            match self.start_with(state, &Step::Return(rung)) {
                 Ok(_) => {
-                    let keeper = state.keeper.as_mut()?;
-                    left(keeper);
-                    return Some(Ok(keeper.number()));
+                    if let Rung::Generation(from) = running {
+                        left(state.keeper.as_mut()?, from);
+                    }
+                    return Some(Ok(rung));
                 }
                 Err(reason) => reasons.push(format!("{}: {reason}", name(rung))),
             }
+        }
+        if reasons.is_empty() {
+            reasons.push("no other generation is good here, and the baseline is given up or switched off".into());
         }
         Some(Err(Cause::Said(Refuser::Daemon, format!("there is nothing to go back to: {}", reasons.join("; ")))))
     }
@@ -358,13 +396,5 @@ impl<E: Engine> Core<E> {
         let keeper =
             keeper.ok_or_else(|| anyhow::anyhow!("the daemon keeps no generations: start it with --state DIR"))?;
         Ok(keeper.store.history()?)
-    }
-}
-
-pub(super) fn name(rung: Rung) -> String {
-    match rung {
-        Rung::Generation(id) => format!("generation {id}"),
-        Rung::Baseline => "the baseline".into(),
-        Rung::Nothing => "observing nothing".into(),
     }
 }

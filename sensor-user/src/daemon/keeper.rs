@@ -1,22 +1,26 @@
 //! What the daemon keeps of generations: the store, the owner's policy, trusted keys; and how far the present one got.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Timestamp;
 use sensor_content::{
-    bundle::{Budget, Bundle, Category},
+    bundle::{Budget, Category},
+    gate::{Start, Step, Wish},
     life::{Entry, Id, Judgement, Stage, Trial},
-    policy::{Decision, Policy},
-    store::{Directory, Phase, Rung, Start, Store, Switch, UNCLEAN},
+    policy::Policy,
+    store::{Directory, Phase, Rung, Store, Switch, UNCLEAN},
 };
-use sensor_rules::RuleSet;
 
-use super::settings::Settings;
-use crate::{content, log::say, status};
+use super::{
+    permit::{Permit, name, number},
+    settings::Settings,
+};
+use crate::{
+    content::{self, Switched},
+    log::say,
+    status,
+};
 
 /// What to say of rules in force that nobody has signed.
 pub const TRANSIENT: &str = "nobody has signed these rules: `systemctl restart` leaves them in force, and they are gone after a crash, a stop, \
@@ -35,30 +39,42 @@ pub struct Keeper {
     /// What is on disk.
     pub store: Store<Directory>,
     settings: Settings,
-    running: Rung,
+    /// What is in force, and as what.
+    permit: Permit,
     since: Instant,
     settled: bool,
     /// Judges in the shadow.
     shadow: Option<Id>,
-    /// On probation, and to be tried again, not before this moment.
-    retry: Option<(Trial, Instant)>,
+    /// On probation, and to be tried again.
+    retry: Option<Retry>,
     /// Rules that are switched off, because they were too loud: by generation and id.
     silenced: Vec<(Id, String)>,
     /// Who put in force what is.
     origin: Origin,
-    switch: Option<Switch>,
+    /// The switch as it is now.
+    switched: Switched,
+    /// The switch as it was at the start.
+    started_under: Option<Switch>,
     started: Instant,
     /// How many generations were rolled back at the start.
     charged: u64,
-    /// Rules that alert only, because the owner's policy does not permit what they ask for.
-    restrained: Vec<String>,
     /// The policy as it was read last, and what is wrong with the file if it cannot be read.
     policy: Policy,
     trouble: Option<String>,
     /// Whether it has been read since the start; until then [`Policy::unreadable`] holds.
     read: bool,
-    /// Whether what runs is held to that.
-    held: bool,
+    /// What was said last of the owner's wish to go back, so that it is said once.
+    said_of_wish: Option<String>,
+}
+
+/// A generation on probation that is out of force, and is to be tried again.
+#[derive(Debug)]
+struct Retry {
+    trial: Trial,
+    /// Not before this moment.
+    from: Instant,
+    /// Why the owner does not want it now, if so.
+    waits: Option<String>,
 }
 
 impl Keeper {
@@ -76,27 +92,26 @@ impl Keeper {
         for damage in store.damage() {
             say(format_args!("WARNING: {damage}"));
         }
-        let switch = content::switch(&settings.safe_mode);
         let now = |entry: &&Entry| entry.stage == Stage::RolledBack && entry.time == opened;
         let charged = store.history().unwrap_or_default().iter().filter(now).count() as u64;
         let mut keeper = Self {
             store,
             settings,
-            running: Rung::Nothing,
+            permit: Permit::of_nobody(Rung::Nothing),
             since: Instant::now(),
             settled: false,
             shadow: None,
             retry: None,
             silenced: Vec::new(),
             origin: Origin::ThisDaemon,
-            switch,
+            switched: Switched::default(),
+            started_under: None,
             started: Instant::now(),
             charged,
-            restrained: Vec::new(),
             policy: Policy::unreadable(),
             trouble: None,
             read: false,
-            held: false,
+            said_of_wish: None,
         };
         keeper.read_policy();
         Ok(keeper)
@@ -114,7 +129,18 @@ impl Keeper {
 
     /// What is in force.
     pub const fn running(&self) -> Rung {
-        self.running
+        self.permit.rung()
+    }
+
+    /// The switch that holds content back, as it is now.
+    pub const fn switch(&self) -> Option<Switch> {
+        self.switched.switch
+    }
+
+    /// Rules of what is about to run that were too loud before.
+    pub fn silenced(&self, rung: Rung) -> Vec<String> {
+        let of = |id: &Id| rung == Rung::Generation(*id);
+        self.silenced.iter().filter(|(id, _)| of(id)).map(|(_, rule)| rule.clone()).collect()
     }
 
     /// Since when.
@@ -124,21 +150,25 @@ impl Keeper {
 
     /// Number of the generation in force; 0 where it is none from the store.
     pub const fn number(&self) -> u64 {
-        match self.running {
-            Rung::Generation(id) => id.number,
-            Rung::Baseline | Rung::Nothing => 0,
-        }
+        number(self.running())
     }
 
     /// What to start with; the generation on probation is remembered for later.
     pub fn start(&mut self) -> Start {
-        let start = self.store.start(self.switch);
-        self.retry = start.retry.clone().map(|trial| (trial, self.started + self.settings.up));
+        let start = self.ladder();
+        let from = self.started + self.settings.up;
+        self.started_under = self.switch();
+        self.retry = start.retry.clone().map(|trial| Retry { trial, from, waits: None });
         start
     }
 
-    /// Reads the policy anew; what cannot be read changes nothing that runs.
+    /// Reads the policy and the switch anew; what cannot be read changes nothing that runs.
     pub fn read_policy(&mut self) {
+        let switched = content::switch(&self.settings.safe_mode);
+        for complaint in switched.complaints.iter().filter(|complaint| !self.switched.complaints.contains(complaint)) {
+            say(format_args!("WARNING: {complaint}"));
+        }
+        self.switched = switched;
         let trouble = match self.settings.policy() {
             Ok(policy) => {
                 (self.policy, self.read) = (policy, true);
@@ -165,9 +195,14 @@ impl Keeper {
         Some(format!("the owner's policy cannot be read; until it can, {until}: {trouble}"))
     }
 
-    /// Whether the generation in force only alerts because the policy could not be read, and now it can.
-    pub const fn is_held_in_vain(&self) -> bool {
-        self.held && self.read && matches!(self.running, Rung::Generation(_))
+    /// Whether what is in force may do more or less than the policy permits now. The baseline only alerts, whatever is permitted.
+    pub fn is_permitted_otherwise(&self) -> bool {
+        self.running() != Rung::Baseline && self.permit.actions() != self.policy.actions()
+    }
+
+    /// What is in force is so by this permit now.
+    pub fn is_permitted(&mut self, permit: Permit) {
+        self.permit = permit;
     }
 
     /// The owner's policy.
@@ -179,28 +214,29 @@ impl Keeper {
     ///
     /// # Errors
     /// When it is not.
-    pub fn attempt(&mut self, rung: Rung) -> std::io::Result<()> {
-        self.store.attempt(rung, Phase::Loading)
+    pub fn attempt(&mut self, permit: &Permit) -> std::io::Result<()> {
+        self.store.attempt(permit.rung(), Phase::Loading)
     }
 
-    /// The rung has come into force.
-    pub fn runs(&mut self, rung: Rung) {
-        self.retry.take_if(|(trial, _)| rung == Rung::Generation(trial.id));
-        self.is_in_force(rung);
+    /// What was permitted has come into force.
+    pub fn runs(&mut self, permit: Permit) {
+        let rung = permit.rung();
+        self.retry.take_if(|retry| rung == Rung::Generation(retry.trial.id));
+        self.is_in_force(permit);
         self.said(|store| store.attempt(rung, Phase::Running));
     }
 
     /// The generation has come into force, on probation for `soak` seconds at least, for the first time. Where that cannot be
-    /// remembered, it is said, and this daemon goes on with it.
-    pub fn begins(&mut self, id: Id, since: Timestamp, soak: u64, entries: &[Entry]) {
-        let trial = Trial { id, since, boot: self.store.boot().clone(), soak, taken_back: 0 };
+    /// remembered, it is said, and this daemon goes on with it. The owner may have set the policy `aside` for it.
+    pub fn begins(&mut self, permit: Permit, trial: Trial, entries: &[Entry]) {
+        let id = trial.id;
         // It takes the place of one that was to be tried again.
         self.retry = None;
         if let Err(error) = self.store.begin(trial, Timestamp::now()) {
             say(format_args!("WARNING: generation {id} is in force and will not be after a restart: {error}"));
-            return self.runs(Rung::Generation(id));
+            return self.runs(permit);
         }
-        self.is_in_force(Rung::Generation(id));
+        self.is_in_force(permit);
         self.said(|store| store.record(entries));
     }
 
@@ -225,13 +261,13 @@ impl Keeper {
         self.silenced.push((id, rule));
     }
 
-    fn is_in_force(&mut self, rung: Rung) {
-        (self.running, self.since, self.settled, self.origin) = (rung, Instant::now(), false, Origin::ThisDaemon);
+    fn is_in_force(&mut self, permit: Permit) {
+        (self.permit, self.since, self.settled, self.origin) = (permit, Instant::now(), false, Origin::ThisDaemon);
     }
 
     /// The daemon ends by order: with nothing in force, or with everything, for the next one.
     pub fn ends(&mut self, everything: bool) {
-        let running = self.running;
+        let running = self.running();
         self.said(|store| if everything { store.stopped() } else { store.attempt(running, Phase::Left) });
     }
 
@@ -240,7 +276,7 @@ impl Keeper {
         let memory = self.store.memory();
         let kept = memory.trial.iter().map(|trial| &trial.id).chain(&memory.good);
         let id = kept.copied().find(|id| id.number == number);
-        match (self.switch, id) {
+        match (self.switch(), id) {
             (None, Some(id)) => Some(Rung::Generation(id)),
             (None | Some(Switch::Baseline), None) if number == 0 => Some(Rung::Baseline),
             _ => None,
@@ -249,7 +285,7 @@ impl Keeper {
 
     /// Whether a daemon before this one has left in force, by order, what nobody has signed, and that may stay so.
     pub fn inherits_unsigned(&self) -> bool {
-        self.switch.is_none() && self.policy.allows_unsigned() && self.store.left() == Some(Rung::Nothing)
+        self.switch().is_none() && self.policy.allows_unsigned() && self.store.left() == Some(Rung::Nothing)
     }
 
     /// What a daemon before this one has left in force by order, if it may stay so: one on probation too, for the host is up.
@@ -261,7 +297,7 @@ impl Keeper {
 
     /// Loading has failed: what ran is what would be charged again.
     pub fn still_runs(&mut self) {
-        let (running, phase) = (self.running, if self.settled { Phase::Settled } else { Phase::Running });
+        let (running, phase) = (self.running(), if self.settled { Phase::Settled } else { Phase::Running });
         self.said(|store| store.attempt(running, phase));
         self.charges_shadow();
     }
@@ -284,7 +320,8 @@ impl Keeper {
         match self.store.suspend(id, reason, now) {
             Ok(Some(again)) => {
                 let wait = Duration::try_from(again.duration_since(now)).unwrap_or_default();
-                self.retry = self.store.memory().trial.clone().map(|trial| (trial, Instant::now() + wait));
+                let from = Instant::now() + wait;
+                self.retry = self.store.memory().trial.clone().map(|trial| Retry { trial, from, waits: None });
                 say(format_args!("generation {id} is tried again from {again:.0} on"));
             }
             Ok(None) => self.takes_back(id, reason),
@@ -297,7 +334,7 @@ impl Keeper {
 
     /// The generation must not run here any more.
     pub fn takes_back(&mut self, id: Id, reason: &str) {
-        self.retry.take_if(|(trial, _)| trial.id == id);
+        self.retry.take_if(|retry| retry.trial.id == id);
         let shadow = self.shadow;
         self.said(|store| store.roll_back(id, shadow, reason, Timestamp::now()));
     }
@@ -309,56 +346,9 @@ impl Keeper {
         }
     }
 
-    /// Why the generation is not taken now, if so.
-    pub fn refusal(&mut self, bundle: &Bundle, aside: bool) -> Option<Unwanted> {
-        let id = Id { number: bundle.number(), digest: bundle.digest() };
-        self.objection(id, bundle.manifest().category, aside)
-    }
-
-    /// Why a generation of this kind is not taken now, if so.
-    pub fn objection(&mut self, id: Id, category: Category, aside: bool) -> Option<Unwanted> {
-        if let Some(denial) = self.store.memory().denial(id) {
-            return Some(Unwanted::Denied(format!(
-                "generation {id} is denied here since {:.0}: {}",
-                denial.time, denial.reason
-            )));
-        }
-        if let Some(words) = self.blindness() {
-            return Some(Unwanted::Policy(words));
-        }
-        if id.number <= self.number() && aside {
-            return Some(Unwanted::Old(format!(
-                "generation {id} is not newer than {}, which is in force",
-                self.number()
-            )));
-        }
-        (!aside).then(|| self.policy_refusal(id, category)).flatten()
-    }
-
-    fn policy_refusal(&mut self, id: Id, category: Category) -> Option<Unwanted> {
-        let (number, nothing) = (self.number(), BTreeMap::new());
-        let known = self.store.known().unwrap_or(&nothing);
-        let (offered, host) = ((id, category), (number, known));
-        match content::decide(&self.policy, &self.settings.approvals, offered, host) {
-            Ok(answer) if answer.decision == Decision::Take => None,
-            Ok(answer) => Some(Unwanted::Policy(answer.to_string())),
-            Err(error) => {
-                Some(Unwanted::Policy(format!("whether the owner has approved it cannot be found out: {error:#}")))
-            }
-        }
-    }
-
-    /// The rules of a generation as the owner permits them, without those that were too loud.
-    pub fn restrain(&mut self, id: Id, rules: RuleSet) -> RuleSet {
-        let rules = rules.silenced(|rule| self.silenced.contains(&(id, rule.id.clone())));
-        let (rules, restrained) = rules.restrained(|event, action| self.policy.permits(event, action));
-        (self.restrained, self.held) = (restrained, !self.read);
-        rules
-    }
-
     /// What there is to do now, apart from loading: what has been in force long enough has settled, what is good is good.
     pub fn matures(&mut self) {
-        let rung = self.running;
+        let rung = self.running();
         if !self.settled && self.since.elapsed() >= self.settings.settle {
             self.settled = true;
             self.said(|store| store.settle(rung));
@@ -377,17 +367,35 @@ impl Keeper {
         }
     }
 
-    /// The generation on probation, once the host is up and it has been out of force long enough; given once.
-    pub fn retries(&mut self) -> Option<Trial> {
-        self.retry.take_if(|(_, from)| Instant::now() >= *from).map(|(trial, _)| trial)
+    /// The generation on probation, once the host is up, it has been out of force long enough, and the owner wants it now; given once.
+    pub fn retries(&mut self) -> Option<(Trial, Step)> {
+        let trial = self.retry.as_ref().filter(|retry| Instant::now() >= retry.from)?.trial.clone();
+        let category = self.budget(trial.id).map_or(Category::Routine, |(_, category)| category);
+        let step = Step::Take { id: trial.id, category, aside: self.is_aside(&trial) };
+        let waits = self.admit(&step).err().map(|objection| objection.to_string());
+        let retry = self.retry.as_mut()?;
+        if let Some(words) = waits {
+            if retry.waits.as_ref() != Some(&words) {
+                say(format_args!("generation {} is not tried again now: {words}", trial.id));
+            }
+            retry.waits = Some(words);
+            return None;
+        }
+        self.retry = None;
+        Some((trial, step))
     }
 
-    /// Where the owner's policy wants to go back to.
-    pub fn wants_back(&self) -> Option<Id> {
-        let good = &self.store.memory().good;
-        let numbers: Vec<_> = good.iter().map(|id| id.number).collect();
-        let number = self.policy.wants_back(self.number(), &numbers)?;
-        good.iter().copied().find(|id| id.number == number)
+    /// Whether the owner has set the policy aside for it, and has not written another since.
+    fn is_aside(&self, trial: &Trial) -> bool {
+        trial.aside == Some(self.policy.written())
+    }
+
+    /// Says once why the owner's wish to go back cannot be met.
+    pub fn says_of_wish(&mut self, words: Option<String>) {
+        if let Some(words) = words.as_ref().filter(|words| self.said_of_wish.as_ref() != Some(words)) {
+            say(format_args!("WARNING: {words}"));
+        }
+        self.said_of_wish = words;
     }
 
     /// What to say of a baseline that is not started any more.
@@ -400,9 +408,24 @@ impl Keeper {
         })
     }
 
+    /// What to say where a switch held content back at the start that is gone by now: switches say with what a daemon starts.
+    fn started_under_a_switch(&mut self) -> Option<String> {
+        let before = self.started_under.filter(|_| self.switch().is_none())?;
+        if matches!(self.running(), Rung::Generation(_)) {
+            return None;
+        }
+        let best = self.ladder().rungs.into_iter().next()?;
+        (best != self.running()).then(|| {
+            format!(
+                "the daemon was started under the switch `{before}`, which is gone: start it anew (`systemctl restart creance`) to go on with {}",
+                name(best)
+            )
+        })
+    }
+
     /// Why nothing is in force.
     pub fn why_nothing(&self) -> String {
-        match (self.switch, self.baseline_trouble()) {
+        match (self.switch(), self.baseline_trouble()) {
             (Some(Switch::Off), _) => "a switch says off".into(),
             (_, Some(trouble)) => trouble,
             _ => "neither a generation nor the baseline could be started".into(),
@@ -410,9 +433,10 @@ impl Keeper {
     }
 
     /// For `creance status`.
-    pub fn status(&self, active: Option<u64>) -> status::Content {
+    pub fn status(&mut self, active: Option<u64>) -> status::Content {
+        let (wish, started) = (self.wish(), self.started_under_a_switch());
         let memory = self.store.memory();
-        let stage = match self.running {
+        let stage = match self.running() {
             Rung::Nothing if active.is_some() => format!("not kept: {TRANSIENT}"),
             Rung::Nothing => "no generation from the store".to_owned(),
             Rung::Baseline => "baseline".to_owned(),
@@ -430,25 +454,18 @@ impl Keeper {
             good: memory.good.iter().map(|id| id.number).collect(),
             trial: memory.trial.as_ref().map(|trial| trial.id.number),
             denied: memory.denied.iter().map(|denial| (denial.id.number, denial.reason.clone())).collect(),
-            switch: self.switch.map(|switch| switch.to_string()),
-            restrained: self.restrained.clone(),
+            waits: self.retry.as_ref().and_then(|retry| retry.waits.clone()),
+            switch: self.switch().map(|switch| switch.to_string()),
+            restrained: self.permit.restrained().to_vec(),
             trouble: self
                 .blindness()
                 .into_iter()
                 .chain(self.baseline_trouble())
+                .chain(if let Wish::Unmet(words) = wish { Some(words) } else { None })
+                .chain(started)
+                .chain(self.switched.complaints.iter().cloned())
                 .chain(self.store.damage().iter().cloned())
                 .collect(),
         }
     }
-}
-
-/// Why a bundle that is sound is not taken.
-#[derive(Debug)]
-pub enum Unwanted {
-    /// This host has rolled it back.
-    Denied(String),
-    /// A newer one is in force.
-    Old(String),
-    /// The owner does not want it, or not now.
-    Policy(String),
 }

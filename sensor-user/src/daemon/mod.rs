@@ -7,10 +7,11 @@
 //! | [`core`] | generations, without the loop |
 //! | `answers` | what is answered on the control socket |
 //! | [`journal`] | events: history, followers, [`sink`]s |
-//! | [`sink`], `event_file`, `lines`, [`rotation`] | where events are written: counted, opened, whole, put aside |
+//! | [`sink`], `output`, `event_file`, `lines`, [`rotation`] | where events are written: counted, opened, whole, put aside |
 //! | `signals`, `anew` | what signals mean, and what is read anew |
 //! | [`fleet`] | the host in its fleet: releases from a repository |
 //! | [`keeper`], [`settings`], `generations`, `start` | generations on disk, where, their life, and with which the daemon starts |
+//! | `permit` | leave to put something in force: every road asks for it |
 //! | [`probation`] | what a generation on probation is held to |
 //! | [`shadow`] | a candidate that judges in the shadow of what is in force |
 //! | [`trial`] | a bundle's own tests, in a child |
@@ -43,6 +44,8 @@ pub mod manager;
 pub mod memory;
 mod off_file;
 mod options;
+mod output;
+mod permit;
 mod probation;
 mod pulse;
 pub mod ring;

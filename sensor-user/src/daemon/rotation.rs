@@ -38,8 +38,8 @@ pub fn aside(path: &Path, number: u32) -> PathBuf {
     name.into()
 }
 
-/// Puts the file aside as number 1. Those before move on by one, as far as there is no gap; the oldest of `keep` makes room.
-/// Interrupted at any step, it leaves a gap that the next time fills.
+/// Puts the file aside as number 1. Those before move on by one, as far as there is no gap; the oldest of
+/// `keep` makes room. Interrupted at any step, it leaves a gap that the next time fills.
 ///
 /// # Errors
 /// When a name cannot be changed: the file may still have its own.

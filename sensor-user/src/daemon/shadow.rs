@@ -10,11 +10,14 @@ use std::{
 use jiff::Timestamp;
 use sensor_common::{brakes::UNNAMED, record::Record, shadow::EXAMPLES, verdict::Action};
 use sensor_content::{
-    life::{Entry, Generation, Id, Probation, Rejected, Shadow},
+    bundle::Category,
+    digest::Digest,
+    gate::{Objection, Step},
+    life::{Entry, Generation, Id, Probation, Rejected, Shadow, Trial},
     noise::{Heard, Noise},
+    policy::Policy,
     rollout::Signal,
     shadow::{self, Decision, Limits, Matches, Observed, Report},
-    store::Rung,
 };
 use sensor_rules::{Rule, RuleSet};
 
@@ -24,6 +27,7 @@ use super::{
     engine::Engine,
     generations::first_line,
     guard::UNNAMED_RULES,
+    permit::{Permit, asks_the_same},
     probation::heard,
 };
 use crate::{
@@ -37,7 +41,10 @@ use crate::{
 /// What judges in the shadow.
 pub struct Candidate {
     generation: u64,
+    /// As the owner permitted them when it was loaded.
     rules: Arc<RuleSet>,
+    /// As they were pushed.
+    asked: Arc<RuleSet>,
     limits: Limits,
     since: Timestamp,
     began: Instant,
@@ -45,14 +52,28 @@ pub struct Candidate {
     examples: BTreeMap<u32, VecDeque<String>>,
     seen: Observed,
     report: Report,
-    /// Where it is a bundle: its life so far, and its shortest probation, seconds.
-    bundle: Option<(Generation<Shadow>, u64)>,
+    /// Where it is a bundle.
+    bundle: Option<Release>,
+    /// Why the owner does not want it in force now, although it has kept its limits.
+    waits: Option<String>,
+}
+
+/// A bundle in the shadow.
+pub struct Release {
+    /// Its life so far.
+    pub life: Generation<Shadow>,
+    /// Its shortest probation, seconds.
+    pub soak: u64,
+    /// What kind of release it is.
+    pub category: Category,
+    /// The policy that the owner has set aside for it.
+    pub aside: Option<Digest>,
 }
 
 impl Candidate {
     /// Its bundle, where it is one.
     fn id(&self) -> Option<Id> {
-        self.bundle.as_ref().map(|(life, _)| life.id())
+        self.bundle.as_ref().map(|release| release.life.id())
     }
 
     /// Takes in what was seen until now, beside these rules in force.
@@ -101,13 +122,23 @@ impl Candidate {
             matched: self.seen.matched,
             missed: self.seen.missed,
             nanoseconds_per_event: self.seen.cost,
+            waits: self.waits.clone(),
             reasons: self.reasons(),
         }
     }
 
     /// Why it stands where it stands.
     fn reasons(&self) -> Vec<String> {
-        self.report.reasons.iter().map(ToString::to_string).collect()
+        self.report.reasons.iter().map(ToString::to_string).chain(self.waits.clone()).collect()
+    }
+
+    /// The step that puts it in force, under the policy that was written so.
+    fn step(&self, written: Digest) -> Step {
+        self.bundle.as_ref().map_or(Step::Unsigned, |Release { life, category, aside, .. }| Step::Take {
+            id: life.id(),
+            category: *category,
+            aside: *aside == Some(written),
+        })
     }
 
     fn ended(&self, promoted: bool, reasons: Vec<String>) -> status::ShadowEnd {
@@ -156,7 +187,7 @@ impl<E: Engine> Core<E> {
         &self,
         state: &mut State<E>,
         generation: u64,
-        rules: &Arc<RuleSet>,
+        (rules, asked): (&Arc<RuleSet>, &Arc<RuleSet>),
         limits: Limits,
     ) -> Result<Activation, Refusal> {
         self.journal().remember(generation, Arc::clone(rules));
@@ -168,6 +199,7 @@ impl<E: Engine> Core<E> {
         state.candidate = Some(Candidate {
             generation,
             rules: Arc::clone(rules),
+            asked: Arc::clone(asked),
             limits,
             since: Timestamp::now(),
             began: Instant::now(),
@@ -175,18 +207,19 @@ impl<E: Engine> Core<E> {
             report: shadow::decide(&seen, &limits),
             seen,
             bundle: None,
+            waits: None,
         });
         Ok(activation)
     }
 
     /// The candidate is a bundle, with this life until now.
-    pub(super) fn shadow_of(state: &mut State<E>, life: Generation<Shadow>, entries: &[Entry], soak: u64) {
+    pub(super) fn shadow_of(state: &mut State<E>, release: Release, entries: &[Entry]) {
         if let Some(keeper) = &mut state.keeper {
-            keeper.shadows(Some(life.id()));
+            keeper.shadows(Some(release.life.id()));
             keeper.said(|store| store.record(entries));
         }
         if let Some(candidate) = &mut state.candidate {
-            candidate.bundle = Some((life, soak));
+            candidate.bundle = Some(release);
         }
     }
 
@@ -214,14 +247,55 @@ impl<E: Engine> Core<E> {
                 let reasons = candidate.reasons().join("\n");
                 reject(state, candidate, &reasons);
             }
-            Decision::Promote => self.promote(state, candidate),
+            Decision::Promote => self.ask_for(state, candidate),
         }
     }
 
-    fn promote(&self, state: &mut State<E>, mut candidate: Candidate) {
+    /// The candidate may come into force as far as the shadow is concerned: its owner is asked, by the policy as it is now.
+    fn ask_for(&self, state: &mut State<E>, mut candidate: Candidate) {
+        let written =
+            self.read_policy(state).map_or_else(|| Policy::default().written(), |keeper| keeper.policy().written());
+        match self.admitted(state, &candidate.step(written)) {
+            Ok(mut permit) => {
+                let rules = permit.restrain(RuleSet::clone(&candidate.asked));
+                if asks_the_same(&candidate.rules, &rules) {
+                    self.promote(state, candidate, permit);
+                } else {
+                    self.judge_anew(state, candidate, &Arc::new(rules));
+                }
+            }
+            Err(Objection::Waits(words)) => {
+                if candidate.waits.as_ref() != Some(&words) {
+                    say(format_args!("generation {} stays in the shadow: {words}", candidate.generation));
+                }
+                candidate.waits = Some(words);
+                state.candidate = Some(candidate);
+            }
+            Err(objection) => reject(state, candidate, &objection.to_string()),
+        }
+    }
+
+    /// The owner permits the candidate other actions than when it was loaded: what was seen is of other rules.
+    fn judge_anew(&self, state: &mut State<E>, mut candidate: Candidate, rules: &Arc<RuleSet>) {
+        let (generation, limits) = (candidate.generation, candidate.limits);
+        match self.shadow(state, generation, (rules, &candidate.asked), limits) {
+            Ok(_) => {
+                say(format_args!(
+                    "generation {generation} judges in the shadow anew: the owner's policy permits its rules other actions now"
+                ));
+                if let Some(anew) = &mut state.candidate {
+                    anew.bundle = candidate.bundle.take();
+                }
+            }
+            Err(refusal) => reject(state, candidate, &refusal.to_string()),
+        }
+    }
+
+    fn promote(&self, state: &mut State<E>, mut candidate: Candidate, permit: Permit) {
+        candidate.waits = None;
         // On disk before the switch: should the host go down now, the next start knows whom to charge.
-        if let (Some(id), Some(keeper)) = (candidate.id(), &mut state.keeper)
-            && let Err(error) = keeper.attempt(Rung::Generation(id))
+        if let (Some(_), Some(keeper)) = (candidate.id(), &mut state.keeper)
+            && let Err(error) = keeper.attempt(&permit)
         {
             return reject(state, candidate, &format!("the attempt cannot be written down: {error}"));
         }
@@ -246,13 +320,14 @@ impl<E: Engine> Core<E> {
         self.note_in_force(activation.generation);
         let Some(keeper) = &mut state.keeper else { return };
         keeper.shadows(None);
-        match candidate.bundle.take() {
-            Some((life, soak)) => {
-                let now = Timestamp::now();
-                let (life, entry) = life.step::<Probation>(now, format!("in force: {words}"));
-                keeper.begins(life.id(), now, soak, &[entry]);
-            }
-            None => keeper.runs(Rung::Nothing),
+        if let Some(Release { life, soak, aside, .. }) = candidate.bundle.take() {
+            let now = Timestamp::now();
+            let (life, entry) = life.step::<Probation>(now, format!("in force: {words}"));
+            let boot = keeper.store.boot().clone();
+            keeper.begins(permit, Trial { id: life.id(), since: now, boot, soak, taken_back: 0, aside }, &[entry]);
+        } else {
+            keeper.runs(permit);
+            state.unsigned = Some((candidate.generation, candidate.asked));
         }
     }
 
@@ -298,8 +373,8 @@ fn is_rejected<E: Engine>(state: &mut State<E>, mut candidate: Candidate, why: &
         Some(LastRefusal { time: Timestamp::now(), reason: format!("generation {generation} {first}") });
     if let Some(keeper) = &mut state.keeper {
         keeper.shadows(None);
-        if let Some((life, _)) = candidate.bundle.take() {
-            let (_, entry) = life.step::<Rejected>(Timestamp::now(), reason);
+        if let Some(release) = candidate.bundle.take() {
+            let (_, entry) = release.life.step::<Rejected>(Timestamp::now(), reason);
             keeper.said(|store| store.record(&[entry]));
         }
         keeper.still_runs();

@@ -17,6 +17,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+pub use super::output::Output;
 use super::{event_file::EventFile, lines::Lines, rotation::Rotation};
 use crate::log::say;
 
@@ -24,28 +25,6 @@ use crate::log::say;
 pub const BACKLOG: usize = 16_384;
 /// How many lines are written at once.
 const BATCH: usize = 1024;
-
-/// What a sink writes to.
-pub trait Output: Send {
-    /// Writes lines, without their ends, each whole or not at all; how many, and why not all.
-    fn write(&mut self, lines: &[Arc<str>]) -> (usize, io::Result<()>);
-
-    /// Opens anew what has a name; what was open stays so where that cannot be.
-    ///
-    /// # Errors
-    /// Why it cannot.
-    fn reopen(&mut self) -> io::Result<()>;
-}
-
-impl Output for Lines {
-    fn write(&mut self, lines: &[Arc<str>]) -> (usize, io::Result<()>) {
-        Self::write(self, lines)
-    }
-
-    fn reopen(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// One place where events are written.
 #[derive(Debug)]

@@ -43,7 +43,8 @@ pub fn text(status: &Status) -> Result<String, prometheus::Error> {
         "1 while verdicts to block, quarantine and kill are carried out",
         status.enforcing.into(),
     )?;
-    figures.number("generation", "The generation in force; 0 where none is", number(status.generation.unwrap_or(0)))?;
+    let generation = status.generation.map_or(-1, number);
+    figures.number("generation", "The generation in force; 0: the baseline, -1: none", generation)?;
     figures.number("rules", "Rules in force", number(status.rules as u64))?;
 
     let (judged, matched) = (

@@ -1,6 +1,9 @@
 //! What runs, what it did, and what it lost: for `creance status`.
 
+mod goal;
 mod show;
+
+pub use goal::goal;
 
 use std::collections::BTreeMap;
 
@@ -37,10 +40,13 @@ pub struct Status {
     pub off_file: Option<String>,
     /// The generation in force.
     pub generation: Option<u64>,
-    /// The generation to which `rollback` returns.
+    /// The generation to which `rollback` returns; 0 for the baseline.
     pub previous: Option<u64>,
     /// How many rules are in force.
     pub rules: usize,
+    /// Of these, rules that ask to block, quarantine or kill.
+    #[serde(default)]
+    pub asking: usize,
     /// Events that rules in force are for and that cannot be seen in this mode.
     pub unseen: Vec<Unseen>,
     /// What is wrong with the whole.
@@ -183,6 +189,9 @@ pub struct Shadow {
     pub missed: u64,
     /// What judging an event takes on average, beside the generation in force.
     pub nanoseconds_per_event: u64,
+    /// Why the owner does not want it in force now, although it has kept its limits.
+    #[serde(default)]
+    pub waits: Option<String>,
     /// What is missing until it is decided; or why it was.
     pub reasons: Vec<String>,
 }
@@ -209,6 +218,9 @@ pub struct Content {
     pub trial: Option<u64>,
     /// Those that this host takes no more, and why.
     pub denied: Vec<(u64, String)>,
+    /// Why the one on probation is not tried again now.
+    #[serde(default)]
+    pub waits: Option<String>,
     /// The switch that holds content back.
     pub switch: Option<String>,
     /// Rules that alert only, because the owner does not permit what they ask for.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use jiff::Unit;
 
-use super::{Brakes, Content, Counted, Demoted, LastRefusal, Shadow, ShadowEnd, Status};
+use super::{Brakes, Content, Counted, Demoted, LastRefusal, Shadow, ShadowEnd, Status, goal};
 use crate::kernel::probe::Mode;
 
 impl fmt::Display for Status {
@@ -39,7 +39,8 @@ impl fmt::Display for Status {
 
 impl fmt::Display for Shadow {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { generation, since, rules, events, matched, missed, nanoseconds_per_event, reasons: _ } = self;
+        let Self { generation, since, rules, events, matched, missed, nanoseconds_per_event, waits: _, reasons: _ } =
+            self;
         write!(
             out,
             "generation {generation}, {rules} rules, judges beside since {since:.0}: {events} events, {matched} matched, {missed} missed, \
@@ -96,7 +97,7 @@ impl fmt::Display for Brakes {
 
 impl Content {
     fn fmt_lines(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stage, good, trial, denied, switch, restrained, trouble } = self;
+        let Self { stage, good, trial, denied, waits, switch, restrained, trouble } = self;
         let numbers = |numbers: &[u64]| numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
         writeln!(out, "{:<12} {stage}", "content")?;
         writeln!(
@@ -107,6 +108,9 @@ impl Content {
         )?;
         if let Some(trial) = trial {
             writeln!(out, "{:<12} {trial}", "on probation")?;
+        }
+        if let Some(waits) = waits {
+            writeln!(out, "{:<12} {waits}", "waits")?;
         }
         for (number, reason) in denied {
             writeln!(out, "{:<12} {number}: {reason}", "denied here")?;
@@ -127,6 +131,28 @@ impl Content {
 }
 
 impl Status {
+    /// What comes of it that verdicts are carried out: what the rules in force ask for, and what would have
+    /// to change where they ask for nothing.
+    pub fn effect(&self) -> String {
+        let Self { rules, asking, .. } = self;
+        if *asking > 0 {
+            return format!(
+                "block, quarantine and kill are carried out, where rules ask for them: {asking} of {rules} in force"
+            );
+        }
+        let restrained = self.content.as_ref().map_or(&[][..], |content| &content.restrained);
+        let push = "push rules that say `action: block`, quarantine or kill (`creance push`)";
+        let why = match self.generation {
+            None => format!("no rules are in force; {push}"),
+            Some(_) if !restrained.is_empty() => {
+                format!("the owner's policy ([actions]) lets these rules only alert: {}", restrained.join(", "))
+            }
+            Some(generation) if *rules == 1 => format!("the rule of {} only alerts; {push}", goal(generation)),
+            Some(generation) => format!("the {rules} rules of {} only alert; {push}", goal(generation)),
+        };
+        format!("block, quarantine and kill would be carried out, and nothing is stopped: {why}")
+    }
+
     fn fmt_generation(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "\n{:<12} ", "generation")?;
         match self.generation {
@@ -134,16 +160,16 @@ impl Status {
             None => write!(out, "none: nothing is judged; `creance push DIR` changes that")?,
         }
         if let Some(previous) = self.previous {
-            write!(out, " (`creance rollback` returns to {previous})")?;
+            write!(out, " (`creance rollback` returns to {})", goal(previous))?;
         }
         let enforcing = match (Mode::from_name(&self.mode), self.enforcing) {
             (Some(mode), false) if mode.can_enforce() && self.off_file.is_some() => {
                 "alerts only: a file turns blocking off (see below)"
             }
             (Some(Mode::ModifyReturn), true) => {
-                "block, quarantine and kill are carried out by modify-return: `bpf` is not among the security modules"
+                &format!("{}; by modify-return: `bpf` is not among the security modules", self.effect())
             }
-            (Some(Mode::Lsm), true) => "block, quarantine and kill are carried out",
+            (Some(Mode::Lsm), true) => &self.effect(),
             (Some(Mode::Lsm | Mode::ModifyReturn), false) => {
                 "alerts only: block, quarantine and kill are reported, not carried out; `creance enforce on` changes that"
             }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod bad;
+mod promises;
+mod roads;
 mod shadow;
 mod start;
 #[path = "../support/mod.rs"]

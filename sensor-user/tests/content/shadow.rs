@@ -16,7 +16,7 @@ use super::{Host, altered, bundle, content, running, stages};
 use crate::support::{Daemon, nothing_seen, record};
 
 /// What a candidate has done: judged so many events, of which rule 0 matched some; the rule in force matched as many.
-fn saw(daemon: &Daemon, events: u64, (candidate, active): (u64, u64)) {
+pub fn saw(daemon: &Daemon, events: u64, (candidate, active): (u64, u64)) {
     let mut seen = nothing_seen();
     (seen.counts.judged[4], seen.counts.time[4], seen.counts.matched) = (events, 20 * events, candidate);
     seen.candidate.insert(0, Matches { events: candidate, beyond: 0 });
@@ -130,6 +130,55 @@ fn a_candidate_keeps_its_bundle_while_another_becomes_good_or_is_revoked() {
     let daemon = host.boots("later");
     daemon.core.tick();
     assert_eq!(running(&daemon), Some(124), "it cannot be started again");
+}
+
+#[test]
+fn a_hold_that_comes_later_keeps_a_candidate_in_the_shadow_until_it_ends() {
+    const SHADOW: &str = "[shadow]\ntime = \"0s\"\nevents = 100\n";
+    const HOLD: &str = "[hold]\nuntil = 2999-01-01T00:00:00Z\nreason = \"Christmas\"\n";
+    let (host, daemon) = in_shadow("");
+    host.policy(&format!("{SHADOW}{HOLD}"));
+    for _ in 0..3 {
+        saw(&daemon, 100, (0, 0));
+        assert_eq!(running(&daemon), Some(120));
+    }
+    let status = daemon.client().status().unwrap();
+    assert!(status.to_string().contains("the owner holds all content until") && status.last_shadow.is_none());
+    assert!(status.shadow.unwrap().waits.unwrap().contains("Christmas"));
+    // It is told what speaks against it, and goes on to be judged.
+    host.policy(SHADOW);
+    saw(&daemon, 100, (0, 0));
+    assert_eq!(running(&daemon), Some(124));
+}
+
+#[test]
+fn a_policy_that_was_set_aside_is_so_until_it_is_written_anew() {
+    const HELD: &str = "[shadow]\ntime = \"0s\"\nevents = 100\n[hold]\nuntil = 2999-01-01T00:00:00Z\n";
+    for anew in [false, true] {
+        let host = Host::with_good(&[120]);
+        host.policy(HELD);
+        let daemon = host.boots("now");
+        let cheap = altered(124, |manifest, _| manifest.budget.nanoseconds_per_event = 100);
+        daemon.client().push_bundle(&cheap, true).unwrap();
+        if anew {
+            host.policy(&format!("{HELD}reason = \"stop this\"\n"));
+        }
+        saw(&daemon, 100, (0, 0));
+        let expected = if anew { 120 } else { 124 };
+        assert_eq!(running(&daemon), Some(expected), "{anew}");
+        daemon.stop();
+        // Also after a start: what was set aside is remembered with what it was set aside for.
+        let daemon = host.boots("next");
+        daemon.core.tick();
+        assert_eq!(running(&daemon), Some(expected), "{anew}");
+        daemon.core.tick();
+        daemon.stop();
+        host.policy(&format!("{HELD}reason = \"stop that\"\n"));
+        let daemon = host.boots("after next");
+        daemon.core.tick();
+        assert_eq!(running(&daemon), Some(if anew { 120 } else { 124 }), "a good one starts at once");
+        daemon.stop();
+    }
 }
 
 #[test]

@@ -184,6 +184,12 @@ impl Host {
         own.map(|entry| entry.stage.name().to_owned()).collect()
     }
 
+    /// Rules that only alert by the owner's word.
+    pub fn restrained(&self) -> Vec<String> {
+        let status = self.up.as_ref().unwrap().core.status().unwrap();
+        status.content.unwrap().restrained
+    }
+
     /// The last good generations, newest first.
     pub fn good(&self) -> Vec<u64> {
         let status = self.up.as_ref().unwrap().core.status().unwrap();

@@ -101,6 +101,31 @@ fn the_owner_s_policy_wins() {
 }
 
 #[test]
+fn an_offer_asks_for_every_word_of_the_owner() {
+    let mut world = world();
+    let policy = world.policy(&format!("file://{}", world.path("repo").display()));
+    let key = world.path("keys/content3.pub");
+    let now = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(12);
+    let (from, to) = (now.strftime("%H:%M"), (now + jiff::SignedDuration::from_mins(1)).strftime("%H:%M"));
+    publish(&world, &document(2, Order::Offer));
+    for word in [
+        "hold = { until = 2999-01-01T00:00:00Z }\n".to_owned(),
+        format!("window = [{{ from = \"{from}\", to = \"{to}\", zone = \"UTC\" }}]\n"),
+        "pin = 1\n".to_owned(),
+        format!("approval = {{ key = {key:?} }}\n"),
+    ] {
+        world.hosts[0].set_policy(&format!("{word}{policy}"));
+        live(&mut world, "it knows of the offer", |host| {
+            host.order() == Some((2, Order::Offer)) && host.fleet().unwrap().doing == "nothing is to be taken now"
+        });
+        assert_eq!((world.hosts[0].running(), world.hosts[0].restrained()), (1, vec![]), "{word}");
+    }
+    world.hosts[0].set_policy(&format!("actions = {{ block = [] }}\n{policy}"));
+    live(&mut world, "it takes release 2", |host| host.running() == 2);
+    assert_eq!(world.hosts[0].restrained(), ["better"]);
+}
+
+#[test]
 fn a_control_host_goes_through_the_motions_and_counts_what_happens() {
     let mut world = world();
     let all = Slice { from: Share::NONE, to: Share::ALL };

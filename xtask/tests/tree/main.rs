@@ -8,6 +8,7 @@
 mod circles;
 mod known;
 mod modules;
+mod pages;
 mod size;
 
 use std::path::{Path, PathBuf};

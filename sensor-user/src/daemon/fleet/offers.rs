@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sensor_content::{
+    gate::Step,
     life::{BootId, Generation, Id, Signed},
     policy::Policy,
     repository::Listed,
@@ -11,7 +12,7 @@ use sensor_content::{
     store::Rung,
 };
 
-use super::super::{cause::refused, core::Core, engine::Engine, keeper::Keeper, probation::heard};
+use super::super::{cause::refused, core::Core, engine::Engine, keeper::Keeper, permit::name, probation::heard};
 use crate::log::say;
 
 /// So many of the newest are noted: an owner may want to stay that far behind.
@@ -32,7 +33,10 @@ impl<E: Engine> Core<E> {
             let (_, signed) = generation.step::<Signed>(now, "by the repository's content keys");
             keeper.said(|store| store.record(&[arrived, signed]));
         }
-        offered.iter().copied().find(|listed| keeper.objection(listed.id, listed.category, false).is_none())
+        offered
+            .iter()
+            .copied()
+            .find(|listed| keeper.admit(&Step::Take { id: listed.id, category: listed.category, aside: false }).is_ok())
     }
 
     /// The generation is taken back by its publisher: it runs here no more, now or ever, whether or not it ever did; `listed` is
@@ -49,7 +53,8 @@ impl<E: Engine> Core<E> {
                 Some(Ok(to)) => {
                     state.changes.rolled_back += 1;
                     say(format_args!(
-                        "generation {number} is revoked by its publisher; generation {to} is in force again"
+                        "generation {number} is revoked by its publisher; {} is in force again",
+                        name(to)
                     ));
                     true
                 }

@@ -1,0 +1,235 @@
+//! Every road by which something comes into force, by every word of the owner that is said before the last
+//! step is taken.
+
+use std::fs;
+
+use sensor_common::brakes::RuleKey;
+use sensor_content::key::PrivateKey;
+
+use super::{Host, altered, bundle, content, running, shadow::saw};
+use crate::support::{Daemon, Fake, rule_file};
+
+/// What the owner can say, each so that it is against what is about to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Nothing,
+    Hold,
+    Window,
+    Pin,
+    Approval,
+    Actions,
+}
+
+const WORDS: [Word; 6] = [Word::Nothing, Word::Hold, Word::Window, Word::Pin, Word::Approval, Word::Actions];
+
+impl Word {
+    /// The policy that says it, beside what the road needs.
+    fn policy(self, host: &Host, more: &str) -> String {
+        let said = match self {
+            Self::Nothing => String::new(),
+            Self::Hold => "[hold]\nuntil = 2999-01-01T00:00:00Z\n".into(),
+            Self::Window => closed_window(),
+            Self::Pin => return format!("pin = 9999\n{more}"),
+            Self::Approval => {
+                let key = host.path().join("owner.pub");
+                fs::write(&key, owner().public().to_pem().unwrap()).unwrap();
+                format!("[approval]\nkey = \"{}\"\n", key.display())
+            }
+            Self::Actions => "[actions]\nblock = []\n".into(),
+        };
+        format!("{more}{said}")
+    }
+}
+
+fn owner() -> PrivateKey {
+    PrivateKey::from_seed(&[3; 32])
+}
+
+/// A window that is open for one minute, half a day from now.
+fn closed_window() -> String {
+    let then = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(12);
+    let end = then + jiff::SignedDuration::from_mins(1);
+    let clock = |time: jiff::Timestamp| time.strftime("%H:%M").to_string();
+    format!("[[window]]\nfrom = \"{}\"\nto = \"{}\"\nzone = \"UTC\"\n", clock(then), clock(end))
+}
+
+/// What is in force in the end: the number, and the rules that only alert by the owner's word.
+type End = (Option<u64>, Vec<String>);
+
+fn end(daemon: &Daemon) -> End {
+    (running(daemon), content(daemon).restrained)
+}
+
+const SHADOW: &str = "[shadow]\ntime = \"0s\"\nevents = 100\n";
+
+fn push(word: Word) -> End {
+    let host = Host::with_good(&[120]);
+    let daemon = host.boots("now");
+    host.policy(&word.policy(&host, ""));
+    drop(daemon.client().push_bundle(&bundle(124), false));
+    end(&daemon)
+}
+
+fn push_with_the_policy_aside(word: Word) -> End {
+    let host = Host::with_good(&[120]);
+    let daemon = host.boots("now");
+    host.policy(&word.policy(&host, ""));
+    daemon.client().push_bundle(&bundle(124), true).unwrap();
+    end(&daemon)
+}
+
+fn unsigned_push(word: Word) -> End {
+    let host = Host::with_good(&[120]);
+    let daemon = host.boots("now");
+    host.policy(&word.policy(&host, "unsigned = true\n"));
+    drop(daemon.client().push(vec![rule_file("one")], false));
+    end(&daemon)
+}
+
+/// A candidate that has kept its limits when the owner says the word.
+fn out_of_the_shadow(word: Word) -> End {
+    let host = Host::with_good(&[120]);
+    host.policy(SHADOW);
+    let daemon = host.boots("now");
+    let cheap = altered(124, |manifest, _| manifest.budget.nanoseconds_per_event = 100);
+    daemon.client().push_bundle(&cheap, false).unwrap();
+    saw(&daemon, 50, (0, 0));
+    host.policy(&word.policy(&host, SHADOW));
+    // Twice: where other actions are permitted it judges anew.
+    for _ in 0..2 {
+        saw(&daemon, 100, (0, 0));
+    }
+    end(&daemon)
+}
+
+fn unsigned_out_of_the_shadow(word: Word) -> End {
+    let host = Host::with_good(&[120]);
+    let policy = format!("unsigned = true\n{SHADOW}");
+    host.policy(&policy);
+    let daemon = host.boots("now");
+    daemon.client().push(vec![rule_file("one")], false).unwrap();
+    host.policy(&word.policy(&host, &policy));
+    for _ in 0..2 {
+        saw(&daemon, 100, (0, 0));
+    }
+    end(&daemon)
+}
+
+fn tried_again_after_a_start(word: Word) -> End {
+    let host = Host::with_good(&[120]);
+    let daemon = host.boots("now");
+    daemon.client().push_bundle(&bundle(124), false).unwrap();
+    daemon.stop();
+    host.policy(&word.policy(&host, ""));
+    let daemon = host.boots("next");
+    daemon.core.tick();
+    end(&daemon)
+}
+
+fn start(word: Word) -> End {
+    let host = Host::with_good(&[120]);
+    host.policy(&word.policy(&host, ""));
+    end(&host.boots("now"))
+}
+
+/// On probation, left in force for another version of the sensor.
+fn another_version(word: Word) -> End {
+    let host = Host::with_good(&[120]);
+    let daemon = host.boots("now");
+    daemon.client().push_bundle(&bundle(124), false).unwrap();
+    daemon.hand_over();
+    host.policy(&word.policy(&host, ""));
+    end(&host.adopts("now", Fake::beside(true)))
+}
+
+fn roll_back_by_order(word: Word) -> End {
+    let (host, daemon) = over_120();
+    host.policy(&word.policy(&host, ""));
+    daemon.core.tick();
+    assert_eq!(daemon.client().rollback().unwrap(), 120);
+    end(&daemon)
+}
+
+fn roll_back_by_the_owner(word: Word) -> End {
+    let (host, daemon) = over_120();
+    host.policy(&word.policy(&host, "").replace("pin = 9999", "pin = 9998"));
+    let text = fs::read_to_string(host.path().join("content.toml")).unwrap();
+    host.policy(&format!("{text}[rollback]\nfrom = 124\n"));
+    daemon.core.tick();
+    end(&daemon)
+}
+
+fn mishap(word: Word) -> End {
+    let (host, daemon) = over_120();
+    host.policy(&word.policy(&host, ""));
+    daemon.brakes.demoted.lock().unwrap().insert(RuleKey::new(124, 0));
+    daemon.core.tick();
+    end(&daemon)
+}
+
+fn revocation(word: Word) -> End {
+    let (host, daemon) = over_120();
+    host.policy(&word.policy(&host, ""));
+    assert!(daemon.core.withdraw(124, None));
+    end(&daemon)
+}
+
+/// A generation is in force, and the owner says the word.
+fn change_of_the_policy(word: Word) -> End {
+    let (host, daemon) = over_120();
+    host.policy(&word.policy(&host, ""));
+    daemon.core.tick();
+    end(&daemon)
+}
+
+fn change_of_the_policy_over_unsigned_rules(word: Word) -> End {
+    let host = Host::with_good(&[120]);
+    host.policy("unsigned = true\n");
+    let daemon = host.boots("now");
+    daemon.client().push(vec![rule_file("one")], false).unwrap();
+    host.policy(&word.policy(&host, "unsigned = true\n"));
+    daemon.core.tick();
+    end(&daemon)
+}
+
+/// 120 is good, and 124 is in force.
+fn over_120() -> (Host, Daemon) {
+    let host = Host::with_good(&[120]);
+    let daemon = host.boots("now");
+    daemon.client().push_bundle(&bundle(124), false).unwrap();
+    (host, daemon)
+}
+
+const UNSIGNED: u64 = 1 << 40;
+
+#[test]
+fn every_road_asks_for_every_word() {
+    // A road; what is in force where it is taken, and where it is not; by which words it is not.
+    type Road = fn(Word) -> End;
+    let new = [Word::Hold, Word::Window, Word::Pin, Word::Approval];
+    let roads: [(&str, Road, u64, u64, &[Word]); 14] = [
+        ("push", push, 124, 120, &new),
+        ("push with the policy aside", push_with_the_policy_aside, 124, 120, &[]),
+        ("push of unsigned rules", unsigned_push, UNSIGNED, 120, &new),
+        ("out of the shadow", out_of_the_shadow, 124, 120, &new),
+        ("unsigned out of the shadow", unsigned_out_of_the_shadow, UNSIGNED, 120, &new),
+        ("tried again after a start", tried_again_after_a_start, 124, 120, &new),
+        ("start", start, 120, 0, &[]),
+        ("another version", another_version, 124, 120, &[]),
+        ("roll-back by order", roll_back_by_order, 120, 124, &[]),
+        ("roll-back by the owner", roll_back_by_the_owner, 120, 124, &[]),
+        ("mishap", mishap, 120, 124, &[]),
+        ("revocation", revocation, 120, 124, &[]),
+        ("change of the policy", change_of_the_policy, 124, 120, &[]),
+        ("change over unsigned rules", change_of_the_policy_over_unsigned_rules, UNSIGNED, 120, &[]),
+    ];
+    for (name, road, taken, not, by) in roads {
+        for word in WORDS {
+            let expected = if by.contains(&word) { not } else { taken };
+            let restrained: &[&str] = if word == Word::Actions { &["one"] } else { &[] };
+            let (found, only_alert) = road(word);
+            assert_eq!(found, Some(expected), "{name}, {word:?}");
+            assert_eq!(only_alert, restrained, "{name}, {word:?}");
+        }
+    }
+}
