@@ -41,7 +41,7 @@ fn reports(sensor: &Sensor, id: &str) -> Result<usize> {
 const CONDITIONS: &[(&str, &str)] = &[
     ("regex", r#"path.matches("^/tmp/[a-z]+/c.*d\\.fifo$") && !path.matches("[0-9]")"#),
     ("glob", r#"path.glob("/tmp/*/counted.{fifo,pipe}") && !path.glob("/tmp/*")"#),
-    ("arithmetic", "process.pid * 6 / 3 % 7 == process.pid * 2 % 7 && -process.pid / 2 <= 0 && inode % 10 < 10"),
+    ("arithmetic", "process.pid * 6 / 3 % 7 == process.pid * 2 % 7 && -process.pid / 2 < 0 && inode % 10 >= 0"),
     ("ancestors", "ancestors.exists(a, a.pid == parent.pid) && ancestors.all(a, a.pid != process.pid)"),
     ("constants", "mode.has(S_IFIFO) && process.capabilities.has(CAP_SYS_ADMIN)"),
 ];
