@@ -62,15 +62,21 @@ impl Diagnostic {
 
     /// The problem as text for people, in colour where the reader is a terminal.
     pub fn render(&self, colour: bool) -> String {
+        self.render_as(Level::ERROR, colour)
+    }
+
+    /// The same, of what is no problem but worth a thought.
+    pub fn render_warning(&self, colour: bool) -> String {
+        self.render_as(Level::WARNING, colour)
+    }
+
+    fn render_as(&self, level: Level<'static>, colour: bool) -> String {
         let mut title = self.message.clone();
         if let Some(rule) = &self.rule {
             title = format!("rule `{rule}`: {title}");
         }
-        let mut report = vec![Level::ERROR.primary_title(title).elements(shown(
-            &self.place,
-            self.excerpt.as_ref(),
-            Some(&self.label),
-        ))];
+        let mut report =
+            vec![level.primary_title(title).elements(shown(&self.place, self.excerpt.as_ref(), Some(&self.label)))];
         if let Some(other) = &self.other {
             let note = Level::NOTE.secondary_title(other.message.as_str());
             report.push(note.elements(shown(&other.place, other.excerpt.as_ref(), None)));

@@ -8,6 +8,7 @@
 //!
 //! [`check`] is the only road to a [`RuleSet`]; [`compile`] and [`interpret`] take nothing else.
 
+mod advice;
 mod align;
 mod ancestors;
 mod budget;
@@ -39,6 +40,7 @@ mod text;
 mod time;
 mod yaml;
 
+pub use advice::advice;
 pub use budget::BlockBudget;
 pub use check::check;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Other};

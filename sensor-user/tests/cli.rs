@@ -80,6 +80,19 @@ fn sound_rules_pass() {
 }
 
 #[test]
+fn a_rule_that_is_easy_to_get_around_is_sound_with_a_warning() {
+    let mut block = rule_file("one");
+    block.text.extend_from_slice(b"    exceptions:\n      own: process.exe == \"/usr/bin/own\"\n");
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &[block]);
+    let came = check(directory.path());
+    assert_eq!((came.code, came.out.as_str()), (Some(0), "1 rule in 1 file: sound, with 1 warning\n"), "{}", came.err);
+    for words in ["warning: rule `one`: an exception rests on the path", "process.trusted", "one.yaml:"] {
+        assert!(came.err.contains(words), "{words}: {}", came.err);
+    }
+}
+
+#[test]
 fn an_unknown_field_is_refused_with_a_caret_and_a_suggestion() {
     refused(&rule("pth == \"/tmp/f\""), &["pth", "did you mean `path`", "^", "a-rule"]);
 }

@@ -11,7 +11,7 @@ use sensor_rules::{Diagnostics, Options, RuleSet, Source};
 use super::Done;
 use crate::sources;
 
-/// Check rules without a daemon: syntax, fields, types
+/// Check rules without a daemon: syntax, fields, types; warn of rules that are easy to get around
 #[derive(Args, Debug)]
 pub struct Check {
     /// Rule files, or directories with rule files (*.yaml)
@@ -23,14 +23,16 @@ impl Check {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let sources = sources::read(&self.paths)?;
         let Some(rules) = checked(&sources)? else { return Ok(Done::Badly) };
-        let count = rules.rules().len();
-        writeln!(
-            out,
-            "{count} rule{} in {} file{}: no problem found",
-            plural(count),
-            sources.len(),
-            plural(sources.len())
-        )?;
+        let advice = sensor_rules::advice(&rules);
+        for note in &advice {
+            let _ = writeln!(io::stderr(), "{}\n", note.render_warning(has_colour()));
+        }
+        let (count, files, notes) = (rules.rules().len(), sources.len(), advice.len());
+        let found = match notes {
+            0 => "no problem found".to_owned(),
+            _ => format!("sound, with {notes} warning{}", plural(notes)),
+        };
+        writeln!(out, "{count} rule{} in {files} file{}: {found}", plural(count), plural(files))?;
         Ok(Done::Well)
     }
 }
@@ -54,8 +56,12 @@ pub(super) fn checked(sources: &[Source]) -> anyhow::Result<Option<RuleSet>> {
 
 /// Shows problems on standard error, in colour where that is a terminal.
 pub(super) fn show(diagnostics: &Diagnostics) {
-    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let _ = writeln!(io::stderr(), "{}", diagnostics.render(colour));
+    let _ = writeln!(io::stderr(), "{}", diagnostics.render(has_colour()));
+}
+
+/// Whether standard error is a terminal whose user does not mind colours.
+fn has_colour() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// The ending of a noun of which there are `count`.
