@@ -69,6 +69,8 @@ events! {
         "A FIFO is about to be written to; the data is not known yet, see fifo.payload.";
     FifoPayload: "fifo.payload", PipeWrite, FIFO.with(Groups::PAYLOAD),
         "Data is being written to a FIFO; carries its first bytes and cannot be blocked.";
+    FifoMovedPayload: "fifo.moved_payload", PipeUnlock, FIFO.with(Groups::PAYLOAD),
+        "Pages have been moved into a FIFO (splice, tee, vmsplice, sendfile), and nobody can have read them; a rule on fifo.payload is on this too.";
     FifoReceive: "fifo.receive", FileReceive, FIFO,
         "An open FIFO is about to be handed over by another process (`SCM_RIGHTS`) or taken from one (`pidfd_getfd`).";
     PipeCreate: "pipe.create", PipeCreate, Groups::NONE,
@@ -81,6 +83,8 @@ events! {
         "An anonymous pipe is about to be written to; the data is not known yet, see pipe.payload.";
     PipePayload: "pipe.payload", PipeWrite, INODE.with(Groups::PAYLOAD),
         "Data is being written to an anonymous pipe; carries its first bytes and cannot be blocked.";
+    PipeMovedPayload: "pipe.moved_payload", PipeUnlock, INODE.with(Groups::PAYLOAD),
+        "Pages have been moved into an anonymous pipe (splice, tee, vmsplice, sendfile), and nobody can have read them; a rule on pipe.payload is on this too.";
     PipeReceive: "pipe.receive", FileReceive, INODE,
         "An open pipe is about to be handed over by another process (`SCM_RIGHTS`) or taken from one (`pidfd_getfd`).";
     PipeSplice: "pipe.splice", Splice, INODE,
@@ -172,8 +176,20 @@ impl Event {
     /// What the event's data goes into, where that can be put in quarantine.
     pub const fn container(self) -> Option<Container> {
         match self {
-            Self::FifoPayload | Self::PipePayload => Some(Container::Pipe),
+            Self::FifoPayload | Self::FifoMovedPayload | Self::PipePayload | Self::PipeMovedPayload => {
+                Some(Container::Pipe)
+            }
             Self::UnixSend => Some(Container::Socket),
+            _ => None,
+        }
+    }
+
+    /// The event that a rule for this one is for too, though it does not name it: the same happens, by
+    /// another way of the kernel.
+    pub const fn companion(self) -> Option<Self> {
+        match self {
+            Self::FifoPayload => Some(Self::FifoMovedPayload),
+            Self::PipePayload => Some(Self::PipeMovedPayload),
             _ => None,
         }
     }

@@ -120,7 +120,7 @@ fields! {
     "ancestor4.pid": Kind::U32, ancestors.fourth.pid, ANCESTORS, "Process id of the parent of that; 0 where there is none.";
     "ancestor4.comm": Kind::Text(COMM_MAX), ancestors.fourth.comm, ANCESTORS, "Its name.";
     "ancestor4.exe": Kind::Text(TEXT_MAX), ancestors.fourth.exe, ANCESTORS_EXE, "Path of its executable.";
-    "path": Kind::Text(TEXT_MAX), object.path, PATH, "Path of the object, from the root of the mount namespace in which it was opened: a chroot does not shorten it, mounts of one's own change it. Of a socket, that of the file it is bound to, whatever it was called (`@` and the name, where abstract); of a connection, the peer's, or where the peer has none its own. For `unix.bind` as given, from the working directory on. As given for `unix.send` to an address: ask for `unix.datagram`.";
+    "path": Kind::Text(TEXT_MAX), object.path, PATH, "Path of the object, from the root of the mount namespace in which it was opened: a chroot does not shorten it. In a mount namespace that a user made, the path on the host, where the host has mounted that file system. Of a socket, that of the file it is bound to, whatever it was called (`@` and the name, where abstract); of a connection, the peer's, or where the peer has none its own. For `unix.bind` as given, from the working directory on. As given for `unix.send` to an address: ask for `unix.datagram`.";
     "inode": Kind::U64, object.inode, INODE, "Inode number of the pipe, FIFO or file.";
     "size": Kind::U64, object.size, PAYLOAD, "Number of bytes of this write or message.";
     "segment_size": Kind::U64, object.segment_size, SIZE, "Size of the shared memory segment, bytes.";

@@ -83,7 +83,8 @@ macro_rules! hooks {
                 match self { $(Self::$hook => &[$($(Syscall::$syscall,)+)?],)+ }
             }
 
-            /// Whether the events of the hook are seen in this mode, on a kernel that has all that the mode needs.
+            /// Whether the events of the hook are seen in this mode, on a kernel that has all that the mode
+            /// needs.
             pub const fn is_seen_in(self, mode: Mode) -> bool {
                 !matches!(mode, Mode::Tracepoints) || !self.syscalls().is_empty()
             }
@@ -93,10 +94,25 @@ macro_rules! hooks {
                 match self { $(Self::$hook => concat!("STAGES_", $name),)+ }
             }
 
-            /// The functions of which one calls the LSM hook of this name: `security_…`, in newer kernels without the
-            /// `_security` that some hooks end with.
+            /// The functions of which one calls the LSM hook of this name: `security_…`, in newer kernels
+            /// without the `_security` that some hooks end with.
             pub const fn security_functions(self) -> [&'static str; 2] {
                 match self { $(Self::$hook => [concat!("security_", $name), without_suffix(concat!("security_", $name))],)+ }
+            }
+
+            /// The programs that tell those of the hook what they cannot see, each with the functions of
+            /// which it is attached to the first that the kernel has. They are attached before the hook.
+            pub const fn notes(self) -> &'static [(&'static str, &'static [&'static str])] {
+                match self {
+                    Self::PipeUnlock => &[
+                        ("moved_gone", &["taskstats_exit"]),
+                        ("moved_into", &["get_pipe_info"]),
+                        ("moved_locked", &["pipe_lock"]),
+                        ("moved_between", &["pipe_double_lock"]),
+                        ("moved_waited", &["pipe_wait_writable"]),
+                    ],
+                    _ => &[],
+                }
             }
 
             /// Whether a verdict can deny the operation here.
@@ -137,6 +153,9 @@ hooks! {
     /// `ssize_t anon_pipe_write(struct kiocb *iocb, struct iov_iter *from)`, called `pipe_write` before 6.15.
     /// From 6.15 on a write to a FIFO passes through `fifo_pipe_write` into `anon_pipe_write`.
     PipeWrite: "pipe_write", Attach::Fentry(&["anon_pipe_write", "pipe_write"]), [Write, Writev, Pwritev2];
+    /// `void pipe_unlock(struct pipe_inode_info *pipe)`: who moves pages into a pipe has put them there. See
+    /// [`Hook::notes`].
+    PipeUnlock: "pipe_unlock", Attach::Fentry(&["pipe_unlock"]);
     /// `int create_pipe_files(struct file **res, int flags)`
     PipeCreate: "create_pipe_files", Attach::Fentry(&["create_pipe_files"]), [Pipe, Pipe2];
     /// `ssize_t do_splice(struct file *in, loff_t *off_in, struct file *out, loff_t *off_out, size_t len,
@@ -144,8 +163,9 @@ hooks! {
     Splice: "do_splice", Attach::Fentry(&["do_splice"]), [Splice];
     /// `ssize_t do_tee(struct file *in, struct file *out, size_t len, unsigned int flags)`
     Tee: "do_tee", Attach::Fentry(&["do_tee"]), [Tee];
-    /// `long __x64_sys_vmsplice(const struct pt_regs *regs)`, which 32-bit programs do not reach. (What they share,
-    /// `__do_sys_vmsplice`, is in the type information from 6.1 on, and cannot be attached to: `EBUSY`.)
+    /// `long __x64_sys_vmsplice(const struct pt_regs *regs)`, which 32-bit programs do not reach. (What they
+    /// share, `__do_sys_vmsplice`, is in the type information from 6.1 on, and cannot be attached to:
+    /// `EBUSY`.)
     Vmsplice: "vmsplice", Attach::Fentry(&["__x64_sys_vmsplice"]), [Vmsplice];
     /// `ssize_t do_sendfile(int out_fd, int in_fd, loff_t *ppos, size_t count, loff_t max)`
     Sendfile: "do_sendfile", Attach::Fentry(&["do_sendfile"]), [Sendfile];

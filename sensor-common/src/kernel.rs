@@ -22,6 +22,8 @@ macro_rules! kernel_members {
             SB_S_DEV: "super_block", ["s_dev"];
             SB_S_MAGIC: "super_block", ["s_magic"];
             SB_S_USER_NS: "super_block", ["s_user_ns"];
+            SB_S_ROOT: "super_block", ["s_root"];
+            SB_S_MOUNTS: "super_block", ["s_mounts"];
             PATH_MNT: "path", ["mnt"];
             DENTRY_D_PARENT: "dentry", ["d_parent"];
             DENTRY_NAME: "dentry", ["d_name.name"];
@@ -31,6 +33,7 @@ macro_rules! kernel_members {
             VFSMOUNT_MNT_FLAGS: "vfsmount", ["mnt_flags"];
             MOUNT_MNT: "mount", ["mnt"];
             MOUNT_MNT_NS: "mount", ["mnt_ns"];
+            MOUNT_NEXT: "mount", ["mnt_next_for_sb", "mnt_instance"];
             MOUNT_MNT_PARENT: "mount", ["mnt_parent"];
             MOUNT_MNT_MOUNTPOINT: "mount", ["mnt_mountpoint"];
             TASK_PID: "task_struct", ["pid"];
@@ -120,6 +123,13 @@ macro_rules! kernel_members {
             ITER_IOV: "iov_iter", ["__iov", "iov"];
             ITER_UBUF: "iov_iter", ["ubuf", "iov"];
             ITER_NR_SEGS: "iov_iter", ["nr_segs"];
+            PIPE_HEAD: "pipe_inode_info", ["head"];
+            PIPE_RING_SIZE: "pipe_inode_info", ["ring_size"];
+            PIPE_BUFS: "pipe_inode_info", ["bufs"];
+            BUFFER_PAGE: "pipe_buffer", ["page"];
+            BUFFER_OFFSET: "pipe_buffer", ["offset"];
+            BUFFER_LEN: "pipe_buffer", ["len"];
+            BUFFER_OPS: "pipe_buffer", ["ops"];
         }
     };
 }
@@ -127,7 +137,8 @@ macro_rules! kernel_members {
 /// The value of an enumerator that this kernel does not have: equal to none that it has.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Calls `$callback!` with the list `GLOBAL: "enum", "ENUMERATOR";`: values that differ from kernel to kernel.
+/// Calls `$callback!` with the list `GLOBAL: "enum", "ENUMERATOR";`: values that differ from kernel to
+/// kernel.
 ///
 /// One that this kernel does not have is [`ABSENT`](kernel::ABSENT).
 #[macro_export]
@@ -139,6 +150,42 @@ macro_rules! kernel_enumerators {
             ITER_IS_UBUF: "iter_type", "ITER_UBUF";
             GET_CURRENT_TASK_BTF: "bpf_func_id", "BPF_FUNC_get_current_task_btf";
             GET_TASK_PT_REGS: "bpf_func_id", "BPF_FUNC_task_pt_regs";
+        }
+    };
+}
+
+/// Calls `$callback!` with the list `GLOBAL: "struct", "member";`: one that this kernel does not have is
+/// [`ABSENT`](crate::kernel::ABSENT).
+#[macro_export]
+macro_rules! kernel_optional_members {
+    ($callback:ident) => {
+        $callback! {
+            MOUNT_INSTANCE: "mount", "mnt_instance";
+        }
+    };
+}
+
+/// Calls `$callback!` with the list `GLOBAL: "struct";`: sizes in bytes.
+#[macro_export]
+macro_rules! kernel_sizes {
+    ($callback:ident) => {
+        $callback! {
+            PAGE_STRUCT: "page";
+            PIPE_BUFFER_STRUCT: "pipe_buffer";
+        }
+    };
+}
+
+/// Calls `$callback!` with the list `GLOBAL: "variable";`: addresses of the kernel's own variables.
+///
+/// One that this kernel does not have, or does not show, is 0.
+#[macro_export]
+macro_rules! kernel_variables {
+    ($callback:ident) => {
+        $callback! {
+            VMEMMAP_BASE: "vmemmap_base";
+            PAGE_OFFSET_BASE: "page_offset_base";
+            USER_PAGE_OPS: "user_page_pipe_buf_ops";
         }
     };
 }

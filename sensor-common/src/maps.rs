@@ -36,6 +36,9 @@ pub const EVENT_ROOM: u64 = (size_of::<crate::record::Record>() as u64 + 8).next
 /// Array of one `u64`: how many events had been reported before the first in `EVENTS`. For daemons only.
 pub const NUMBERED: &str = "NUMBERED";
 
+/// Hash by task: which pipe it may move data into. For hooks only.
+pub const MOVES: &str = "MOVES";
+
 /// All maps that outlive a daemon, besides the program arrays of the hooks.
 pub const SHARED: &[&str] = &[
     RECORDS,
@@ -49,6 +52,7 @@ pub const SHARED: &[&str] = &[
     RATES,
     EVENTS,
     NUMBERED,
+    MOVES,
     brakes::HEARTBEAT,
     brakes::LIFELINE,
     brakes::BUDGETS,

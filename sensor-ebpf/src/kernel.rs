@@ -6,7 +6,9 @@
 //! refused at load. Any other pointer goes through [`probe`], which cannot fault. A [`Struct`] knows which of the two it is.
 
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
-use sensor_common::{kernel::ABSENT, kernel_enumerators, kernel_members};
+use sensor_common::{
+    kernel::ABSENT, kernel_enumerators, kernel_members, kernel_optional_members, kernel_sizes, kernel_variables,
+};
 
 use crate::memory::Memory;
 
@@ -31,11 +33,61 @@ macro_rules! enumerators {
 }
 kernel_enumerators!(enumerators);
 
+macro_rules! optional_members {
+    ($($global:ident: $type:literal, $member:literal;)+) => {$(
+        #[doc = concat!("Offset of a member of `struct ", $type, "`, bytes, where this kernel [`has`] it.")]
+        #[unsafe(no_mangle)]
+        pub static $global: u32 = 0;
+    )+};
+}
+kernel_optional_members!(optional_members);
+
+macro_rules! sizes {
+    ($($global:ident: $type:literal;)+) => {$(
+        #[doc = concat!("Size of `struct ", $type, "`, bytes.")]
+        #[unsafe(no_mangle)]
+        pub static $global: u32 = 0;
+    )+};
+}
+kernel_sizes!(sizes);
+
+macro_rules! variables {
+    ($($global:ident: $name:literal;)+) => {$(
+        #[doc = concat!("Address of the kernel's variable `", $name, "`.")]
+        #[unsafe(no_mangle)]
+        pub static $global: u64 = 0;
+    )+};
+}
+kernel_variables!(variables);
+
+/// Inode number of the mount namespace that the host's first process is in; 0 where that is not known.
+#[unsafe(no_mangle)]
+pub static HOST_MOUNT_NAMESPACE: u32 = 0;
+
 /// The value that user space gave to a global.
 #[inline(always)]
 pub fn value(global: &'static u32) -> u32 {
     // SAFETY: a reference is valid to read. Volatile, because the compiler would otherwise use the 0 it sees.
     unsafe { core::ptr::read_volatile(global) }
+}
+
+/// Whether this kernel has a member that not every kernel has.
+#[inline(always)]
+pub fn has(optional: &'static u32) -> bool {
+    value(optional) != ABSENT
+}
+
+/// The address of a variable of the kernel; 0 where it is not shown.
+#[inline(always)]
+pub fn address(global: &'static u64) -> u64 {
+    // SAFETY: as for `value`.
+    unsafe { core::ptr::read_volatile(global) }
+}
+
+/// The value of a variable of the kernel; `None` where it is not shown.
+#[inline(always)]
+pub fn variable(global: &'static u64) -> Option<u64> {
+    probe(address(global) as Ptr)
 }
 
 /// The address of a member.

@@ -3,6 +3,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`fifo`], [`pipe`], [`unix`], [`sysv`], [`mqueue`], [`shm`], [`process`] | the hooks of one family each |
+//! | [`moved`] | pages that are moved into a pipe |
 //! | [`traced`] | the same, where only tracepoints of system calls are permitted |
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
@@ -13,6 +14,7 @@
 //! | [`quarantine`] | pipes and FIFOs that nobody may read |
 //! | [`record`] | taking, finding and giving back the record of an event |
 //! | [`actor`], [`cgroup`], [`object`], [`path`], [`text`], [`payload`] | filling one part of the record each |
+//! | [`mounts`] | where the host has mounted what a user mounted once more |
 //! | [`scratch`] | room beside the record, and how to keep the verifier's work small |
 //! | [`user`] | for whom a process acts |
 //! | [`asm`] | what the language cannot say to this target |
@@ -35,6 +37,8 @@ mod kernel;
 mod limit;
 mod maps;
 mod memory;
+mod mounts;
+mod moved;
 mod mqueue;
 mod noise;
 mod object;

@@ -9,6 +9,7 @@ use crate::{
         MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_NS, Ptr, SB_S_DEV, SB_S_MAGIC, SB_S_USER_NS, Struct, TASK_FILES,
         VFSMOUNT_MNT_FLAGS, member, probe, probe_ptr, value,
     },
+    mounts::MQUEUE,
     path,
     record::Held,
     scratch::Wanted,
@@ -26,8 +27,6 @@ const S_IWOTH: u16 = 0o002;
 const MNT_NOSUID: u32 = 1;
 /// `PIPEFS_MAGIC`: the file system of anonymous pipes.
 const PIPEFS: u64 = 0x5049_5045;
-/// `MQUEUE_MAGIC`: the file system of POSIX message queues.
-pub const MQUEUE: u64 = 0x1980_0202;
 /// `TMPFS_MAGIC`
 const TMPFS: u64 = 0x0102_1994;
 const FMODE_READ: u32 = 1;
@@ -117,6 +116,12 @@ impl File {
     #[inline(always)]
     pub fn key(&self) -> ObjectKey {
         ObjectKey::pipe(self.number(), self.device())
+    }
+
+    /// The address of its `struct file`.
+    #[inline(always)]
+    pub const fn address(&self) -> Ptr {
+        self.file.base
     }
 
     /// Whether it is open for writing.

@@ -1,4 +1,5 @@
-//! The path of a dentry, as seen from the root of its mount tree.
+//! The path of a dentry, as seen from the root of its mount tree; of what a user has mounted once more, as the host sees it
+//! ([`mounts`]).
 //!
 //! `bpf_d_path` is not allowed in `path_mknod` and `file_permission` (nor in any LSM hook of 5.10), so the tree is walked
 //! here, from the leaf up: components are written from the end of a scratch area towards its start, then
@@ -14,12 +15,12 @@ use sensor_common::{
 use crate::{
     asm,
     kernel::{
-        DENTRY_D_PARENT, MOUNT_MNT, MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_NS, MOUNT_MNT_PARENT, Ptr, SB_S_MAGIC,
-        VFSMOUNT_MNT_ROOT, VFSMOUNT_MNT_SB, member, probe, probe_ptr, value,
+        DENTRY_D_PARENT, MOUNT_MNT, MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_PARENT, Ptr, VFSMOUNT_MNT_ROOT, member, probe_ptr,
+        value,
     },
     maps::{SCRATCH, count_loss},
     memory::Memory,
-    object::MQUEUE,
+    mounts::{self, Found},
     scratch::{Node, ROOM, Scratch},
     text,
 };
@@ -110,8 +111,14 @@ extern "C" fn walk_path(slot: u32) -> u32 {
     let Some(scratch) = SCRATCH.get_ptr_mut(slot) else { return 0 };
     // SAFETY: a live map value; whoever calls holds the slot.
     let scratch = unsafe { &mut *scratch };
+    let found = mounts::find_host_mounts(slot);
+    if found == Found::Unsure as u32 {
+        return 0;
+    }
     let Some(root) = probe_ptr(member(scratch.mnt.get() as Ptr, &VFSMOUNT_MNT_ROOT)) else { return 0 };
-    scratch.root.set(root as u64);
+    // Up to a mount of the host nothing that the user mounted counts.
+    scratch.user_root.set(root as u64);
+    scratch.root.set(if found == Found::Host as u32 { 0 } else { root as u64 });
     for _ in 0..ROUNDS {
         if walk_on(slot) == 0 {
             break;
@@ -128,6 +135,9 @@ extern "C" fn walk_on(slot: u32) -> u32 {
     // SAFETY: as above.
     let scratch = unsafe { &mut *scratch };
     for _ in 0..STEPS {
+        if scratch.hosts_found.get() != 0 {
+            mounts::enter_host(slot);
+        }
         let dentry = scratch.dentry.get();
         let go_on = if dentry == scratch.root.get() { cross(scratch) } else { step(scratch, dentry as Ptr) };
         if !go_on {
@@ -143,7 +153,7 @@ fn cross(scratch: &mut Scratch) -> bool {
     let mount = (scratch.mnt.get() as Ptr).wrapping_sub(value(&MOUNT_MNT) as usize);
     let Some(parent) = probe_ptr(member(mount, &MOUNT_MNT_PARENT)) else { return false };
     if parent == mount {
-        if !is_detached(scratch.mnt.get() as Ptr, mount) {
+        if !mounts::is_detached(scratch.mnt.get() as Ptr, mount) {
             end(scratch);
         }
         return false;
@@ -158,17 +168,6 @@ fn cross(scratch: &mut Scratch) -> bool {
     scratch.mnt.set(mnt as u64);
     scratch.root.set(root as u64);
     true
-}
-
-/// Whether a mount without a parent was taken out of its tree (`umount -l`): its top is nobody's root. Queues are opened in a mount that never
-/// was in one.
-#[inline(always)]
-fn is_detached(mnt: Ptr, mount: Ptr) -> bool {
-    if probe_ptr(member(mount, &MOUNT_MNT_NS)).is_some_and(|namespace| !namespace.is_null()) {
-        return false;
-    }
-    let magic = probe_ptr(member(mnt, &VFSMOUNT_MNT_SB)).and_then(|sb| probe::<u64>(member(sb, &SB_S_MAGIC)));
-    magic != Some(MQUEUE)
 }
 
 /// Puts the name of `dentry` in front of the path, and goes to its parent; false where there is none or no room.

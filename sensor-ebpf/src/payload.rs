@@ -100,6 +100,33 @@ fn keep_gathered(held: &mut Held, count: u64) {
     keep(held, count, from, kept, Memory::Kernel);
 }
 
+/// A payload that is gathered from pieces in the kernel's memory: at most the first 256 bytes.
+pub struct Gathered<'h> {
+    held: &'h mut Held,
+    size: u64,
+}
+
+impl<'h> Gathered<'h> {
+    /// Nothing is gathered yet of `size` bytes.
+    #[inline(always)]
+    pub fn new(held: &'h mut Held, size: u64) -> Self {
+        begin(held.scratch, 0, size);
+        Self { held, size }
+    }
+
+    /// Appends `length` bytes at `from`; false where they cannot be read, and where there is enough.
+    #[inline(always)]
+    pub fn append(&mut self, from: Ptr, length: u64) -> bool {
+        copy(self.held.scratch, from, length, Memory::Kernel) && self.held.scratch.left.get() != 0
+    }
+
+    /// Writes down what was gathered.
+    #[inline(always)]
+    pub fn finish(self) {
+        keep_gathered(self.held, self.size);
+    }
+}
+
 /// An array of `struct iovec` or `struct kvec`: both are a base and a length.
 struct Segments {
     first: Ptr,

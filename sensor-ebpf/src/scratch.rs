@@ -67,6 +67,19 @@ pub struct Node {
     pub name: Hidden<u64>,
 }
 
+/// How many of the host's mounts of one file system are remembered, each of another directory: a power of two.
+pub const HOSTS: usize = 32;
+
+/// A mount of the host, see [`mounts`](crate::mounts).
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Host {
+    /// Its top: `struct dentry *`.
+    pub root: u64,
+    /// `struct vfsmount *`
+    pub mnt: u64,
+}
+
 /// The room of one record.
 #[repr(C, align(8))]
 pub struct Scratch {
@@ -81,6 +94,14 @@ pub struct Scratch {
     pub root: Hidden<u64>,
     /// What was read of the dentry.
     pub node: Node,
+    /// Where the host has mounted the file system, and how many of these are found while the walk is below one.
+    pub hosts: [Host; HOSTS],
+    pub hosts_found: Hidden<u32>,
+    /// Top of the mount that the file was opened in, until the walk has reached it: `struct dentry *`.
+    pub user_root: Hidden<u64>,
+    /// While they are looked for: `struct super_block *`, and where the next mount is.
+    pub file_system: Hidden<u64>,
+    pub next_mount: Hidden<u64>,
     /// Where in `bytes` the path starts that grows towards 0.
     pub start: Hidden<u32>,
     /// 1 where the path reaches up to the root.

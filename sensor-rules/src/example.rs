@@ -174,8 +174,10 @@ fn of_a_sequence(text: &Text<'_>, entry: &Entry) -> Box<Diagnostic> {
 fn event(text: &Text<'_>, node: &Node, entries: &[Entry], events: &[Event]) -> Result<Event, Box<Diagnostic>> {
     let stated = entries.iter().find(|entry| entry.key == "event");
     let names = || quoted_list(events.iter().map(|event| event.name()));
-    match (stated, events) {
-        (None, [only]) => Ok(*only),
+    let is_companion = |event: &Event| events.iter().any(|other| other.companion() == Some(*event));
+    let asked: Vec<_> = events.iter().filter(|event| !is_companion(event)).collect();
+    match (stated, asked.as_slice()) {
+        (None, [only]) => Ok(**only),
         (None, _) => {
             let help = format!("add `event:` with one of {}", names());
             let problem = text.problem(&node.range, "this test does not say which event it is");

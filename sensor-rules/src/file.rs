@@ -270,7 +270,10 @@ impl Reader<'_, '_> {
                 None => sound = false,
             }
         }
+        let unnamed: Vec<_> = events.iter().filter_map(|event| event.companion()).collect();
+        events.extend(unnamed);
         events.sort_unstable();
+        events.dedup();
         sound.then_some(events)
     }
 

@@ -1,5 +1,10 @@
 //! Each hook: accepted by this kernel, attached while a rule needs it, and only then.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
+
 use anyhow::{Result, ensure};
 use sensor_common::event::{Attach, Event, Hook};
 
@@ -37,12 +42,23 @@ fn alone(sensor: &Sensor, hook: Hook) -> Result<u32> {
     let events: Vec<_> = Event::of(hook).map(Event::name).collect();
     sensor.push(vec![rules::file("one.yaml", &[Draft::alert("one", &events, "process.comm == 'nobody'")])])?;
     let hooks = sensor.status()?.hooks;
-    let attached: Vec<_> = hooks.iter().filter(|state| state.attached).collect();
-    ensure!(attached.len() == 1 && attached[0].hook == hook.name(), "attached is not it alone: {attached:?}");
+    let attached: BTreeMap<&str, _> =
+        hooks.iter().filter(|state| state.attached).map(|state| (state.hook.as_str(), state)).collect();
+    let needed = needed(hook);
+    ensure!(attached.keys().eq(needed.iter()), "attached is {:?}, and needed {needed:?}", attached.keys());
+    let own = attached[hook.name()];
     let way = match hook.attach() {
         Attach::Lsm => "LSM".to_owned(),
-        Attach::Fentry(_) => format!("fentry `{}`", attached[0].function),
+        Attach::Fentry(_) => format!("fentry `{}`", own.function),
     };
     report::fact(Table::Hooks, hook.name(), &way);
-    Ok(attached[0].verified_instructions.unwrap_or(0))
+    Ok(own.verified_instructions.unwrap_or(0))
+}
+
+/// The programs that a rule for all events of one hook needs: of the hook, of those of the events that go
+/// with them, and beside these.
+fn needed(hook: Hook) -> BTreeSet<&'static str> {
+    let events = Event::of(hook).flat_map(|event| [Some(event), event.companion()]).flatten();
+    let beside = |hook: Hook| hook.notes().iter().map(|(program, _)| *program);
+    events.flat_map(|event| iter::once(event.hook().name()).chain(beside(event.hook()))).collect()
 }

@@ -82,7 +82,8 @@ impl Actions {
             Action::Quarantine => &self.0[1],
             Action::Kill => &self.0[2],
         };
-        limit.as_ref().is_none_or(|events| events.contains(&event))
+        let is_meant = |named: &Event| *named == event || named.companion() == Some(event);
+        limit.as_ref().is_none_or(|events| events.iter().any(is_meant))
     }
 }
 

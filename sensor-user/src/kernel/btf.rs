@@ -168,6 +168,17 @@ impl Btf {
         found.with_context(|| format!("this kernel's type information has no `struct {name}`"))
     }
 
+    /// Size in bytes of `struct name`.
+    ///
+    /// # Errors
+    /// No struct of this name; several that disagree.
+    pub fn size(&self, name: &str) -> Result<u32> {
+        let mut sizes = self.named(name).filter(|ty| ty.kind() == kind::STRUCT).map(|ty| ty.size_or_target);
+        let size = sizes.next().with_context(|| format!("this kernel's type information has no `struct {name}`"))?;
+        ensure!(sizes.all(|other| other == size), "this kernel has several `struct {name}` of different sizes");
+        Ok(size)
+    }
+
     /// Value of an enumerator of `enum name`; `None` where it has no such enumerator.
     ///
     /// # Errors

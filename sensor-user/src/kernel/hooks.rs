@@ -2,8 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    os::fd::{AsFd, AsRawFd},
     sync::Arc,
 };
 
@@ -20,7 +18,9 @@ use sensor_common::{
 
 use super::{
     attach::{self, Link, LoadError, program},
+    beside::Beside,
     btf::Btf,
+    hook_state::{HookState, recursion_misses},
     maps::take,
     offsets,
     pins::Pins,
@@ -31,22 +31,6 @@ use super::{
 
 /// The object with all hooks, built from `sensor-ebpf`.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("CREANCE_EBPF"));
-
-/// State of one hook, for `creance status`.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct HookState {
-    /// Name of the hook.
-    pub hook: String,
-    /// The kernel function that the hook's program is attached to, or the tracepoints.
-    pub function: String,
-    /// Whether it is attached now: only while a rule needs it. It stays loaded afterwards.
-    pub attached: bool,
-    /// How often the kernel skipped the program because it was already running on that CPU. A skipped event was not
-    /// judged, and allowed.
-    pub recursion_misses: u64,
-    /// How many instructions the verifier looked at in the hook and its finish, all ways through them together (since 5.16).
-    pub verified_instructions: Option<u32>,
-}
 
 /// One hook, loaded.
 struct Loaded {
@@ -74,6 +58,8 @@ pub struct Hooks {
     /// than all the rest.
     rules: EbpfLoader<'static>,
     loaded: BTreeMap<Hook, Loaded>,
+    /// What tells hooks what they cannot see, see [`Hook::notes`].
+    notes: BTreeMap<Hook, Vec<Beside>>,
     quarantine: Quarantine,
     pins: Arc<Pins>,
 }
@@ -84,7 +70,8 @@ impl Hooks {
     /// # Errors
     /// The kernel lacks something, or refuses a map: with its own words.
     pub fn new(mode: Mode, btf: &Btf, pins: Arc<Pins>, ring_bytes: u32) -> Result<Self> {
-        let globals = offsets::resolve(btf)?;
+        let (mut globals, variables) = (offsets::resolve(btf)?, offsets::variables());
+        globals.push(offsets::host_mount_namespace());
         let mut rules = EbpfLoader::new();
         rules.btf(None).default_map_pin_directory(pins.directory());
         let mut loader = EbpfLoader::new();
@@ -96,16 +83,22 @@ impl Hooks {
             // Not every member is used on every build; one that the compiler dropped has no global.
             loader.override_global(name, value, false);
         }
+        for (name, address) in &variables {
+            loader.override_global(name, address, false);
+        }
         let mut ebpf = loader.load(OBJECT).context("cannot load the sensor's maps")?;
         let places: BTreeMap<_, _> = Hook::ALL.iter().map(|hook| (*hook, place::of(*hook, mode, btf))).collect();
         let quarantine = Quarantine::new(&mut ebpf, btf, mode)?;
+        let notes: BTreeMap<_, _> = Hook::ALL.iter().map(|hook| (*hook, notes(*hook, mode, btf))).collect();
+        let beside = || notes.values().flatten();
         let hooks = Hook::ALL.iter().map(|hook| program_name(*hook, mode));
         let mut needed: BTreeSet<_> = hooks.flat_map(|name| [format!("finish_{name}"), name]).collect();
-        needed.extend(quarantine.programs().map(str::to_owned));
+        needed.extend(beside().map(Beside::program).chain(quarantine.programs()).map(str::to_owned));
         // Those of other modes are two thirds of the object.
         ebpf.retain_programs(|name| needed.contains(name));
-        let kernel = functions(btf, places.values().flatten().chain(quarantine.places()))?;
-        Ok(Self { ebpf, mode, kernel, places, rules, loaded: BTreeMap::new(), quarantine, pins })
+        let kernel =
+            functions(btf, places.values().flatten().chain(beside().map(Beside::place)).chain(quarantine.places()))?;
+        Ok(Self { ebpf, mode, kernel, places, rules, loaded: BTreeMap::new(), notes, quarantine, pins })
     }
 
     /// Takes over what an earlier daemon of this version left attached.
@@ -113,6 +106,7 @@ impl Hooks {
     /// # Errors
     /// What is pinned cannot be opened.
     pub fn adopt(&mut self) -> Result<()> {
+        self.notes.values_mut().flatten().try_for_each(|note| note.adopt(&self.pins))?;
         for hook in Hook::ALL {
             let program = program_name(*hook, self.mode);
             let Some((link, fd)) = self.pins.find(&program)? else { continue };
@@ -220,6 +214,9 @@ impl Hooks {
     /// Attaches a hook; nothing happens where it is attached.
     pub fn attach(&mut self, hook: Hook) -> Result<()> {
         self.load(hook)?;
+        for note in self.notes.get_mut(&hook).into_iter().flatten() {
+            note.attach(&mut self.ebpf, &self.kernel, &self.pins)?;
+        }
         let loaded = self.loaded.get_mut(&hook).context("this hook is not loaded")?;
         if loaded.link.is_none() {
             let program = program(&mut self.ebpf, &loaded.program)?;
@@ -237,7 +234,8 @@ impl Hooks {
             let link = self.pins.unpin(&loaded.program, link)?;
             attach::detach(program(&mut self.ebpf, &loaded.program)?, link)?;
         }
-        Ok(())
+        let notes = self.notes.get_mut(&hook).into_iter().flatten().rev();
+        notes.into_iter().try_for_each(|note| note.detach(&mut self.ebpf, &self.pins))
     }
 
     /// What is in quarantine.
@@ -267,8 +265,15 @@ impl Hooks {
                 verified_instructions: loaded.verified_instructions,
             })
         });
-        hooks.chain(self.quarantine.states(&self.ebpf)?.into_iter().map(Ok)).collect()
+        let notes = self.notes.values().flatten().filter(|note| note.is_loaded()).map(|note| note.state(&self.ebpf));
+        hooks.chain(notes).chain(self.quarantine.states(&self.ebpf)?.into_iter().map(Ok)).collect()
     }
+}
+
+/// The programs beside a hook in this mode.
+fn notes(hook: Hook, mode: Mode, btf: &Btf) -> Vec<Beside> {
+    let noted = if mode == Mode::Tracepoints { &[] } else { hook.notes() };
+    noted.iter().map(|(program, functions)| Beside::at_first(program, functions, btf)).collect()
 }
 
 /// What a loader has to know of the kernel to attach programs to these places.
@@ -292,14 +297,4 @@ fn program_name(hook: Hook, mode: Mode) -> String {
         (Mode::Observe, Attach::Lsm) => format!("observe_{}", hook.name()),
         (Mode::Lsm, Attach::Lsm) | (_, Attach::Fentry(_)) => hook.name().to_owned(),
     }
-}
-
-/// Reads `recursion_misses` of a program, as the kernel shows it with the descriptor (since 5.12; 0 before).
-pub(super) fn recursion_misses(program: &ProgramFd) -> Result<u64> {
-    let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
-    let info = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let value = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
-    value.map_or(Ok(0), |value| {
-        value.trim().parse().with_context(|| format!("{path} has no number of recursion misses"))
-    })
 }

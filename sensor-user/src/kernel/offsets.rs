@@ -1,7 +1,11 @@
 //! The read-only globals of the kernel side: offsets and enumerators of the running kernel, by name.
 
+use std::{fs, os::unix::fs::MetadataExt as _};
+
 use anyhow::Result;
-use sensor_common::{kernel::ABSENT, kernel_enumerators, kernel_members};
+use sensor_common::{
+    kernel::ABSENT, kernel_enumerators, kernel_members, kernel_optional_members, kernel_sizes, kernel_variables,
+};
 
 use super::btf::Btf;
 
@@ -27,6 +31,53 @@ macro_rules! enumerators {
 }
 kernel_enumerators!(enumerators);
 
+macro_rules! optional_members {
+    ($($global:ident: $type:literal, $member:literal;)+) => {
+        const OPTIONAL_MEMBERS: &[(&str, &str, &str)] = &[$((stringify!($global), $type, $member),)+];
+    };
+}
+kernel_optional_members!(optional_members);
+
+macro_rules! sizes {
+    ($($global:ident: $type:literal;)+) => {
+        const SIZES: &[(&str, &str)] = &[$((stringify!($global), $type),)+];
+    };
+}
+kernel_sizes!(sizes);
+
+macro_rules! variables {
+    ($($global:ident: $name:literal;)+) => {
+        const VARIABLES: &[(&str, &str)] = &[$((stringify!($global), $name),)+];
+    };
+}
+kernel_variables!(variables);
+
+/// Where the kernel shows the addresses of its variables, to who has `CAP_SYSLOG`, unless
+/// `kernel.kptr_restrict` is 2.
+const SYMBOLS: &str = "/proc/kallsyms";
+
+/// The name of a global in `sensor-ebpf`, and the address of a variable of this kernel; 0 where that is not
+/// shown.
+pub fn variables() -> Vec<(&'static str, u64)> {
+    // A kernel may have no such file, and a container may hide it: then what it would show is unread.
+    let symbols = fs::read_to_string(SYMBOLS).unwrap_or_default();
+    VARIABLES.iter().map(|(global, name)| (*global, address(&symbols, name))).collect()
+}
+
+/// The name of a global in `sensor-ebpf`, and the inode number of the mount namespace of the host's first
+/// process; 0 where that is not to be known.
+pub fn host_mount_namespace() -> Global {
+    let number = fs::metadata("/proc/1/ns/mnt").map(|namespace| namespace.ino()).unwrap_or_default();
+    ("HOST_MOUNT_NAMESPACE", u32::try_from(number).unwrap_or_default())
+}
+
+/// The address of the variable with this name: lines are `address kind name`.
+fn address(symbols: &str, name: &str) -> u64 {
+    let named = symbols.lines().find(|line| line.strip_suffix(name).is_some_and(|rest| rest.ends_with(' ')));
+    let address = named.and_then(|line| line.split_ascii_whitespace().next());
+    address.and_then(|address| u64::from_str_radix(address, 16).ok()).unwrap_or(0)
+}
+
 /// Resolves all globals.
 ///
 /// # Errors
@@ -36,7 +87,11 @@ pub fn resolve(btf: &Btf) -> Result<Vec<Global>> {
     let enumerators = ENUMERATORS
         .iter()
         .map(|(global, name, enumerator)| Ok((*global, btf.enumerator(name, enumerator)?.unwrap_or(ABSENT))));
-    let globals = members.chain(enumerators).collect::<Result<Vec<_>>>()?;
+    let sizes = SIZES.iter().map(|(global, name)| Ok((*global, btf.size(name)?)));
+    let optional = OPTIONAL_MEMBERS
+        .iter()
+        .map(|(global, name, member)| Ok((*global, btf.offset(name, member)?.unwrap_or(ABSENT))));
+    let globals = members.chain(optional).chain(enumerators).chain(sizes).collect::<Result<Vec<_>>>()?;
     in_one_piece(&globals)?;
     Ok(globals)
 }
@@ -73,12 +128,19 @@ mod tests {
         }
         let btf = Btf::of_this_kernel().unwrap();
         let globals = resolve(&btf).unwrap();
-        assert_eq!(globals.len(), MEMBERS.len() + ENUMERATORS.len());
+        assert_eq!(globals.len(), MEMBERS.len() + OPTIONAL_MEMBERS.len() + ENUMERATORS.len() + SIZES.len());
         assert!(btf.has_function("vfs_read"));
         assert_eq!(
             btf.offset("path", "dentry").unwrap(),
             Some(8),
             "`struct path` is two pointers on every 64-bit kernel"
         );
+    }
+    #[test]
+    fn a_variable_is_found_by_its_whole_name() {
+        let symbols = "ffffffff82a1c0d8 D page_offset_base_of\nffffffff82a1c0d0 D page_offset_base\nffffffffc0000000 t f\t[module]\n";
+        assert_eq!(address(symbols, "page_offset_base"), 0xffff_ffff_82a1_c0d0);
+        assert_eq!(address(symbols, "offset_base"), 0);
+        assert_eq!(address("0000000000000000 D page_offset_base\n", "page_offset_base"), 0);
     }
 }

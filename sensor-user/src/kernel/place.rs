@@ -50,10 +50,13 @@ pub fn of(hook: Hook, mode: Mode, btf: &Btf) -> Result<Place, String> {
         (Mode::ModifyReturn | Mode::Observe, Attach::Lsm) => &security[..],
         (_, Attach::Fentry(names)) => names,
     };
+    let lacks =
+        |names: &[&str]| format!("this kernel has no function {} for the hook {}", names.join(" or "), hook.name());
+    if let Some((_, beside)) = hook.notes().iter().find(|(_, names)| btf.first_function(names).is_none()) {
+        return Err(lacks(beside));
+    }
     let place = if mode == Mode::ModifyReturn && hook.can_deny() { Place::ModifyReturn } else { Place::Function };
-    btf.first_function(names)
-        .map(|name| place(name.to_owned()))
-        .ok_or_else(|| format!("this kernel has no function {} for the hook {}", names.join(" or "), hook.name()))
+    btf.first_function(names).map(|name| place(name.to_owned())).ok_or_else(|| lacks(names))
 }
 
 /// The directory with the tracepoints, or how to get it.

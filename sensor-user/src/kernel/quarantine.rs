@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData},
-    programs::ProgramFd,
 };
 use sensor_common::{
     event::Mode,
@@ -18,9 +17,9 @@ use At::{End, Function, Hook};
 use Container::{Pipe, Socket};
 
 use super::{
-    attach::{self, Link, program},
+    beside::Beside,
     btf::Btf,
-    hooks::{HookState, recursion_misses},
+    hook_state::HookState,
     maps::{self, Value, take},
     pins::Pins,
     place::Place,
@@ -61,48 +60,30 @@ const PROGRAMS: &[(&str, Container, At)] = &[
 /// The marks, and the programs that guard them.
 pub struct Quarantine {
     marks: HashMap<MapData, Value<ObjectKey>, Value<Mark>>,
-    guards: Vec<Guard>,
-}
-
-/// One program that keeps readers away.
-struct Guard {
-    program: String,
-    container: Container,
-    place: Place,
-    loaded: bool,
-    link: Option<Link>,
-    /// The program that an earlier daemon loaded; `None` where it is ours.
-    adopted: Option<ProgramFd>,
+    /// What keeps readers away, each from one kind of container.
+    guards: Vec<(Container, Beside)>,
 }
 
 impl Quarantine {
     /// Nothing is marked, nothing attached.
     pub fn new(ebpf: &mut Ebpf, btf: &Btf, mode: Mode) -> Result<Self> {
-        let guards = PROGRAMS.iter().map(|(program, container, at)| {
-            let (program, place) = at.of(program, mode, btf);
-            Guard { program, container: *container, place, loaded: false, link: None, adopted: None }
-        });
+        let guards = PROGRAMS.iter().map(|(program, container, at)| (*container, at.guard(program, mode, btf)));
         Ok(Self { marks: take(ebpf, QUARANTINE)?, guards: guards.collect() })
     }
 
     /// The names of its programs.
     pub fn programs(&self) -> impl Iterator<Item = &str> {
-        self.guards.iter().map(|guard| guard.program.as_str())
+        self.guards.iter().map(|(_, guard)| guard.program())
     }
 
     /// Where its programs are attached.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
-        self.guards.iter().map(|guard| &guard.place)
+        self.guards.iter().map(|(_, guard)| guard.place())
     }
 
     /// Takes over what an earlier daemon left attached.
     pub fn adopt(&mut self, pins: &Pins) -> Result<()> {
-        for guard in &mut self.guards {
-            if let Some((link, program)) = pins.find(&guard.program)? {
-                (guard.link, guard.adopted) = (Some(link), Some(program));
-            }
-        }
-        Ok(())
+        self.guards.iter_mut().try_for_each(|(_, guard)| guard.adopt(pins))
     }
 
     /// Takes over what another version of the sensor marked, where it wrote it down in the same way.
@@ -147,16 +128,18 @@ impl Quarantine {
 
     /// Keeps readers away from every container up to `last`, and from none behind it.
     pub fn guard(&mut self, last: Option<Container>, ebpf: &mut Ebpf, kernel: &aya::Btf, pins: &Pins) -> Result<()> {
-        for guard in &mut self.guards {
-            if last >= Some(guard.container) { guard.attach(ebpf, kernel, pins)? } else { guard.detach(ebpf, pins)? }
+        for (container, guard) in &mut self.guards {
+            let guarded =
+                if last >= Some(*container) { guard.attach(ebpf, kernel, pins) } else { guard.detach(ebpf, pins) };
+            guarded.context("cannot guard the quarantine")?;
         }
         Ok(())
     }
 
     /// The state of each program that was ever needed.
     pub fn states(&self, ebpf: &Ebpf) -> Result<Vec<HookState>> {
-        let loaded = self.guards.iter().filter(|guard| guard.loaded || guard.adopted.is_some());
-        loaded.map(|guard| guard.state(ebpf)).collect()
+        let guards = self.guards.iter().map(|(_, guard)| guard);
+        guards.filter(|guard| guard.is_loaded()).map(|guard| guard.state(ebpf)).collect()
     }
 }
 
@@ -168,59 +151,18 @@ fn caller(hook: &str, btf: &Btf) -> String {
 }
 
 impl At {
-    /// What is attached here in this mode: a program with this name or one beside it; and where.
-    fn of(self, program: &str, mode: Mode, btf: &Btf) -> (String, Place) {
+    /// What is attached here in this mode: the program with this name, or one beside it.
+    fn guard(self, program: &str, mode: Mode, btf: &Btf) -> Beside {
         let own = program.to_owned();
         match (self, mode) {
-            (Hook(hook), Mode::ModifyReturn) => (format!("modify_{program}"), Place::ModifyReturn(caller(hook, btf))),
-            (End(hook), Mode::ModifyReturn) => (format!("modify_{program}"), Place::Function(caller(hook, btf))),
-            (Hook(hook) | End(hook), _) => (own, Place::Function(hook.to_owned())),
-            (Function(functions), _) => {
-                // Where there is none, the kernel is asked for the last one.
-                let there = btf.first_function(functions).or(functions.last().copied());
-                (own, Place::Function(there.unwrap_or_default().to_owned()))
+            (Hook(hook), Mode::ModifyReturn) => {
+                Beside::new(format!("modify_{program}"), Place::ModifyReturn(caller(hook, btf)))
             }
+            (End(hook), Mode::ModifyReturn) => {
+                Beside::new(format!("modify_{program}"), Place::Function(caller(hook, btf)))
+            }
+            (Hook(hook) | End(hook), _) => Beside::new(own, Place::Function(hook.to_owned())),
+            (Function(functions), _) => Beside::at_first(program, functions, btf),
         }
-    }
-}
-
-impl Guard {
-    fn attach(&mut self, ebpf: &mut Ebpf, kernel: &aya::Btf, pins: &Pins) -> Result<()> {
-        if self.link.is_some() {
-            return Ok(());
-        }
-        let context = || format!("cannot guard the quarantine: {} at {}", self.program, self.place);
-        let program = program(ebpf, &self.program)?;
-        if !self.loaded {
-            attach::load(program, &self.place, kernel).with_context(context)?;
-            self.loaded = true;
-        }
-        let link = attach::attach(program, &self.place, kernel).with_context(context)?;
-        self.link = Some(pins.pin(&self.program, program, link)?);
-        self.adopted = None;
-        Ok(())
-    }
-
-    fn detach(&mut self, ebpf: &mut Ebpf, pins: &Pins) -> Result<()> {
-        if let Some(link) = self.link.take() {
-            let link = pins.unpin(&self.program, link)?;
-            attach::detach(program(ebpf, &self.program)?, link)?;
-        }
-        Ok(())
-    }
-
-    fn state(&self, ebpf: &Ebpf) -> Result<HookState> {
-        let own = ebpf.program(&self.program).context("the sensor's object lacks a program")?;
-        let program = match &self.adopted {
-            Some(adopted) => adopted,
-            None => own.fd()?,
-        };
-        Ok(HookState {
-            hook: self.program.clone(),
-            function: self.place.to_string(),
-            attached: self.link.is_some(),
-            recursion_misses: recursion_misses(program)?,
-            verified_instructions: own.info().ok().and_then(|info| info.verified_instruction_count()),
-        })
     }
 }

@@ -18,7 +18,7 @@ use super::{
     setting::{self, HOME},
 };
 use crate::{
-    conformance::call::call,
+    conformance::call::{call, syscall},
     mounts::{bind, mount, own_mounts},
 };
 
@@ -31,6 +31,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt::new("run as a copy in memory of that name", "others", in_memory),
     Attempt::new("open by a bind mount elsewhere", "below", bind_mount),
     Attempt::new("open below 60 bind mounts, one in the other", "below", nested_mounts),
+    Attempt::new("open below a copy of a mount that is mounted nowhere", "below", detached_mount),
 ];
 
 /// Runs a copy of this program, so many directories below an `opt/worker` of one's own.
@@ -98,6 +99,14 @@ fn bind_mount() -> Result<bool> {
     own_mounts()?;
     bind("/tmp/attack", &elsewhere)?;
     open(&format!("{elsewhere}/f"))
+}
+
+fn detached_mount() -> Result<bool> {
+    /// `OPEN_TREE_CLONE` of `include/uapi/linux/mount.h`.
+    const CLONE: libc::c_int = 1;
+    own_mounts()?;
+    let tree = syscall!(SYS_open_tree, libc::AT_FDCWD, c"/tmp/attack".as_ptr(), CLONE)?;
+    open(&format!("/proc/self/fd/{tree}/f"))
 }
 
 fn nested_mounts() -> Result<bool> {

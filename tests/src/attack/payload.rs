@@ -2,17 +2,25 @@
 
 use std::{
     fs::{self, File},
-    io::{self, IoSlice, Write as _},
-    os::fd::{AsRawFd as _, FromRawFd as _},
+    io::{self, IoSlice, Read as _, Write as _},
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _},
+        unix::fs::FileExt as _,
+    },
     ptr,
-    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+    sync::{
+        atomic::{AtomicBool, AtomicU8, Ordering},
+        mpsc,
+    },
     thread,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 
 use super::{Attempt, setting};
-use crate::{conformance::call::call, fifo};
+use crate::{conformance::call::call, fifo, wait};
+
+const PAGE: usize = 4096;
 
 /// What the rule looks for.
 const TEXT: &[u8] = b"here is forbidden text to read";
@@ -30,6 +38,8 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt::new("vmsplice", "text", || through(|pipe| vmsplice(pipe, TEXT))),
     Attempt::new("vmsplice, and write the memory afterwards", "text", || through(vmsplice_later)),
     Attempt::new("splice from a file", "text", || through(splice)),
+    Attempt::new("splice from a file, and write to the file afterwards", "text", || through(splice_later)),
+    Attempt::new("splice behind a full pipe that another thread empties", "text", || through(splice_waits)),
     Attempt::new("tee from another pipe", "text", || through(tee)),
     Attempt::new("a text in two writes", "text", || {
         through(|pipe| text().chunks(18).try_for_each(|part| write(pipe, part)))
@@ -138,11 +148,48 @@ fn vmsplice_later(pipe: &File) -> Result<()> {
 }
 
 fn splice(pipe: &File) -> Result<()> {
+    splice_from(&file(TEXT)?, pipe)
+}
+
+/// A file on a disk that has no name, with this in it.
+fn file(bytes: &[u8]) -> Result<File> {
     let path = format!("{}/spliced-{}", setting::HOME, std::process::id());
-    fs::write(&path, TEXT)?;
-    let file = File::open(&path)?;
+    fs::write(&path, bytes)?;
+    let file = File::options().read(true).write(true).open(&path)?;
     fs::remove_file(&path)?;
+    Ok(file)
+}
+
+fn splice_from(file: &File, pipe: &File) -> Result<()> {
     call!(splice(file.as_raw_fd(), ptr::null_mut(), pipe.as_raw_fd(), ptr::null_mut(), TEXT.len(), 0)).map(drop)
+}
+
+fn splice_later(pipe: &File) -> Result<()> {
+    let file = file(&[b'-'; TEXT.len()])?;
+    splice_from(&file, pipe)?;
+    file.write_all_at(TEXT, 0)?;
+    Ok(())
+}
+
+/// The kernel lets go of the pipe's lock while it waits for room: meanwhile others put harmless bytes before
+/// the text.
+fn splice_waits(pipe: &File) -> Result<()> {
+    let text = file(TEXT)?;
+    let mut reader = File::open(format!("/proc/self/fd/{}", pipe.as_raw_fd()))?;
+    let room = usize::try_from(call!(fcntl(pipe.as_raw_fd(), libc::F_GETPIPE_SZ))?)?;
+    write(pipe, &vec![b'-'; room])?;
+    thread::scope(|scope| {
+        let (told, task) = mpsc::channel();
+        let moves = scope.spawn(move || {
+            // SAFETY: takes nothing.
+            told.send(unsafe { libc::gettid() })?;
+            splice_from(&text, pipe)
+        });
+        wait::asleep_in(u32::try_from(task.recv()?)?, libc::SYS_splice)?;
+        reader.read_exact(&mut [0; 2 * PAGE])?;
+        write(pipe, &[b'-'; 300])?;
+        moves.join().map_err(|_| anyhow!("the thread panicked"))?
+    })
 }
 
 /// Of a pipe that was filled by a splice: the first pipe's own way in is another attempt.

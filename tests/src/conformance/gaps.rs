@@ -55,7 +55,7 @@ pub const RECVMMSG: Gap = Gap {
 pub const SPLICE_FROM_SOCKET: Gap = Gap {
     what: "splice from unix socket to pipe",
     event: Event::UnixReceive,
-    why: "The kernel asks no security module; the pipe's side is seen as `pipe.splice`.",
+    why: "The kernel asks no security module; the pipe's side is seen as `pipe.splice` and, with the data, as `pipe.moved_payload`.",
 };
 /// Semaphores set.
 pub const SEMCTL: Gap =
@@ -84,7 +84,7 @@ pub const SEND_FD: Gap = Gap {
 pub const SENDFILE: Gap = Gap {
     what: "sendfile into a pipe before 5.11, where the kernel writes the data",
     event: Event::PipePayload,
-    why: "The write is seen, its data is not: `payload` is empty, and counted as `payload_unread`. Later kernels move pages, and write nothing.",
+    why: "The write is seen, its data is not: `payload` is empty, and counted as `payload_unread`. Later kernels move pages: see `pipe.moved_payload`.",
 };
 
 /// Without a copy, by a 32-bit program.
@@ -142,6 +142,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "No `unix.connect` in any mode, and no `unix.datagram` here: `unix.send` is seen.",
     ),
     ("`size`", "How much was written or sent, not how much was to be."),
+    (
+        "Data that `splice`, `tee`, `vmsplice` or `sendfile` moves into a pipe",
+        "No `pipe.moved_payload` and no `fifo.moved_payload`; the calls are seen (`pipe.splice`, …).",
+    ),
     ("Data that `splice`, `tee` or `sendfile` put into a socket", "No `unix.send`."),
     (
         "What `sendfile` puts into a pipe before 5.11, where the kernel writes it",

@@ -4,8 +4,8 @@ use std::{ffi::CString, os::fd::RawFd};
 
 use anyhow::Result;
 use sensor_common::event::Event::{
-    FifoPayload, FifoRead, FifoWrite, PipeCreate, PipeOpen, PipePayload, PipeRead, PipeReceive, PipeSendfile,
-    PipeSplice, PipeTee, PipeVmsplice, PipeWrite, ProcessPtrace,
+    FifoMovedPayload, FifoPayload, FifoRead, FifoWrite, PipeCreate, PipeMovedPayload, PipeOpen, PipePayload, PipeRead,
+    PipeReceive, PipeSendfile, PipeSplice, PipeTee, PipeVmsplice, PipeWrite, ProcessPtrace,
 };
 use serde_json::json;
 
@@ -47,6 +47,16 @@ impl Pipe {
         let payload = known::all([&self.known, &known::payload(PAYLOAD)]);
         [seen(PipeWrite, &self.known), seen(PipePayload, &payload)]
     }
+}
+
+/// What is seen of pages with this content that are moved into a pipe, behind the event of the call.
+pub fn moved(pipe: &Values, data: &[u8]) -> Seen {
+    seen(PipeMovedPayload, &known::all([pipe, &known::payload(data)]))
+}
+
+/// The same of pages of the process's own memory: it can change them until they are read, so they are not looked at.
+pub fn lent(pipe: &Values, data: &[u8]) -> Seen {
+    moved(pipe, data).with("payload", "")
 }
 
 /// What goes through a FIFO or pipe, and how it is seen.
@@ -130,19 +140,34 @@ fn splices(plan: &mut Plan) -> Result<()> {
     let splice = move |from: RawFd, to: RawFd| move || syscall!(SYS_splice, from, none, to, none, 4, 0).map(drop);
     let (full, empty) = (Pipe::full()?, Pipe::new()?);
     let file = known::leak(&at("file"), libc::O_RDWR)?;
-    plan.step("splice from pipe to pipe", vec![seen(PipeSplice, &empty.known)], splice(full.reader, empty.writer));
-    plan.step("splice from file to pipe", vec![seen(PipeSplice, &empty.known)], splice(file, empty.writer));
+    let moves = |pipe: &Pipe| vec![seen(PipeSplice, &pipe.known), moved(&pipe.known, &PAYLOAD[..4])];
+    plan.step("splice from pipe to pipe", moves(&empty), splice(full.reader, empty.writer));
+    plan.step("splice from file to pipe", moves(&empty), splice(file, empty.writer));
     plan.step("splice from pipe to file", vec![seen(PipeSplice, &empty.known)], splice(empty.reader, file));
     let copy = Pipe::new()?;
-    plan.step("tee", vec![seen(PipeTee, &copy.known)], move || {
+    plan.step("tee", vec![seen(PipeTee, &copy.known), moved(&copy.known, &PAYLOAD[4..8])], move || {
         syscall!(SYS_tee, full.reader, copy.writer, 4, 0).map(drop)
+    });
+    let path = at("fifo");
+    let (fifo, name) = (known::leak(&path, libc::O_RDWR)?, known::named(&path)?);
+    let data = known::all([&name, &known::payload(&PAYLOAD[..4])]);
+    let start = known::leak(&at("file"), libc::O_RDONLY)?;
+    plan.step(
+        "splice from file to FIFO",
+        vec![seen(PipeSplice, &name), seen(FifoMovedPayload, &data)],
+        splice(start, fifo),
+    );
+    plan.step("read of what was moved into a FIFO", vec![seen(FifoRead, &name)], move || {
+        let mut room = Room::new(PAYLOAD.len());
+        syscall!(SYS_read, fifo, room.start(), PAYLOAD.len()).map(drop)
     });
     Ok(())
 }
 
 fn memory(plan: &mut Plan) -> Result<()> {
     let pipe = Pipe::new()?;
-    plan.step("vmsplice into a pipe", vec![seen(PipeVmsplice, &pipe.known)], move || {
+    let into = vec![seen(PipeVmsplice, &pipe.known), lent(&pipe.known, PAYLOAD)];
+    plan.step("vmsplice into a pipe", into, move || {
         let parts = segments(&[PAYLOAD]);
         syscall!(SYS_vmsplice, pipe.writer, parts.as_ptr(), parts.len(), 0).map(drop)
     });
@@ -175,6 +200,8 @@ pub fn sent(plan: &Plan, pipe: &Pipe) -> Vec<Seen> {
         let unread = values([("payload", json!(""))]);
         let data = known::all([&pipe.known, &known::payload(&PAYLOAD[..SENT]), &unread]);
         all.extend([write.clone(), write.clone(), write, seen(PipePayload, &data).inner()]);
+    } else {
+        all.push(moved(&pipe.known, &PAYLOAD[..SENT]));
     }
     all
 }

@@ -14,7 +14,7 @@ use super::{
     call::{Room, call, segments, syscall},
     gaps,
     known::{self, Values, values},
-    pipe::Pipe,
+    pipe::{Pipe, moved},
     plan::{Plan, Seen, seen},
 };
 
@@ -317,7 +317,7 @@ fn splice(plan: &mut Plan) -> Result<()> {
     let [end, other] = pair(libc::SOCK_STREAM)?;
     call!(write(other, PAYLOAD.as_ptr().cast(), PAYLOAD.len()))?;
     let pipe = Pipe::new()?;
-    plan.gap(&gaps::SPLICE_FROM_SOCKET, vec![seen(PipeSplice, &pipe.known)], move || {
+    plan.gap(&gaps::SPLICE_FROM_SOCKET, vec![seen(PipeSplice, &pipe.known), moved(&pipe.known, PAYLOAD)], move || {
         let none = ptr::null::<i64>();
         syscall!(SYS_splice, end, none, pipe.writer, none, PAYLOAD.len(), 0).map(drop)
     });

@@ -112,15 +112,16 @@ fn pipes(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {
         });
     }
     let (full, empty, copy) = (Pipe::full()?, Pipe::new()?, Pipe::new()?);
-    plan.step("32-bit tee", vec![seen(PipeTee, &copy.known)], move || {
+    plan.step("32-bit tee", vec![seen(PipeTee, &copy.known), pipe::moved(&copy.known, &PAYLOAD[..4])], move || {
         call("tee", 315, &[word(full.reader), word(copy.writer), 4, 0]).map(drop)
     });
-    plan.step("32-bit splice", vec![seen(PipeSplice, &empty.known)], move || {
+    let moved = vec![seen(PipeSplice, &empty.known), pipe::moved(&empty.known, &PAYLOAD[..4])];
+    plan.step("32-bit splice", moved, move || {
         call("splice", 313, &[word(full.reader), 0, word(empty.writer), 0, 4, 0]).map(drop)
     });
     let parts = segments(low, &[PAYLOAD]);
     let pipe = Pipe::new()?;
-    plan.gap(&gaps::COMPAT_VMSPLICE, vec![], move || {
+    plan.gap(&gaps::COMPAT_VMSPLICE, vec![pipe::lent(&pipe.known, PAYLOAD)], move || {
         call("vmsplice", 316, &[word(pipe.writer), parts, 1, 0]).map(drop)
     });
     for (what, number) in [("sendfile", 187), ("sendfile64", 239)] {

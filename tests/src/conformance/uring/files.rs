@@ -23,7 +23,7 @@ use super::{
         call::{Room, segments},
         fifo, gaps,
         known::{self, UNKNOWN, Values, values},
-        pipe::{Pipe, Transfer},
+        pipe::{Pipe, Transfer, moved},
         plan::{Plan, seen},
     },
     Ring, Way,
@@ -135,11 +135,19 @@ fn registered(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
 
 fn splices(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
     let (full, empty, copy) = (Pipe::full()?, Pipe::new()?, Pipe::new()?);
-    ring.step(plan, Tee::CODE, "TEE", vec![seen(PipeTee, &copy.known)], move |ring| {
-        ring.run(Tee::new(Fd(full.reader), Fd(copy.writer), 4).build()).map(drop)
-    });
-    ring.step(plan, Splice::CODE, "SPLICE", vec![seen(PipeSplice, &empty.known)], move |ring| {
-        ring.run(Splice::new(Fd(full.reader), -1, Fd(empty.writer), -1, 4).build()).map(drop)
-    });
+    ring.step(
+        plan,
+        Tee::CODE,
+        "TEE",
+        vec![seen(PipeTee, &copy.known), moved(&copy.known, &PAYLOAD[..4])],
+        move |ring| ring.run(Tee::new(Fd(full.reader), Fd(copy.writer), 4).build()).map(drop),
+    );
+    ring.step(
+        plan,
+        Splice::CODE,
+        "SPLICE",
+        vec![seen(PipeSplice, &empty.known), moved(&empty.known, &PAYLOAD[..4])],
+        move |ring| ring.run(Splice::new(Fd(full.reader), -1, Fd(empty.writer), -1, 4).build()).map(drop),
+    );
     Ok(())
 }
