@@ -1,6 +1,6 @@
 //! Data that is moved into a pipe or FIFO as whole pages: `splice`, `tee`, `vmsplice` and `sendfile`, whoever
 //! calls them (io_uring and 32-bit programs too). It is judged where it lies, in the pipe's own buffers,
-//! while the task holds the pipe's lock: so nobody has read it, and what was judged is what readers get.
+//! while the task holds the pipe's lock: so nobody has read it yet.
 //!
 //! | Program | At | Does |
 //! |---|---|---|
@@ -11,7 +11,8 @@
 //!
 //! Pages that `vmsplice` takes from a process are still that process's memory: it can write to them until
 //! they are read. So they are never looked at, and count as unread. Pages of a file, and what came through a
-//! socket, are judged as they are when they are moved.
+//! socket, are judged as they are when they are moved: whoever can write to the file changes what readers get
+//! afterwards.
 
 use aya_ebpf::{
     helpers::generated::bpf_get_current_task,

@@ -1,5 +1,5 @@
-//! The path of a dentry, as seen from the root of its mount tree; of what a user has mounted once more, as the host sees it
-//! ([`mounts`]).
+//! The path of a dentry from the root of its mount tree. If a user has mounted one of the host's file systems again,
+//! it is the path on the host ([`mounts`]).
 //!
 //! `bpf_d_path` is not allowed in `path_mknod` and `file_permission` (nor in any LSM hook of 5.10), so the tree is walked
 //! here, from the leaf up: components are written from the end of a scratch area towards its start, then

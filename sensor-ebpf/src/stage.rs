@@ -1,5 +1,6 @@
-//! The way of an event: hook → rules of the generation in force → finish, each reached by a tail call; and where there is a candidate,
-//! from there to its rules and back, see [`shadow`].
+//! The way of an event: hook → early program, if there is one → rules of the generation in force → finish, each
+//! reached by a tail call. If there is a candidate, finish hands the event to its rules, and they come back to
+//! finish: see [`shadow`].
 
 use aya_ebpf::{EbpfContext, helpers::generated, maps::ProgramArray};
 use sensor_common::{

@@ -11,8 +11,10 @@ use crate::{
 
 /// The field that says that an executable is the host's own.
 const TRUSTED: &str = "process.trusted";
-/// The last part of the names of fields that hold the path of an executable.
-const EXECUTABLE: &str = "exe";
+/// The field of which it says that.
+const OWN: &str = "process.exe";
+/// How the names of fields end that hold the path of an executable.
+const EXECUTABLE: &str = ".exe";
 
 /// What to think about again, in the order of the rules. Nothing in it keeps a rule from being used.
 pub fn advice(rules: &RuleSet) -> Vec<Diagnostic> {
@@ -20,21 +22,41 @@ pub fn advice(rules: &RuleSet) -> Vec<Diagnostic> {
     braked.flat_map(|rule| [forgeable(rule), spelled(rule), refused(rule)].into_iter().flatten()).collect()
 }
 
-/// Exceptions that rest on the path of an executable alone.
+/// Exceptions that rely on a path that anybody can give his own program.
 fn forgeable(rule: &Rule) -> Vec<Diagnostic> {
-    let forged = exceptions(&rule.checked.cond).into_iter().filter_map(|exception| {
-        let leaves = leaves(exception);
-        let is_backed = leaves.iter().any(|leaf| matches!(leaf.kind, CondKind::Flag(field) if field.name == TRUSTED));
-        let is_path = |leaf: &&Cond| text_of(leaf).is_some_and(|field| field.name.ends_with(EXECUTABLE));
-        leaves.into_iter().find(is_path).filter(|_| !is_backed)
-    });
-    let said = forged.map(|leaf| {
-        let message = "an exception rests on the path of an executable alone, which proves nothing";
-        let help = "any user can make a user namespace and give a program of his own this path: add `process.trusted`, and an \
-                    identity that an attacker lacks, such as `process.uid == 0`";
+    let said = exceptions(&rule.checked.cond).into_iter().filter_map(|exception| forged(exception, false)).map(|leaf| {
+        let is_own = text_of(leaf).is_some_and(|field| field.name == OWN);
+        let help = if is_own {
+            "any user can make a user namespace and give a program of his own this path: add `process.trusted`, and an \
+             identity that an attacker lacks, such as `process.uid == 0`"
+        } else {
+            "any user can make a user namespace and give a program of his own this path, and `process.trusted` says \
+             nothing of another process: ask for the process itself, or for an identity that an attacker lacks"
+        };
+        let message = "an exception relies on the path of an executable, which any user can forge";
         note(rule, leaf, message.to_owned(), help)
     });
     said.collect()
+}
+
+/// The first part of an exception that can be forged; where `is_trusted`, what stands around it asks for trust.
+fn forged(cond: &Cond, is_trusted: bool) -> Option<&Cond> {
+    let is_trusted = is_trusted || asks_for_trust(cond);
+    match text_of(cond) {
+        Some(field) if field.name == OWN => (!is_trusted).then_some(cond),
+        Some(field) if field.name.ends_with(EXECUTABLE) => Some(cond),
+        _ => cond.parts().into_iter().find_map(|part| forged(part, is_trusted)),
+    }
+}
+
+/// Whether the condition holds of trusted processes only.
+fn asks_for_trust(cond: &Cond) -> bool {
+    match &cond.kind {
+        CondKind::Flag(field) => field.name == TRUSTED,
+        CondKind::And(left, right) => asks_for_trust(left) || asks_for_trust(right),
+        CondKind::Or(left, right) => asks_for_trust(left) && asks_for_trust(right),
+        _ => false,
+    }
 }
 
 /// Paths that are what the caller wrote.
@@ -120,11 +142,14 @@ mod tests {
                 "  on: [fifo.open]\n  action: block\n  condition: path == \"/tmp/f\"\n  exceptions:\n    one: {exception}\n"
             ))
         };
-        let noted = vec![(9, "an exception rests".to_owned())];
+        let noted = vec![(9, "an exception relies".to_owned())];
         assert_eq!(rule("process.exe == \"/usr/bin/one\""), noted);
         assert_eq!(rule("process.exe == \"/usr/bin/one\" && process.uid == 0"), noted);
         assert_eq!(rule("parent.exe in [\"/usr/bin/one\", \"/usr/bin/two\"]"), noted);
+        assert_eq!(rule("process.exe == \"/usr/bin/one\" || process.trusted"), noted);
+        assert_eq!(rule("parent.exe == \"/usr/bin/one\" && process.trusted"), noted);
         assert_eq!(rule("process.exe == \"/usr/bin/one\" && process.trusted"), []);
+        assert_eq!(rule("(process.exe == \"/usr/bin/one\" || process.exe == \"/usr/bin/two\") && process.trusted"), []);
         assert_eq!(rule("process.uid == 0"), []);
         let inline =
             |condition: &str| notes(&format!("  on: [fifo.open]\n  action: block\n  condition: {condition}\n"));

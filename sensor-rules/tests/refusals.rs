@@ -41,7 +41,15 @@ fn names_are_explained() {
     assert_eq!((message.as_str(), caret.as_str()), ("no field `pth` on fifo.open; did you mean `path`?", "pth"));
     let (message, caret, help) = refused("reads && payload == \"x\"");
     assert_eq!((message.as_str(), caret.as_str()), ("fifo.open does not carry the field `payload`", "payload"));
-    let carriers = ["fifo.payload", "pipe.payload", "unix.send", "sysv.msg_send", "sysv.msg_receive"];
+    let carriers = [
+        "fifo.payload",
+        "fifo.moved_payload",
+        "pipe.payload",
+        "pipe.moved_payload",
+        "unix.send",
+        "sysv.msg_send",
+        "sysv.msg_receive",
+    ];
     let carriers = carriers.map(|event| format!("`{event}`")).join(", ");
     assert_eq!(help, format!("`payload` is carried by {carriers} and `mqueue.send`"));
     let (message, caret, help) = refused("process == \"x\"");

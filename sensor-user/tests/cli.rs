@@ -87,7 +87,7 @@ fn a_rule_that_is_easy_to_get_around_is_sound_with_a_warning() {
     write(directory.path(), &[block]);
     let came = check(directory.path());
     assert_eq!((came.code, came.out.as_str()), (Some(0), "1 rule in 1 file: sound, with 1 warning\n"), "{}", came.err);
-    for words in ["warning: rule `one`: an exception rests on the path", "process.trusted", "one.yaml:"] {
+    for words in ["warning: rule `one`: an exception relies on the path", "process.trusted", "one.yaml:"] {
         assert!(came.err.contains(words), "{words}: {}", came.err);
     }
 }

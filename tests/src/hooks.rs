@@ -57,7 +57,7 @@ fn alone(sensor: &Sensor, hook: Hook) -> Result<u32> {
 
 /// The programs that a rule for all events of one hook needs: of the hook, of those of the events that go
 /// with them, and beside these.
-fn needed(hook: Hook) -> BTreeSet<&'static str> {
+pub fn needed(hook: Hook) -> BTreeSet<&'static str> {
     let events = Event::of(hook).flat_map(|event| [Some(event), event.companion()]).flatten();
     let beside = |hook: Hook| hook.notes().iter().map(|(program, _)| *program);
     events.flat_map(|event| iter::once(event.hook().name()).chain(beside(event.hook()))).collect()

@@ -201,7 +201,8 @@ fn killed(kills: u64, pause: Duration) -> Result<()> {
 /// A ring buffer of another size makes another version of the kernel side.
 fn replaced() -> Result<()> {
     let mut old = patient(rules()?).start()?;
-    let (prober, writes) = (Prober::start(5 * PAUSE), NumberedWrites::start("/tmp/restart", PAUSE)?);
+    // Seldom enough that the ring buffer holds what happens while the new version is verified.
+    let (prober, writes) = (Prober::start(20 * PAUSE), NumberedWrites::start("/tmp/restart", 4 * PAUSE)?);
     wait::until("events to be reported", || Ok((old.status()?.reports.received > 20).then_some(())))?;
     old.signal(libc::SIGUSR2)?;
     let ended = old.ended()?;

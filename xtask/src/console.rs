@@ -21,11 +21,28 @@ const SIGNS: &[(&str, &str)] = &[
     ("Out of memory: Killed", "out of memory"),
 ];
 
+/// Warnings of a kernel's own start on a busy machine, which say nothing of a test: each by a word of its line.
+const OF_THE_START: &[&str] = &["static_key_disable"];
+
+/// The lines of the kernel in a console log: what has no time stamp is a program's, which may say what it likes.
+fn lines(log: &str) -> impl Iterator<Item = &str> {
+    log.lines().filter(|line| line.trim_start().starts_with('['))
+}
+
+fn is_of_the_start(line: &str) -> bool {
+    OF_THE_START.iter().any(|word| line.contains(word))
+}
+
+/// The warnings in a console log that are passed over, to be shown.
+pub fn passed_over(log: &str) -> Vec<&str> {
+    let is_sign = |line: &&str| SIGNS.iter().any(|(sign, _)| line.contains(sign));
+    lines(log).filter(|line| is_of_the_start(line)).filter(is_sign).map(str::trim).collect()
+}
+
 /// The first line of a console log in which the kernel reports trouble, after what kind of trouble it is.
-/// Trouble of the kind that is `expected` is passed over. Lines without a kernel time stamp are a program's,
-/// and may say what they like.
+/// Trouble of the kind that is `expected` is passed over, and so is what [`passed_over`] shows.
 pub fn trouble(log: &str, expected: Option<&str>) -> Option<String> {
-    log.lines().filter(|line| line.trim_start().starts_with('[')).find_map(|line| {
+    lines(log).filter(|line| !is_of_the_start(line)).find_map(|line| {
         let (_, kind) = SIGNS.iter().find(|(sign, _)| line.contains(sign))?;
         (Some(*kind) != expected).then(|| format!("{kind}: {}", line.trim()))
     })
@@ -51,6 +68,17 @@ mod tests {
         assert!(trouble(log).unwrap().starts_with(PANIC));
         assert!(super::trouble(log, Some(PANIC)).unwrap().starts_with("oops: "));
         assert_eq!(super::trouble("[    1.0] Kernel panic - not syncing: sysrq\n", Some(PANIC)), None);
+    }
+
+    #[test]
+    fn a_warning_of_the_start_is_shown_and_blames_nobody() {
+        let warning =
+            "[    0.3] WARNING: CPU: 0 PID: 0 at kernel/jump_label.c:259 static_key_disable_cpuslocked+0x5a/0x80";
+        assert_eq!((trouble(warning), passed_over(warning)), (None, vec![warning]));
+        let both = format!("{warning}\n[    3.0] WARNING: CPU: 0 PID: 1 at kernel/fork.c:1 f+0x1\n");
+        assert!(trouble(&both).unwrap().contains("fork.c"));
+        // A line of its call trace is no warning.
+        assert!(passed_over("[    0.3]  static_key_disable+0x1a/0x30").is_empty());
     }
 
     #[test]

@@ -98,6 +98,9 @@ impl Machine<'_> {
         let why = self.listen(&mut child, &messages, &mut hear);
         let words = end(&mut child);
         let log = self.console();
+        for warning in console::passed_over(&log) {
+            eprintln!("      {}: the kernel warned at its start, which is not ours: {warning}", self.name);
+        }
         match why.or_else(|| self.root.trouble(&log)) {
             None => {
                 fs::remove_file(self.log()).ok();

@@ -25,8 +25,11 @@ pub fn install() -> Result<()> {
     if is_good() {
         return Ok(());
     }
-    if command::find(PROGRAM).is_none() {
-        apt::install(&[PACKAGE])?;
+    if command::find(PROGRAM).is_none()
+        && let Err(error) = apt::install(&[PACKAGE])
+    {
+        // Parts of a newer one, such as `qemu-system-common` of the backports, keep Debian's own from being installed.
+        println!("setup: {error:#}\nsetup: trying the newer one of {BACKPORTS}");
     }
     if is_good() {
         return Ok(());
