@@ -100,27 +100,29 @@ macro_rules! hooks {
                 match self { $(Self::$hook => [concat!("security_", $name), without_suffix(concat!("security_", $name))],)+ }
             }
 
-            /// The programs that tell those of the hook what they cannot see, each with the functions of
-            /// which it is attached to the first that the kernel has. They are attached before the hook.
-            pub const fn notes(self) -> &'static [(&'static str, &'static [&'static str])] {
-                match self {
-                    Self::PipeUnlock => &[
-                        ("moved_gone", &["taskstats_exit"]),
-                        ("moved_into", &["get_pipe_info"]),
-                        ("moved_locked", &["pipe_lock"]),
-                        ("moved_between", &["pipe_double_lock"]),
-                        ("moved_waited", &["pipe_wait_writable"]),
-                    ],
-                    _ => &[],
-                }
-            }
-
             /// Whether a verdict can deny the operation here.
             pub const fn can_deny(self) -> bool {
                 matches!(self.attach(), Attach::Lsm)
             }
         }
     };
+}
+
+impl Hook {
+    /// The programs that tell those of the hook what they cannot see, each with the function that it is attached to. They
+    /// are attached before the hook.
+    pub const fn notes(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::PipeUnlock => &[
+                ("moved_gone", "taskstats_exit"),
+                ("moved_into", "get_pipe_info"),
+                ("moved_locked", "pipe_lock"),
+                ("moved_between", "pipe_double_lock"),
+                ("moved_waited", "pipe_wait_writable"),
+            ],
+            _ => &[],
+        }
+    }
 }
 
 /// `name` without `_security` at its end, as newer kernels call the functions of some hooks.

@@ -37,7 +37,10 @@ fn routine(text: &str, number: u64) -> Decision {
 fn the_shipped_example_is_a_policy() {
     let policy = policy(include_str!("../../packaging/content.toml"));
     assert_eq!(policy.ring(), Ring::General);
-    assert!(!policy.permits(Event::FifoOpen, Action::Kill) && policy.permits(Event::FifoOpen, Action::Block));
+    assert!(
+        !policy.actions().permit(Event::FifoOpen, Action::Kill)
+            && policy.actions().permit(Event::FifoOpen, Action::Block)
+    );
     assert_eq!(policy.lifeline(), [Path::new("/usr/sbin/haproxy")]);
     // What it shows as an example makes sense, too.
     let all = include_str!("../../packaging/content.toml").replace("# [", "[");

@@ -3,13 +3,14 @@
 use sensor_common::event::{Event, Groups};
 
 use crate::{
-    hook::{Context, Seen, lsm_hook},
+    hook::{Context, lsm_hook},
     kernel::{PATH_MNT, Ptr, Struct},
     object::{File, Type, is_fifo, is_socket},
     path,
     record::Held,
     scratch::Wanted,
-    stage::{self, Subject},
+    stage,
+    subject::{Seen, Subject},
 };
 
 /// The event that making a file with these mode bits is.

@@ -9,9 +9,11 @@ use aya_ebpf::{
     maps::ProgramArray,
     programs::{FEntryContext, LsmContext},
 };
-use sensor_common::event::Event;
 
-use crate::stage::{self, ALLOW, Answer, Subject};
+use crate::{
+    stage::{self, ALLOW, Answer},
+    subject::{Seen, Subject},
+};
 
 /// The arguments of the hook, in both ways of being attached.
 pub trait Context: EbpfContext {
@@ -32,9 +34,6 @@ impl Context for FEntryContext {
         self.arg(n)
     }
 }
-
-/// What a hook returns: the event, if it is one that the sensor cares for, and its subject.
-pub type Seen<S> = Option<(Event, S)>;
 
 /// Starts an event.
 #[inline(always)]

@@ -15,41 +15,18 @@ use crate::memory::Memory;
 /// An address in the kernel, or the value 0.
 pub type Ptr = *const u8;
 
-macro_rules! members {
-    ($($global:ident: $type:literal, $members:expr;)+) => {$(
-        #[doc = concat!("Offset of a member of `struct ", $type, "`, bytes.")]
+/// Globals of 32 bits, each with what it is of: a struct or an enum.
+macro_rules! numbers {
+    ($($global:ident: $of:literal $(, $part:expr)?;)+) => {$(
+        #[doc = concat!("Of `", $of, "` in this kernel.")]
         #[unsafe(no_mangle)]
         pub static $global: u32 = 0;
     )+};
 }
-kernel_members!(members);
-
-macro_rules! enumerators {
-    ($($global:ident: $type:literal, $name:literal;)+) => {$(
-        #[doc = concat!("Value of `", $name, "` in `enum ", $type, "`.")]
-        #[unsafe(no_mangle)]
-        pub static $global: u32 = 0;
-    )+};
-}
-kernel_enumerators!(enumerators);
-
-macro_rules! optional_members {
-    ($($global:ident: $type:literal, $member:literal;)+) => {$(
-        #[doc = concat!("Offset of a member of `struct ", $type, "`, bytes, where this kernel [`has`] it.")]
-        #[unsafe(no_mangle)]
-        pub static $global: u32 = 0;
-    )+};
-}
-kernel_optional_members!(optional_members);
-
-macro_rules! sizes {
-    ($($global:ident: $type:literal;)+) => {$(
-        #[doc = concat!("Size of `struct ", $type, "`, bytes.")]
-        #[unsafe(no_mangle)]
-        pub static $global: u32 = 0;
-    )+};
-}
-kernel_sizes!(sizes);
+kernel_members!(numbers);
+kernel_optional_members!(numbers);
+kernel_enumerators!(numbers);
+kernel_sizes!(numbers);
 
 macro_rules! variables {
     ($($global:ident: $name:literal;)+) => {$(
@@ -71,7 +48,7 @@ pub fn value(global: &'static u32) -> u32 {
     unsafe { core::ptr::read_volatile(global) }
 }
 
-/// Whether this kernel has a member that not every kernel has.
+/// Whether this kernel has what not every kernel has: a member, or an enumerator.
 #[inline(always)]
 pub fn has(optional: &'static u32) -> bool {
     value(optional) != ABSENT
@@ -145,10 +122,10 @@ impl Struct {
     pub fn current_task() -> Self {
         // SAFETY: the helpers take nothing and always succeed.
         unsafe {
-            if value(&GET_CURRENT_TASK_BTF) == ABSENT {
-                Self::probed(bpf_get_current_task() as Ptr)
-            } else {
+            if has(&GET_CURRENT_TASK_BTF) {
                 Self::typed(bpf_get_current_task_btf().cast())
+            } else {
+                Self::probed(bpf_get_current_task() as Ptr)
             }
         }
     }

@@ -7,6 +7,7 @@
 //! | [`traced`] | the same, where only tracepoints of system calls are permitted |
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
+//! | [`subject`] | what an event is about |
 //! | [`shadow`] | the way of an event through a candidate, and what is counted of it |
 //! | [`limit`] | how many reports a rule may send, and whether there is room |
 //! | [`noise`] | who makes rules match, and how often |
@@ -53,6 +54,7 @@ mod shadow;
 mod shm;
 mod stage;
 mod state;
+mod subject;
 mod sysv;
 mod text;
 mod traced;

@@ -43,8 +43,21 @@ pub enum Found {
 
 /// The `struct mount` around a `struct vfsmount`.
 #[inline(always)]
-fn around(mnt: Ptr) -> Ptr {
+pub fn around(mnt: Ptr) -> Ptr {
     mnt.wrapping_sub(value(&MOUNT_MNT) as usize)
+}
+
+/// The `struct mnt_namespace` that a `struct mount` is in: null where it was taken out of one, an error where it is the
+/// kernel's own.
+#[inline(always)]
+pub fn namespace(mount: Ptr) -> Option<Ptr> {
+    probe_ptr(member(mount, &MOUNT_MNT_NS))
+}
+
+/// Whether the host's own user namespace owns this `struct mnt_namespace`.
+#[inline(always)]
+pub fn is_owned_by_host(namespace: Ptr) -> Option<bool> {
+    probe_ptr(member(namespace, &MNT_NS_USER_NS)).map(user::is_host)
 }
 
 /// Whether this `struct mnt_namespace` is the one that the host's first process is in.
@@ -53,30 +66,30 @@ fn is_of_host(namespace: Ptr) -> bool {
     probe::<u32>(member(namespace, &MNT_NS_INUM)) == Some(value(&HOST_MOUNT_NAMESPACE))
 }
 
-/// Whether a mount is one that a user may have made: it is of a namespace that a user owns, or was taken out
-/// of one.
+/// Whether a mount is one that a user may have made: it is of a namespace that a user owns, or was taken out of one.
 #[inline(always)]
 fn is_of_user(mnt: Ptr) -> Option<bool> {
-    let mount = around(mnt);
-    let namespace = probe_ptr(member(mount, &MOUNT_MNT_NS))?;
+    let namespace = namespace(around(mnt))?;
     if namespace.is_null() {
-        return Some(is_detached(mnt, mount));
+        return Some(!is_of_queues(mnt));
     }
     if namespace as u64 >= ERRORS {
         return Some(false);
     }
-    probe_ptr(member(namespace, &MNT_NS_USER_NS)).map(|owner| !user::is_host(owner))
+    is_owned_by_host(namespace).map(|is_owned| !is_owned)
 }
 
-/// Whether a mount without a parent was taken out of its tree (`umount -l`): its top is nobody's root. Queues
-/// are opened in a mount that never was in one.
+/// Whether a mount without a parent was taken out of its tree (`umount -l`): its top is nobody's root.
 #[inline(always)]
 pub fn is_detached(mnt: Ptr, mount: Ptr) -> bool {
-    if probe_ptr(member(mount, &MOUNT_MNT_NS)).is_some_and(|namespace| !namespace.is_null()) {
-        return false;
-    }
+    namespace(mount).is_none_or(|namespace| namespace.is_null()) && !is_of_queues(mnt)
+}
+
+/// Whether it is a mount of message queues: they are opened in one that never was in a tree.
+#[inline(always)]
+fn is_of_queues(mnt: Ptr) -> bool {
     let magic = probe_ptr(member(mnt, &VFSMOUNT_MNT_SB)).and_then(|sb| probe::<u64>(member(sb, &SB_S_MAGIC)));
-    magic != Some(MQUEUE)
+    magic == Some(MQUEUE)
 }
 
 /// Looks for the host's mounts of the file system that the scratch area's mount is of, where that mount is a
@@ -143,7 +156,7 @@ fn look_at_next(scratch: &mut Scratch) -> bool {
     }
     let mount = if is_list { next.wrapping_sub(u64::from(value(&MOUNT_INSTANCE))) } else { next } as Ptr;
     scratch.next_mount.set(probe_ptr(member(mount, &MOUNT_NEXT)).map_or(LOST, |next| next as u64));
-    if probe_ptr(member(mount, &MOUNT_MNT_NS)).is_some_and(is_of_host) {
+    if namespace(mount).is_some_and(is_of_host) {
         remember(scratch, member(mount, &MOUNT_MNT), is_list);
     }
     true

@@ -15,6 +15,7 @@
 //! afterwards.
 
 use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
     helpers::generated::bpf_get_current_task,
     macros::{fentry, fexit, map},
     maps::HashMap,
@@ -26,7 +27,7 @@ use sensor_common::{
 };
 
 use crate::{
-    hook::{Context, Seen, fentry_hook},
+    hook::{Context, fentry_hook},
     kernel::{
         BUFFER_LEN, BUFFER_OFFSET, BUFFER_OPS, BUFFER_PAGE, PAGE_OFFSET_BASE, PAGE_STRUCT, PIPE_BUFFER_STRUCT,
         PIPE_BUFS, PIPE_HEAD, PIPE_RING_SIZE, Ptr, Struct, USER_PAGE_OPS, VMEMMAP_BASE, address, member, probe,
@@ -38,15 +39,13 @@ use crate::{
     quarantine,
     record::Held,
     scratch::Wanted,
-    stage::Subject,
+    subject::{Seen, Subject},
 };
 
 /// How many tasks can have moved data and still run: as many as there are process ids on a small host, twice.
 /// An entry is allocated when it is needed. What finds none is counted as unread ([`Loss::PayloadUnread`]),
 /// and not judged.
 const MOVES_MAX: u32 = 65_536;
-/// `include/uapi/linux/bpf.h`
-const BPF_F_NO_PREALLOC: u32 = 1;
 
 /// `PAGE_SHIFT` on x86.
 const PAGE_SHIFT: u32 = 12;
@@ -174,12 +173,6 @@ impl Moved {
         Some((event, Self { file, pipe, first, count }))
     }
 
-    /// The `struct pipe_buffer` with this number.
-    #[inline(always)]
-    fn buffer(&self, number: u32) -> Ptr {
-        buffer(self.pipe, number)
-    }
-
     #[inline(always)]
     fn fill_payload(&self, held: &mut Held) {
         let size = moved_bytes(self.pipe.base as u64, self.first, self.count);
@@ -191,7 +184,7 @@ impl Moved {
             if index >= self.count || !is_known {
                 break;
             }
-            let buffer = self.buffer(self.first.wrapping_add(index));
+            let buffer = buffer(self.pipe, self.first.wrapping_add(index));
             let Some(from) = content(buffer) else { break };
             let length = probe::<u32>(member(buffer, &BUFFER_LEN)).unwrap_or(0);
             if !gathered.append(from, u64::from(length)) {

@@ -3,14 +3,14 @@
 use sensor_common::event::{Event, Groups};
 
 use crate::{
-    hook::{Context, Seen, fentry_hook},
+    hook::{Context, fentry_hook},
     kernel::Ptr,
     memory::Memory,
     object::{File, Type},
     payload,
     record::Held,
     scratch::Wanted,
-    stage::Subject,
+    subject::{Seen, Subject},
 };
 
 /// The queue that a descriptor means.

@@ -5,15 +5,14 @@ use sensor_common::{event::Groups, maps::ObjectKey};
 use crate::{
     kernel::{
         DENTRY_D_PARENT, DENTRY_NAME, FDT_FD, FDT_MAX_FDS, FILE_DENTRY, FILE_F_FLAGS, FILE_F_INODE, FILE_F_MODE,
-        FILE_MNT, FILES_FDT, INODE_I_INO, INODE_I_MODE, INODE_I_SB, INODE_I_UID, MNT_NS_USER_NS, MOUNT_MNT,
-        MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_NS, Ptr, SB_S_DEV, SB_S_MAGIC, SB_S_USER_NS, Struct, TASK_FILES,
-        VFSMOUNT_MNT_FLAGS, member, probe, probe_ptr, value,
+        FILE_MNT, FILES_FDT, INODE_I_INO, INODE_I_MODE, INODE_I_SB, INODE_I_UID, MOUNT_MNT_MOUNTPOINT, Ptr, SB_S_DEV,
+        SB_S_MAGIC, SB_S_USER_NS, Struct, TASK_FILES, VFSMOUNT_MNT_FLAGS, member, probe, probe_ptr,
     },
-    mounts::MQUEUE,
+    mounts::{self, MQUEUE},
     path,
     record::Held,
     scratch::Wanted,
-    stage::Subject,
+    subject::Subject,
     user::{self, ROOT},
 };
 
@@ -159,13 +158,13 @@ impl File {
     #[inline(always)]
     pub fn is_trusted(&self) -> bool {
         let file_system = self.inode.follow(&INODE_I_SB).get::<u64>(&SB_S_USER_NS) as Ptr;
-        let mount = (self.file.get::<u64>(&FILE_MNT) as Ptr).wrapping_sub(value(&MOUNT_MNT) as usize);
-        let around = probe_ptr(member(mount, &MOUNT_MNT_NS)).and_then(|all| probe_ptr(member(all, &MNT_NS_USER_NS)));
-        let flags = probe::<u32>(member(self.file.get::<u64>(&FILE_MNT) as Ptr, &VFSMOUNT_MNT_FLAGS));
+        let mnt = self.file.get::<u64>(&FILE_MNT) as Ptr;
+        let is_mount_hosts = mounts::namespace(mounts::around(mnt)).and_then(mounts::is_owned_by_host);
+        let flags = probe::<u32>(member(mnt, &VFSMOUNT_MNT_FLAGS));
         self.inode.get::<u32>(&INODE_I_UID) == ROOT
             && self.mode() & (S_IWGRP | S_IWOTH) == 0
             && user::is_host(file_system)
-            && around.is_some_and(user::is_host)
+            && is_mount_hosts == Some(true)
             && flags.is_some_and(|flags| flags & MNT_NOSUID == 0)
     }
 
@@ -182,7 +181,7 @@ impl File {
         if probe_ptr(member(dentry, &DENTRY_D_PARENT)) == Some(dentry) {
             return true;
         }
-        let mount = (self.file.get::<u64>(&FILE_MNT) as Ptr).wrapping_sub(value(&MOUNT_MNT) as usize);
+        let mount = mounts::around(self.file.get::<u64>(&FILE_MNT) as Ptr);
         probe_ptr(member(mount, &MOUNT_MNT_MOUNTPOINT))
             .and_then(|mountpoint| probe_ptr(member(mountpoint, &DENTRY_NAME)))
             .and_then(probe::<u32>)

@@ -16,7 +16,6 @@ use crate::{
     asm,
     kernel::{
         DENTRY_D_PARENT, MOUNT_MNT, MOUNT_MNT_MOUNTPOINT, MOUNT_MNT_PARENT, Ptr, VFSMOUNT_MNT_ROOT, member, probe_ptr,
-        value,
     },
     maps::{SCRATCH, count_loss},
     memory::Memory,
@@ -150,7 +149,7 @@ extern "C" fn walk_on(slot: u32) -> u32 {
 /// From the top of a mount to where it is mounted; false at the root of the tree.
 #[inline(always)]
 fn cross(scratch: &mut Scratch) -> bool {
-    let mount = (scratch.mnt.get() as Ptr).wrapping_sub(value(&MOUNT_MNT) as usize);
+    let mount = mounts::around(scratch.mnt.get() as Ptr);
     let Some(parent) = probe_ptr(member(mount, &MOUNT_MNT_PARENT)) else { return false };
     if parent == mount {
         if !mounts::is_detached(scratch.mnt.get() as Ptr, mount) {

@@ -3,13 +3,13 @@
 use sensor_common::event::{Event, Groups};
 
 use crate::{
-    hook::{Context, Seen, fentry_hook, lsm_hook},
+    hook::{Context, fentry_hook, lsm_hook},
     kernel::{KIOCB_KI_FILP, PT_REGS_DI, Struct},
     object::{File, Type},
     payload, quarantine,
     record::Held,
     scratch::Wanted,
-    stage::{Nothing, Subject},
+    subject::{Nothing, Seen, Subject},
 };
 
 /// Of the mask of `file_permission`: `include/linux/fs.h`.

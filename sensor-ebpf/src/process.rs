@@ -7,13 +7,13 @@ use sensor_common::{
 
 use crate::{
     actor,
-    hook::{Context, Seen, fentry_hook, lsm_hook},
+    hook::{Context, fentry_hook, lsm_hook},
     kernel::{BPRM_FILE, BPRM_INTERP, Ptr, Struct, TASK_EXIT_CODE},
     memory::Memory,
     object::File,
     record::Held,
     scratch::Wanted,
-    stage::{Nothing, Subject},
+    subject::{Nothing, Seen, Subject},
     text,
 };
 

@@ -11,7 +11,8 @@
 
 use aya_ebpf::helpers::generated::bpf_get_current_task;
 use sensor_common::{
-    maps::{Loss, SLOTS},
+    event::Groups,
+    maps::{Loss, SLOTS, Stage},
     record::Record,
 };
 
@@ -36,6 +37,14 @@ impl Held {
         let (head, verdict) = (&mut self.record.head, &mut self.record.verdict);
         (head.generation, head.bank) = (generation, bank);
         (verdict.action, verdict.matched, verdict.noted) = (0, 0, 0);
+    }
+
+    /// Notes which program of a generation is the first, its early one where it has one; the groups that this reads.
+    #[inline(always)]
+    pub fn set_first_stage(&mut self, needs: Groups, early: Groups) -> Groups {
+        let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
+        self.scratch.stage.set(stage as u32);
+        groups
     }
 }
 

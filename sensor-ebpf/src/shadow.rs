@@ -21,7 +21,6 @@ use crate::{
     maps::{GENERATIONS, RECORDS, SCRATCH, index, raise_in},
     noise,
     record::Held,
-    stage,
 };
 
 #[map]
@@ -69,7 +68,7 @@ pub fn hand_over(held: &mut Held, event: Event) -> Option<Groups> {
     held.scratch.shadow.set(1);
     held.scratch.shadowed.set(0);
     held.scratch.since.set(now());
-    Some(stage::first(held, needs, early))
+    Some(held.set_first_stage(needs, early))
 }
 
 /// Counts what the candidate said, and what that took; notes whether the event is shown as an example.

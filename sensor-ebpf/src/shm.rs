@@ -6,13 +6,13 @@ use sensor_common::{
 };
 
 use crate::{
-    hook::{Context, Seen, fentry_hook, lsm_hook},
+    hook::{Context, fentry_hook, lsm_hook},
     kernel::{Ptr, Struct, probe},
     memory::Memory,
     object::{File, Type},
     record::Held,
     scratch::Wanted,
-    stage::Subject,
+    subject::{Seen, Subject},
     text,
 };
 

@@ -12,51 +12,18 @@ use sensor_common::{
 
 use crate::{
     actor, brakes,
-    hook::Seen,
     limit::{self, Withheld},
     maps::{self, ACTIVE, EVENTS, GENERATIONS, SETTINGS, count_judged, count_loss, count_matched, index},
     record::{self, Held},
-    scratch::Wanted,
     shadow::{self, SHADOW_EXAMPLES},
     state,
+    subject::{Seen, Subject},
 };
 
 /// `-EPERM`.
 pub const DENY: i32 = -1;
 pub const ALLOW: i32 = 0;
 pub const SIGKILL: u32 = 9;
-
-/// What a hook knows of the object, and how to write it down.
-pub trait Subject {
-    /// Fills those of the wanted groups that describe the object.
-    fn fill(&self, held: &mut Held, wanted: Wanted);
-
-    /// Whether the current process is the one that performs the event. Where it is not, nobody is killed.
-    #[inline(always)]
-    fn is_by_current(&self) -> bool {
-        true
-    }
-
-    /// Whether what the event's data goes into is another user's, over whom the current one has no power. What could be put in
-    /// quarantine is refused then: nobody shuts up or kills another user's reader by what he sends to it.
-    #[inline(always)]
-    fn is_for_another(&self) -> bool {
-        false
-    }
-
-    /// Puts what the event's data goes into in quarantine: of those events that say so
-    /// ([`Event::container`]). The report has been filled.
-    #[inline(always)]
-    fn quarantine(&self, _: &Held) {}
-}
-
-/// An event of which nothing is to be known but who performs it.
-pub struct Nothing;
-
-impl Subject for Nothing {
-    #[inline(always)]
-    fn fill(&self, _: &mut Held, _: Wanted) {}
-}
 
 /// Starts an event: notes who and what, as far as the active rules ask for it, and hands over to them.
 ///
@@ -83,7 +50,7 @@ pub fn judge<C: EbpfContext, S: Subject>(
     held.scratch.unseen.set(0);
     shadow::begin(&mut held, needs);
     let groups = if needs.contains(Groups::JUDGED) {
-        first(&mut held, needs, Groups(generation.early[event as usize]))
+        held.set_first_stage(needs, Groups(generation.early[event as usize]))
     } else {
         // Only the candidate has rules for it.
         let Some(groups) = shadow::hand_over(&mut held, event) else {
@@ -113,14 +80,6 @@ fn without_record(answer: Answer, needs: Groups) -> i32 {
     }
     count_loss(Loss::NoRecord);
     ALLOW
-}
-
-/// Notes which program of a generation is the first, its early one where it has one; the groups that this reads.
-#[inline(always)]
-pub fn first(held: &mut Held, needs: Groups, early: Groups) -> Groups {
-    let (stage, groups) = if early.is_empty() { (Stage::Rules, needs) } else { (Stage::Early, early) };
-    held.scratch.stage.set(stage as u32);
-    groups
 }
 
 /// Hands the event over to the program that is next. Comes back, with a counted loss, where there is none.

@@ -3,7 +3,7 @@
 use sensor_common::event::{Event, Groups};
 
 use crate::{
-    hook::{Context, Seen, lsm_hook},
+    hook::{Context, lsm_hook},
     kernel::{
         IPC_ID, IPC_KEY, IPC_MODE, IPC_UID, MSG_SECURITY, MSG_SIZE, MSG_TYPE, Ptr, SHM_SEGSZ, Struct, member, probe,
     },
@@ -11,7 +11,7 @@ use crate::{
     payload,
     record::Held,
     scratch::Wanted,
-    stage::Subject,
+    subject::{Seen, Subject},
 };
 
 /// An object, by its `struct kern_ipc_perm`.

@@ -7,7 +7,7 @@ use sensor_common::{
 
 use crate::{
     asm,
-    hook::{Context, Seen, lsm_hook},
+    hook::{Context, lsm_hook},
     kernel::{
         FILE_PRIVATE_DATA, FS_PWD, FS_ROOT, MSGHDR_ITER, MSGHDR_NAME, MSGHDR_NAMELEN, PATH_DENTRY, PATH_MNT,
         PID_NUMBERS, Ptr, SK_FAMILY, SK_PEER_PID, SK_TYPE, SOCKET_SK, Struct, TASK_FS, UNIX_ADDR, UNIX_ADDRESS_LEN,
@@ -19,7 +19,7 @@ use crate::{
     payload, quarantine,
     record::Held,
     scratch::{Scratch, Wanted},
-    stage::Subject,
+    subject::{Seen, Subject},
     text,
 };
 

@@ -18,8 +18,8 @@ const EXECUTABLE: &str = ".exe";
 
 /// What to think about again, in the order of the rules. Nothing in it keeps a rule from being used.
 pub fn advice(rules: &RuleSet) -> Vec<Diagnostic> {
-    let braked = rules.rules().iter().filter(|rule| rule.action > Action::Alert);
-    braked.flat_map(|rule| [forgeable(rule), spelled(rule), refused(rule)].into_iter().flatten()).collect()
+    let notes = |(_, rule)| [forgeable(rule), spelled(rule), refused(rule)].into_iter().flatten();
+    rules.braked().flat_map(notes).collect()
 }
 
 /// Exceptions that rely on a path that anybody can give his own program.

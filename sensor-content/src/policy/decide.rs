@@ -105,20 +105,14 @@ impl Policy {
     /// Decides when rules are taken that nobody has signed. They are the owner's own: nobody else tries them
     /// first, and they are no release that could be the one that is wanted.
     pub fn decide_unsigned(&self, now: Timestamp) -> (Decision, Vec<Reason>) {
+        let refusal = if self.unsigned { self.pinned().map(Reason::Pinned) } else { Some(Reason::Unsigned) };
+        if let Some(reason) = refusal {
+            return (Decision::Never, vec![reason]);
+        }
         let own = Offer { number: 0, category: Category::Routine, first_seen: Timestamp::MIN };
         let host = Host { running: 0, known: &[], approved: false };
         let mut because = Vec::new();
-        let decision = match self.pin {
-            _ if !self.unsigned => {
-                because.push(Reason::Unsigned);
-                Decision::Never
-            }
-            Pin::Number(other) => {
-                because.push(Reason::Pinned(other));
-                Decision::Never
-            }
-            Pin::Latest | Pin::Behind(_) => self.moment(&own, &host, now, &mut because),
-        };
+        let decision = self.moment(&own, &host, now, &mut because);
         (decision, because)
     }
 

@@ -162,11 +162,6 @@ impl Policy {
     pub const fn repository(&self) -> Option<&Repository> {
         self.repository.as_ref()
     }
-
-    /// Whether `action` may be carried out on `event`.
-    pub fn permits(&self, event: Event, action: Action) -> bool {
-        self.actions.permit(event, action)
-    }
 }
 
 impl Default for Policy {

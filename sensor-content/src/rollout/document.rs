@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     bucket::{Bucket, Share},
-    plan::Ring,
+    ring::Ring,
 };
 
 /// Who may take a release now.

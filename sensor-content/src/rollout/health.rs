@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::plan::Ring;
+use super::ring::Ring;
 
 /// Hosts by ring and kernel, heard from in the last day.
 pub type Census = BTreeMap<Ring, BTreeMap<String, u64>>;

@@ -16,6 +16,7 @@ mod health;
 mod judge;
 mod plan;
 pub mod prometheus;
+mod ring;
 mod statistics;
 
 pub use bucket::{Bucket, HostId, Share};
@@ -23,4 +24,5 @@ pub use controller::{Decision, Progress, State, halt, resume, revoke, step};
 pub use document::{Answer, Document, Host, Offer, Order, Slice};
 pub use health::{Census, Cohort, Counts, Health, Signal};
 pub use judge::{Finding, Judgement, Question, Verdict, judge};
-pub use plan::{Limits, Plan, PlanError, Ring, Stage};
+pub use plan::{Limits, Plan, PlanError, Stage};
+pub use ring::Ring;

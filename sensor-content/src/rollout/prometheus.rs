@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::{
     health::{Census, Cohort, Counts, Health, Signal},
-    plan::{Plan, Ring},
+    plan::Plan,
+    ring::Ring,
 };
 
 /// What is asked.

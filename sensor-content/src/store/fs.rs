@@ -61,8 +61,6 @@ pub trait Fs {
 #[derive(Clone, Debug)]
 pub struct Directory {
     path: PathBuf,
-    /// Rights of new files.
-    mode: u32,
     /// Whether nobody else is to read it.
     is_private: bool,
 }
@@ -75,13 +73,13 @@ impl Directory {
     pub fn open(path: PathBuf) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        Ok(Self { path, mode: 0o600, is_private: true })
+        Ok(Self { path, is_private: true })
     }
 
     /// A directory that is there, of files that everybody may read.
     #[cfg(feature = "repository")]
     pub(crate) const fn public(path: PathBuf) -> Self {
-        Self { path, mode: 0o644, is_private: false }
+        Self { path, is_private: false }
     }
 
     /// The file, to be read, where there is one.
@@ -92,8 +90,10 @@ impl Directory {
         }
     }
 
-    fn write(&self, name: &str, options: &mut OpenOptions, bytes: &[u8]) -> io::Result<()> {
-        options.create(true).mode(self.mode).custom_flags(self.flags()).open(self.path.join(name))?.write_all(bytes)
+    /// The file, to be written to, made where there is none.
+    fn make(&self, name: &str, options: &mut OpenOptions) -> io::Result<File> {
+        let mode = if self.is_private { 0o600 } else { 0o644 };
+        options.create(true).mode(mode).custom_flags(self.flags()).open(self.path.join(name))
     }
 
     /// What the owner keeps is no link: one would lead out of the directory, and out of a root that is not this host's.
@@ -123,15 +123,16 @@ impl Fs for Directory {
     }
 
     fn create(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.write(name, OpenOptions::new().write(true).truncate(true), bytes)
+        self.make(name, OpenOptions::new().write(true).truncate(true))?.write_all(bytes)
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let length = fs::metadata(self.path.join(name)).map_or(0, |metadata| metadata.len());
-        let written = self.write(name, OpenOptions::new().append(true), bytes);
+        let mut file = self.make(name, OpenOptions::new().append(true))?;
+        let length = file.metadata()?.len();
+        let written = file.write_all(bytes);
         if written.is_err() {
             // What did not fit on the disk must not head the next line. To take it away needs no room.
-            OpenOptions::new().write(true).open(self.path.join(name))?.set_len(length)?;
+            file.set_len(length)?;
         }
         written
     }

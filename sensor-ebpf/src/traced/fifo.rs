@@ -5,14 +5,13 @@ use sensor_common::{event::Groups, syscall::Syscall};
 use super::{Call, traced_hook};
 use crate::{
     fifo::{created, opened_file},
-    hook::Seen,
     kernel::{FILE_PATH, FS_PWD, FS_ROOT, FS_UMASK, PATH_DENTRY, PATH_MNT, Ptr, Struct, TASK_FS},
     memory::Memory,
     object::{File, O_CREAT},
     path::{self, NAME_ROOM, Name},
     record::Held,
     scratch::Wanted,
-    stage::Subject,
+    subject::{Seen, Subject},
     text,
 };
 

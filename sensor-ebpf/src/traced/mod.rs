@@ -13,12 +13,11 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
     programs::TracePointContext,
 };
-use sensor_common::kernel::ABSENT;
 
 use crate::{
     kernel::{
         GET_TASK_PT_REGS, PT_REGS_DI, PT_REGS_DX, PT_REGS_R8, PT_REGS_R9, PT_REGS_R10, PT_REGS_SI, Ptr, Struct,
-        TASK_STACK, value,
+        TASK_STACK, has,
     },
     object::File,
 };
@@ -88,7 +87,7 @@ impl Call {
 /// drops the other.
 #[inline(always)]
 fn registers() -> Struct {
-    if value(&GET_TASK_PT_REGS) == ABSENT {
+    if !has(&GET_TASK_PT_REGS) {
         let stack = Struct::current_task().get::<u64>(&TASK_STACK) as Ptr;
         return Struct::probed(stack.wrapping_add(STACK_SIZE - PT_REGS_SIZE));
     }
@@ -97,7 +96,7 @@ fn registers() -> Struct {
 }
 
 /// Declares the programs of a hook at the exit of system calls. `$seen` is a function from the [`Call`] to
-/// [`Seen`](crate::hook::Seen).
+/// [`Seen`](crate::subject::Seen).
 macro_rules! traced_hook {
     ($family:ident::$name:ident, $seen:expr) => {
         #[doc = concat!("`", stringify!($name), "`")]

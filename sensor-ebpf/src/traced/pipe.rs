@@ -7,13 +7,12 @@ use sensor_common::{
 
 use super::{Call, traced_hook};
 use crate::{
-    hook::Seen,
     object::{File, Type},
     payload::{self, Sent},
     pipe::{received_file, written_file},
     record::Held,
     scratch::Wanted,
-    stage::{Nothing, Subject},
+    subject::{Nothing, Seen, Subject},
 };
 
 /// Whether a call reads what its first argument names, where it is one of those that read or write.

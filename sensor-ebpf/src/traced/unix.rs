@@ -7,14 +7,13 @@ use sensor_common::{
 
 use super::{Call, traced_hook};
 use crate::{
-    hook::Seen,
     kernel::Ptr,
     memory::Memory,
     object::File,
     payload::{self, Sent},
     record::Held,
     scratch::Wanted,
-    stage::Subject,
+    subject::{Seen, Subject},
     unix::{Address, Reached, Socket, fill_receiver},
 };
 

@@ -68,7 +68,7 @@ impl Checker<'_> {
 
     /// Refuses bits, which stand at `expr`, that `int` never has.
     pub(super) fn can_have(&mut self, int: IntField, bits: i64, expr: &IdedExpr) -> Checked<()> {
-        let largest = int.field().map_or(Some(u64::MAX), Field::largest).unwrap_or(u64::MAX);
+        let largest = int.field().and_then(Field::largest).unwrap_or(u64::MAX);
         let highest = u64::MAX.checked_shr(largest.leading_zeros()).unwrap_or(0);
         if self.names.any_range || bits.cast_unsigned() & !highest == 0 {
             return Ok(());
@@ -80,11 +80,12 @@ impl Checker<'_> {
 
     /// Refuses a pattern that no text of `field` has.
     pub(super) fn can_match(&mut self, field: &Field, pattern: &Pattern, at: Range<usize>) -> Checked<()> {
+        if self.names.any_range {
+            return Ok(());
+        }
         let kept = longest(field);
-        let label = match pattern.shortest {
-            _ if self.names.any_range => return Ok(()),
+        let label = match pattern.shortest.filter(|_| !pattern.automaton.finds_nothing()) {
             None => "no text has this pattern".to_owned(),
-            Some(_) if pattern.automaton.finds_nothing() => "no text has this pattern".to_owned(),
             Some(shortest) if shortest > kept => format!("it takes {shortest} bytes; {kept} of the field are kept"),
             Some(_) => return Ok(()),
         };

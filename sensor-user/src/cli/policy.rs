@@ -75,7 +75,7 @@ pub struct Approve {
 impl Commands {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         match self {
-            Self::Check(check) => return check.run(out),
+            Self::Check(check) => check.run(out)?,
             Self::Explain(explain) => explain.run(out)?,
             Self::Approve(approve) => approve.run(out)?,
         }
@@ -84,13 +84,13 @@ impl Commands {
 }
 
 impl Check {
-    fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
+    fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let policy = content::check_policy(&self.file)?;
         if let Some(words) = Host::open(&self.state)?.wish(&policy) {
             bail!("{}: {words}", self.file.display());
         }
         writeln!(out, "{}: no problem found", self.file.display())?;
-        Ok(Done::Well)
+        Ok(())
     }
 }
 
@@ -107,7 +107,10 @@ impl Explain {
             Err(objection) => writeln!(out, "{objection}")?,
             Ok(()) => writeln!(out, "{}", gate.answer(id.number, category, now))?,
         }
-        host.wish(&policy).map_or(Ok(()), |words| Ok(writeln!(out, "{words}")?))
+        if let Some(words) = host.wish(&policy) {
+            writeln!(out, "{words}")?;
+        }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use sensor_common::record::Record;
 use sensor_rules::{
     RuleSet,
-    selftest::{self, Report, Score},
+    selftest::{self, Report},
 };
 
 use super::{
@@ -44,7 +44,7 @@ impl Test {
         for wrong in &wrong {
             writeln!(out, "FAILED {wrong}")?;
         }
-        let tests: usize = rules.rules().iter().map(|rule| rule.examples.len()).sum();
+        let tests = interpreted.tried;
         writeln!(
             out,
             "{} rule{}, {tests} test{}: {}",
@@ -72,12 +72,14 @@ fn table(
 ) -> std::io::Result<()> {
     let width = rules.rules().iter().map(|rule| rule.id.len()).max().unwrap_or(0).max(4);
     writeln!(out, "{:<width$}  {:>6}  {:<12} {:<12}", "rule", "tests", "interpreter", "compiled")?;
-    for (number, rule) in rules.rules().iter().enumerate() {
-        let cell = |report: Option<&Report>| match report.and_then(|report| report.scores.get(number)) {
-            None => "not run".to_owned(),
-            Some(Score { right: 0, wrong: 0 }) => "no tests".into(),
-            Some(Score { wrong: 0, .. }) => "ok".into(),
-            Some(Score { wrong, .. }) => format!("{wrong} WRONG"),
+    for rule in rules.rules() {
+        let cell = |report: Option<&Report>| {
+            let Some(report) = report else { return "not run".to_owned() };
+            match report.wrong.iter().filter(|wrong| wrong.rule == rule.id).count() {
+                _ if rule.examples.is_empty() => "no tests".into(),
+                0 => "ok".into(),
+                wrong => format!("{wrong} WRONG"),
+            }
         };
         let (interpreted, compiled) = (cell(Some(interpreted)), cell(compiled));
         writeln!(out, "{:<width$}  {:>6}  {interpreted:<12} {compiled:<12}", rule.id, rule.examples.len())?;

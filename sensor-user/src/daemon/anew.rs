@@ -42,9 +42,7 @@ impl<E: Engine> Core<E> {
         let state = &mut *self.lock();
         let keeper = self.read_policy(state)?;
         let words = keeper.blindness().unwrap_or_else(|| "the owner's policy is read anew".to_owned());
-        if keeper.is_permitted_otherwise() {
-            self.permits_otherwise(state);
-        }
+        self.permits_otherwise(state);
         Some(words)
     }
 

@@ -1,11 +1,11 @@
 //! What the daemon answers on its control socket.
 
 use base64ct::{Base64, Encoding};
-use sensor_common::{maps::Container, verdict::Action};
+use sensor_common::maps::Container;
 use sensor_content::{life::Entry, shadow::without_examples};
-use sensor_rules::{Rule, Source};
+use sensor_rules::Source;
 
-use super::{core::Core, engine::Engine, journal::Journal, permit::number, shadow::Candidate};
+use super::{core::Core, engine::Engine, journal::Journal, shadow::Candidate};
 use crate::{
     control::{
         admission::Access,
@@ -49,7 +49,7 @@ impl<E: Engine> Core<E> {
         let rules = generation.and_then(|generation| self.journal.rules(generation));
         // With an owner, a roll-back does not lead to what the kernel holds, but to what may come into force.
         let previous = match &mut state.keeper {
-            Some(keeper) => keeper.behind().first().copied().map(number),
+            Some(keeper) => keeper.goal(),
             None => state.engine.previous(),
         };
         let content = state.keeper.as_mut().map(|keeper| keeper.status(generation));
@@ -66,7 +66,7 @@ impl<E: Engine> Core<E> {
             generation,
             previous,
             rules: rules.as_ref().map_or(0, |rules| rules.rules().len()),
-            asking: rules.as_ref().map_or(0, |rules| rules.rules().iter().filter(|rule| asks(rule)).count()),
+            asking: rules.as_ref().map_or(0, |rules| rules.braked().count()),
             unseen: rules.map_or(Vec::new(), |rules| Unseen::all(&rules, self.mode)),
             warnings: self.warnings(),
             hooks: state.engine.hooks()?,
@@ -125,11 +125,6 @@ impl<E: Engine> Service for Core<E> {
     fn journal(&self) -> &Journal {
         &self.journal
     }
-}
-
-/// Whether the rule asks for more than an alert.
-fn asks(rule: &Rule) -> bool {
-    rule.action.max(rule.undecided) > Action::Alert
 }
 
 /// The journal as one with this access may read it.

@@ -202,7 +202,7 @@ impl<E: Engine> Core<E> {
         asked: Arc<RuleSet>,
         (skip_checks, at_once): (bool, bool),
     ) -> Result<Pushed, Cause> {
-        let mut permit = self.admitted(state, &Step::Unsigned)?;
+        let mut permit = self.admitted(state, |_| Step::Unsigned)?;
         let rules = Arc::new(permit.restrain(RuleSet::clone(&asked)));
         let generation = state.next;
         if let Some(memory) = &self.memory {
@@ -221,8 +221,7 @@ impl<E: Engine> Core<E> {
         let Some(keeper) = &mut state.keeper else { return Ok(pushed) };
         // It is left to a daemon that is started by order, and to no other: so nobody is charged with it.
         keeper.runs(permit);
-        let behind = keeper.behind().first().copied().map(number);
-        Ok(Pushed { transient: true, ..pushed.over(behind) })
+        Ok(Pushed { transient: true, ..pushed.over(keeper.goal()) })
     }
 
     /// Our own checks. They take no lock: the daemon answers others meanwhile.

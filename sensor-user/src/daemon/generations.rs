@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sensor_content::{
     bundle::{Bundle, Engine as Here, Untrue, Unverified},
-    gate::{Objection, Step, Wish},
+    gate::{Step, Wish},
     life::{
         Checked, Compiled, Denied, Downloaded, Entry, Generation, Id, Probation, Rejected, Shadow, Signed,
         State as LifeState, Trial, Verified,
@@ -22,7 +22,7 @@ use super::{
     engine::Engine,
     fault::{self, Point},
     keeper::Keeper,
-    permit::{Permit, name, number},
+    permit::{Permit, name},
     probation::{Mishap, Watch, heard},
     shadow::Release,
     trial::{self, Failure},
@@ -100,7 +100,7 @@ impl<E: Engine> Core<E> {
             }
         };
         let signed = log.took(arrived.step::<Signed>(Timestamp::now(), format!("by the key {}", bundle.key().short())));
-        if let Err(objection) = self.admitted(&mut self.lock(), &wanted(&bundle, aside)) {
+        if let Err(objection) = self.admitted(&mut self.lock(), |_| wanted(&bundle, aside)) {
             log.took(signed.step::<Denied>(Timestamp::now(), first_line(&objection.to_string())));
             return Err(objection.into());
         }
@@ -131,18 +131,6 @@ impl<E: Engine> Core<E> {
         self.put_in_kernel(&bundle, rules, checked, (aside, at_once), log)
     }
 
-    /// Leave for this step, by the policy as it is now: its owner may just have changed it. A daemon that keeps no generations has no
-    /// owner to ask.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(super) fn admitted(&self, state: &mut State<E>, step: &Step) -> Result<Permit, Objection> {
-        match self.read_policy(state) {
-            Some(keeper) => keeper.admit(step),
-            None => Ok(Permit::of_nobody(Rung::Nothing)),
-        }
-    }
-
     /// Loads the rules: into the shadow, or in force.
     fn put_in_kernel(
         &self,
@@ -155,7 +143,7 @@ impl<E: Engine> Core<E> {
         let state = &mut *self.lock();
         let id = checked.id();
         // Asked again: what runs and what the owner wants may have changed while its tests ran.
-        let mut permit = match self.admitted(state, &wanted(bundle, aside)) {
+        let mut permit = match self.admitted(state, |_| wanted(bundle, aside)) {
             Ok(permit) => permit,
             Err(objection) => {
                 log.reject(checked, first_line(&objection.to_string()));
@@ -220,7 +208,7 @@ impl<E: Engine> Core<E> {
         let boot = keeper.store.boot().clone();
         let trial = Trial { id, since: now, boot, soak, taken_back: 0, aside: aside.then_some(written) };
         keeper.begins(permit, trial, &std::mem::take(&mut log.0));
-        Ok(pushed.over(keeper.behind().first().copied().map(number)))
+        Ok(pushed.over(keeper.goal()))
     }
 
     /// Rules into the kernel, as they are permitted.
@@ -249,10 +237,10 @@ impl<E: Engine> Core<E> {
     /// what had to be held by a brake meanwhile is taken back, and what the owner wants to leave is left.
     pub fn tick(&self) {
         let state = &mut *self.lock();
-        let Some(keeper) = self.read_policy(state) else { return };
-        if keeper.is_permitted_otherwise() {
-            self.permits_otherwise(state);
+        if self.read_policy(state).is_none() {
+            return;
         }
+        self.permits_otherwise(state);
         let Some(keeper) = &mut state.keeper else { return };
         keeper.matures();
         let (wish, running) = (keeper.wish(), keeper.running());

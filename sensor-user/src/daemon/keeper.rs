@@ -1,25 +1,28 @@
 //! What the daemon keeps of generations: the store, the owner's policy, trusted keys; and how far the present one got.
 
+mod left;
+mod told;
+
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Timestamp;
 use sensor_content::{
     bundle::{Budget, Category},
-    gate::{Start, Step, Wish},
+    digest::Digest,
+    gate::{Start, Step},
     life::{Entry, Id, Judgement, Stage, Trial},
     policy::Policy,
-    store::{Directory, Phase, Rung, Store, Switch, UNCLEAN},
+    store::{Directory, Phase, Rung, Store, Switch},
 };
 
 use super::{
-    permit::{Permit, name, number},
+    permit::{Permit, number},
     settings::Settings,
 };
 use crate::{
     content::{self, Switched},
     log::say,
-    status,
 };
 
 /// What to say of rules in force that nobody has signed.
@@ -153,13 +156,13 @@ impl Keeper {
         number(self.running())
     }
 
-    /// What to start with; the generation on probation is remembered for later.
-    pub fn start(&mut self) -> Start {
-        let start = self.ladder();
+    /// What to start with, best first; the generation on probation is remembered for later.
+    pub fn start(&mut self) -> Vec<Rung> {
+        let Start { rungs, retry } = self.ladder();
         let from = self.started + self.settings.up;
         self.started_under = self.switch();
-        self.retry = start.retry.clone().map(|trial| Retry { trial, from, waits: None });
-        start
+        self.retry = retry.map(|trial| Retry { trial, from, waits: None });
+        rungs
     }
 
     /// Reads the policy and the switch anew; what cannot be read changes nothing that runs.
@@ -200,8 +203,8 @@ impl Keeper {
         self.running() != Rung::Baseline && self.permit.actions() != self.policy.actions()
     }
 
-    /// What is in force is so by this permit now.
-    pub fn is_permitted(&mut self, permit: Permit) {
+    /// What is in force stays so, by this permit from now on.
+    pub fn renews(&mut self, permit: Permit) {
         self.permit = permit;
     }
 
@@ -269,30 +272,6 @@ impl Keeper {
     pub fn ends(&mut self, everything: bool) {
         let running = self.running();
         self.said(|store| if everything { store.stopped() } else { store.attempt(running, Phase::Left) });
-    }
-
-    /// What a daemon before this one has left in force as generation `number`, if it may stay so.
-    pub fn inherits(&self, number: u64) -> Option<Rung> {
-        let memory = self.store.memory();
-        let kept = memory.trial.iter().map(|trial| &trial.id).chain(&memory.good);
-        let id = kept.copied().find(|id| id.number == number);
-        match (self.switch(), id) {
-            (None, Some(id)) => Some(Rung::Generation(id)),
-            (None | Some(Switch::Baseline), None) if number == 0 => Some(Rung::Baseline),
-            _ => None,
-        }
-    }
-
-    /// Whether a daemon before this one has left in force, by order, what nobody has signed, and that may stay so.
-    pub fn inherits_unsigned(&self) -> bool {
-        self.switch().is_none() && self.policy.allows_unsigned() && self.store.left() == Some(Rung::Nothing)
-    }
-
-    /// What a daemon before this one has left in force by order, if it may stay so: one on probation too, for the host is up.
-    pub fn goes_on(&self) -> Option<Rung> {
-        let rung = self.store.left()?;
-        let Rung::Generation(id) = rung else { return None };
-        self.inherits(id.number).filter(|kept| *kept == rung)
     }
 
     /// Loading has failed: what ran is what would be charged again.
@@ -371,7 +350,7 @@ impl Keeper {
     pub fn retries(&mut self) -> Option<(Trial, Step)> {
         let trial = self.retry.as_ref().filter(|retry| Instant::now() >= retry.from)?.trial.clone();
         let category = self.budget(trial.id).map_or(Category::Routine, |(_, category)| category);
-        let step = Step::Take { id: trial.id, category, aside: self.is_aside(&trial) };
+        let step = Step::Take { id: trial.id, category, aside: self.is_aside(trial.aside) };
         let waits = self.admit(&step).err().map(|objection| objection.to_string());
         let retry = self.retry.as_mut()?;
         if let Some(words) = waits {
@@ -385,87 +364,8 @@ impl Keeper {
         Some((trial, step))
     }
 
-    /// Whether the owner has set the policy aside for it, and has not written another since.
-    fn is_aside(&self, trial: &Trial) -> bool {
-        trial.aside == Some(self.policy.written())
-    }
-
-    /// Says once why the owner's wish to go back cannot be met.
-    pub fn says_of_wish(&mut self, words: Option<String>) {
-        if let Some(words) = words.as_ref().filter(|words| self.said_of_wish.as_ref() != Some(words)) {
-            say(format_args!("WARNING: {words}"));
-        }
-        self.said_of_wish = words;
-    }
-
-    /// What to say of a baseline that is not started any more.
-    pub fn baseline_trouble(&self) -> Option<String> {
-        self.store.memory().is_baseline_given_up().then(|| {
-            format!(
-                "the baseline is given up: {UNCLEAN} times in a row the host went down, or the daemon ended, before it had settled; to \
-                 start it again, stop the daemon and run `creance recover --root / --pardon`"
-            )
-        })
-    }
-
-    /// What to say where a switch held content back at the start that is gone by now: switches say with what a daemon starts.
-    fn started_under_a_switch(&mut self) -> Option<String> {
-        let before = self.started_under.filter(|_| self.switch().is_none())?;
-        if matches!(self.running(), Rung::Generation(_)) {
-            return None;
-        }
-        let best = self.ladder().rungs.into_iter().next()?;
-        (best != self.running()).then(|| {
-            format!(
-                "the daemon was started under the switch `{before}`, which is gone: start it anew (`systemctl restart creance`) to go on with {}",
-                name(best)
-            )
-        })
-    }
-
-    /// Why nothing is in force.
-    pub fn why_nothing(&self) -> String {
-        match (self.switch(), self.baseline_trouble()) {
-            (Some(Switch::Off), _) => "a switch says off".into(),
-            (_, Some(trouble)) => trouble,
-            _ => "neither a generation nor the baseline could be started".into(),
-        }
-    }
-
-    /// For `creance status`.
-    pub fn status(&mut self, active: Option<u64>) -> status::Content {
-        let (wish, started) = (self.wish(), self.started_under_a_switch());
-        let memory = self.store.memory();
-        let stage = match self.running() {
-            Rung::Nothing if active.is_some() => format!("not kept: {TRANSIENT}"),
-            Rung::Nothing => "no generation from the store".to_owned(),
-            Rung::Baseline => "baseline".to_owned(),
-            Rung::Generation(id) => match memory.trial.as_ref().filter(|trial| trial.id == id) {
-                None => "good".to_owned(),
-                Some(trial) => match trial.judge(Timestamp::now(), self.store.boot()) {
-                    Judgement::Until(time) => format!("on probation until {time:.0} and a reboot"),
-                    Judgement::Reboot => "on probation until the host has been rebooted".to_owned(),
-                    Judgement::Good => "on probation until it has settled".to_owned(),
-                },
-            },
-        };
-        status::Content {
-            stage,
-            good: memory.good.iter().map(|id| id.number).collect(),
-            trial: memory.trial.as_ref().map(|trial| trial.id.number),
-            denied: memory.denied.iter().map(|denial| (denial.id.number, denial.reason.clone())).collect(),
-            waits: self.retry.as_ref().and_then(|retry| retry.waits.clone()),
-            switch: self.switch().map(|switch| switch.to_string()),
-            restrained: self.permit.restrained().to_vec(),
-            trouble: self
-                .blindness()
-                .into_iter()
-                .chain(self.baseline_trouble())
-                .chain(if let Wish::Unmet(words) = wish { Some(words) } else { None })
-                .chain(started)
-                .chain(self.switched.complaints.iter().cloned())
-                .chain(self.store.damage().iter().cloned())
-                .collect(),
-        }
+    /// Whether the policy that the owner has set `aside` for a release is still the one that he has written.
+    pub fn is_aside(&self, aside: Option<Digest>) -> bool {
+        aside == Some(self.policy.written())
     }
 }

@@ -26,8 +26,7 @@ impl Lines {
     /// When the file cannot be looked at.
     pub fn after(file: File, tail: &[u8]) -> io::Result<Self> {
         let mut lines = Self { is_regular: file.metadata()?.is_file(), file, half: 0 };
-        let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let half = &tail[whole..];
+        let half = half_line(tail);
         // What somebody else wrote stays.
         let is_ours = half.starts_with(BEGINNING) || BEGINNING.starts_with(half);
         let is_whole = half.is_empty() || is_ours && lines.takes_away(half.len());
@@ -44,18 +43,18 @@ impl Lines {
     pub fn write(&mut self, lines: &[Arc<str>]) -> (usize, io::Result<()>) {
         // A line end, where half a line cannot be taken away: what is not ours, or from a file that only grows.
         let head = if self.half > 0 { "\n" } else { "" };
-        let bytes: Vec<u8> =
-            [head].into_iter().chain(lines.iter().flat_map(|line| [&**line, "\n"])).flat_map(str::bytes).collect();
-        let (done, result) = write_all(&mut self.file, &bytes);
-        let ends: Vec<_> = (0..done).filter(|at| bytes[*at] == b'\n').collect();
-        if !ends.is_empty() {
+        let text: String = [head].into_iter().chain(lines.iter().flat_map(|line| [&**line, "\n"])).collect();
+        let (done, result) = write_all(&mut self.file, text.as_bytes());
+        let done = &text.as_bytes()[..done];
+        let ends = done.split(|byte| *byte == b'\n').count() - 1;
+        if ends > 0 {
             self.half = 0;
         }
-        let half = done - ends.last().map_or(0, |end| end + 1);
+        let half = half_line(done).len();
         if half > 0 && !self.takes_away(half) {
             self.half += half;
         }
-        (ends.len().saturating_sub(head.len()), result)
+        (ends.saturating_sub(head.len()), result)
     }
 
     /// Whether half a line stands at the end.
@@ -71,6 +70,11 @@ impl Lines {
         };
         self.is_regular && cut().is_ok()
     }
+}
+
+/// What stands behind the last line end.
+fn half_line(bytes: &[u8]) -> &[u8] {
+    &bytes[bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)..]
 }
 
 /// Writes all of it, or the beginning; how much, and why not all.

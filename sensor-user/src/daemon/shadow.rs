@@ -15,7 +15,6 @@ use sensor_content::{
     gate::{Objection, Step},
     life::{Entry, Generation, Id, Probation, Rejected, Shadow, Trial},
     noise::{Heard, Noise},
-    policy::Policy,
     rollout::Signal,
     shadow::{self, Decision, Limits, Matches, Observed, Report},
 };
@@ -27,6 +26,7 @@ use super::{
     engine::Engine,
     generations::first_line,
     guard::UNNAMED_RULES,
+    keeper::Keeper,
     permit::{Permit, asks_the_same},
     probation::heard,
 };
@@ -132,12 +132,12 @@ impl Candidate {
         self.report.reasons.iter().map(ToString::to_string).chain(self.waits.clone()).collect()
     }
 
-    /// The step that puts it in force, under the policy that was written so.
-    fn step(&self, written: Digest) -> Step {
+    /// The step that puts it in force, under the policy as the keeper has it.
+    fn step(&self, keeper: &Keeper) -> Step {
         self.bundle.as_ref().map_or(Step::Unsigned, |Release { life, category, aside, .. }| Step::Take {
             id: life.id(),
             category: *category,
-            aside: *aside == Some(written),
+            aside: keeper.is_aside(*aside),
         })
     }
 
@@ -193,7 +193,7 @@ impl<E: Engine> Core<E> {
         self.journal().remember(generation, Arc::clone(rules));
         let activation = state.engine.shadow(generation, rules)?;
         if let Some(before) = state.candidate.take() {
-            is_rejected(state, before, &format!("generation {generation} took its place in the shadow"));
+            note_rejection(state, before, &format!("generation {generation} took its place in the shadow"));
         }
         let seen = Observed::default();
         state.candidate = Some(Candidate {
@@ -253,9 +253,7 @@ impl<E: Engine> Core<E> {
 
     /// The candidate may come into force as far as the shadow is concerned: its owner is asked, by the policy as it is now.
     fn ask_for(&self, state: &mut State<E>, mut candidate: Candidate) {
-        let written =
-            self.read_policy(state).map_or_else(|| Policy::default().written(), |keeper| keeper.policy().written());
-        match self.admitted(state, &candidate.step(written)) {
+        match self.admitted(state, |keeper| candidate.step(keeper)) {
             Ok(mut permit) => {
                 let rules = permit.restrain(RuleSet::clone(&candidate.asked));
                 if asks_the_same(&candidate.rules, &rules) {
@@ -358,11 +356,11 @@ fn reject<E: Engine>(state: &mut State<E>, candidate: Candidate, why: &str) {
     if let Err(error) = state.engine.give_up() {
         say(format_args!("WARNING: the candidate cannot be taken out of the kernel: {error:#}"));
     }
-    is_rejected(state, candidate, why);
+    note_rejection(state, candidate, why);
 }
 
 /// Writes down that a candidate was given up.
-fn is_rejected<E: Engine>(state: &mut State<E>, mut candidate: Candidate, why: &str) {
+fn note_rejection<E: Engine>(state: &mut State<E>, mut candidate: Candidate, why: &str) {
     let generation = candidate.generation;
     say(format_args!("generation {generation} is rejected in the shadow: {why}"));
     let reason = format!("in the shadow: {why}");

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use sensor_common::brakes::UNNAMED;
-use sensor_content::{gate::Step, store::Rung};
+use sensor_content::{
+    gate::{Objection, Step},
+    store::Rung,
+};
 use sensor_rules::{RuleSet, Source};
 
 use super::{
@@ -70,10 +73,29 @@ impl<E: Engine> Core<E> {
         Some(keeper)
     }
 
+    /// Leave for this step, by the policy as it is now: its owner may just have changed it. A daemon that keeps no generations has no
+    /// owner to ask.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn admitted(
+        &self,
+        state: &mut State<E>,
+        step: impl FnOnce(&Keeper) -> Step,
+    ) -> Result<Permit, Objection> {
+        match self.read_policy(state) {
+            Some(keeper) => {
+                let step = step(keeper);
+                keeper.admit(&step)
+            }
+            None => Ok(Permit::of_nobody(Rung::Nothing)),
+        }
+    }
+
     /// The owner permits other actions now than what is in force may take: it is loaded anew as the policy permits it, unless that
     /// comes to the same.
     pub(super) fn permits_otherwise(&self, state: &mut State<E>) {
-        let Some(keeper) = &mut state.keeper else { return };
+        let Some(keeper) = state.keeper.as_mut().filter(|keeper| keeper.is_permitted_otherwise()) else { return };
         let rung = keeper.running();
         let Ok(mut permit) = keeper.admit(&Step::Stay(rung)) else { return };
         let loaded = match rung {
@@ -90,7 +112,7 @@ impl<E: Engine> Core<E> {
             Ok(Some(words)) => say(format_args!("{words}, as the owner's policy permits it now")),
             Ok(None) => {
                 if let Some(keeper) = &mut state.keeper {
-                    keeper.is_permitted(permit);
+                    keeper.renews(permit);
                 }
             }
             Err(reason) => {
@@ -123,12 +145,12 @@ impl<E: Engine> Core<E> {
     /// nothing.
     pub fn start_content(&self) {
         let state = &mut *self.lock();
-        let Some(start) = state.keeper.as_mut().map(Keeper::start) else { return };
+        let Some(rungs) = state.keeper.as_mut().map(Keeper::start) else { return };
         if let Some(words) = self.inherit(state) {
             return say(words);
         }
         let left = state.keeper.as_ref().filter(|_| state.engine.has_others()).and_then(Keeper::goes_on);
-        let rungs = start.rungs.into_iter().filter(|rung| Some(*rung) != left);
+        let rungs = rungs.into_iter().filter(|rung| Some(*rung) != left);
         let steps = left.map(Step::Stay).into_iter().chain(rungs.map(Step::Return));
         for step in steps {
             match self.start_with(state, &step) {

@@ -6,7 +6,6 @@ use aya::{Ebpf, programs::ProgramFd};
 
 use super::{
     attach::{self, Link, program},
-    btf::Btf,
     hook_state::{HookState, recursion_misses},
     pins::Pins,
     place::Place,
@@ -26,13 +25,6 @@ impl Beside {
     /// The program of this name, attached nowhere.
     pub const fn new(program: String, place: Place) -> Self {
         Self { program, place, loaded: false, link: None, adopted: None }
-    }
-
-    /// The same, at the first of these functions that the kernel has; where there is none, the kernel is
-    /// asked for the last one.
-    pub fn at_first(program: &str, functions: &[&str], btf: &Btf) -> Self {
-        let there = btf.first_function(functions).or(functions.last().copied());
-        Self::new(program.to_owned(), Place::Function(there.unwrap_or_default().to_owned()))
     }
 
     /// Its name in `sensor-ebpf`.

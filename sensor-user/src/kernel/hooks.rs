@@ -70,7 +70,9 @@ impl Hooks {
     /// # Errors
     /// The kernel lacks something, or refuses a map: with its own words.
     pub fn new(mode: Mode, btf: &Btf, pins: Arc<Pins>, ring_bytes: u32) -> Result<Self> {
-        let (mut globals, variables) = (offsets::resolve(btf)?, offsets::variables());
+        let mut globals = offsets::resolve(btf)?;
+        // Nothing that is seen at tracepoints looks into pages.
+        let variables = if mode == Mode::Tracepoints { Vec::new() } else { offsets::variables() };
         globals.push(offsets::host_mount_namespace());
         let mut rules = EbpfLoader::new();
         rules.btf(None).default_map_pin_directory(pins.directory());
@@ -89,7 +91,7 @@ impl Hooks {
         let mut ebpf = loader.load(OBJECT).context("cannot load the sensor's maps")?;
         let places: BTreeMap<_, _> = Hook::ALL.iter().map(|hook| (*hook, place::of(*hook, mode, btf))).collect();
         let quarantine = Quarantine::new(&mut ebpf, btf, mode)?;
-        let notes: BTreeMap<_, _> = Hook::ALL.iter().map(|hook| (*hook, notes(*hook, mode, btf))).collect();
+        let notes: BTreeMap<_, _> = Hook::ALL.iter().map(|hook| (*hook, notes(*hook, mode))).collect();
         let beside = || notes.values().flatten();
         let hooks = Hook::ALL.iter().map(|hook| program_name(*hook, mode));
         let mut needed: BTreeSet<_> = hooks.flat_map(|name| [format!("finish_{name}"), name]).collect();
@@ -271,9 +273,12 @@ impl Hooks {
 }
 
 /// The programs beside a hook in this mode.
-fn notes(hook: Hook, mode: Mode, btf: &Btf) -> Vec<Beside> {
+fn notes(hook: Hook, mode: Mode) -> Vec<Beside> {
     let noted = if mode == Mode::Tracepoints { &[] } else { hook.notes() };
-    noted.iter().map(|(program, functions)| Beside::at_first(program, functions, btf)).collect()
+    let beside = |(program, function): &(&str, &str)| {
+        Beside::new((*program).to_owned(), Place::Function((*function).to_owned()))
+    };
+    noted.iter().map(beside).collect()
 }
 
 /// What a loader has to know of the kernel to attach programs to these places.

@@ -1,6 +1,10 @@
 //! The read-only globals of the kernel side: offsets and enumerators of the running kernel, by name.
 
-use std::{fs, os::unix::fs::MetadataExt as _};
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    os::unix::fs::MetadataExt as _,
+};
 
 use anyhow::Result;
 use sensor_common::{
@@ -60,8 +64,10 @@ const SYMBOLS: &str = "/proc/kallsyms";
 /// shown.
 pub fn variables() -> Vec<(&'static str, u64)> {
     // A kernel may have no such file, and a container may hide it: then what it would show is unread.
-    let symbols = fs::read_to_string(SYMBOLS).unwrap_or_default();
-    VARIABLES.iter().map(|(global, name)| (*global, address(&symbols, name))).collect()
+    let symbols = File::open(SYMBOLS).map(BufReader::new);
+    let names: Vec<_> = VARIABLES.iter().map(|(_, name)| *name).collect();
+    let addresses = symbols.map_or_else(|_| vec![0; VARIABLES.len()], |symbols| addresses(symbols, &names));
+    VARIABLES.iter().map(|(global, _)| *global).zip(addresses).collect()
 }
 
 /// The name of a global in `sensor-ebpf`, and the inode number of the mount namespace of the host's first
@@ -71,11 +77,21 @@ pub fn host_mount_namespace() -> Global {
     ("HOST_MOUNT_NAMESPACE", u32::try_from(number).unwrap_or_default())
 }
 
-/// The address of the variable with this name: lines are `address kind name`.
-fn address(symbols: &str, name: &str) -> u64 {
-    let named = symbols.lines().find(|line| line.strip_suffix(name).is_some_and(|rest| rest.ends_with(' ')));
-    let address = named.and_then(|line| line.split_ascii_whitespace().next());
-    address.and_then(|address| u64::from_str_radix(address, 16).ok()).unwrap_or(0)
+/// The addresses of the variables with these names, as far as they can be read: lines are `address kind name`, as many as the
+/// kernel has functions and variables.
+fn addresses(mut symbols: impl BufRead, names: &[&str]) -> Vec<u64> {
+    let mut found = vec![None; names.len()];
+    let mut line = String::new();
+    while found.contains(&None) && symbols.read_line(&mut line).is_ok_and(|length| length > 0) {
+        let mut words = line.split_ascii_whitespace();
+        if let (Some(address), Some(_), Some(name), None) = (words.next(), words.next(), words.next(), words.next())
+            && let Some(index) = names.iter().position(|wanted| *wanted == name)
+        {
+            found[index].get_or_insert(u64::from_str_radix(address, 16).unwrap_or(0));
+        }
+        line.clear();
+    }
+    found.into_iter().map(Option::unwrap_or_default).collect()
 }
 
 /// Resolves all globals.
@@ -136,8 +152,10 @@ mod tests {
             "`struct path` is two pointers on every 64-bit kernel"
         );
     }
+
     #[test]
     fn a_variable_is_found_by_its_whole_name() {
+        let address = |symbols: &str, name| addresses(symbols.as_bytes(), &[name])[0];
         let symbols = "ffffffff82a1c0d8 D page_offset_base_of\nffffffff82a1c0d0 D page_offset_base\nffffffffc0000000 t f\t[module]\n";
         assert_eq!(address(symbols, "page_offset_base"), 0xffff_ffff_82a1_c0d0);
         assert_eq!(address(symbols, "offset_base"), 0);

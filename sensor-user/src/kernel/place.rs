@@ -52,8 +52,8 @@ pub fn of(hook: Hook, mode: Mode, btf: &Btf) -> Result<Place, String> {
     };
     let lacks =
         |names: &[&str]| format!("this kernel has no function {} for the hook {}", names.join(" or "), hook.name());
-    if let Some((_, beside)) = hook.notes().iter().find(|(_, names)| btf.first_function(names).is_none()) {
-        return Err(lacks(beside));
+    if let Some((_, beside)) = hook.notes().iter().find(|(_, name)| !btf.has_function(name)) {
+        return Err(lacks(&[beside]));
     }
     let place = if mode == Mode::ModifyReturn && hook.can_deny() { Place::ModifyReturn } else { Place::Function };
     btf.first_function(names).map(|name| place(name.to_owned())).ok_or_else(|| lacks(names))

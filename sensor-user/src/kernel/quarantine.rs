@@ -153,7 +153,6 @@ fn caller(hook: &str, btf: &Btf) -> String {
 impl At {
     /// What is attached here in this mode: the program with this name, or one beside it.
     fn guard(self, program: &str, mode: Mode, btf: &Btf) -> Beside {
-        let own = program.to_owned();
         match (self, mode) {
             (Hook(hook), Mode::ModifyReturn) => {
                 Beside::new(format!("modify_{program}"), Place::ModifyReturn(caller(hook, btf)))
@@ -161,8 +160,12 @@ impl At {
             (End(hook), Mode::ModifyReturn) => {
                 Beside::new(format!("modify_{program}"), Place::Function(caller(hook, btf)))
             }
-            (Hook(hook) | End(hook), _) => Beside::new(own, Place::Function(hook.to_owned())),
-            (Function(functions), _) => Beside::at_first(program, functions, btf),
+            (Hook(hook) | End(hook), _) => Beside::new(program.to_owned(), Place::Function(hook.to_owned())),
+            (Function(functions), _) => {
+                // Where there is none, the kernel is asked for the last one.
+                let there = btf.first_function(functions).or(functions.last().copied());
+                Beside::new(program.to_owned(), Place::Function(there.unwrap_or_default().to_owned()))
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use sensor_content::{
     store::Rung,
 };
 
-use super::{super::keeper::Keeper, Permit};
+use super::{super::keeper::Keeper, Permit, number};
 use crate::content;
 
 impl Keeper {
@@ -38,6 +38,11 @@ impl Keeper {
     pub fn behind(&mut self) -> Vec<Rung> {
         let running = self.running();
         self.gate(true, |gate| gate.behind(running))
+    }
+
+    /// The number of where a roll-back leads: 0 for the baseline, `None` where there is no way back.
+    pub fn goal(&mut self) -> Option<u64> {
+        self.behind().first().copied().map(number)
     }
 
     /// What comes of the owner's wish to leave a generation.
