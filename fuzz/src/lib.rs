@@ -1,5 +1,5 @@
-//! What libFuzzer feeds to the parsers and the compiler. Each target takes any bytes, and must neither crash, hang nor take more memory
-//! than `cargo xtask fuzz parsers` allows.
+//! What libFuzzer feeds to the parsers and the compiler. Each target takes any bytes, and must neither crash,
+//! hang nor take more memory than `cargo xtask fuzz parsers` allows.
 
 use sensor_common::event::Mode;
 use sensor_rules::{Options, RuleSet, Source, Target, check, compile, explain};
@@ -24,8 +24,8 @@ pub fn condition(bytes: &[u8]) {
     }
 }
 
-/// Conditions, one a line: those that pass the checks go through the whole compiler, together. What comes of them is explained for some
-/// inputs only, for that compiles them three times more.
+/// Conditions, one a line: those that pass the checks go through the whole compiler, together. What comes of
+/// them is explained for some inputs only, for that compiles them three times more.
 pub fn compiler(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut lines: Vec<_> = text.lines().take(LINES_MAX).collect();

@@ -109,8 +109,8 @@ macro_rules! hooks {
 }
 
 impl Hook {
-    /// The programs that tell those of the hook what they cannot see, each with the function that it is attached to. They
-    /// are attached before the hook.
+    /// The programs that tell those of the hook what they cannot see, each with the function that it is
+    /// attached to. They are attached before the hook.
     pub const fn notes(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::PipeUnlock => &[

@@ -1,7 +1,8 @@
 //! How much of what rules match speaks against them: what is left when the loudest ordinary user is put aside.
 //!
-//! One user can cause as many events as he likes, and content that can be taken back by that protects nobody from him. So whatever one
-//! ordinary user does, alone, is never evidence; what happens to services of the system is, and what happens to a second user.
+//! One user can cause as many events as he likes, and content that can be taken back by that protects nobody
+//! from him. So whatever one ordinary user does, alone, is never evidence; what happens to services of the
+//! system is, and what happens to a second user.
 
 use std::collections::BTreeMap;
 

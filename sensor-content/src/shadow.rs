@@ -1,8 +1,9 @@
-//! Whether a generation that judged live events in the shadow of the one in force may take its place: a pure decision, with its
-//! reasons.
+//! Whether a generation that judged live events in the shadow of the one in force may take its place: a pure
+//! decision, with its reasons.
 //!
-//! A limit that is broken rejects at once. What has not been seen long enough, often enough or completely enough is held: no data
-//! is not a good sign. What one ordinary user alone makes rules match breaks no limit, see [`noise`](crate::noise).
+//! A limit that is broken rejects at once. What has not been seen long enough, often enough or completely
+//! enough is held: no data is not a good sign. What one ordinary user alone makes rules match breaks no
+//! limit, see [`noise`](crate::noise).
 
 use std::{fmt, time::Duration};
 
@@ -129,7 +130,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// What the judge of a roll-out is told of a candidate that is given up: that it costs too much where nothing else speaks against it.
+    /// What the judge of a roll-out is told of a candidate that is given up: that it costs too much where
+    /// nothing else speaks against it.
     pub fn signal(&self) -> Signal {
         let costs = |reason: &Reason| matches!(reason, Reason::Cost(_));
         if self.reasons.iter().all(costs) { Signal::Cost } else { Signal::Flood }
@@ -170,8 +172,9 @@ fn broken(seen: &Observed, limits: &Limits) -> Vec<Reason> {
     broken
 }
 
-/// What an event took on average, nanoseconds, of events by classes of what they took, the cheapest first: how many there were, and
-/// what they took together. The dearest hundredth is left out: what was interrupted while it was judged.
+/// What an event took on average, nanoseconds, of events by classes of what they took, the cheapest first:
+/// how many there were, and what they took together. The dearest hundredth is left out: what was interrupted
+/// while it was judged.
 pub fn mean(classes: impl IntoIterator<Item = (u64, u64)> + Clone) -> u64 {
     let all: u64 = classes.clone().into_iter().map(|(count, _)| count).sum();
     let kept = all - all / 100;

@@ -151,7 +151,8 @@ fn a_dead_controller_opens_nothing_and_its_time_does_not_count() {
     assert_eq!(after.progress.ramped, plan.limits().step);
 }
 
-/// Steps five minutes apart, each with the health that the judge answers with `continue`, or without one; how much time counted.
+/// Steps five minutes apart, each with the health that the judge answers with `continue`, or without one; how
+/// much time counted.
 fn counted(plan: &Plan, continues: &[bool]) -> SignedDuration {
     let mut state = State::start(124, start());
     for continues in continues {

@@ -30,8 +30,8 @@ pub fn fill(held: &Held, wanted: Wanted) {
     }
 }
 
-/// The same for what is held in this slot. A global function to the verifier, see [`walk_path`](crate::path): as part of each program
-/// it was what 5.10's verifier gave up on.
+/// The same for what is held in this slot. A global function to the verifier, see [`walk_path`](crate::path):
+/// as part of each program it was what 5.10's verifier gave up on.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn fill_actor(slot: u32) -> u32 {
@@ -104,8 +104,8 @@ fn fill_identity(record: &mut Record, task: Struct) {
     process.pid_namespace = pid.map_or(0, |namespace| namespace.get(&PID_NS_INUM));
     let mount = namespaces.and_then(|all| all.to(&NSPROXY_MNT_NS));
     process.mount_namespace = mount.map_or(0, |namespace| namespace.get(&MNT_NS_INUM));
-    // Who has rights over his own namespace can name any file as what he runs (`PR_SET_MM_MAP`); root in a container can put files
-    // where he likes.
+    // Who has rights over his own namespace can name any file as what he runs (`PR_SET_MM_MAP`); root in a
+    // container can put files where he likes.
     let is_of_host = cred.is_some_and(user::is_of_host) && !user::is_in_container(task);
     process.trusted = u32::from(is_of_host && exe(task).is_some_and(|file| File::new(file).is_trusted()));
 }
@@ -132,7 +132,8 @@ pub fn exe(task: Struct) -> Option<Struct> {
     task.to(&TASK_MM).and_then(|mm| mm.to(&MM_EXE_FILE))
 }
 
-/// Never null, up to the first process, which is its own parent's child; and as programs run under RCU, all of them live.
+/// Never null, up to the first process, which is its own parent's child; and as programs run under RCU, all
+/// of them live.
 #[inline(always)]
 pub fn parent(task: Struct) -> Option<Struct> {
     task.to(&TASK_REAL_PARENT)
@@ -176,11 +177,13 @@ fn fill_ancestor(ancestor: &mut Ancestor, scratch: &mut Scratch, wanted: Wanted,
     }
 }
 
-/// What the kernel's own threads in a process are called: `iou-wrk-…` and `iou-sqp-…`, which carry out `io_uring` requests.
+/// What the kernel's own threads in a process are called: `iou-wrk-…` and `iou-sqp-…`, which carry out
+/// `io_uring` requests.
 const KERNELS: u32 = u32::from_ne_bytes(*b"iou-");
 
-/// The name of the current task; where it is one of the kernel's threads, that of the process's main thread. By its name, because
-/// the flag `PF_IO_WORKER` has another value on each kernel; a program that calls its thread so changes no more than that.
+/// The name of the current task; where it is one of the kernel's threads, that of the process's main thread.
+/// By its name, because the flag `PF_IO_WORKER` has another value on each kernel; a program that calls its
+/// thread so changes no more than that.
 #[inline(always)]
 fn fill_own_comm(text: &mut Text<COMM_MAX>, task: Struct) {
     fill_comm(text, task);

@@ -24,8 +24,8 @@ pub unsafe fn add(target: *mut u64, value: u64) {
 /// and the kernel's verifier does not see relations.
 #[inline(always)]
 pub fn bounded(mut value: usize, bound: usize) -> usize {
-    // SAFETY: a move to itself; the compiler only forgets what it knew of `value`. (No instruction at all would give two lines of
-    // source to the next one, which kernels refuse.)
+    // SAFETY: a move to itself; the compiler only forgets what it knew of `value`. (No instruction at all
+    // would give two lines of source to the next one, which kernels refuse.)
     unsafe { asm!("{0} = {0}", inout(reg) value, options(nomem, nostack, preserves_flags)) };
     if value > bound { bound } else { value }
 }

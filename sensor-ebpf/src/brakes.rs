@@ -101,8 +101,8 @@ fn reach(task: Struct) -> Reach {
     })
 }
 
-/// Whether something may be refused to the current process that no rule has judged: blocking is on, the daemon lives, and the process
-/// is not on the lifeline.
+/// Whether something may be refused to the current process that no rule has judged: blocking is on, the
+/// daemon lives, and the process is not on the lifeline.
 #[inline(always)]
 pub fn is_refusal_permitted() -> bool {
     let Some(settings) = SETTINGS.get(0) else { return false };
@@ -126,8 +126,8 @@ fn is_of_system(task: Struct) -> bool {
     task.to(&TASK_REAL_CRED).is_some_and(|cred| user::is_of_host(cred) && cred.get::<u32>(&CRED_UID) < FIRST_USER)
 }
 
-/// The strongest action that is left when every rule that matched is held to its budget: 0 where none is. Of a process that the
-/// lifeline spares it is only noted whom the rules hit.
+/// The strongest action that is left when every rule that matched is held to its budget: 0 where none is. Of
+/// a process that the lifeline spares it is only noted whom the rules hit.
 #[inline(always)]
 pub fn within_budget(held: &mut Held, spared: bool) -> u32 {
     held.scratch.spared.set(u32::from(spared));
@@ -190,7 +190,8 @@ fn note_actor(scratch: &mut Scratch) {
     scratch.weight.set(weight(of_host));
 }
 
-/// Counts that a rule fired. What it asks for, shifted left by 8, and beside it what is left of that; 0 where it only alerts.
+/// Counts that a rule fired. What it asks for, shifted left by 8, and beside it what is left of that; 0 where
+/// it only alerts.
 ///
 /// A global function, which the verifier goes through once.
 #[inline(never)]
@@ -201,7 +202,8 @@ extern "C" fn charge(generation: u64, rule: u32, time: u64, slot: u32) -> u32 {
     else {
         return 0;
     };
-    // SAFETY: both point to live map values; what is read of the budget never changes, the scratch is this program's own.
+    // SAFETY: both point to live map values; what is read of the budget never changes, the scratch is this
+    // program's own.
     let (action, count, length, scratch) =
         unsafe { ((*budget).action, (*budget).count, (*budget).window, &mut *scratch) };
     let window = time.checked_div(length).unwrap_or(0) as u32;
@@ -234,8 +236,9 @@ fn is_within(firing: &FiringsKey, count: u32) -> bool {
         let _ = FIRINGS.insert(firing, 0, u64::from(BPF_NOEXIST));
     }
     let Some(fired) = FIRINGS.get_ptr_mut(firing) else { return false };
-    // SAFETY: `fired` points to a live map value, aligned to 8 bytes, which is added to atomically and read by single loads. Of
-    // those who read no more than the budget, the last to add read at least how many they are.
+    // SAFETY: `fired` points to a live map value, aligned to 8 bytes, which is added to atomically and read
+    // by single loads. Of those who read no more than the budget, the last to add read at least how many they
+    // are.
     let fired = unsafe {
         asm::add(fired, 1);
         core::ptr::read_volatile(fired)
@@ -266,7 +269,8 @@ fn demote_where_crowded(firing: FiringsKey, weight: u64, time: u64) -> bool {
         let _ = WITNESSES.insert(crowd, 0, u64::from(BPF_NOEXIST));
     }
     let Some(sum) = WITNESSES.get_ptr_mut(crowd) else { return false };
-    // SAFETY: `sum` points to a live map value, aligned to 8 bytes, which is added to atomically and read by single loads.
+    // SAFETY: `sum` points to a live map value, aligned to 8 bytes, which is added to atomically and read by
+    // single loads.
     let sum = unsafe {
         asm::add(sum, weight);
         core::ptr::read_volatile(sum)

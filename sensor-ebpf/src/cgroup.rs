@@ -54,7 +54,8 @@ extern "C" fn walk_cgroup_on(slot: u32) -> u32 {
     1
 }
 
-/// Puts the name of a cgroup in front of the path, and goes to its parent; false at the root, or where that cannot be done.
+/// Puts the name of a cgroup in front of the path, and goes to its parent; false at the root, or where that
+/// cannot be done.
 #[inline(always)]
 fn step(scratch: &mut Scratch) -> bool {
     let node = scratch.dentry.get() as Ptr;

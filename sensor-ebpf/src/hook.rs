@@ -1,8 +1,8 @@
 //! The programs of one hook, made from what the hook sees.
 //!
-//! Each hook is a module with its name. In it are the program that starts an event and the one that ends it, three times for LSM
-//! hooks: for the hook itself, and for the kernel's function that calls it, where BPF LSM is not active: once to decide whether that
-//! function runs, once to observe only.
+//! Each hook is a module with its name. In it are the program that starts an event and the one that ends it,
+//! three times for LSM hooks: for the hook itself, and for the kernel's function that calls it, where BPF LSM
+//! is not active: once to decide whether that function runs, once to observe only.
 
 use aya_ebpf::{
     Argument, EbpfContext,
@@ -44,9 +44,9 @@ pub fn start<C: EbpfContext, S: Subject>(ctx: &C, stages: &ProgramArray, answer:
     }
 }
 
-/// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`. No closure is made of the answer: the compiler may
-/// make that a function of its own, and from a tail call inside one anything can come back, which newer verifiers (6.18) refuse as
-/// the answer of an LSM program.
+/// Declares one program: `program!(NAME, "section", Context, |ctx| answer)`. No closure is made of the
+/// answer: the compiler may make that a function of its own, and from a tail call inside one anything can
+/// come back, which newer verifiers (6.18) refuse as the answer of an LSM program.
 macro_rules! program {
     ($symbol:ident, $name:expr, $section:expr, $context:ident, |$ctx:ident| $answer:expr) => {
         #[unsafe(export_name = $name)]
@@ -68,8 +68,8 @@ macro_rules! stages {
     };
 }
 
-/// Declares the programs of an LSM hook. `$seen` is a function from the context to [`Seen`]; `$observed` is the same for the
-/// kernel's function that calls the hook, where its arguments are others.
+/// Declares the programs of an LSM hook. `$seen` is a function from the context to [`Seen`]; `$observed` is
+/// the same for the kernel's function that calls the hook, where its arguments are others.
 macro_rules! lsm_hook {
     ($(#[$doc:meta])* $name:ident, $seen:expr) => {
         lsm_hook! { $(#[$doc])* $name, $seen, $seen }

@@ -3,7 +3,8 @@
 //! Offsets are read-only globals that user space sets, from the running kernel's BTF, before the programs are
 //! loaded: the verifier sees constants. Through a pointer that the verifier knows the type of (a hook's
 //! argument, or one loaded from there) [`load`] is a checked access to a typed member, and a wrong offset is
-//! refused at load. Any other pointer goes through [`probe`], which cannot fault. A [`Struct`] knows which of the two it is.
+//! refused at load. Any other pointer goes through [`probe`], which cannot fault. A [`Struct`] knows which of
+//! the two it is.
 
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 use sensor_common::{
@@ -116,8 +117,8 @@ impl Struct {
         Self { base, typed: false }
     }
 
-    /// `struct task_struct` of the current task. Since 5.11 the verifier can know its type; on 5.10 each step from it is a
-    /// probe. Which of the two is settled by a constant, so the verifier drops the other.
+    /// `struct task_struct` of the current task. Since 5.11 the verifier can know its type; on 5.10 each step
+    /// from it is a probe. Which of the two is settled by a constant, so the verifier drops the other.
     #[inline(always)]
     pub fn current_task() -> Self {
         // SAFETY: the helpers take nothing and always succeed.

@@ -1,6 +1,6 @@
-//! How many reports one rule may send of one process in a second, so that a noisy rule leaves room in the ring buffer for the others;
-//! how many one user may cause where that is half full, so that there is room for others, however many processes he has; and whether
-//! there is room at all.
+//! How many reports one rule may send of one process in a second, so that a noisy rule leaves room in the
+//! ring buffer for the others; how many one user may cause where that is half full, so that there is room for
+//! others, however many processes he has; and whether there is room at all.
 //!
 //! Only the report is left out: the event is judged, counted and acted on as ever.
 
@@ -53,8 +53,8 @@ extern "C" fn is_withheld(slot: u32) -> u32 {
     (if is_over(slot) { Withheld::Limited } else { room(slot) }) as u32
 }
 
-/// Whether the ring buffer has room for a report (`__bpf_ringbuf_reserve` of the kernel): in a flood, what cannot be sent is not
-/// filled either.
+/// Whether the ring buffer has room for a report (`__bpf_ringbuf_reserve` of the kernel): in a flood, what
+/// cannot be sent is not filled either.
 #[inline(always)]
 fn room(slot: u32) -> Withheld {
     let taken = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) + EVENT_ROOM;
@@ -68,7 +68,8 @@ fn room(slot: u32) -> Withheld {
     }
 }
 
-/// Counts the report for its user; whether every rule has reported as much of him in this second as it may of one process.
+/// Counts the report for its user; whether every rule has reported as much of him in this second as it may of
+/// one process.
 #[inline(always)]
 fn is_user_over(slot: u32) -> bool {
     let user = witness(noise::current());
@@ -79,7 +80,8 @@ fn is_user_over(slot: u32) -> bool {
     )
 }
 
-/// Counts the event for each of its rules, by actor and by process; whether every one has reported enough of this process.
+/// Counts the event for each of its rules, by actor and by process; whether every one has reported enough of
+/// this process.
 #[inline(always)]
 fn is_over(slot: u32) -> bool {
     let pid = actor::tgid();
@@ -97,7 +99,8 @@ fn is_over(slot: u32) -> bool {
     )
 }
 
-/// Counts a report for each of its rules, by the key for the generation and the rule; whether all of them are over the limit.
+/// Counts a report for each of its rules, by the key for the generation and the rule; whether all of them are
+/// over the limit.
 #[inline(always)]
 fn is_every_rule_over(slot: u32, key: impl Fn(u64, u32) -> RateKey) -> bool {
     let Some(limit) = SETTINGS.get(0).map(|settings| settings.reports) else { return false };
@@ -118,8 +121,8 @@ fn is_every_rule_over(slot: u32, key: impl Fn(u64, u32) -> RateKey) -> bool {
     over
 }
 
-/// Counts one event; how many there are now in this second. Two processors that begin a second at once may each count from 1:
-/// the limit is then not exact, the counts of what was sent and what was not always are.
+/// Counts one event; how many there are now in this second. Two processors that begin a second at once may
+/// each count from 1: the limit is then not exact, the counts of what was sent and what was not always are.
 #[inline(always)]
 fn count(key: &RateKey, second: u64) -> u64 {
     let Some(rate) = RATES.get_ptr_mut(key) else {

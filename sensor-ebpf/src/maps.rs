@@ -1,5 +1,5 @@
-//! The maps shared with rules and daemon, under the names of `sensor_common::maps`. Each hook's program array is beside it, see
-//! [`hook`](crate::hook).
+//! The maps shared with rules and daemon, under the names of `sensor_common::maps`. Each hook's program array
+//! is beside it, see [`hook`](crate::hook).
 
 use aya_ebpf::{
     macros::map,
@@ -60,7 +60,8 @@ pub fn raise_in<T>(map: &PerCpuArray<T>, counter: impl FnOnce(*mut T) -> *mut u6
     }
 }
 
-/// The event's index, in bounds where it is used: a kernel's verifier forgets the bounds of what was kept on the stack meanwhile (6.1).
+/// The event's index, in bounds where it is used: a kernel's verifier forgets the bounds of what was kept on
+/// the stack meanwhile (6.1).
 #[inline(always)]
 pub fn index(event: Event) -> usize {
     asm::bounded(event as usize, Event::COUNT - 1)

@@ -50,11 +50,13 @@ impl Subject for Message {
 }
 
 fentry_hook! {
-    /// `int do_mq_timedsend(mqd_t mqdes, const char *u_msg_ptr, size_t msg_len, unsigned int msg_prio, struct timespec64 *ts)`
+    /// `int do_mq_timedsend(mqd_t mqdes, const char *u_msg_ptr, size_t msg_len, unsigned int msg_prio, struct
+    /// timespec64 *ts)`
     mq_timedsend, Message::seen
 }
 
 fentry_hook! {
-    /// `int do_mq_timedreceive(mqd_t mqdes, char *u_msg_ptr, size_t msg_len, unsigned int *u_msg_prio, struct timespec64 *ts)`
+    /// `int do_mq_timedreceive(mqd_t mqdes, char *u_msg_ptr, size_t msg_len, unsigned int *u_msg_prio, struct
+    /// timespec64 *ts)`
     mq_timedreceive, |ctx| Some((Event::MqueueReceive, queue(ctx)?))
 }

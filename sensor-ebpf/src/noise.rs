@@ -30,8 +30,8 @@ pub fn compare(generation: u64, rule: u32) {
     count_noise(generation, rule, Role::Compared as u32);
 }
 
-/// The [actor](sensor_common::actor) that the current process is. The user is the real one: a program that runs with its owner's
-/// rights is still its caller's doing.
+/// The [actor](sensor_common::actor) that the current process is. The user is the real one: a program that
+/// runs with its owner's rights is still its caller's doing.
 #[inline(always)]
 pub fn current() -> u64 {
     let user = Struct::current_task().to(&TASK_REAL_CRED).map_or(user::ROOT, user::of);

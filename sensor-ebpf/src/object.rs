@@ -151,10 +151,11 @@ impl File {
         self.inode.follow(&INODE_I_SB).get(&SB_S_MAGIC)
     }
 
-    /// Whether nobody but root of the host can have put it where it is: it is root's, can be written by nobody else, and its file
-    /// system and its mount are those of the host's own user namespace. Not where setuid has no effect: such are the mounts that
-    /// the host's own setuid programs make for whoever asks (`fusermount3`), in which a file is whose its server says. (A mount
-    /// outside every namespace, as of a memfd, is none of the host's: what the kernel notes there instead of one cannot be read.)
+    /// Whether nobody but root of the host can have put it where it is: it is root's, can be written by
+    /// nobody else, and its file system and its mount are those of the host's own user namespace. Not where
+    /// setuid has no effect: such are the mounts that the host's own setuid programs make for whoever asks
+    /// (`fusermount3`), in which a file is whose its server says. (A mount outside every namespace, as of a
+    /// memfd, is none of the host's: what the kernel notes there instead of one cannot be read.)
     #[inline(always)]
     pub fn is_trusted(&self) -> bool {
         let file_system = self.inode.follow(&INODE_I_SB).get::<u64>(&SB_S_USER_NS) as Ptr;
@@ -174,7 +175,8 @@ impl File {
         is_socket(self.mode())
     }
 
-    /// Whether a file of a tmpfs is a memfd, which has no directory, or lies in a tmpfs that is mounted on a directory `shm`.
+    /// Whether a file of a tmpfs is a memfd, which has no directory, or lies in a tmpfs that is mounted on a
+    /// directory `shm`.
     #[inline(always)]
     pub fn is_shared_memory(&self) -> bool {
         let dentry = self.file.get::<u64>(&FILE_DENTRY) as Ptr;

@@ -1,10 +1,10 @@
 //! The path of a dentry from the root of its mount tree. If a user has mounted one of the host's file systems again,
 //! it is the path on the host ([`mounts`]).
 //!
-//! `bpf_d_path` is not allowed in `path_mknod` and `file_permission` (nor in any LSM hook of 5.10), so the tree is walked
-//! here, from the leaf up: components are written from the end of a scratch area towards its start, then
-//! the result is kept, whole or by both of its ends. What does not reach the root is unknown: the end of a path never looks like
-//! its beginning.
+//! `bpf_d_path` is not allowed in `path_mknod` and `file_permission` (nor in any LSM hook of 5.10), so the
+//! tree is walked here, from the leaf up: components are written from the end of a scratch area towards its
+//! start, then the result is kept, whole or by both of its ends. What does not reach the root is unknown: the
+//! end of a path never looks like its beginning.
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
 use sensor_common::{
@@ -102,8 +102,8 @@ pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch) {
 
 /// Builds the path in the scratch area of this slot.
 ///
-/// A global function to the verifier: it goes through it once, whoever calls it and how often, and learns nothing from a call.
-/// (As part of each program it was what the verifier gave up on.)
+/// A global function to the verifier: it goes through it once, whoever calls it and how often, and learns
+/// nothing from a call. (As part of each program it was what the verifier gave up on.)
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn walk_path(slot: u32) -> u32 {
@@ -188,8 +188,9 @@ fn step(scratch: &mut Scratch, dentry: Ptr) -> bool {
         return false;
     }
     if parent == dentry as u64 {
-        // Its own parent and not the top of its mount: an object without a directory, such as a memfd; or else one of a file system
-        // that is called `/` as long as its directory is not known, or a directory that is detached from the tree.
+        // Its own parent and not the top of its mount: an object without a directory, such as a memfd; or
+        // else one of a file system that is called `/` as long as its directory is not known, or a directory
+        // that is detached from the tree.
         let first = scratch.bytes[start(scratch).wrapping_add(1) & (ROOM - 1)];
         scratch.whole.set(u32::from(is_first && first != b'/'));
         return false;

@@ -47,8 +47,8 @@ pub fn fill(held: &mut Held, iter: Struct) {
     keep_gathered(held, count);
 }
 
-/// Data that a process has written or sent, as it said where they lie. Without an `Option`: kernels refuse the type information of
-/// one whose discriminant is not its first member.
+/// Data that a process has written or sent, as it said where they lie. Without an `Option`: kernels refuse
+/// the type information of one whose discriminant is not its first member.
 pub struct Sent {
     /// The data, or an array of `struct iovec`.
     pub from: Ptr,
@@ -160,7 +160,8 @@ fn keep(held: &mut Held, count: u64, from: Ptr, kept: u64, memory: Memory) {
     }
 }
 
-/// Copies the first `left` bytes to the start of `scratch`, from segments in this memory. `kept` there is how many it got.
+/// Copies the first `left` bytes to the start of `scratch`, from segments in this memory. `kept` there is how
+/// many it got.
 #[inline(always)]
 fn gather(scratch: &mut Scratch, segments: &Segments, memory: Memory) {
     for index in 0..SEGMENTS {

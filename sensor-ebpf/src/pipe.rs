@@ -118,7 +118,8 @@ fn spliced<C: Context>(ctx: &C) -> Seen<File> {
 }
 
 fentry_hook! {
-    /// `ssize_t do_splice(struct file *in, loff_t *off_in, struct file *out, loff_t *off_out, size_t len, unsigned int flags)`
+    /// `ssize_t do_splice(struct file *in, loff_t *off_in, struct file *out, loff_t *off_out, size_t len,
+    /// unsigned int flags)`
     do_splice, spliced
 }
 
@@ -141,7 +142,8 @@ fn vmspliced<C: Context>(ctx: &C) -> Seen<File> {
 }
 
 fentry_hook! {
-    /// `long __x64_sys_vmsplice(const struct pt_regs *regs)`, of `vmsplice(int fd, const struct iovec *, size_t, unsigned int)`
+    /// `long __x64_sys_vmsplice(const struct pt_regs *regs)`, of `vmsplice(int fd, const struct iovec *,
+    /// size_t, unsigned int)`
     vmsplice, vmspliced
 }
 

@@ -100,7 +100,8 @@ pub fn claim() -> Option<Held> {
     None
 }
 
-/// 1 where one of this CPU's records is held by a task that acts for the same user as the current one, and that is not root.
+/// 1 where one of this CPU's records is held by a task that acts for the same user as the current one, and
+/// that is not root.
 ///
 /// A global function, which the verifier goes through once.
 #[inline(never)]
@@ -115,8 +116,8 @@ extern "C" fn is_held_for_same_user() -> u32 {
         let Some((record, _)) = slot(index) else { return 0 };
         // SAFETY: `record` points to a live map value; see `claim`.
         let owner = unsafe { core::ptr::read_volatile(&raw const (*record).claim.owner) };
-        // A task that is in the middle of an event, preempted on this CPU, does not end. One whose rules never reached finish may
-        // have; a probe of what was its memory cannot fault.
+        // A task that is in the middle of an event, preempted on this CPU, does not end. One whose rules
+        // never reached finish may have; a probe of what was its memory cannot fault.
         if owner != 0
             && let Some(cred) = Struct::probed(owner as Ptr).to(&TASK_REAL_CRED)
             && user::of(cred) == own
@@ -148,8 +149,8 @@ pub fn find() -> Option<Held> {
     None
 }
 
-/// What the current task holds in this slot: for functions that the verifier goes through on their own, which are given nothing but
-/// numbers.
+/// What the current task holds in this slot: for functions that the verifier goes through on their own, which
+/// are given nothing but numbers.
 #[inline(always)]
 pub fn at(index: u32) -> Option<Held> {
     slot(index).map(|(record, scratch)| hold(record, scratch))

@@ -7,9 +7,9 @@ pub const ROOM: usize = 4096;
 
 /// A value that the verifier knows nothing about, because it lies in a map.
 ///
-/// A local would be followed: the verifier tells apart every way on which it got its value, and goes each of them to the
-/// end of the program. With three paths to build it gave up after a million instructions. What is kept here
-/// looks alike on all ways, so they are one.
+/// A local would be followed: the verifier tells apart every way on which it got its value, and goes each of
+/// them to the end of the program. With three paths to build it gave up after a million instructions. What is
+/// kept here looks alike on all ways, so they are one.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Hidden<T>(T);
@@ -30,8 +30,8 @@ impl<T: Copy> Hidden<T> {
     }
 }
 
-/// The groups of fields that are to be filled. Read anew for each: what the verifier learned from one test would double its
-/// ways through all that follows.
+/// The groups of fields that are to be filled. Read anew for each: what the verifier learned from one test
+/// would double its ways through all that follows.
 #[derive(Clone, Copy)]
 pub struct Wanted(*const Hidden<u32>);
 
@@ -162,7 +162,8 @@ impl Scratch {
         self.wanted()
     }
 
-    /// Notes that only `kept` of `whole` bytes are in the record. Without a branch, which would double the verifier's ways.
+    /// Notes that only `kept` of `whole` bytes are in the record. Without a branch, which would double the
+    /// verifier's ways.
     #[inline(always)]
     pub fn note_kept(&mut self, kept: u32, whole: u32) {
         let less = (u64::from(kept).wrapping_sub(u64::from(whole)) >> 63) as u32;

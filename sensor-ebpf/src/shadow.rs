@@ -1,5 +1,5 @@
-//! A candidate judges an event beside the generation in force. What it says is counted, and changes nothing: the verdict has been
-//! carried out and reported before.
+//! A candidate judges an event beside the generation in force. What it says is counted, and changes nothing:
+//! the verdict has been carried out and reported before.
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -41,8 +41,8 @@ pub fn is_under_way(held: &Held) -> bool {
     held.scratch.shadow.get() != 0
 }
 
-/// The event is at its beginning: nobody has judged it. `needs` are those of the generation in force, which say whether there is a
-/// candidate.
+/// The event is at its beginning: nobody has judged it. `needs` are those of the generation in force, which
+/// say whether there is a candidate.
 #[inline(always)]
 pub fn begin(held: &mut Held, needs: Groups) {
     held.scratch.shadow.set(0);
@@ -50,8 +50,8 @@ pub fn begin(held: &mut Held, needs: Groups) {
     held.scratch.refused.set(0);
 }
 
-/// Hands the event over to the candidate: which groups its first program reads; the stage of that is noted. `None` where it has none
-/// for the event (any more).
+/// Hands the event over to the candidate: which groups its first program reads; the stage of that is noted.
+/// `None` where it has none for the event (any more).
 #[inline(always)]
 pub fn hand_over(held: &mut Held, event: Event) -> Option<Groups> {
     let bank = SHADOW.get(0).copied()?;
@@ -164,7 +164,8 @@ extern "C" fn count_match(bank: u32, rule: u32, beyond: u32) -> u32 {
         count_missed();
         return 0;
     };
-    // SAFETY: `matches` points to a live map value, aligned to 8 bytes, that is added to atomically and read by single loads.
+    // SAFETY: `matches` points to a live map value, aligned to 8 bytes, that is added to atomically and read
+    // by single loads.
     unsafe {
         asm::add(&raw mut (*matches).events, 1);
         asm::add(&raw mut (*matches).beyond, u64::from(beyond));

@@ -1,4 +1,5 @@
-//! POSIX shared memory: memory with a descriptor, made, sealed and mapped. It is opened as files are: see [`fifo`](crate::fifo).
+//! POSIX shared memory: memory with a descriptor, made, sealed and mapped. It is opened as files are: see
+//! [`fifo`](crate::fifo).
 
 use sensor_common::{
     event::{Event, Groups},
@@ -128,7 +129,7 @@ impl Subject for Mapping {
 }
 
 lsm_hook! {
-    /// `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`; without a file for
-    /// memory that has none
+    /// `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`;
+    /// without a file for memory that has none
     mmap_file, Mapping::seen, Mapping::observed
 }

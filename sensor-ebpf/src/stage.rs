@@ -65,9 +65,9 @@ pub fn judge<C: EbpfContext, S: Subject>(
     ALLOW
 }
 
-/// What becomes of an event that finds all records of its CPU taken. Where a rule that blocks is in force for it, and one of the records
-/// is held for the same user, he may have taken them to have just this event pass: it is refused, within what holds all blocking
-/// back. Nobody has an event refused by what another user does.
+/// What becomes of an event that finds all records of its CPU taken. Where a rule that blocks is in force for
+/// it, and one of the records is held for the same user, he may have taken them to have just this event pass:
+/// it is refused, within what holds all blocking back. Nobody has an event refused by what another user does.
 #[inline(always)]
 fn without_record(answer: Answer, needs: Groups) -> i32 {
     if answer == Answer::Counts
@@ -96,8 +96,8 @@ fn go_on<C: EbpfContext>(ctx: &C, stages: &ProgramArray, held: &mut Held) {
     count_unended(held);
 }
 
-/// Where the program that is next lies. What was not seen whole is judged by programs of its own, which take the whole record: an early
-/// one is passed over, as if it had asked for more.
+/// Where the program that is next lies. What was not seen whole is judged by programs of its own, which take
+/// the whole record: an early one is passed over, as if it had asked for more.
 #[inline(always)]
 fn place(held: &mut Held, bank: u32, event: u32) -> u32 {
     let stage = held.scratch.stage.get();
@@ -131,9 +131,9 @@ pub enum Answer {
     Observes,
 }
 
-/// Ends an event: what finish returns to the kernel. Where an early program asks for the rest of the record, the rules are
-/// next; where there is a candidate, it is. The subject is looked at again only where there is more to fill: of most events no rule
-/// wants to know more.
+/// Ends an event: what finish returns to the kernel. Where an early program asks for the rest of the record,
+/// the rules are next; where there is a candidate, it is. The subject is looked at again only where there is
+/// more to fill: of most events no rule wants to know more.
 #[inline(always)]
 pub fn finish<C: EbpfContext, S: Subject>(
     ctx: &C,
@@ -203,7 +203,8 @@ fn needs(held: &Held) -> Groups {
     }
 }
 
-/// Carries out what the rules that matched ask for, and reports it. What the candidate asks for is reported as an example at most.
+/// Carries out what the rules that matched ask for, and reports it. What the candidate asks for is reported
+/// as an example at most.
 #[inline(always)]
 fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: &S) {
     // SAFETY: the helper takes nothing and always succeeds.

@@ -18,8 +18,9 @@ pub trait Subject {
         true
     }
 
-    /// Whether what the event's data goes into is another user's, over whom the current one has no power. What could be put in
-    /// quarantine is refused then: nobody shuts up or kills another user's reader by what he sends to it.
+    /// Whether what the event's data goes into is another user's, over whom the current one has no power.
+    /// What could be put in quarantine is refused then: nobody shuts up or kills another user's reader by
+    /// what he sends to it.
     #[inline(always)]
     fn is_for_another(&self) -> bool {
         false

@@ -60,7 +60,8 @@ impl Subject for Object {
 struct Message {
     queue: Object,
     message: Struct,
-    /// Who receives it. The kernel hands it to one that sleeps while the sender sends, in the sender's name (`pipelined_send`).
+    /// Who receives it. The kernel hands it to one that sleeps while the sender sends, in the sender's name
+    /// (`pipelined_send`).
     receiver: Option<Ptr>,
 }
 
@@ -72,7 +73,8 @@ impl Message {
         Some((event, Self { queue, message: Struct::typed(ctx.arg(1)), receiver }))
     }
 
-    /// The text behind `struct msg_msg`, of which `security` is the last member: in one piece up to the end of the page.
+    /// The text behind `struct msg_msg`, of which `security` is the last member: in one piece up to the end
+    /// of the page.
     #[inline(always)]
     fn text(&self) -> Ptr {
         member(self.message.base, &MSG_SECURITY).wrapping_add(size_of::<u64>())
@@ -113,7 +115,8 @@ lsm_hook! {
 }
 
 lsm_hook! {
-    /// `int msg_queue_msgrcv(struct kern_ipc_perm *perm, struct msg_msg *msg, struct task_struct *target, long type, int mode)`
+    /// `int msg_queue_msgrcv(struct kern_ipc_perm *perm, struct msg_msg *msg, struct task_struct *target,
+    /// long type, int mode)`
     msg_queue_msgrcv, |ctx| Message::seen(ctx, Event::SysvMsgReceive)
 }
 

@@ -27,8 +27,8 @@ fn forget(text: &mut Text<TEXT_MAX>) {
     text.full = u32::MAX;
 }
 
-/// Keeps `full` bytes at `from`: all of them, or the first and the last [`END`] where there are more than the record has room for.
-/// Unknown where they cannot be read.
+/// Keeps `full` bytes at `from`: all of them, or the first and the last [`END`] where there are more than the
+/// record has room for. Unknown where they cannot be read.
 #[inline(always)]
 pub fn keep(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, memory: Memory, from: Ptr, full: u32) {
     copy(text, memory, from, full);

@@ -293,9 +293,9 @@ lsm_hook! {
     socket_recvmsg, |ctx| socket(ctx, Event::UnixReceive)
 }
 
-/// Writes down to which socket data is sent through `socket`: the one at this address, where one is given to a datagram socket; the
-/// others take no notice of it (`unix_seqpacket_sendmsg`). Whose the address is shows when the kernel has found it
-/// ([`Event::UnixDatagram`]): here the path is as it was given.
+/// Writes down to which socket data is sent through `socket`: the one at this address, where one is given to
+/// a datagram socket; the others take no notice of it (`unix_seqpacket_sendmsg`). Whose the address is shows
+/// when the kernel has found it ([`Event::UnixDatagram`]): here the path is as it was given.
 #[inline(always)]
 pub fn fill_receiver(held: &mut Held, wanted: Wanted, socket: &Socket, given: Address) {
     socket.fill_ends(held, wanted);

@@ -1,4 +1,5 @@
-//! For which user of this host a process acts: his own, or in a user namespace whoever made that, for there he may have other ids.
+//! For which user of this host a process acts: his own, or in a user namespace whoever made that, for there
+//! he may have other ids.
 
 use crate::kernel::{
     CRED_UID, CRED_USER_NS, NSPROXY_PID_NS, PID_NS_LEVEL, Ptr, Struct, TASK_NSPROXY, USER_NS_LEVEL, USER_NS_OWNER,

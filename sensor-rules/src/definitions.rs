@@ -1,4 +1,5 @@
-//! Names that rule files give to lists of literals (`lists:`) and to conditions (`macros:`), for the rules of all files.
+//! Names that rule files give to lists of literals (`lists:`) and to conditions (`macros:`), for the rules of
+//! all files.
 
 mod cycles;
 

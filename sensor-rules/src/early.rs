@@ -1,9 +1,10 @@
 //! What can be said of a condition before all fields are filled.
 //!
-//! Some fields cost much to fill: paths of executables, arguments. Most events match nothing, and most conditions say so by their
-//! other parts. So each event gets an *early* program: the same rules, in which every part that reads a costly field is taken to
-//! hold. Where none of these matches, no rule does, and the costly fields are never filled. So are fields that cost less, where
-//! every rule is still found by a key without them.
+//! Some fields cost much to fill: paths of executables, arguments. Most events match nothing, and most
+//! conditions say so by their other parts. So each event gets an *early* program: the same rules, in which
+//! every part that reads a costly field is taken to hold. Where none of these matches, no rule does, and the
+//! costly fields are never filled. So are fields that cost less, where every rule is still found by a key
+//! without them.
 
 use sensor_common::event::{Event, Groups};
 
@@ -19,8 +20,8 @@ pub fn weakened(cond: &Cond, late: Groups) -> Cond {
     fold(&assumed(cond, late, true))
 }
 
-/// `cond` with the parts that read late fields replaced: so that it holds wherever `cond` holds (`sense`), or so that `cond`
-/// holds wherever it holds.
+/// `cond` with the parts that read late fields replaced: so that it holds wherever `cond` holds (`sense`), or
+/// so that `cond` holds wherever it holds.
 fn assumed(cond: &Cond, late: Groups, sense: bool) -> Cond {
     let part = |part: &Cond, sense| Box::new(assumed(part, late, sense));
     let kind = match &cond.kind {

@@ -1,5 +1,5 @@
-//! Integers that are computed. Only arithmetic that cannot fail is made: CEL's fails where it overflows and where it divides by 0,
-//! and a rule that fails would be silent.
+//! Integers that are computed. Only arithmetic that cannot fail is made: CEL's fails where it overflows and
+//! where it divides by 0, and a rule that fails would be silent.
 
 use crate::expr::Int;
 

@@ -94,7 +94,8 @@ fn holds(expr: &IdedExpr, context: &Context<'_, '_>) -> Result<bool, String> {
     }
 }
 
-/// The fields that `event` carries, which those of ancestors are among, as variables: `process.exe` is the member `exe` of the map `process`.
+/// The fields that `event` carries, which those of ancestors are among, as variables: `process.exe` is the
+/// member `exe` of the map `process`.
 fn context(event: Event, record: &Record) -> Context<'static, 'static> {
     let mut context = Context::default();
     // No such function is declared yet, so it is added.

@@ -1,7 +1,8 @@
 //! Three values: what a condition says of an event of which some text was not seen whole.
 //!
-//! A term about what was not seen is *unknown*, and that spreads by Kleene's tables. In the compiler's form a condition becomes
-//! two: one that holds where it is certainly true (`must`), and one that holds where it is true or unknown (`may`).
+//! A term about what was not seen is *unknown*, and that spreads by Kleene's tables. In the compiler's form a
+//! condition becomes two: one that holds where it is certainly true (`must`), and one that holds where it is
+//! true or unknown (`may`).
 
 use sensor_common::{
     field::{Field, Kind},
@@ -60,8 +61,9 @@ fn pair(left: &Cond, right: &Cond) -> Option<(Both, Both)> {
     }
 }
 
-/// `by ? one : other`. As soon as some text in `by` was not seen whole, it says what both sides say; where choices are nested,
-/// nothing: each would make twice as much of what is in it, which is more than a verifier follows.
+/// `by ? one : other`. As soon as some text in `by` was not seen whole, it says what both sides say; where
+/// choices are nested, nothing: each would make twice as much of what is in it, which is more than a verifier
+/// follows.
 fn choose(by: &Cond, one: &Cond, other: &Cond, whole: &Cond) -> Option<Both> {
     let made = |kind| Cond { kind, range: whole.range.clone() };
     let choice = |by: &Cond, one: &Cond, other: &Cond| {

@@ -73,8 +73,8 @@ pub struct Pattern {
 /// A test, and literals: it holds with one of them at least.
 pub type Implied = (TextTest, Vec<Vec<u8>>);
 
-/// A table of cells: the cell at `state + classes[byte]` holds the next state, and `state + end` the last one. A state is the number of
-/// its first cell.
+/// A table of cells: the cell at `state + classes[byte]` holds the next state, and `state + end` the last
+/// one. A state is the number of its first cell.
 #[derive(Debug)]
 pub struct Automaton {
     /// The class of each byte.
@@ -88,8 +88,8 @@ pub struct Automaton {
 }
 
 impl Automaton {
-    /// The state in which the pattern was found. It is never left, and neither is state 0, from which it is not found any more; all
-    /// others have larger numbers.
+    /// The state in which the pattern was found. It is never left, and neither is state 0, from which it is
+    /// not found any more; all others have larger numbers.
     pub fn found(&self) -> u16 {
         u16::from(self.end) + 1
     }
@@ -219,7 +219,8 @@ fn automaton(dfa: &dense::DFA<Vec<u32>>) -> Option<Automaton> {
     Some(Automaton { classes, end, cells, start: place(start)? })
 }
 
-/// Tests with literals of which one holds of every string with the pattern, and whether the first test holds of no other.
+/// Tests with literals of which one holds of every string with the pattern, and whether the first test holds
+/// of no other.
 fn implied(hir: &Hir) -> (Vec<Implied>, bool) {
     let parts = match hir.kind() {
         HirKind::Capture(capture) => return implied(&capture.sub),

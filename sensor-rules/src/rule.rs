@@ -167,7 +167,8 @@ impl RuleSet {
         rules.flat_map(|rule| &rule.events).filter_map(|event| event.container()).max()
     }
 
-    /// The string fields that were not seen whole in `record`, an event of kind `event`, and that are read by a rule that is undecided by `verdict`.
+    /// The string fields that were not seen whole in `record`, an event of kind `event`, and that are read by
+    /// a rule that is undecided by `verdict`.
     pub fn undecided(&self, event: Event, record: &Record, verdict: &Verdict) -> Vec<&'static Field> {
         let rules = verdict.undecided().filter_map(|number| self.rules.get(number as usize));
         let texts = rules.flat_map(|rule| rule.parts(event)).flat_map(|(checked, _)| checked.cond.doubtful());

@@ -26,8 +26,8 @@ pub fn condition(text: &Text<'_>, entry: &Entry, what: &str) -> Result<(String, 
     Ok((condition, alignment))
 }
 
-/// A comment ends with its line, and in YAML's plain, quoted and folded styles lines are joined: it would silently take with it
-/// all that follows.
+/// A comment ends with its line, and in YAML's plain, quoted and folded styles lines are joined: it would
+/// silently take with it all that follows.
 fn no_swallowed_line(text: &Text<'_>, condition: &str, alignment: &Alignment) -> Result<(), Box<Diagnostic>> {
     for comment in comments(condition) {
         // A last line that is blank is joined, too, and nothing is lost.

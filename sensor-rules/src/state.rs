@@ -1,5 +1,5 @@
-//! Rules with state: counts and sequences of two. What they judge by is pure, as in every rule; what they say is noted, and the
-//! sensor keeps it. [`Memory`] is the sensor's part as a model.
+//! Rules with state: counts and sequences of two. What they judge by is pure, as in every rule; what they say
+//! is noted, and the sensor keeps it. [`Memory`] is the sensor's part as a model.
 
 use std::collections::HashMap;
 
@@ -168,7 +168,8 @@ pub fn notes(state: &State, step: Step, record: &Record) -> Vec<Note> {
 pub struct Memory(HashMap<WindowKey, Window>);
 
 impl Memory {
-    /// Follows up the notes of `verdict`, which `generation` gave at `now` (nanoseconds), and adds the rules that match by them.
+    /// Follows up the notes of `verdict`, which `generation` gave at `now` (nanoseconds), and adds the rules
+    /// that match by them.
     pub fn conclude(&mut self, rules: &RuleSet, generation: u64, now: u64, verdict: &mut Verdict) {
         let tracked = rules.tracked();
         for note in verdict.notes().to_vec() {

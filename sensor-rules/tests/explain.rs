@@ -1,11 +1,13 @@
-//! What `creance explain` prints, word for word. `CREANCE_BLESS=1 cargo test -p sensor-rules --test explain` writes it anew.
+//! What `creance explain` prints, word for word. `CREANCE_BLESS=1 cargo test -p sensor-rules --test explain`
+//! writes it anew.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::{fs, path::Path};
 
 use sensor_rules::{Options, RuleSet, Source, check, explain};
 
-/// Rules of every kind: found by a path, by an end, by what is searched for; with a key that is too rare, and with none.
+/// Rules of every kind: found by a path, by an end, by what is searched for; with a key that is too rare, and
+/// with none.
 const RULES: &str = r#"
 macros:
   in_tmp: path.startsWith("/tmp/") || path.startsWith("/dev/shm/")

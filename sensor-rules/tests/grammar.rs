@@ -1,6 +1,7 @@
-//! A second reading of CEL's grammar. Compiler and interpreter share a parser, in which a mistake would hide; so conditions made at
-//! random, with few parentheses, are also read by the evaluator below: the grammar of the language definition
-//! (<https://github.com/cel-expr/cel-spec/blob/master/doc/langdef.md#syntax>), one function for each rule, as far as operators go.
+//! A second reading of CEL's grammar. Compiler and interpreter share a parser, in which a mistake would hide;
+//! so conditions made at random, with few parentheses, are also read by the evaluator below: the grammar of
+//! the language definition (<https://github.com/cel-expr/cel-spec/blob/master/doc/langdef.md#syntax>), one
+//! function for each rule, as far as operators go.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -25,7 +26,8 @@ fn field(name: &str) -> Option<Value> {
     })
 }
 
-/// The tokens that are still to be read. Every rule gives `None` where the text is not of it, or an operator has operands of the wrong type.
+/// The tokens that are still to be read. Every rule gives `None` where the text is not of it, or an operator
+/// has operands of the wrong type.
 struct Reader<'a>(&'a [&'a str]);
 
 impl<'a> Reader<'a> {
@@ -174,7 +176,8 @@ fn interpreted(condition: &str) -> Option<bool> {
     Some(interpret(&rules, Event::FifoOpen, &record).unwrap().matched == 1)
 }
 
-/// Operators between operands of the right type, half of them without parentheses: so they mostly nest otherwise than they were made.
+/// Operators between operands of the right type, half of them without parentheses: so they mostly nest
+/// otherwise than they were made.
 fn integers() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec!["owner", "mode", "3", "2", "10"]).prop_map(str::to_owned);
     leaf.prop_recursive(3, 12, 2, |inner| {
@@ -216,7 +219,8 @@ fn both_readings_of_the_grammar_agree() {
     let (mut agreed, mut held) = (0, 0);
     for _ in 0..4_000 {
         let condition = strategy.new_tree(&mut runner).unwrap().current();
-        // Our checks refuse more than types: what could overflow, and long rows of operators. Nothing that is not of the grammar passes them.
+        // Our checks refuse more than types: what could overflow, and long rows of operators. Nothing that is
+        // not of the grammar passes them.
         let Some(found) = interpreted(&condition) else { continue };
         assert_eq!(read(&condition), Some(found), "{condition}");
         agreed += 1;

@@ -29,7 +29,8 @@ pub const POLICY: &str = "/etc/creance/content.toml";
 /// Releases that the owner has approved.
 pub const APPROVALS: &str = "/etc/creance/approvals";
 
-/// The places of a daemon that keeps its generations in `state` and is configured in the directory `config`; times in seconds.
+/// The places of a daemon that keeps its generations in `state` and is configured in the directory `config`;
+/// times in seconds.
 ///
 /// # Errors
 /// When `/proc` is not there.

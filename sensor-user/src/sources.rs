@@ -11,10 +11,12 @@ use sensor_rules::Source;
 
 use crate::files;
 
-/// Longest rule file that is read, bytes. The checks refuse shorter ones already; this keeps a mistaken path from filling memory.
+/// Longest rule file that is read, bytes. The checks refuse shorter ones already; this keeps a mistaken path
+/// from filling memory.
 const FILE_MAX: usize = 16 << 20;
 
-/// The rule files at `paths`: files themselves, and `*.yaml` and `*.yml` in directories and below, in the order of their names.
+/// The rule files at `paths`: files themselves, and `*.yaml` and `*.yml` in directories and below, in the
+/// order of their names.
 ///
 /// # Errors
 /// When something cannot be read, or a directory holds no rule file.

@@ -1,5 +1,6 @@
-//! Random well-typed rules on random records: the compiled program, run by this machine's kernel, says exactly what the
-//! CEL interpreter says. The seed is fixed; `CREANCE_SEED` and `CREANCE_PAIRS` try others, and `cargo xtask fuzz rules` many more.
+//! Random well-typed rules on random records: the compiled program, run by this machine's kernel, says
+//! exactly what the CEL interpreter says. The seed is fixed; `CREANCE_SEED` and `CREANCE_PAIRS` try others,
+//! and `cargo xtask fuzz rules` many more.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -136,9 +137,9 @@ fn patterns_that_one_walk_finds_are_judged_as_by_the_interpreter() {
     }
 }
 
-/// Both judges read conditions with the same parser, so a mistake in it would not show above: these answers are from CEL's
-/// specification. The record has `reads` true, `writes` false, `process.pid` 5, `mode` 0400 and `path` /tmp/f;
-/// its parent is /bin/sh (7), the parent of that /sbin/init (1), and there are no more.
+/// Both judges read conditions with the same parser, so a mistake in it would not show above: these answers
+/// are from CEL's specification. The record has `reads` true, `writes` false, `process.pid` 5, `mode` 0400
+/// and `path` /tmp/f; its parent is /bin/sh (7), the parent of that /sbin/init (1), and there are no more.
 const GOLDEN: &[(&str, bool)] = &[
     ("reads || reads && writes", true),
     ("(reads || reads) && writes", false),

@@ -1,4 +1,5 @@
-//! The page of `creance rollout status --html`, as a browser shows it. `cargo xtask page` fetches a browser and runs this.
+//! The page of `creance rollout status --html`, as a browser shows it. `cargo xtask page` fetches a browser
+//! and runs this.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{

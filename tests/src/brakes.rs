@@ -1,4 +1,5 @@
-//! What holds blocking back, whatever rules say: budget, heartbeat, and the file that says no. The lifeline has tests of its own.
+//! What holds blocking back, whatever rules say: budget, heartbeat, and the file that says no. The lifeline
+//! has tests of its own.
 
 use std::{
     fs,

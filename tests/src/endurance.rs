@@ -38,7 +38,8 @@ pub fn pump(operations: u64) -> Result<()> {
     let (mut reader, mut writer) = fifo::pipe()?;
     let mut byte = [0];
     for number in 0..operations / 2 {
-        // On the stack, which is there: what lies in the program's file may not have been read yet, and then has no payload.
+        // On the stack, which is there: what lies in the program's file may not have been read yet, and then
+        // has no payload.
         byte[0] = if number % MATCHES == 0 { b'!' } else { b'.' };
         writer.write_all(&byte)?;
         reader.read_exact(&mut byte)?;

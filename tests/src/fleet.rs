@@ -1,7 +1,7 @@
 //! A host of a fleet: the daemon follows a publisher's repository by itself, work goes on, and whoever watches may ask.
 //!
-//! Its disk, [`DISK`], outlives a reboot. There are `modules`, the drivers of its network card; `etc`, what elsewhere is `/etc/creance`; and
-//! `state`, the daemon's.
+//! Its disk, [`DISK`], outlives a reboot. There are `modules`, the drivers of its network card; `etc`, what
+//! elsewhere is `/etc/creance`; and `state`, the daemon's.
 
 use std::{
     fs,

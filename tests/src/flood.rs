@@ -72,7 +72,8 @@ fn limited() -> Result<()> {
     Ok(())
 }
 
-/// Processes that keep to the limit each, and together report more than fits into the ring buffer: some thousand reports.
+/// Processes that keep to the limit each, and together report more than fits into the ring buffer: some
+/// thousand reports.
 const CROWD: u32 = 32;
 const OPENS: usize = 100;
 const CROWDED: [&str; 4] = ["--report-limit", "50", "--ring-size", "4194304"];
@@ -95,7 +96,8 @@ fn crowd() -> Result<()> {
     Ok(())
 }
 
-/// What becomes of a flood by processes of these users, and of what another user does after it, while nobody takes out of the ring buffer.
+/// What becomes of a flood by processes of these users, and of what another user does after it, while nobody
+/// takes out of the ring buffer.
 fn crowded(user: impl Fn(u32) -> u32) -> Result<Counts> {
     let opened = rules::file(
         "crowd.yaml",
@@ -131,7 +133,8 @@ fn full() -> Result<()> {
     Ok(())
 }
 
-/// Floods a daemon with these arguments. Whatever they are: each match is delivered, left out by the limit, or found no room.
+/// Floods a daemon with these arguments. Whatever they are: each match is delivered, left out by the limit,
+/// or found no room.
 fn flood(arguments: &[&str]) -> Result<Counts> {
     let sensor = Launch::rules(&[rules()])?.with(arguments).start()?;
     let started = Instant::now();

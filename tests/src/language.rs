@@ -1,4 +1,5 @@
-//! What the language has beyond comparisons, on this kernel's hooks: patterns, arithmetic, ancestors, counts and sequences.
+//! What the language has beyond comparisons, on this kernel's hooks: patterns, arithmetic, ancestors, counts
+//! and sequences.
 
 use std::process::Command;
 

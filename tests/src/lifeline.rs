@@ -165,7 +165,8 @@ fn added() -> Result<()> {
     sensor.stop()
 }
 
-/// Where a quarantine is over its budget, a rule that blocks the same event is left: the lifeline is spared that as any block.
+/// Where a quarantine is over its budget, a rule that blocks the same event is left: the lifeline is spared
+/// that as any block.
 fn spared() -> Result<()> {
     fs::copy("/bin/bash", "/tmp/rescue")?;
     fs::write("/tmp/lifeline", "/tmp/rescue\n")?;

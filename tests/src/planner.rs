@@ -65,8 +65,9 @@ fn random() -> Result<()> {
     Ok(())
 }
 
-/// Most memory that a daemon with a thousand rules takes for itself, its ring buffer included, KiB. The pages of its program come beside it:
-/// they are those of a file, shared by all who run it, and the kernel takes them back when it needs room.
+/// Most memory that a daemon with a thousand rules takes for itself, its ring buffer included, KiB. The pages
+/// of its program come beside it: they are those of a file, shared by all who run it, and the kernel takes
+/// them back when it needs room.
 const MEMORY_MAX: u64 = 30 * 1024;
 /// The ring buffer, as the daemon makes it where nobody says otherwise, KiB.
 const RING: u64 = 4 * 1024;
@@ -88,8 +89,8 @@ fn memory() -> Result<()> {
     sensor.stop()
 }
 
-/// How much memory a process has that is of no file, how much with that of files, and the most it ever had, KiB: `RssAnon`, `VmRSS` and `VmHWM`
-/// of `/proc/PID/status`.
+/// How much memory a process has that is of no file, how much with that of files, and the most it ever had,
+/// KiB: `RssAnon`, `VmRSS` and `VmHWM` of `/proc/PID/status`.
 fn resident(pid: u32) -> Result<[u64; 3]> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let value = |name: &str| -> Result<u64> {

@@ -257,7 +257,8 @@ pub fn become_idle() -> Result<()> {
     Ok(())
 }
 
-/// The role: opens a FIFO again and again in threads that run when nothing else does, and are preempted where that takes longest.
+/// The role: opens a FIFO again and again in threads that run when nothing else does, and are preempted where
+/// that takes longest.
 pub fn idler(path: &str) -> Result<()> {
     let idle = |path: String| -> Result<()> {
         become_idle()?;

@@ -1,4 +1,5 @@
-//! Requests to `io_uring`, one at a time, on each of the ways they can take. Workers and polling threads are threads of the process.
+//! Requests to `io_uring`, one at a time, on each of the ways they can take. Workers and polling threads are
+//! threads of the process.
 
 use anyhow::{Context as _, Result, ensure};
 use io_uring::{IoUring, Submitter, squeue};
@@ -85,7 +86,8 @@ impl Ring {
     /// Those of the ring itself.
     pub fn run(&mut self, entry: squeue::Entry) -> Result<i32> {
         let entry = if self.way == Way::Worker { entry.flags(squeue::Flags::ASYNC) } else { entry };
-        // SAFETY: the memory that the entry names is the caller's, and this returns only when the kernel is done with it.
+        // SAFETY: the memory that the entry names is the caller's, and this returns only when the kernel is
+        // done with it.
         unsafe { self.io.submission().push(&entry) }.context("the ring is full")?;
         self.io.submit_and_wait(1).context("io_uring_enter")?;
         Ok(self.io.completion().next().context("nothing is done")?.result())

@@ -1,8 +1,9 @@
-//! A room on the machine of the developer in which tests run as in a VM, on the kernel that is there: mount and IPC namespaces, a root
-//! of its own, and in it what an initramfs has. Nothing of it is left when its processes have ended.
+//! A room on the machine of the developer in which tests run as in a VM, on the kernel that is there: mount
+//! and IPC namespaces, a root of its own, and in it what an initramfs has. Nothing of it is left when its
+//! processes have ended.
 //!
-//! Made by a program that starts itself anew three times: outside, as [`make`]; in the room, where [`live`] is what process 1 is in
-//! a VM; and there as the suite.
+//! Made by a program that starts itself anew three times: outside, as [`make`]; in the room, where [`live`]
+//! is what process 1 is in a VM; and there as the suite.
 
 use std::{
     ffi::CString,
@@ -22,7 +23,8 @@ const OUTSIDE: &str = "/outside";
 /// Device files: major is 1 for each.
 const DEVICES: &[(&str, u32)] = &[("/dev/null", 3), ("/dev/zero", 5), ("/dev/urandom", 9)];
 
-/// Makes a room in `directory`, which is empty, of this program, and goes on there as [`live`]. Returns where that failed only.
+/// Makes a room in `directory`, which is empty, of this program, and goes on there as [`live`]. Returns where
+/// that failed only.
 ///
 /// # Errors
 /// Where this kernel or its owner does not permit it.

@@ -78,8 +78,9 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// A condition that costs more than fifty times what looking for one string does: 40 patterns, each of which walks the payload by
-/// itself. To know of two of them what came six bytes before, one automaton would need too many states.
+/// A condition that costs more than fifty times what looking for one string does: 40 patterns, each of which
+/// walks the payload by itself. To know of two of them what came six bytes before, one automaton would need
+/// too many states.
 pub fn costly() -> String {
     let letters = ('b'..='z').chain('B'..='P');
     let patterns: Vec<_> = letters.map(|letter| format!("payload.matches('[a{letter}].{{6}}[0-9][0-9]')")).collect();

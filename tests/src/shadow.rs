@@ -1,5 +1,5 @@
-//! A candidate judges live events beside the generation in force, and changes nothing: what is wrong is rejected, what is right comes
-//! into force.
+//! A candidate judges live events beside the generation in force, and changes nothing: what is wrong is
+//! rejected, what is right comes into force.
 
 use std::{
     collections::BTreeSet,
@@ -114,7 +114,8 @@ fn good() -> Result<()> {
     let (_host, sensor) = host("good", "time = \"2s\"\nevents = 300\ncost = 1000000000")?;
     let before = sensor.status()?;
     let writes = NumberedWrites::start(NUMBERED, swap::PAUSE)?;
-    // Another condition, fields that generation 1 does not read, an event that it has no rule for, and a rule that blocks nothing here.
+    // Another condition, fields that generation 1 does not read, an event that it has no rule for, and a rule
+    // that blocks nothing here.
     let second = rules::file(
         "second.yaml",
         &[

@@ -10,8 +10,8 @@ use crate::sensor::{Launch, Sensor};
 /// The daemon that no test uses at this moment.
 static PARKED: Mutex<Option<Sensor>> = Mutex::new(None);
 
-/// A daemon that does not enforce, with these rules in force; its reports count from here. Give it back with [`park`]: one
-/// that a failed test had is not used again.
+/// A daemon that does not enforce, with these rules in force; its reports count from here. Give it back with
+/// [`park`]: one that a failed test had is not used again.
 ///
 /// # Errors
 /// Where it does not start, or refuses the rules.

@@ -5,8 +5,9 @@
 //! └──────────────────────────── signed ─────────────────────────────────────────────────┘
 //! ```
 //!
-//! Nothing is compressed and every length is checked against what is there before anything is allocated, so that no
-//! file asks for more memory than it has bytes. Each content has one spelling: what is decoded encodes to the same bytes.
+//! Nothing is compressed and every length is checked against what is there before anything is allocated, so
+//! that no file asks for more memory than it has bytes. Each content has one spelling: what is decoded
+//! encodes to the same bytes.
 
 use sensor_rules::Source;
 

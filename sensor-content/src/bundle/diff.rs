@@ -10,8 +10,9 @@ use super::{
     verify::Unverified,
 };
 
-/// The differences from `old` to `new` as text, empty where there are none. Bundles for other field tables can be compared
-/// too. Every line of it must still be made printable: nobody vouches for what stands in the bundles.
+/// The differences from `old` to `new` as text, empty where there are none. Bundles for other field tables
+/// can be compared too. Every line of it must still be made printable: nobody vouches for what stands in the
+/// bundles.
 pub fn diff(old: &Unverified, new: &Unverified) -> String {
     let mut text = facts(old.claims(), new.claims());
     text += &rules(&old.claims().rules, &new.claims().rules);

@@ -74,8 +74,9 @@ impl Membership {
         self.enrolment.as_ref()
     }
 
-    /// A daemon starts. Where the one before did not end in order, something happened: in the same start of the kernel the daemon
-    /// went down, else the host did. `crashed`: there is evidence that its kernel crashed.
+    /// A daemon starts. Where the one before did not end in order, something happened: in the same start of
+    /// the kernel the daemon went down, else the host did. `crashed`: there is evidence that its kernel
+    /// crashed.
     pub fn starts(&mut self, boot: &BootId, crashed: bool) {
         if let Some(before) = self.session.replace(boot.clone()) {
             let signal = if before == *boot { Signal::Restart } else { Signal::Fallback };

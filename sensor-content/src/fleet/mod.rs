@@ -1,4 +1,5 @@
-//! A host in a fleet: what it makes of the document that says who may take what, and what it counts for the judge. Pure.
+//! A host in a fleet: what it makes of the document that says who may take what, and what it counts for the
+//! judge. Pure.
 //!
 //! ```text
 //! Document, what exists ─► wish ─► the owner's policy ─► take, wait, leave
@@ -72,7 +73,8 @@ impl Standing<'_> {
     }
 }
 
-/// The host that this machine is; `machine` is what `/etc/machine-id` holds, which is not to be shown to others as it is.
+/// The host that this machine is; `machine` is what `/etc/machine-id` holds, which is not to be shown to
+/// others as it is.
 pub fn host_id(machine: &str) -> HostId {
     let digest = Sha256::new().chain_update("creance host").chain_update(machine.trim()).finalize();
     let mut id = [0; 16];
@@ -80,8 +82,8 @@ pub fn host_id(machine: &str) -> HostId {
     HostId(id)
 }
 
-/// How long a host waits for its next poll: each has a moment of its own within `every`, the same for ever, so that a million of them
-/// come evenly.
+/// How long a host waits for its next poll: each has a moment of its own within `every`, the same for ever,
+/// so that a million of them come evenly.
 pub fn until_poll(host: HostId, every: Duration, now: Timestamp) -> Duration {
     let every = every.as_millis().clamp(1, u128::from(u32::MAX));
     let phase = u128::from_le_bytes(host.0) % every;

@@ -26,7 +26,8 @@ pub struct Trial {
     pub aside: Option<Digest>,
 }
 
-/// So often a generation on probation is tried again that was taken out of force for what was heard of it; then it is denied.
+/// So often a generation on probation is tried again that was taken out of force for what was heard of it;
+/// then it is denied.
 const RETRIES: u32 = 2;
 /// How long it takes until it is tried again for the first time; each time after, four times as long.
 const BACK_OFF: SignedDuration = SignedDuration::from_mins(10);

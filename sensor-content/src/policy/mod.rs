@@ -57,7 +57,8 @@ pub struct Rollback {
 /// Where releases come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
-    /// Addresses of the repository and its mirrors (`https://`, `http://`, `file:///`), the first that answers is taken.
+    /// Addresses of the repository and its mirrors (`https://`, `http://`, `file:///`), the first that
+    /// answers is taken.
     pub addresses: Vec<String>,
     /// The publisher's `root.json`, which is trusted.
     pub root: PathBuf,
@@ -65,7 +66,8 @@ pub struct Repository {
     pub poll: SignedDuration,
     /// By this proxy.
     pub proxy: Option<String>,
-    /// Longest wait, after a release was fetched, until Prometheus has seen that it was: a host that does not survive it is missed.
+    /// Longest wait, after a release was fetched, until Prometheus has seen that it was: a host that does not
+    /// survive it is missed.
     pub announce: SignedDuration,
 }
 
@@ -148,7 +150,8 @@ impl Policy {
         self.unsigned
     }
 
-    /// What a release has to keep to in the shadow before it comes into force; `None` where it comes into force at once.
+    /// What a release has to keep to in the shadow before it comes into force; `None` where it comes into
+    /// force at once.
     pub const fn shadow(&self) -> Option<Limits> {
         self.shadow
     }

@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_bucket_is_the_same_for_ever() {
-        // SHA-256 of 16 zero bytes and the release 1 as u64, computed elsewhere: a change would move every host of a running roll-out.
+        // SHA-256 of 16 zero bytes and the release 1 as u64, computed elsewhere: a change would move every
+        // host of a running roll-out.
         assert_eq!(Bucket::of(HostId([0; 16]), 1), Bucket(440_004_860));
         assert_ne!(Bucket::of(HostId([0; 16]), 1), Bucket::of(HostId([0; 16]), 2));
         assert_ne!(Bucket::of(HostId([0; 16]), 1), Bucket::of(HostId([1; 16]), 1));

@@ -101,8 +101,8 @@ impl State {
         }
     }
 
-    /// A roll-out that begins at `now`, after this one. Hosts that come late, or stay behind, take meanwhile what went out to
-    /// everybody and was not taken back: not what was stopped.
+    /// A roll-out that begins at `now`, after this one. Hosts that come late, or stay behind, take meanwhile
+    /// what went out to everybody and was not taken back: not what was stopped.
     #[must_use]
     pub fn next(&self, release: u64, now: Timestamp) -> Self {
         let went_out = self.progress.finished && self.order != Order::Revoke;
@@ -114,8 +114,8 @@ impl State {
 
 /// Decides what comes next.
 ///
-/// Time counts only from step to step, at most the plan's `step`, and only where the judge said continue at both: what nobody
-/// watched, and what was paused, is neither ramp nor soak.
+/// Time counts only from step to step, at most the plan's `step`, and only where the judge said continue at
+/// both: what nobody watched, and what was paused, is neither ramp nor soak.
 #[must_use]
 pub fn step(plan: &Plan, before: &State, health: &Health, now: Timestamp) -> Decision {
     let mut after = before.clone();
@@ -221,8 +221,8 @@ pub fn revoke(state: &State) -> State {
     State { order: Order::Revoke, ..state.clone() }
 }
 
-/// A person lets a halted roll-out go on; the judge looks before anything is offered. A revoked one stays revoked: hosts
-/// have judged it, so it comes back as a new release or not at all.
+/// A person lets a halted roll-out go on; the judge looks before anything is offered. A revoked one stays
+/// revoked: hosts have judged it, so it comes back as a new release or not at all.
 #[must_use]
 pub fn resume(state: &State) -> State {
     let order = if state.order == Order::Halt { Order::Pause } else { state.order };

@@ -26,8 +26,8 @@ pub struct Document {
     /// The generation that everybody may have already: what went out before, for hosts that come late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<u64>,
-    /// What went out to everybody before `base`, the newest first: for hosts that stay behind. What was revoked, given up, or never
-    /// rolled out is not there, and is offered to nobody.
+    /// What went out to everybody before `base`, the newest first: for hosts that stay behind. What was
+    /// revoked, given up, or never rolled out is not there, and is offered to nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<u64>,
     /// The last stage that is open, from 0: a host that takes the release now is counted there.
@@ -79,7 +79,8 @@ pub enum Order {
 pub struct Offer {
     /// Hosts with any kernel.
     pub share: Option<Share>,
-    /// More of those with one of these kernels (releases as `uname -r` prints them), so that rare ones have canaries too.
+    /// More of those with one of these kernels (releases as `uname -r` prints them), so that rare ones have
+    /// canaries too.
     pub kernels: BTreeMap<String, Share>,
 }
 

@@ -1,9 +1,9 @@
 //! May a roll-out go on? Continue, pause or abort, by exact tests with a fixed error rate.
 //!
-//! The judge may look as often as it likes: look number k spends 1/(k·(k+1)) of the error rate, which sums up to all of
-//! it over infinitely many looks, and divides that evenly among all signals, stages and kernels. So the probability that
-//! a harmless release is ever stopped stays below `error_rate`. Harm of the kind that this is about (most hosts of a
-//! kernel) is seen in a handful of hosts all the same.
+//! The judge may look as often as it likes: look number k spends 1/(k·(k+1)) of the error rate, which sums up
+//! to all of it over infinitely many looks, and divides that evenly among all signals, stages and kernels. So
+//! the probability that a harmless release is ever stopped stays below `error_rate`. Harm of the kind that
+//! this is about (most hosts of a kernel) is seen in a handful of hosts all the same.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -151,8 +151,8 @@ impl<'a> Bar<'a> {
 /// Hosts of a kernel or of a stage from which the comparative signals are judged.
 const MINIMUM: u64 = 20;
 
-/// Crashes and restarts with any release or none: one in 100 host days at most. More are let pass where the control group
-/// has more.
+/// Crashes and restarts with any release or none: one in 100 host days at most. More are let pass where the
+/// control group has more.
 const MISHAP_MINUTES: f64 = 100.0 * 24.0 * 60.0;
 
 /// Every signal of every kernel of a stage, and of all kernels together, that is worse than in the control group.

@@ -119,8 +119,8 @@ impl Plan {
     /// Reads a plan.
     ///
     /// # Errors
-    /// Where the text is no TOML of this shape, or what it says makes no sense: there is no plan without canary, control
-    /// group and soak, and none that leaves a ring out.
+    /// Where the text is no TOML of this shape, or what it says makes no sense: there is no plan without
+    /// canary, control group and soak, and none that leaves a ring out.
     pub fn parse(text: &str) -> Result<Self, PlanError> {
         Ok(toml::from_str(text)?)
     }
@@ -181,8 +181,8 @@ impl Plan {
         here.open.keys().map(|ring| (*ring, offer(ring))).collect()
     }
 
-    /// The buckets that are compared with those that `stage` opens, when `done` of its ramp is over: a part of each ring's control
-    /// group, which goes through the same motions at the same pace.
+    /// The buckets that are compared with those that `stage` opens, when `done` of its ramp is over: a part
+    /// of each ring's control group, which goes through the same motions at the same pace.
     pub fn compared(&self, stage: usize, done: SignedDuration) -> BTreeMap<Ring, Slice> {
         let Some(here) = self.stages.get(stage) else { return BTreeMap::new() };
         let part = |duration: SignedDuration| u64::try_from(duration.as_secs()).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! Health as Prometheus knows it: what is asked, and what is made of the answers. Pure; who asks is elsewhere.
 //!
-//! Hosts publish states (`creance_rollout_*`), not events: a host that goes down between two scrapes is still known to have fetched
-//! the release, because it is loaded only when that has been seen.
+//! Hosts publish states (`creance_rollout_*`), not events: a host that goes down between two scrapes is still
+//! known to have fetched the release, because it is loaded only when that has been seen.
 
 use std::collections::BTreeMap;
 

@@ -27,7 +27,8 @@ pub fn append(fs: &mut impl Fs, entries: &[Entry]) -> io::Result<()> {
     if is_new { fs.sync_directory() } else { Ok(()) }
 }
 
-/// All entries, of a journal that is too long the last. A line that is none is passed over: a power cut may have torn it.
+/// All entries, of a journal that is too long the last. A line that is none is passed over: a power cut may
+/// have torn it.
 pub fn read(fs: &impl Fs) -> io::Result<Vec<Entry>> {
     let bytes = fs.tail(JOURNAL, READ_MAX)?.unwrap_or_default();
     Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())

@@ -120,8 +120,8 @@ impl Memory {
         Some(entry)
     }
 
-    /// The generation on probation is taken out of force for what was heard of it; when it is to be tried again. `None` where it has
-    /// come to its end, or is not on probation: it is to be rolled back.
+    /// The generation on probation is taken out of force for what was heard of it; when it is to be tried
+    /// again. `None` where it has come to its end, or is not on probation: it is to be rolled back.
     pub fn suspend(&mut self, id: Id, reason: &str, now: Timestamp) -> Option<(Timestamp, Entry)> {
         let trial = self.trial.as_mut().filter(|trial| trial.id == id)?;
         let again = trial.takes_back(now)?;

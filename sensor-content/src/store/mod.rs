@@ -1,5 +1,6 @@
-//! What a host keeps on disk, so that it always comes back: the last good generations, the one on probation, the attempt
-//! under way, and the journal. Every write is atomic: a power cut leaves what was there before, or all of the new.
+//! What a host keeps on disk, so that it always comes back: the last good generations, the one on probation,
+//! the attempt under way, and the journal. Every write is atomic: a power cut leaves what was there before,
+//! or all of the new.
 //!
 //! | File | Holds |
 //! |---|---|
@@ -55,8 +56,8 @@ impl<F: Fs> Store<F> {
     /// Opens the store in this start of the kernel, and draws the conclusion from an attempt that was not ended.
     ///
     /// # Errors
-    /// The directory cannot be read. What is damaged in it, or cannot be written to a disk that is full, is no error: it is said by
-    /// [`damage`](Self::damage), and the ladder goes on without it.
+    /// The directory cannot be read. What is damaged in it, or cannot be written to a disk that is full, is
+    /// no error: it is said by [`damage`](Self::damage), and the ladder goes on without it.
     pub fn open(fs: F, boot: BootId, now: Timestamp) -> io::Result<Self> {
         let mut store = Self { fs, boot, memory: Memory::default(), known: None, damage: Vec::new(), left: None };
         let cleared = store.clear_away();
@@ -185,8 +186,8 @@ impl<F: Fs> Store<F> {
         self.forget(shadow)
     }
 
-    /// The generation on probation is taken out of force for what was heard of it; when it is to be tried again, `None` where it is to
-    /// be rolled back.
+    /// The generation on probation is taken out of force for what was heard of it; when it is to be tried
+    /// again, `None` where it is to be rolled back.
     ///
     /// # Errors
     /// It is not remembered.

@@ -23,7 +23,8 @@ fn seen() -> (World, Client) {
     (world, host)
 }
 
-/// What is said when the attack has been refused, and nothing believed has changed; then the attacker goes, and all is well.
+/// What is said when the attack has been refused, and nothing believed has changed; then the attacker goes,
+/// and all is well.
 fn refused(world: &mut World, host: &mut Client) -> String {
     let before = host.view().clone();
     let error = host.poll(Timestamp::now()).unwrap_err();
@@ -124,7 +125,8 @@ fn missing_threshold() {
     let mut metadata = world.metadata.clone();
     let error = metadata.add(&bundle_with(2, ""), &signers(&[11, 21]), Lifetime::default(), Timestamp::now());
     assert!(error.unwrap_err().to_string().contains("signatures of 2 of its keys, and 1 of them was given"));
-    // An attacker's tools do not: the second signature is taken out afterwards, and all is signed over it with the stolen online key.
+    // An attacker's tools do not: the second signature is taken out afterwards, and all is signed over it
+    // with the stolen online key.
     metadata.add(&bundle_with(2, ""), &signers(&[11, 12, 21]), Lifetime::default(), Timestamp::now()).unwrap();
     let files = forge(&metadata, |content| {
         content["signatures"].as_array_mut().unwrap().truncate(1);
@@ -308,7 +310,8 @@ fn forged(
     files
 }
 
-/// Signs with the online key. `serde_json` sorts members and writes no blanks, which is the canonical form of what is here.
+/// Signs with the online key. `serde_json` sorts members and writes no blanks, which is the canonical form of
+/// what is here.
 fn sign(value: &mut serde_json::Value) {
     let key = crate::publisher::key(ONLINE[0]);
     let message = serde_json::to_vec(&value["signed"]).unwrap();

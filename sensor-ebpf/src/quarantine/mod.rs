@@ -1,4 +1,5 @@
-//! Pipes, FIFOs and unix sockets that nobody may read, because a rule asked for it when it saw what was written or sent.
+//! Pipes, FIFOs and unix sockets that nobody may read, because a rule asked for it when it saw what was
+//! written or sent.
 //!
 //! | Module | Holds |
 //! |---|---|
@@ -78,7 +79,8 @@ fn is_kept(key: &ObjectKey, how: Kept) -> bool {
     !spared
 }
 
-/// Kills the current process, if it may not have what it takes out of what has this key; not another user's than who wrote.
+/// Kills the current process, if it may not have what it takes out of what has this key; not another user's
+/// than who wrote.
 #[inline(always)]
 fn kill_if_kept(key: &ObjectKey) {
     // SAFETY: a word of a live map value; a mark that is replaced meanwhile is as good.

@@ -5,8 +5,8 @@ use crate::{
     user::ROOT,
 };
 
-/// For whom a process with these user ids acts: its real user, or the effective one where the real one is root. So a program that
-/// runs as root because its file says so acts for whoever started it.
+/// For whom a process with these user ids acts: its real user, or the effective one where the real one is
+/// root. So a program that runs as root because its file says so acts for whoever started it.
 #[inline(always)]
 pub fn acting(uid: u32, euid: u32) -> u32 {
     if uid == ROOT { euid } else { uid }

@@ -1,5 +1,6 @@
-//! Reads. One that begins later is refused. A reader that was already asleep in its read when the data came can be refused
-//! nothing any more: it is killed where the read returns, before it executes another instruction of its own.
+//! Reads. One that begins later is refused. A reader that was already asleep in its read when the data came
+//! can be refused nothing any more: it is killed where the read returns, before it executes another
+//! instruction of its own.
 
 use aya_ebpf::{macros::fexit, programs::FExitContext};
 use sensor_common::maps::{Kept, ObjectKey};

@@ -1,8 +1,9 @@
 //! Unix sockets: the one that receives is in quarantine, from before the message is in it.
 //!
-//! A connected stream or sequenced-packet socket knows the receiving one, accepted or not, and holds it until it is closed itself.
-//! A datagram goes to whoever its address names: the kernel asks whether it may be sent there when it has found out and holds
-//! the receiver's lock, so the mark waits for that with the task that sends.
+//! A connected stream or sequenced-packet socket knows the receiving one, accepted or not, and holds it until
+//! it is closed itself. A datagram goes to whoever its address names: the kernel asks whether it may be sent
+//! there when it has found out and holds the receiver's lock, so the mark waits for that with the task that
+//! sends.
 //!
 //! A receiver over whom the sender has no power is not put in quarantine: the message is refused instead.
 
@@ -55,8 +56,8 @@ pub fn mark_receiver(held: &Held, socket: Struct, sk: Struct) {
     }
 }
 
-/// Whether the socket at the other end is another user's, as the kernel noted when the two were connected. Whose a datagram's
-/// receiver is, is known only where the kernel asks whether it may be sent there.
+/// Whether the socket at the other end is another user's, as the kernel noted when the two were connected.
+/// Whose a datagram's receiver is, is known only where the kernel asks whether it may be sent there.
 #[inline(always)]
 pub fn is_anothers_peer(socket: Struct, sk: Struct) -> bool {
     if socket.get::<u16>(&SOCKET_TYPE) == SOCK_DGRAM {
@@ -104,7 +105,8 @@ fn receives<C: Context>(ctx: &C) -> i32 {
     }
     // Marked before it was accepted.
     if let Some(mark) = QUARANTINE.get_ptr_mut(&key) {
-        // SAFETY: a map value, live as long as the program; the number is written whole, and is the same whoever writes it.
+        // SAFETY: a map value, live as long as the program; the number is written whole, and is the same
+        // whoever writes it.
         unsafe {
             if (*mark).inode == 0 {
                 (*mark).inode = inode_of(socket.base);

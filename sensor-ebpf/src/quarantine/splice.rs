@@ -1,5 +1,5 @@
-//! The ways out of a pipe that copy nothing, none of which asks a security module whether the pipe may be read. (A splice out of a
-//! socket does.)
+//! The ways out of a pipe that copy nothing, none of which asks a security module whether the pipe may be
+//! read. (A splice out of a socket does.)
 //!
 //! | Way | What is done |
 //! |---|---|
@@ -8,7 +8,8 @@
 //! | `vmsplice` into memory | killed before the first byte: the kernel looks for a signal first |
 //! | any of them, asleep when the data came | killed where it returns, the other pipe in quarantine as above |
 //!
-//! What a splice is about is noted where it begins, by its task: the functions below it know pipes without their inodes.
+//! What a splice is about is noted where it begins, by its task: the functions below it know pipes without
+//! their inodes.
 
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
@@ -96,7 +97,8 @@ pub fn is_refused(file: Struct) -> bool {
     current().is_some_and(|splice| splice.file == file.base as u64 && is_kept(&splice.from, Kept::Denied))
 }
 
-/// `ssize_t do_splice(struct file *in, loff_t *off_in, struct file *out, loff_t *off_out, size_t len, unsigned int flags)`
+/// `ssize_t do_splice(struct file *in, loff_t *off_in, struct file *out, loff_t *off_out, size_t len,
+/// unsigned int flags)`
 #[fentry]
 pub fn quarantine_splice(ctx: FEntryContext) -> i32 {
     Splice::begin(ctx.arg(0), ctx.arg(2));
@@ -124,8 +126,9 @@ pub fn quarantine_teed(ctx: FExitContext) -> i32 {
     0
 }
 
-/// `void pipe_double_lock(struct pipe_inode_info *pipe1, struct pipe_inode_info *pipe2)`, where it returns: a task that goes
-/// from pipe to pipe holds both from here on. Who wrote the data has marked the first before he could hold it.
+/// `void pipe_double_lock(struct pipe_inode_info *pipe1, struct pipe_inode_info *pipe2)`, where it returns: a
+/// task that goes from pipe to pipe holds both from here on. Who wrote the data has marked the first before
+/// he could hold it.
 #[fexit]
 pub fn quarantine_between(_: FExitContext) -> i32 {
     if let Some(splice) = current() {
@@ -134,8 +137,8 @@ pub fn quarantine_between(_: FExitContext) -> i32 {
     0
 }
 
-/// `long __x64_sys_vmsplice(const struct pt_regs *regs)`, of `vmsplice(int fd, const struct iovec *, size_t, unsigned int)`:
-/// reads where the descriptor is not open for writing.
+/// `long __x64_sys_vmsplice(const struct pt_regs *regs)`, of `vmsplice(int fd, const struct iovec *, size_t,
+/// unsigned int)`: reads where the descriptor is not open for writing.
 #[inline(always)]
 fn unmap(regs: Ptr) {
     let descriptor: u64 = Struct::typed(regs).get(&PT_REGS_DI);

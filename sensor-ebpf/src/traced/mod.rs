@@ -1,8 +1,9 @@
 //! Hooks where neither LSM nor fentry programs are permitted: programs at the exit of system calls.
 //!
-//! One program each for the hooks that have [`syscalls`](sensor_common::hook::Hook::syscalls), attached to the tracepoints of all
-//! of these. The event has happened by then, and only calls that succeeded are looked at. What the arguments were is still in the
-//! registers that the process came into the kernel with; what they point to, the process can have changed since the kernel looked.
+//! One program each for the hooks that have [`syscalls`](sensor_common::hook::Hook::syscalls), attached to
+//! the tracepoints of all of these. The event has happened by then, and only calls that succeeded are looked
+//! at. What the arguments were is still in the registers that the process came into the kernel with; what
+//! they point to, the process can have changed since the kernel looked.
 
 pub mod fifo;
 pub mod pipe;
@@ -45,8 +46,8 @@ impl Call {
     /// The call that returns; `None` where it failed.
     #[inline(always)]
     pub fn returned(ctx: &TracePointContext) -> Option<Self> {
-        // SAFETY: the context of these tracepoints is 24 bytes long; volatile, so that each is one load from the context, as the
-        // verifier demands.
+        // SAFETY: the context of these tracepoints is 24 bytes long; volatile, so that each is one load from
+        // the context, as the verifier demands.
         let (number, result) = unsafe {
             let at = |offset| ctx.as_ptr().cast::<u8>().add(offset);
             (
@@ -83,8 +84,8 @@ impl Call {
     }
 }
 
-/// The registers with which the current task came into the kernel. Which way is taken is settled by a constant, so the verifier
-/// drops the other.
+/// The registers with which the current task came into the kernel. Which way is taken is settled by a
+/// constant, so the verifier drops the other.
 #[inline(always)]
 fn registers() -> Struct {
     if !has(&GET_TASK_PT_REGS) {

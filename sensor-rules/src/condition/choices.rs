@@ -21,7 +21,8 @@ const CHOICES_MAX: usize = 256;
 type Choice = [IdedExpr; 3];
 
 impl Checker<'_> {
-    /// A test of what is chosen, as a choice between two tests; `None` where `call` is no test, or nothing in it is chosen.
+    /// A test of what is chosen, as a choice between two tests; `None` where `call` is no test, or nothing in
+    /// it is chosen.
     pub(super) fn choice_of_tests(&mut self, call: &CallExpr, expr: &IdedExpr) -> Option<Checked<Typed>> {
         let is_test =
             !matches!(call.func_name.as_str(), op::LOGICAL_AND | op::LOGICAL_OR | op::LOGICAL_NOT | op::CONDITIONAL)

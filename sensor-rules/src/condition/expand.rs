@@ -1,5 +1,5 @@
-//! Puts lists, macros and constants in place of their names. The compiler's type check and the interpreter both take the result, so
-//! neither can read a name otherwise than the other.
+//! Puts lists, macros and constants in place of their names. The compiler's type check and the interpreter
+//! both take the result, so neither can read a name otherwise than the other.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -14,8 +14,8 @@ use crate::definitions::{Body, Definition, Definitions, Macro, visit};
 
 /// Most parts of a condition with everything put in.
 const PARTS_MAX: usize = 65_536;
-/// Deepest nesting of a condition with everything put in: what follows it calls itself as often, and must do with the 2 MiB of
-/// stack that a thread has. Chains of `&&` and `||` are balanced, and never nested so deep.
+/// Deepest nesting of a condition with everything put in: what follows it calls itself as often, and must do
+/// with the 2 MiB of stack that a thread has. Chains of `&&` and `||` are balanced, and never nested so deep.
 const DEPTH_MAX: usize = 128;
 
 /// A condition with everything put in.

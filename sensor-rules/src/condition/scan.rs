@@ -1,5 +1,5 @@
-//! A first look at a condition's tokens, before the CEL parser sees it: bounds its size and nesting, so that no text can
-//! exhaust the stack, and finds what is wrong inside string literals.
+//! A first look at a condition's tokens, before the CEL parser sees it: bounds its size and nesting, so that
+//! no text can exhaust the stack, and finds what is wrong inside string literals.
 
 use std::ops::Range;
 
@@ -15,7 +15,8 @@ const CHOICES_MAX: usize = 16;
 /// Most operators in a row that nest without a parenthesis (`a.b.c`, `a == b == c`, `!!a`).
 const CHAIN_MAX: usize = 32;
 
-/// Where the comments of `text` stand, from `//` to the end of the line. What the scanner gives up on has none behind it.
+/// Where the comments of `text` stand, from `//` to the end of the line. What the scanner gives up on has
+/// none behind it.
 pub fn comments(text: &str) -> Vec<Range<usize>> {
     let mut scanner = Scanner::new(text);
     // What is wrong with the text is noted by `scan`.

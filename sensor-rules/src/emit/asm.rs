@@ -313,7 +313,8 @@ impl<O> Asm<O> {
     }
 }
 
-/// The words in which `bytes` are compared: where each starts, and its size. They cover all bytes; the last may overlap.
+/// The words in which `bytes` are compared: where each starts, and its size. They cover all bytes; the last
+/// may overlap.
 pub fn words(bytes: &[u8]) -> impl Iterator<Item = (usize, Size)> {
     let length = bytes.len();
     let size = match length {

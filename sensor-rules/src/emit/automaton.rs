@@ -24,8 +24,8 @@ const ADDRESS: Reg = Reg::R7;
 
 /// Falls through where `field` has the pattern, and jumps to `miss` where it has not.
 ///
-/// As in other loops, it goes on by jumps and ends by falling through. The states that are never left have the smallest numbers, and
-/// lead to themselves, so that the last step is the same wherever the walk ends.
+/// As in other loops, it goes on by jumps and ends by falling through. The states that are never left have
+/// the smallest numbers, and lead to themselves, so that the last step is the same wherever the walk ends.
 pub fn test<O>(asm: &mut Asm<O>, field: &Field, automaton: &Automaton, miss: Label) {
     let mask = (automaton.cells.len().next_power_of_two() - 1).max(1);
     // The verifier does not know that no cell leads further than the last.
@@ -70,7 +70,8 @@ fn step<O>(asm: &mut Asm<O>, cells: usize, mask: usize) {
     asm.load(Size::Half, STATE, ADDRESS, 0);
 }
 
-/// Walks all of `field` for the patterns of `union`. `add` adds the row in [`ROW`] to the marks, wherever something is found.
+/// Walks all of `field` for the patterns of `union`. `add` adds the row in [`ROW`] to the marks, wherever
+/// something is found.
 ///
 /// As in other loops, it goes on by jumps and ends by falling through, and what is done for what is found stands aside.
 pub fn all<O>(asm: &mut Asm<O>, field: &Field, union: &Union, add: impl Fn(&mut Asm<O>)) {

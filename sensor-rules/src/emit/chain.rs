@@ -5,8 +5,8 @@
 //! ```
 //!
 //! What a program may be is the kernel's to say (`kernel/bpf/verifier.c`): a million instructions looked at
-//! (`BPF_COMPLEXITY_LIMIT_INSNS`), 8,192 jumps kept in mind (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`), a jump of 16 bits; and for an event
-//! 33 calls of this kind (`MAX_TAIL_CALL_CNT`), 32 on some kernels.
+//! (`BPF_COMPLEXITY_LIMIT_INSNS`), 8,192 jumps kept in mind (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`), a jump of 16
+//! bits; and for an event 33 calls of this kind (`MAX_TAIL_CALL_CNT`), 32 on some kernels.
 
 use super::{
     Target,
@@ -17,8 +17,8 @@ use super::{
 };
 use crate::plan::{Judge, Link, Plan};
 
-/// Name of the array (of programs) through which the programs of one object call each other. The loader puts each program whose
-/// [`chained`](super::Program::chained) says so into it.
+/// Name of the array (of programs) through which the programs of one object call each other. The loader puts
+/// each program whose [`chained`](super::Program::chained) says so into it.
 pub const PARTS_MAP: &str = "PARTS";
 
 /// Most programs of a chain: an event passes through two of them, early and in full, and twice through others.
@@ -27,7 +27,8 @@ pub const PARTS_MAX: usize = 14;
 /// Most jumps that the verifier is given to keep in mind; the rest is for what it does not see as one state.
 const PENDING_MAX: usize = 7_500;
 
-/// Most bytes of one map's value, which is what a program's tables are, and what its look-ups read (`KMALLOC_MAX_SIZE`, on x86).
+/// Most bytes of one map's value, which is what a program's tables are, and what its look-ups read
+/// (`KMALLOC_MAX_SIZE`, on x86).
 pub const CARRIED_MAX: usize = 4 << 20;
 
 /// Most instructions of one program that kernels take from root.
@@ -72,13 +73,15 @@ impl Budget {
         (self.instructions > 10_000).then_some(Self { instructions: self.instructions * 2 / 3 })
     }
 
-    /// Most instructions that the verifier is thought to look at; the rest of its million is for what it does not see as one state.
+    /// Most instructions that the verifier is thought to look at; the rest of its million is for what it does
+    /// not see as one state.
     const fn work(self) -> usize {
         self.instructions / 5 * 9
     }
 }
 
-/// How many instructions the verifier is thought to look at: straight code more than once, as measured, and loops round by round.
+/// How many instructions the verifier is thought to look at: straight code more than once, as measured, and
+/// loops round by round.
 const fn work(code: &Code<Mark>) -> usize {
     let length = code.bytes.len() / 8;
     length + length / 5 * 3 + code.repeated
@@ -225,8 +228,9 @@ fn limit(plan: &Plan<'_>, code: &Code<Mark>, budget: Budget) -> Option<(Limit, u
     (carried > CARRIED_MAX).then(|| (Limit::Carried, carried.div_ceil(CARRIED_MAX)))
 }
 
-/// How many jumps the verifier has to keep in mind at once. It follows what is fallen through to and puts the other side of a jump
-/// aside; where it comes to what it has seen, it takes up what was put aside last (`push_stack`, `pop_stack`).
+/// How many jumps the verifier has to keep in mind at once. It follows what is fallen through to and puts the
+/// other side of a jump aside; where it comes to what it has seen, it takes up what was put aside last
+/// (`push_stack`, `pop_stack`).
 fn pending(code: &[[u8; 8]]) -> usize {
     let mut seen = vec![false; code.len()];
     let (mut aside, mut most) = (vec![0], 0);

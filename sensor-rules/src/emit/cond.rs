@@ -19,8 +19,9 @@ pub struct Ground<'a, O> {
     pub answers: &'a Answers<'a>,
 }
 
-/// Emits code that jumps to `target` when `cond` is `sense` and falls through when it is not. `cond` holds no constants (see [`fold`](super::fold::fold)) and at most [`SLOTS_MAX`]
-/// nested comparisons of booleans; the `slots` outermost are in use.
+/// Emits code that jumps to `target` when `cond` is `sense` and falls through when it is not. `cond` holds no
+/// constants (see [`fold`](super::fold::fold)) and at most [`SLOTS_MAX`] nested comparisons of booleans; the
+/// `slots` outermost are in use.
 pub fn branch<O>(asm: &mut Asm<O>, cond: &Cond, sense: bool, target: Label, slots: usize, ground: &Ground<'_, O>) {
     match (&cond.kind, sense) {
         (CondKind::Not(inner), _) => branch(asm, inner, !sense, target, slots, ground),
@@ -78,8 +79,8 @@ fn same<O>(
     asm.bind(end);
 }
 
-/// Keeps a boolean on the stack. It comes from memory, of which the verifier knows nothing: a constant it would remember, and go through
-/// all that follows once with each.
+/// Keeps a boolean on the stack. It comes from memory, of which the verifier knows nothing: a constant it
+/// would remember, and go through all that follows once with each.
 fn keep<O>(asm: &mut Asm<O>, slot: i16, value: bool) {
     let both = asm.table(vec![0, 1]);
     asm.carried(TABLES, Reg::R1, both + usize::from(value));

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// What a program's bytes say, one line for each instruction: its index (a constant of 64 bits takes two), and its text.
+/// What a program's bytes say, one line for each instruction: its index (a constant of 64 bits takes two),
+/// and its text.
 pub fn decode(code: &[[u8; 8]]) -> Vec<(usize, String)> {
     let mut lines = Vec::new();
     let mut index = 0;

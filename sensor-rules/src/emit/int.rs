@@ -101,8 +101,8 @@ fn operate<O>(asm: &mut Asm<O>, made: &Made, left: Reg, right: Reg) {
     }
 }
 
-/// Division towards 0. The instructions divide natural numbers only (others came with Linux 6.6), so signs are taken off and put
-/// back: `x ^ s - s` with `s` = -1 for a negative `x`, else 0.
+/// Division towards 0. The instructions divide natural numbers only (others came with Linux 6.6), so signs
+/// are taken off and put back: `x ^ s - s` with `s` = -1 for a negative `x`, else 0.
 fn divide<O>(asm: &mut Asm<O>, op: Alu, made: &Made, left: Reg, right: Reg) {
     let (sign, right_sign) = (Reg::R0, Reg::R7);
     let signed = [&made.left, &made.right].map(|int| !int.extent().is_natural());

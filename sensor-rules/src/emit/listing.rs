@@ -16,8 +16,8 @@ use crate::{
     plan::{Index, Plan},
 };
 
-/// The listing of `code`, made from `plan`. Of rules only those that `shown` says are listed; the instructions that belong to no rule
-/// always are.
+/// The listing of `code`, made from `plan`. Of rules only those that `shown` says are listed; the
+/// instructions that belong to no rule always are.
 pub fn listing(plan: &Plan<'_>, code: &Code<Mark>, shown: &dyn Fn(&str) -> bool) -> String {
     let instructions: Vec<[u8; 8]> = code.bytes.as_chunks().0.to_vec();
     let mut out = format!("{}: {} instructions\n", plan.name(), instructions.len());

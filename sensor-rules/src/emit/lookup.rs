@@ -74,8 +74,8 @@ fn once<O>(asm: &mut Asm<O>, lookup: &Lookup, capacity: Option<usize>, marks: &A
 
 /// A walk from every place where the filter says that a literal may start.
 ///
-/// As in other loops, it goes on by jumps and ends by falling through. The length is loaded anew for each comparison: what
-/// the verifier learns of it on one way must not tell that way from the others.
+/// As in other loops, it goes on by jumps and ends by falling through. The length is loaded anew for each
+/// comparison: what the verifier learns of it on one way must not tell that way from the others.
 fn search<O>(asm: &mut Asm<O>, lookup: &Lookup, filter: Filter, capacity: usize, marks: &Answers<'_>, done: Label) {
     let (again, next, candidate, found) = (asm.label(), asm.label(), asm.label(), asm.label());
     let size = match filter.bytes {
@@ -117,8 +117,8 @@ fn bytes(lookup: &Lookup) -> i16 {
     at(lookup.look.offset + offset_of!(Text<TEXT_MAX>, bytes))
 }
 
-/// Goes down the trie as far as it leads, then falls through or jumps to `end`, with the row of the last node in [`ROW`].
-/// Of its registers only [`START`], in a search, lives on.
+/// Goes down the trie as far as it leads, then falls through or jumps to `end`, with the row of the last node
+/// in [`ROW`]. Of its registers only [`START`], in a search, lives on.
 fn walk<O>(asm: &mut Asm<O>, lookup: &Lookup, capacity: Option<usize>, end: Label) {
     let hashed = Hashed {
         memory: MEMORY,
@@ -152,8 +152,8 @@ fn walk<O>(asm: &mut Asm<O>, lookup: &Lookup, capacity: Option<usize>, end: Labe
     }
 }
 
-/// `WORD` = the bytes before [`END`], shifted so that those of this step are left. Words are loaded by their end: what lies
-/// 8 bytes before it is in the record, always.
+/// `WORD` = the bytes before [`END`], shifted so that those of this step are left. Words are loaded by their
+/// end: what lies 8 bytes before it is in the record, always.
 fn load_word<O>(asm: &mut Asm<O>, lookup: &Lookup, end: Label) {
     match lookup.look.how {
         How::Int => asm.load(Size::Word, WORD, RECORD, at(lookup.look.offset)),
@@ -185,7 +185,8 @@ fn load_before<O>(asm: &mut Asm<O>, lookup: &Lookup, place: Reg) {
     asm.alu(Alu::Shr, WORD, SHIFT);
 }
 
-/// Adds the row in [`ROW`] to the marks; the first is in them already. Of the registers `R0`, `R1` and [`ADDRESS`] are lost.
+/// Adds the row in [`ROW`] to the marks; the first is in them already. Of the registers `R0`, `R1` and
+/// [`ADDRESS`] are lost.
 fn add_row<O>(asm: &mut Asm<O>, area: &Area, marks: &Answers<'_>) {
     let none = asm.label();
     asm.load(Size::Double, Reg::R0, Reg::R10, ROW);

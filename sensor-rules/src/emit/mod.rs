@@ -43,8 +43,9 @@ pub const RECORD_MAP: &str = "RECORD";
 /// What programs are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The sensor's hooks, as they are attached in this mode: one object per hook that has rules, one program per event
-    /// in it, and for some events an early one. A program finds the record of its task in `RECORDS`, writes the verdict into it, and calls finish.
+    /// The sensor's hooks, as they are attached in this mode: one object per hook that has rules, one program
+    /// per event in it, and for some events an early one. A program finds the record of its task in
+    /// `RECORDS`, writes the verdict into it, and calls finish.
     Hook(Mode),
     /// Test runs: the same judgement in a socket filter, on the record in the map [`RECORD_MAP`].
     SocketFilter,
@@ -187,7 +188,8 @@ pub(crate) fn sizes(plan: &Plan<'_>, code: &Code<Mark>) -> Vec<Sizes> {
     sizes
 }
 
-/// As [`compile`], with programs that look nothing up and try one rule after the other: what look-ups are compared with.
+/// As [`compile`], with programs that look nothing up and try one rule after the other: what look-ups are
+/// compared with.
 ///
 /// # Errors
 /// As for [`compile`].

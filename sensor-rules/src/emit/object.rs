@@ -118,8 +118,9 @@ pub fn write(hook: Hook, target: Target, parts: &[Part<'_>], chained: u32) -> Re
     elf.write()
 }
 
-/// What a program carries, in a section that loaders make a map of. Not among the read-only data: their content is known
-/// to the verifier, which would then follow one way through the look-ups, and later another, and another.
+/// What a program carries, in a section that loaders make a map of. Not among the read-only data: their
+/// content is known to the verifier, which would then follow one way through the look-ups, and later another,
+/// and another.
 fn carried(elf: &mut Object<'_>, kind: &str, number: usize, bytes: &[u8]) -> SymbolId {
     let section = elf.add_section(Vec::new(), format!(".data.{kind}{number}").into_bytes(), SectionKind::Data);
     let at = elf.append_section_data(section, bytes, 32);

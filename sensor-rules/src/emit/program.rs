@@ -157,8 +157,8 @@ fn rules(asm: &mut Asm<Mark>, plan: &Plan<'_>, which: Range<usize>, answers: &An
     asm.origin(None);
 }
 
-/// One rule, and what is done where it matches. No register but [`CONTEXT`] and [`RECORD`] lives from one rule to the next,
-/// so that for the verifier all ways through a rule end in the same state.
+/// One rule, and what is done where it matches. No register but [`CONTEXT`] and [`RECORD`] lives from one
+/// rule to the next, so that for the verifier all ways through a rule end in the same state.
 fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>, answers: &Answers<'_>, matched: &Matched<'_>) {
     let next = asm.label();
     let origin = Some((index, judge.cond.range.start));

@@ -7,10 +7,10 @@
 //!     block 1 marked?  ◄────────────────────────┘
 //! ```
 //!
-//! The rules stand aside, and what is fallen through to is that a block is not marked: so the verifier has seen
-//! the rest of the program when it comes to a block, and need not keep all jumps of all rules in mind (it refuses more than 8,192).
-//! It is to know nothing of the marks either, so that it can follow no more than one way after a block: marks are tested in
-//! copies.
+//! The rules stand aside, and what is fallen through to is that a block is not marked: so the verifier has
+//! seen the rest of the program when it comes to a block, and need not keep all jumps of all rules in mind
+//! (it refuses more than 8,192). It is to know nothing of the marks either, so that it can follow no more
+//! than one way after a block: marks are tested in copies.
 
 use super::{
     asm::{Alu, Asm, Label, Reg, Size, When},
@@ -40,7 +40,8 @@ pub fn sweep<O>(asm: &mut Asm<O>, blocks: &[Block], marks: &Answers<'_>, mut rul
     }
 }
 
-/// Tests the marks of up to 8 blocks, in one byte. Returns for each where to go when it is marked, and where to come back.
+/// Tests the marks of up to 8 blocks, in one byte. Returns for each where to go when it is marked, and where
+/// to come back.
 fn tests<O>(asm: &mut Asm<O>, count: usize, first: usize, marks: &Answers<'_>) -> Vec<(Label, Label)> {
     let next = asm.label();
     let (offset, _) = marks.bit(first);

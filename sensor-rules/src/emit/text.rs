@@ -1,5 +1,5 @@
-//! Tests of string fields. Each falls through where it holds and jumps to `miss` where it does not; all registers but `R6` and
-//! `R8` are lost.
+//! Tests of string fields. Each falls through where it holds and jumps to `miss` where it does not; all
+//! registers but `R6` and `R8` are lost.
 //!
 //! Of a text only its `len` bytes count; what lies behind is left over from earlier events. `len` never exceeds the
 //! field's capacity, and where the verifier has to know that, the code compares.
@@ -221,8 +221,8 @@ pub fn same<O>(asm: &mut Asm<O>, left: &Field, right: &Field, miss: Label) {
         asm.jump_if(When::Ne, Reg::R2, Reg::R3, miss);
     }
     asm.jump(equal);
-    // Fewer than 8 bytes are left: the rest of the word is shifted out. The length is loaded anew: what the verifier learnt of it on
-    // one way here must not tell that way from the others.
+    // Fewer than 8 bytes are left: the rest of the word is shifted out. The length is loaded anew: what the
+    // verifier learnt of it on one way here must not tell that way from the others.
     asm.bind(tail);
     asm.load(Size::Word, Reg::R1, RECORD, length(left));
     asm.jump_if(When::Gt, Reg::R1, imm(capacity), miss);

@@ -1,5 +1,5 @@
-//! What rules cost per event, estimated from the plan: how often each is tried, how many instructions that takes, what look-ups
-//! cost. `cargo xtask bench rules` prints the estimate beside what it measures.
+//! What rules cost per event, estimated from the plan: how often each is tried, how many instructions that
+//! takes, what look-ups cost. `cargo xtask bench rules` prints the estimate beside what it measures.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -205,7 +205,8 @@ fn tried(plan: &Plan<'_>, entries: &[Entry], often: &[f64], number: usize) -> (f
     (tried.min(1.0), format!("tried where {key}{more}{with}"))
 }
 
-/// How many instructions of a condition are executed, and how often it holds. `sizes` are those of its parts without parts, in order.
+/// How many instructions of a condition are executed, and how often it holds. `sizes` are those of its parts
+/// without parts, in order.
 fn expected(cond: &Cond, sizes: &mut impl Iterator<Item = usize>) -> (f64, f64) {
     match &cond.kind {
         CondKind::Not(inner) => {

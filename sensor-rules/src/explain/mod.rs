@@ -18,8 +18,8 @@ use crate::{
     rule::RuleSet,
 };
 
-/// The instructions of all programs, as the verifier's log spells them, each with the rule, the predicate and the memory that it is
-/// about. Of rules only those whose id `shown` accepts.
+/// The instructions of all programs, as the verifier's log spells them, each with the rule, the predicate and
+/// the memory that it is about. Of rules only those whose id `shown` accepts.
 ///
 /// # Errors
 /// As for [`compile`](crate::compile).

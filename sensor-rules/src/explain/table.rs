@@ -10,7 +10,8 @@ use super::{
 /// How many rules of one event are listed one by one.
 const LISTED: usize = 50;
 
-/// What the rules for each event cost, the dearest first. Of rules only those whose id `shown` accepts; the sums are of all.
+/// What the rules for each event cost, the dearest first. Of rules only those whose id `shown` accepts; the
+/// sums are of all.
 pub fn table(costs: &[EventCost], shown: &dyn Fn(&str) -> bool) -> String {
     let mut out = String::new();
     for cost in costs {

@@ -27,7 +27,8 @@ const TREE: &str = "tree";
 const WITHIN_MAX: u64 = 24 * 3600 * 1_000_000_000;
 
 impl Reader<'_, '_> {
-    /// The state of a rule with these entries, whose text ends at byte `behind` of those that `lines` knows; `None` where it has none.
+    /// The state of a rule with these entries, whose text ends at byte `behind` of those that `lines` knows;
+    /// `None` where it has none.
     pub(super) fn state(
         &mut self,
         entries: &[Entry],

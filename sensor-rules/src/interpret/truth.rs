@@ -1,5 +1,6 @@
-//! The reference on texts that were not seen whole: Kleene's tables over the CEL expression. What an atom says of such a text stands
-//! in a table here, apart from the compiler's; all other atoms are the CEL interpreter's.
+//! The reference on texts that were not seen whole: Kleene's tables over the CEL expression. What an atom
+//! says of such a text stands in a table here, apart from the compiler's; all other atoms are the CEL
+//! interpreter's.
 
 use cel::{
     Context, Value,
@@ -86,7 +87,8 @@ impl Judged<'_, '_, '_> {
         }
     }
 
-    /// `by ? one : other`. As soon as some text in `by` was not seen whole, what both sides say; where choices are nested, nothing.
+    /// `by ? one : other`. As soon as some text in `by` was not seen whole, what both sides say; where
+    /// choices are nested, nothing.
     fn chosen(&self, by: &IdedExpr, one: &IdedExpr, other: &IdedExpr) -> Result<Truth, String> {
         if !self.reads_doubtful(by) {
             return self.truth(if holds(by, self.context)? { one } else { other });

@@ -1,4 +1,5 @@
-//! Blocks: neighbouring rules that are woken together, so that a bit for each fits the stack however many rules there are.
+//! Blocks: neighbouring rules that are woken together, so that a bit for each fits the stack however many
+//! rules there are.
 
 use std::ops::Range;
 
@@ -32,8 +33,8 @@ pub struct Block {
     pub always: bool,
 }
 
-/// At most `max` blocks of all rules. `always` says of each rule whether it is tried on every event: those keep to themselves, as
-/// far as `max` allows.
+/// At most `max` blocks of all rules. `always` says of each rule whether it is tried on every event: those
+/// keep to themselves, as far as `max` allows.
 pub fn blocks(always: &[bool], max: usize, grain: Grain) -> Vec<Block> {
     let max = max.clamp(1, BLOCKS_MAX);
     let mut size = 1;
@@ -53,7 +54,8 @@ pub fn blocks(always: &[bool], max: usize, grain: Grain) -> Vec<Block> {
     starts.map(block).collect()
 }
 
-/// Blocks of at most `size` rules, each of one kind; of those that are always tried, as many as `grain` says go together at least.
+/// Blocks of at most `size` rules, each of one kind; of those that are always tried, as many as `grain` says
+/// go together at least.
 fn apart(always: &[bool], size: usize, grain: Grain) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for (rule, always) in always.iter().copied().enumerate() {

@@ -123,8 +123,8 @@ pub fn search(field: &Field, literal: &[u8]) -> Option<Key> {
     (!literal.is_empty()).then(|| Key { look, bytes: literal.to_vec() })
 }
 
-/// The guesses are of everyday work: most paths share how they begin, few how they end, and what is short is found often. Only
-/// the cost of a rule depends on them, never its verdict.
+/// The guesses are of everyday work: most paths share how they begin, few how they end, and what is short is
+/// found often. Only the cost of a rule depends on them, never its verdict.
 fn text(test: TextTest, field: &'static Field, literal: &[u8]) -> Option<Cover> {
     let Kind::Text(capacity) = field.kind else { return None };
     let (how, wakes) = match (test, literal.len()) {

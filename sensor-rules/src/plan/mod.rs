@@ -11,9 +11,9 @@
 //! sweep, in rule order: a marked block's rules are tried whole
 //! ```
 //!
-//! A key that holds says only that its rules *may* match, and a walk may even find too much; what a rule says is decided by its
-//! whole condition. Only literals that are searched for (`contains`) are found exactly, and then that is their answer.
-//! A rule without a key is in a block that is woken by every event.
+//! A key that holds says only that its rules *may* match, and a walk may even find too much; what a rule says
+//! is decided by its whole condition. Only literals that are searched for (`contains`) are found exactly, and
+//! then that is their answer. A rule without a key is in a block that is woken by every event.
 
 pub mod blocks;
 pub mod key;
@@ -94,7 +94,8 @@ pub struct Plan<'a> {
     pub link: Link,
 }
 
-/// Where a program stands among those that judge one event after each other, each the rules that the one before had no room for.
+/// Where a program stands among those that judge one event after each other, each the rules that the one
+/// before had no room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     /// Its number, from 0.
@@ -129,8 +130,8 @@ pub struct Index {
 }
 
 impl<'a> Plan<'a> {
-    /// The plans for `event`: none where no rule is for it. `words` says how many words of marks there is room for, given the
-    /// conditions.
+    /// The plans for `event`: none where no rule is for it. `words` says how many words of marks there is
+    /// room for, given the conditions.
     pub fn all(rules: &'a RuleSet, event: Event, words: &impl Fn(&[Judge<'_>]) -> usize) -> Vec<Self> {
         type Halves = (Cond, Option<Cond>);
         let plan = |stage, condition: &dyn Fn(&Cond, Effect<'_>) -> Halves| {
@@ -188,8 +189,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// A condition on an event of which some text was not seen whole: where it may hold, and for one that matches, where it certainly
-/// does. What may be a step for a count or sequence is one.
+/// A condition on an event of which some text was not seen whole: where it may hold, and for one that
+/// matches, where it certainly does. What may be a step for a count or sequence is one.
 fn in_doubt(cond: &Cond, effect: Effect<'_>) -> (Cond, Option<Cond>) {
     match (both(cond), effect) {
         (None, _) => (fold(cond), None),
@@ -307,8 +308,8 @@ pub fn entries(judges: &[Judge<'_>]) -> Vec<Entry> {
     }
 }
 
-/// The patterns in the conditions of rules that are always tried, by the field's offset in the record, each once; only of fields with so many
-/// that one walk for all is worth it.
+/// The patterns in the conditions of rules that are always tried, by the field's offset in the record, each
+/// once; only of fields with so many that one walk for all is worth it.
 fn common_patterns<'a>(judges: impl Iterator<Item = &'a Judge<'a>>) -> BTreeMap<usize, Vec<&'a Pattern>> {
     fn of<'a>(cond: &'a Cond, all: &mut BTreeMap<usize, BTreeMap<union::Name<'a>, &'a Pattern>>) {
         if let CondKind::Pattern(field, pattern) = &cond.kind {
@@ -322,7 +323,8 @@ fn common_patterns<'a>(judges: impl Iterator<Item = &'a Judge<'a>>) -> BTreeMap<
     enough.map(|(offset, patterns)| (offset, patterns.into_values().collect())).collect()
 }
 
-/// Where so much is searched for that one search for all is worth it, whether rules are found by it or are always tried.
+/// Where so much is searched for that one search for all is worth it, whether rules are found by it or are
+/// always tried.
 fn common_searches(sought: &BTreeSet<Key>) -> impl Iterator<Item = Look> {
     let mut counts: BTreeMap<Look, usize> = BTreeMap::new();
     for key in sought {

@@ -1,6 +1,7 @@
 //! Perfect hashes: a place of its own for each of what is known, found by two loads whatever is asked for.
 //!
-//! The hash of an edge names a bucket; the bucket's displacement, mixed into the hash, names a slot that no other edge has.
+//! The hash of an edge names a bucket; the bucket's displacement, mixed into the hash, names a slot that no
+//! other edge has.
 
 /// The multiplier of the hash: 2^64 divided by the golden ratio.
 pub const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -15,7 +16,8 @@ pub struct Perfect {
 }
 
 impl Perfect {
-    /// Places for all `hashes` in 2 to the power of `slots_log` slots; `None` where they are too few, or two hashes are the same.
+    /// Places for all `hashes` in 2 to the power of `slots_log` slots; `None` where they are too few, or two
+    /// hashes are the same.
     pub fn new(hashes: &[u64], slots_log: u32) -> Option<Self> {
         let buckets_log = hashes.len().div_ceil(2).next_power_of_two().trailing_zeros().max(1);
         let mut buckets: Vec<(usize, Vec<(u64, usize)>)> =

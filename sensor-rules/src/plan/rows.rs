@@ -101,8 +101,8 @@ impl Memory {
         Self { bytes, always, words, words_max, searched: BTreeMap::new(), walked: BTreeMap::new(), searches: 0 }
     }
 
-    /// A look-up of `keys`, each with the blocks that it wakes; of those in `asked` rules want to know whether they were found. `None`
-    /// where no hash is found for them.
+    /// A look-up of `keys`, each with the blocks that it wakes; of those in `asked` rules want to know
+    /// whether they were found. `None` where no hash is found for them.
     pub fn lookup(&mut self, look: Look, keys: &[(&Key, &BTreeSet<usize>)], asked: &BTreeSet<Key>) -> Option<Lookup> {
         let literals: Vec<&[u8]> = keys.iter().map(|(key, _)| key.bytes.as_slice()).collect();
         let trie = Trie::new(&literals, if matches!(look.how, How::End(_)) { Side::End } else { Side::Start });
@@ -128,7 +128,8 @@ impl Memory {
         })
     }
 
-    /// Walks for `patterns` of the field at `offset`: for all for whose answers there is room, and that go together with others.
+    /// Walks for `patterns` of the field at `offset`: for all for whose answers there is room, and that go
+    /// together with others.
     pub fn walks(&mut self, offset: usize, patterns: &[&Pattern]) -> Vec<Walk> {
         let room = 64 * (self.words_max - self.words);
         let patterns = &patterns[..patterns.len().min(room)];

@@ -1,12 +1,12 @@
-//! A long list as a table: whether a string is in it is found in as many steps as the string has words of 8 bytes, however long the
-//! list is.
+//! A long list as a table: whether a string is in it is found in as many steps as the string has words of 8
+//! bytes, however long the list is.
 //!
 //! ```text
 //! length ─► (first word) ─► ○ ─► (second word) ─► ○ ─► … ─► (last word, of what is left) ─► in the list
 //! ```
 //!
-//! Strings of one length share a root, so that each word but the last has 8 bytes, at a place that is known beforehand. An integer is
-//! a string of one word. The edges are in a [perfect hash](super::perfect).
+//! Strings of one length share a root, so that each word but the last has 8 bytes, at a place that is known
+//! beforehand. An integer is a string of one word. The edges are in a [perfect hash](super::perfect).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -49,7 +49,8 @@ pub struct Set {
 type Edge = (u32, u64, u32);
 
 impl Set {
-    /// The set of `members`, strings of at most [`INNER`] bytes, of which an empty one is left out; `None` where no hash serves.
+    /// The set of `members`, strings of at most [`INNER`] bytes, of which an empty one is left out; `None`
+    /// where no hash serves.
     pub fn new<'a>(members: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let members: BTreeSet<_> = members.into_iter().filter(|member| !member.is_empty()).collect();
         let words = members.iter().map(|member| member.len().div_ceil(WORD)).max().unwrap_or(0);

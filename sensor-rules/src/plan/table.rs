@@ -1,5 +1,5 @@
-//! The edges of a trie as a table in memory: a [perfect hash](super::perfect), so that a step costs two loads whether it finds an
-//! edge or not.
+//! The edges of a trie as a table in memory: a [perfect hash](super::perfect), so that a step costs two loads
+//! whether it finds an edge or not.
 
 use super::{
     perfect::{Perfect, hash},
@@ -59,7 +59,8 @@ impl Table {
     }
 }
 
-/// Never 0, so that an empty slot belongs to no node; differs from node to node (a product with an odd number), in all bits.
+/// Never 0, so that an empty slot belongs to no node; differs from node to node (a product with an odd
+/// number), in all bits.
 fn identity(node: usize, attempt: u32) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "there are fewer nodes than bytes of rules")]
     let number = node as u32 + 1;

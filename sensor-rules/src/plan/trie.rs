@@ -7,8 +7,8 @@
 //!                                      ("/tmp/t") ─► ○ ─► ("mp.1") ─► ○ tmp.1
 //! ```
 //!
-//! All edges of a node are of one length: the longest that no literal is shorter than. Where literals are told apart by how they
-//! end, both they and their words are read from the end.
+//! All edges of a node are of one length: the longest that no literal is shorter than. Where literals are
+//! told apart by how they end, both they and their words are read from the end.
 
 use std::collections::BTreeMap;
 

@@ -19,16 +19,16 @@ const CELLS_MAX: usize = 1 << 16;
 const MEMORY_MAX: usize = 1 << 19;
 /// Most patterns of one: with more, making it takes long.
 const PATTERNS_MAX: usize = 32;
-/// How often it is tried to make one, for the patterns of one field. Some patterns cannot stand together: in the worst case the states of
-/// all are multiplied.
+/// How often it is tried to make one, for the patterns of one field. Some patterns cannot stand together: in
+/// the worst case the states of all are multiplied.
 const ATTEMPTS: usize = 40;
 
 /// What tells patterns apart.
 pub type Name<'a> = (Syntax, &'a str);
 
-/// The automaton, as a table of cells: the cell at `state + classes[byte]` holds the next state, that at `state + end` the last, and the
-/// one behind it what is found there: a number, with which to look into `found`. A state is the number of its first cell. State 0 is the
-/// one from which nothing is found any more.
+/// The automaton, as a table of cells: the cell at `state + classes[byte]` holds the next state, that at
+/// `state + end` the last, and the one behind it what is found there: a number, with which to look into
+/// `found`. A state is the number of its first cell. State 0 is the one from which nothing is found any more.
 #[derive(Clone, Debug)]
 pub struct Union {
     /// Which of the patterns it finds, by their indices.

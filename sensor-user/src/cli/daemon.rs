@@ -15,8 +15,8 @@ use crate::{
     metrics,
 };
 
-/// Run the sensor until SIGTERM or SIGINT; SIGUSR2 leaves everything in force to the next daemon; SIGHUP reopens the files of
-/// events, and reads the owner's policy and the rules directory anew
+/// Run the sensor until SIGTERM or SIGINT; SIGUSR2 leaves everything in force to the next daemon; SIGHUP
+/// reopens the files of events, and reads the owner's policy and the rules directory anew
 #[derive(Args, Debug)]
 pub struct Daemon {
     /// Directory of the first rules; without it nothing is judged until the first push
@@ -55,7 +55,8 @@ pub struct Daemon {
     /// Members of this group may read status and metrics; everything else is for root
     #[arg(long, value_name = "NAME", value_parser = group)]
     group: Option<u32>,
-    /// Where Prometheus finds the figures (`GET /metrics`), a unix socket; without it, metrics.sock beside the control socket
+    /// Where Prometheus finds the figures (`GET /metrics`), a unix socket; without it, metrics.sock beside
+    /// the control socket
     #[arg(long, value_name = "PATH")]
     metrics: Option<PathBuf>,
     /// Serve them here too: an address on loopback, such as 127.0.0.1:9781
@@ -80,7 +81,8 @@ pub struct Daemon {
     /// How long the daemon may give no sign of life before nothing is blocked any more, seconds; 0: for ever
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     heartbeat_limit: u64,
-    /// What becomes of rules in force when the daemon is gone and none comes back: keep them, held back by the heartbeat limit, or detach them
+    /// What becomes of rules in force when the daemon is gone and none comes back: keep them, held back by
+    /// the heartbeat limit, or detach them
     #[arg(long, value_name = "WHAT", default_value = "keep")]
     when_gone: WhenGone,
     /// While this file exists nothing is blocked

@@ -30,10 +30,12 @@ pub struct Push {
     /// A bundle, or directories with rule files (*.yaml), or rule files: together they replace all that is in force
     #[arg(required = true, value_name = "DIR")]
     paths: Vec<PathBuf>,
-    /// For tests: leave the judgement of fields to the kernel's verifier (the daemon must have been started with --allow-skip-checks)
+    /// For tests: leave the judgement of fields to the kernel's verifier (the daemon must have been started
+    /// with --allow-skip-checks)
     #[arg(long)]
     skip_checks: bool,
-    /// With a bundle: verify it here first, with this public key (PEM); the daemon verifies it with the keys that it trusts
+    /// With a bundle: verify it here first, with this public key (PEM); the daemon verifies it with the keys
+    /// that it trusts
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// With a bundle: set the owner's policy aside, this once

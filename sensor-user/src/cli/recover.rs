@@ -40,7 +40,8 @@ pub struct Recover {
     /// Take this generation back, whatever it is; may be given several times
     #[arg(long, value_name = "NUMBER")]
     from: Vec<u64>,
-    /// Set the switch that holds content back until the file etc/creance/safe-mode is removed: off, baseline or last-good
+    /// Set the switch that holds content back until the file etc/creance/safe-mode is removed: off, baseline
+    /// or last-good
     #[arg(long, value_name = "SWITCH")]
     safe_mode: Option<Switch>,
     /// Forget all that was held against generations

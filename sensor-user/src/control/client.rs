@@ -18,7 +18,8 @@ pub struct Client {
     stream: BufReader<UnixStream>,
 }
 
-/// Why there is no answer, or none that was hoped for. Each message says all, its cause included: an error has no source.
+/// Why there is no answer, or none that was hoped for. Each message says all, its cause included: an error
+/// has no source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody listens.
@@ -208,8 +209,9 @@ impl Client {
         }
     }
 
-    /// The recent events, oldest first, and with `follow` all that come; each as one line of JSON (`docs/events.md`). When the
-    /// iterator is there, the daemon has the request: no event from then on is missing.
+    /// The recent events, oldest first, and with `follow` all that come; each as one line of JSON
+    /// (`docs/events.md`). When the iterator is there, the daemon has the request: no event from then on is
+    /// missing.
     ///
     /// # Errors
     /// When the daemon does not answer; the iterator's: [`Error::TooSlow`], or a broken connection.

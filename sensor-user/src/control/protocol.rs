@@ -271,8 +271,8 @@ pub struct Refused {
 }
 
 impl Refuser {
-    /// Whether it says of the rules that they are not for this kernel, and would say so again. All else is this host's, or was said
-    /// of what surrounds the rules, and may be otherwise tomorrow.
+    /// Whether it says of the rules that they are not for this kernel, and would say so again. All else is
+    /// this host's, or was said of what surrounds the rules, and may be otherwise tomorrow.
     pub const fn is_of_rules(self) -> bool {
         matches!(self, Self::Tests | Self::Checks | Self::Verifier)
     }

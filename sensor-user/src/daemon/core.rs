@@ -142,8 +142,8 @@ impl<E: Engine> Core<E> {
         }
     }
 
-    /// The same, with the rules of each generation on disk for the daemon that comes next, and with those that the one before left
-    /// there.
+    /// The same, with the rules of each generation on disk for the daemon that comes next, and with those
+    /// that the one before left there.
     #[must_use]
     pub fn with_memory(mut self, memory: Memory) -> Self {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -171,7 +171,8 @@ impl<E: Engine> Core<E> {
         Self { confinement, ..self }
     }
 
-    /// The same, with a place where generations are kept. Those that are pushed without a number get one that no release has.
+    /// The same, with a place where generations are kept. Those that are pushed without a number get one that
+    /// no release has.
     #[must_use]
     pub fn keeping(self, keeper: Keeper) -> Self {
         let mut state = self.lock();
@@ -183,8 +184,8 @@ impl<E: Engine> Core<E> {
         self
     }
 
-    /// Checks `sources`, compiles them, and puts them in force as the next generation; or changes nothing. Where the owner's policy
-    /// asks for a shadow, they judge there first, unless it is to be `at_once`.
+    /// Checks `sources`, compiles them, and puts them in force as the next generation; or changes nothing.
+    /// Where the owner's policy asks for a shadow, they judge there first, unless it is to be `at_once`.
     ///
     /// # Errors
     /// Who refused, and why.
@@ -364,8 +365,9 @@ impl<E: Engine> Core<E> {
         self.lock().engine.counters().is_ok()
     }
 
-    /// Ends; what is left are the events. With `everything`, no trace is left in the kernel; else all that is in force stays, for
-    /// the next daemon. Requests that are still under way get no further than to the state, which nobody gets any more.
+    /// Ends; what is left are the events. With `everything`, no trace is left in the kernel; else all that is
+    /// in force stays, for the next daemon. Requests that are still under way get no further than to the
+    /// state, which nobody gets any more.
     pub fn stop(&self, everything: bool) {
         self.fleet.ends();
         let mut state = self.lock();

@@ -18,7 +18,8 @@ pub trait Engine: Send + 'static {
     /// # Errors
     /// Who refused, and why.
     fn activate(&mut self, generation: u64, rules: &RuleSet) -> Result<Activation, Refusal>;
-    /// Lets `rules` judge beside the generation in force, counted only, in place of a candidate before; or changes nothing.
+    /// Lets `rules` judge beside the generation in force, counted only, in place of a candidate before; or
+    /// changes nothing.
     ///
     /// # Errors
     /// Who refused, and why.

@@ -63,8 +63,8 @@ pub(super) fn first_line(text: &str) -> &str {
 }
 
 impl<E: Engine> Core<E> {
-    /// Takes a bundle in and puts it in force, on probation, or lets it judge in the shadow, as the owner's policy says; or changes
-    /// nothing. `aside` sets the policy aside, `at_once` the shadow.
+    /// Takes a bundle in and puts it in force, on probation, or lets it judge in the shadow, as the owner's
+    /// policy says; or changes nothing. `aside` sets the policy aside, `at_once` the shadow.
     ///
     /// # Errors
     /// Who refused, and why.
@@ -233,8 +233,9 @@ impl<E: Engine> Core<E> {
         }
     }
 
-    /// To be called now and then: what has settled has settled, what is on probation is tried again once the host is up,
-    /// what had to be held by a brake meanwhile is taken back, and what the owner wants to leave is left.
+    /// To be called now and then: what has settled has settled, what is on probation is tried again once the
+    /// host is up, what had to be held by a brake meanwhile is taken back, and what the owner wants to leave
+    /// is left.
     pub fn tick(&self) {
         let state = &mut *self.lock();
         if self.read_policy(state).is_none() {
@@ -333,7 +334,8 @@ impl<E: Engine> Core<E> {
         state.watch.as_ref()?.mishap(&held, &heard, keeper.in_force())
     }
 
-    /// Leaves what is in force for what is [behind](Keeper::behind) it. `None` where no generations are kept. For the journal, the reason.
+    /// Leaves what is in force for what is [behind](Keeper::behind) it. `None` where no generations are kept.
+    /// For the journal, the reason.
     pub(super) fn leave(&self, state: &mut State<E>, reason: &str) -> Option<Result<Rung, Cause>> {
         self.leave_with(state, |keeper, from| keeper.takes_back(from, reason))
     }

@@ -23,7 +23,8 @@ pub const HISTORY: usize = 1024;
 pub const BACKLOG: usize = 4096;
 /// Of how many generations the rules are kept, to name those that an event matched.
 const GENERATIONS_KEPT: usize = 16;
-/// Most rules that are kept for that, beside those of the generations that may be in the kernel: a thousand take some megabytes.
+/// Most rules that are kept for that, beside those of the generations that may be in the kernel: a thousand
+/// take some megabytes.
 const RULES_KEPT: usize = 1000;
 /// How many generations may be in the kernel: that in force, the one before, and a candidate.
 const GENERATIONS_IN_KERNEL: usize = 3;
@@ -88,8 +89,8 @@ impl Journal {
         Self { inner: Mutex::new(Inner { sinks, ..Inner::default() }) }
     }
 
-    /// The same, going on where the daemon before stopped to read the ring buffer. What that had taken out and not written is counted
-    /// and said, for each file that tells its last event.
+    /// The same, going on where the daemon before stopped to read the ring buffer. What that had taken out
+    /// and not written is counted and said, for each file that tells its last event.
     #[must_use]
     pub fn going_on(self, numbers: Numbers) -> Self {
         let mut inner = self.lock();
@@ -112,7 +113,8 @@ impl Journal {
         self
     }
 
-    /// Remembers the rules of a generation, so that its events can be named. Called before the generation is put in force.
+    /// Remembers the rules of a generation, so that its events can be named. Called before the generation is
+    /// put in force.
     pub fn remember(&self, generation: u64, rules: Arc<RuleSet>) {
         let generations = &mut self.lock().generations;
         generations.retain(|(known, _)| *known != generation);

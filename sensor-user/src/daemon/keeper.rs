@@ -81,8 +81,8 @@ struct Retry {
 }
 
 impl Keeper {
-    /// Opens the store and reads the switches. A policy that cannot be read holds everything back that is new, and lets what comes
-    /// into force only alert.
+    /// Opens the store and reads the switches. A policy that cannot be read holds everything back that is
+    /// new, and lets what comes into force only alert.
     ///
     /// # Errors
     /// When the store cannot be opened.
@@ -198,7 +198,8 @@ impl Keeper {
         Some(format!("the owner's policy cannot be read; until it can, {until}: {trouble}"))
     }
 
-    /// Whether what is in force may do more or less than the policy permits now. The baseline only alerts, whatever is permitted.
+    /// Whether what is in force may do more or less than the policy permits now. The baseline only alerts,
+    /// whatever is permitted.
     pub fn is_permitted_otherwise(&self) -> bool {
         self.running() != Rung::Baseline && self.permit.actions() != self.policy.actions()
     }
@@ -229,8 +230,9 @@ impl Keeper {
         self.said(|store| store.attempt(rung, Phase::Running));
     }
 
-    /// The generation has come into force, on probation for `soak` seconds at least, for the first time. Where that cannot be
-    /// remembered, it is said, and this daemon goes on with it. The owner may have set the policy `aside` for it.
+    /// The generation has come into force, on probation for `soak` seconds at least, for the first time.
+    /// Where that cannot be remembered, it is said, and this daemon goes on with it. The owner may have set
+    /// the policy `aside` for it.
     pub fn begins(&mut self, permit: Permit, trial: Trial, entries: &[Entry]) {
         let id = trial.id;
         // It takes the place of one that was to be tried again.
@@ -293,7 +295,8 @@ impl Keeper {
         }
     }
 
-    /// The generation is not in force any more for what was heard of it: it is tried again later, or has had its chances.
+    /// The generation is not in force any more for what was heard of it: it is tried again later, or has had
+    /// its chances.
     pub fn suspends(&mut self, id: Id, reason: &str) {
         let now = Timestamp::now();
         match self.store.suspend(id, reason, now) {
@@ -325,7 +328,8 @@ impl Keeper {
         }
     }
 
-    /// What there is to do now, apart from loading: what has been in force long enough has settled, what is good is good.
+    /// What there is to do now, apart from loading: what has been in force long enough has settled, what is
+    /// good is good.
     pub fn matures(&mut self) {
         let rung = self.running();
         if !self.settled && self.since.elapsed() >= self.settings.settle {
@@ -346,7 +350,8 @@ impl Keeper {
         }
     }
 
-    /// The generation on probation, once the host is up, it has been out of force long enough, and the owner wants it now; given once.
+    /// The generation on probation, once the host is up, it has been out of force long enough, and the owner
+    /// wants it now; given once.
     pub fn retries(&mut self) -> Option<(Trial, Step)> {
         let trial = self.retry.as_ref().filter(|retry| Instant::now() >= retry.from)?.trial.clone();
         let category = self.budget(trial.id).map_or(Category::Routine, |(_, category)| category);

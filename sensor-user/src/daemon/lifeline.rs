@@ -85,7 +85,8 @@ impl Lifeline {
         self
     }
 
-    /// The login path, the sensor, and the executables named in the file `additions`: a path on each line; `#` begins a remark.
+    /// The login path, the sensor, and the executables named in the file `additions`: a path on each line;
+    /// `#` begins a remark.
     ///
     /// # Errors
     /// When the file cannot be read, or a line is no absolute path.
@@ -99,8 +100,8 @@ impl Lifeline {
         Ok(Self { added, old: BTreeMap::new(), lookout: None })
     }
 
-    /// Looks the executables up, and those that the owner's policy names: an update replaces them while the daemon runs. What a
-    /// running process still uses stays.
+    /// Looks the executables up, and those that the owner's policy names: an update replaces them while the
+    /// daemon runs. What a running process still uses stays.
     pub fn find(&mut self, owner: &[PathBuf]) -> Found {
         let mut found = Found::default();
         if let Ok(file) = fs::File::open("/proc/self/exe")
@@ -130,8 +131,8 @@ impl Lifeline {
 }
 
 impl Found {
-    /// The login shells in this text. Whatever their names are: each is one only as the child of what lets a user in. One that others than
-    /// root can write is none.
+    /// The login shells in this text. Whatever their names are: each is one only as the child of what lets a
+    /// user in. One that others than root can write is none.
     fn add_shells(&mut self, text: &str) {
         for line in text.lines().filter(|line| line.starts_with('/')) {
             let Ok(real) = Path::new(line.trim_end()).canonicalize() else { continue };

@@ -18,8 +18,9 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// Says again and again that the daemon works, if the manager wants to know (`WatchdogSec=` of systemd.service(5)). Each word has
-/// been through the event loop and has held the engine: one that hangs is silent, and the manager starts the daemon anew.
+/// Says again and again that the daemon works, if the manager wants to know (`WatchdogSec=` of
+/// systemd.service(5)). Each word has been through the event loop and has held the engine: one that hangs is
+/// silent, and the manager starts the daemon anew.
 pub async fn watchdog<E: Engine>(core: Arc<Core<E>>) {
     let Some(patience) = sd_notify::watchdog_enabled() else { return };
     let mut ticks = interval(patience / 4);

@@ -1,5 +1,5 @@
-//! The rules of the generations in the kernel, on disk for the daemon that comes after this one: to name the rules of their
-//! events, and to put them in force again in another version of the sensor.
+//! The rules of the generations in the kernel, on disk for the daemon that comes after this one: to name the
+//! rules of their events, and to put them in force again in another version of the sensor.
 
 use std::{
     fs, io,

@@ -99,7 +99,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How many that want to connect may wait.
 const WAITING: u32 = 1024;
 
-/// Runs the daemon until SIGTERM or SIGINT, which leave nothing in force, or SIGUSR2, which leaves everything to the next daemon.
+/// Runs the daemon until SIGTERM or SIGINT, which leave nothing in force, or SIGUSR2, which leaves everything
+/// to the next daemon.
 ///
 /// # Errors
 /// When it cannot start: another one runs, the first rules are refused, the kernel lacks something.
@@ -155,7 +156,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         // First: whatever is under way may last longer than whoever wants us to end waits.
         core.fleet().ends();
     }
-    // Ends all conversations. What waits for a server, or for a bundle's tests, is not waited for: it ends with this process.
+    // Ends all conversations. What waits for a server, or for a bundle's tests, is not waited for: it ends
+    // with this process.
     runtime.shutdown_timeout(PATIENCE);
     let (mut ring_buffer, end) = result?;
     core.stop(end == End::Stop);

@@ -1,5 +1,6 @@
-//! What a generation on probation is held to while it is in force: it alerts no more than its publisher said it would, and no brake has
-//! to hold its rules. What one ordinary user alone makes its rules match is not held against it, see [`noise`](sensor_content::noise).
+//! What a generation on probation is held to while it is in force: it alerts no more than its publisher said
+//! it would, and no brake has to hold its rules. What one ordinary user alone makes its rules match is not
+//! held against it, see [`noise`](sensor_content::noise).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -46,9 +47,9 @@ pub fn heard(counts: &[(NoiseKey, u64)], generation: u64) -> Heard {
 }
 
 impl Watch {
-    /// Why the generation is not to stay as it is, if so: a brake holds a rule for everybody (`holds`, with its number and id), which
-    /// takes several users or services; or more was heard of it than its bundle says for the hours that it has been in force, the
-    /// last one whole.
+    /// Why the generation is not to stay as it is, if so: a brake holds a rule for everybody (`holds`, with
+    /// its number and id), which takes several users or services; or more was heard of it than its bundle
+    /// says for the hours that it has been in force, the last one whole.
     pub fn mishap(&self, holds: &[(u32, String)], heard: &Heard, in_force: Duration) -> Option<Mishap> {
         let heard = self.since(heard);
         if let Some((rule, id)) = holds.first() {

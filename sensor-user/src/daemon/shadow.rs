@@ -1,5 +1,5 @@
-//! A candidate in the shadow of the generation in force: begun, looked at, promoted or given up. What is decided, and why, is
-//! [`sensor_content::shadow`]'s.
+//! A candidate in the shadow of the generation in force: begun, looked at, promoted or given up. What is
+//! decided, and why, is [`sensor_content::shadow`]'s.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -175,8 +175,8 @@ fn beside(
 }
 
 impl<E: Engine> Core<E> {
-    /// What a generation has to keep to in the shadow; `None` where it comes into force at once: the owner's policy says nothing of
-    /// shadows, or there is no generation in force to be compared with.
+    /// What a generation has to keep to in the shadow; `None` where it comes into force at once: the owner's
+    /// policy says nothing of shadows, or there is no generation in force to be compared with.
     pub(super) fn limits(state: &State<E>) -> Option<Limits> {
         state.engine.active()?;
         state.keeper.as_ref()?.policy().shadow()
@@ -251,7 +251,8 @@ impl<E: Engine> Core<E> {
         }
     }
 
-    /// The candidate may come into force as far as the shadow is concerned: its owner is asked, by the policy as it is now.
+    /// The candidate may come into force as far as the shadow is concerned: its owner is asked, by the policy
+    /// as it is now.
     fn ask_for(&self, state: &mut State<E>, mut candidate: Candidate) {
         match self.admitted(state, |keeper| candidate.step(keeper)) {
             Ok(mut permit) => {

@@ -1,8 +1,8 @@
 //! Where events are written, one line each: files and standard output.
 //!
-//! A sink has a thread of its own: a disk that hangs, or a reader that does not read, must not hold up the daemon. What cannot be
-//! written is counted, and is no reason to end or not to start. A file tells how far the daemon before came: by the number of its
-//! last event.
+//! A sink has a thread of its own: a disk that hangs, or a reader that does not read, must not hold up the
+//! daemon. What cannot be written is counted, and is no reason to end or not to start. A file tells how far
+//! the daemon before came: by the number of its last event.
 
 use std::{
     fs::File,
@@ -55,8 +55,8 @@ struct Shared {
 }
 
 impl Sink {
-    /// A sink that appends to the file at `path`, made if it is not there, and puts it aside as `rotation` says; `-` is standard output.
-    /// A file that cannot be opened is said, and opened once it can be.
+    /// A sink that appends to the file at `path`, made if it is not there, and puts it aside as `rotation`
+    /// says; `-` is standard output. A file that cannot be opened is said, and opened once it can be.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -91,7 +91,8 @@ impl Sink {
         &self.name
     }
 
-    /// The number of the last event that the daemon before wrote here; `None` where there is none, or it cannot be known.
+    /// The number of the last event that the daemon before wrote here; `None` where there is none, or it
+    /// cannot be known.
     pub const fn last(&self) -> Option<u64> {
         self.last
     }

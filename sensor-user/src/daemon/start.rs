@@ -1,4 +1,5 @@
-//! With which generation the daemon starts: what is in force already, or the best rung of the ladder that comes into force.
+//! With which generation the daemon starts: what is in force already, or the best rung of the ladder that
+//! comes into force.
 
 use std::sync::Arc;
 
@@ -73,8 +74,8 @@ impl<E: Engine> Core<E> {
         Some(keeper)
     }
 
-    /// Leave for this step, by the policy as it is now: its owner may just have changed it. A daemon that keeps no generations has no
-    /// owner to ask.
+    /// Leave for this step, by the policy as it is now: its owner may just have changed it. A daemon that
+    /// keeps no generations has no owner to ask.
     ///
     /// # Errors
     /// Why not.
@@ -92,8 +93,8 @@ impl<E: Engine> Core<E> {
         }
     }
 
-    /// The owner permits other actions now than what is in force may take: it is loaded anew as the policy permits it, unless that
-    /// comes to the same.
+    /// The owner permits other actions now than what is in force may take: it is loaded anew as the policy
+    /// permits it, unless that comes to the same.
     pub(super) fn permits_otherwise(&self, state: &mut State<E>) {
         let Some(keeper) = state.keeper.as_mut().filter(|keeper| keeper.is_permitted_otherwise()) else { return };
         let rung = keeper.running();
@@ -124,7 +125,8 @@ impl<E: Engine> Core<E> {
         }
     }
 
-    /// Loads the rules in force that nobody has signed as they are permitted now; what to say of it, where it was necessary.
+    /// Loads the rules in force that nobody has signed as they are permitted now; what to say of it, where it
+    /// was necessary.
     fn unsigned_anew(&self, state: &mut State<E>, permit: &mut Permit) -> Result<Option<String>, String> {
         let Some((number, asked)) = state.unsigned.clone().filter(|(number, _)| state.engine.active() == Some(*number))
         else {
@@ -141,8 +143,8 @@ impl<E: Engine> Core<E> {
         Ok(Some(format!("generation {number} is in force")))
     }
 
-    /// Starts with what another version has left in force, or the best that comes into force: last good, the good one before, baseline,
-    /// nothing.
+    /// Starts with what another version has left in force, or the best that comes into force: last good, the
+    /// good one before, baseline, nothing.
     pub fn start_content(&self) {
         let state = &mut *self.lock();
         let Some(rungs) = state.keeper.as_mut().map(Keeper::start) else { return };

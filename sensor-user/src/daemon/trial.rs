@@ -86,7 +86,8 @@ fn end_of_child(program: &Path, bundle: &[u8]) -> anyhow::Result<(ExitStatus, St
     Ok((status, text))
 }
 
-/// The child: limits itself, then reads a bundle from standard input and tries its rules; what it says, and whether all is well.
+/// The child: limits itself, then reads a bundle from standard input and tries its rules; what it says, and
+/// whether all is well.
 pub fn child() -> (String, bool) {
     match limited() {
         Ok(count) => (count.to_string(), true),

@@ -3,8 +3,8 @@
 use sensor_content::printable;
 use serde_json::Value;
 
-/// The event that `line` (see `docs/events.md`) describes, for a terminal: time, outcome, what, who, on what, why. `None` where
-/// `line` is no event.
+/// The event that `line` (see `docs/events.md`) describes, for a terminal: time, outcome, what, who, on what,
+/// why. `None` where `line` is no event.
 ///
 /// ```text
 /// 12:03:04.123 BLOCK denied  fifo.open  sh[812] uid 0 (parent bash[790])  /tmp/f  · Shell reads its commands from a FIFO (shell-from-fifo, high)

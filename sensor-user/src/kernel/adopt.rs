@@ -1,4 +1,5 @@
-//! What was left in force: by an earlier daemon of this version, which is taken over, or by another version, which is taken away.
+//! What was left in force: by an earlier daemon of this version, which is taken over, or by another version,
+//! which is taken away.
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Map, MapData, RingBuf};
@@ -13,8 +14,9 @@ use super::{
 };
 
 impl Sensor {
-    /// Takes over what an earlier daemon left in force, wherever it was interrupted: the bank that `ACTIVE` names is in force with
-    /// every hook that it needs, because these are attached before and detached after that is written. A candidate is given up.
+    /// Takes over what an earlier daemon left in force, wherever it was interrupted: the bank that `ACTIVE`
+    /// names is in force with every hook that it needs, because these are attached before and detached after
+    /// that is written. A candidate is given up.
     pub(super) fn adopt(&mut self) -> Result<()> {
         self.hooks.adopt()?;
         self.bank = self.active.get(&0, 0).context("cannot read which generation is in force")? as usize;
@@ -56,7 +58,8 @@ impl Sensor {
         !self.pins.others().is_empty()
     }
 
-    /// Takes away every other version of the sensor, now that this one judges: `record` gets the reports that nobody has read yet.
+    /// Takes away every other version of the sensor, now that this one judges: `record` gets the reports that
+    /// nobody has read yet.
     ///
     /// # Errors
     /// One cannot be removed.

@@ -60,7 +60,8 @@ pub struct Verified {
     pub compile_time: Duration,
     /// From objects to accepted programs.
     pub verify_time: Duration,
-    /// The first program of each chain. Nothing but its descriptor: what the loader keeps of a program has all its instructions.
+    /// The first program of each chain. Nothing but its descriptor: what the loader keeps of a program has
+    /// all its instructions.
     entries: BTreeMap<(Event, Stage), ProgramFd>,
     /// The ids of the programs that events are to reach, by which it is known that they still do.
     pub ids: BTreeMap<(Event, Stage), u32>,

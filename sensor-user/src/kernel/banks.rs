@@ -1,4 +1,5 @@
-//! Generations in their banks: one is filled while another is in force, and one write to `ACTIVE` switches between them.
+//! Generations in their banks: one is filled while another is in force, and one write to `ACTIVE` switches
+//! between them.
 
 use std::time::Instant;
 
@@ -20,8 +21,8 @@ impl Sensor {
         self.generations.set(u32::try_from(bank)?, nothing, 0).context("cannot empty a bank")
     }
 
-    /// Fills a bank that is not in use with a generation that is not in force yet. Until it is, `SHADOW` names the bank: a daemon
-    /// that comes after this one knows it by that.
+    /// Fills a bank that is not in use with a generation that is not in force yet. Until it is, `SHADOW`
+    /// names the bank: a daemon that comes after this one knows it by that.
     pub(super) fn prepare(&mut self, mut verified: Verified) -> Result<usize> {
         let bank = self.cleared()?;
         self.comparison.set_bank(u32::try_from(bank)?)?;
@@ -74,8 +75,8 @@ impl Sensor {
         self.before.take().map_or(Ok(()), |before| self.clear(before))
     }
 
-    /// Puts nothing in force: one write switches to an empty bank, every hook is detached, every generation forgotten. What is in
-    /// quarantine stays there.
+    /// Puts nothing in force: one write switches to an empty bank, every hook is detached, every generation
+    /// forgotten. What is in quarantine stays there.
     ///
     /// # Errors
     /// The switch failed, and what was in force may be so still.

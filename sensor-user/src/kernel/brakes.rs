@@ -50,8 +50,8 @@ struct Maps {
 /// Every answer can be an error: that the kernel does not tell, or does not take it.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 impl Brakes {
-    /// The brakes of a loaded object. The daemon may be silent for `patience` (zero: for ever) before every verdict is "allow"; one rule
-    /// may report one process so often in a second.
+    /// The brakes of a loaded object. The daemon may be silent for `patience` (zero: for ever) before every
+    /// verdict is "allow"; one rule may report one process so often in a second.
     pub fn new(ebpf: &mut Ebpf, patience: Duration, reports: u32) -> Result<Self> {
         let maps = Maps {
             settings: take(ebpf, SETTINGS)?,
@@ -141,7 +141,8 @@ impl Brakes {
         Ok(())
     }
 
-    /// Gives each rule of a generation that asks for more than an alert its budget, and no other. Before the generation is put in force.
+    /// Gives each rule of a generation that asks for more than an alert its budget, and no other. Before the
+    /// generation is put in force.
     pub fn allow(&self, generation: u64, rules: &RuleSet) -> Result<()> {
         let budgets = &mut self.lock().budgets;
         // It may be in force with other actions, as the owner permitted them before.

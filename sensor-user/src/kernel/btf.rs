@@ -195,8 +195,8 @@ impl Btf {
         Ok(None)
     }
 
-    /// BTF with nothing but the functions that are `wanted`, each under the id that it has here. A kernel has some hundred
-    /// thousand types, and a loader that is given all of them keeps them all in memory.
+    /// BTF with nothing but the functions that are `wanted`, each under the id that it has here. A kernel has
+    /// some hundred thousand types, and a loader that is given all of them keeps them all in memory.
     ///
     /// # Errors
     /// The BTF is cut.

@@ -10,8 +10,9 @@ use sensor_rules::{Budget, Object, PARTS_MAP};
 
 /// Loads with smaller and smaller programs while that is what the kernel's verifier gives up on.
 ///
-/// The verifier says in few words whether it gave up. Every instruction that it looked at it says only of programs that it refuses: of
-/// one that it gives up on, they are a million, and the loader would ask again and again, with more and more room for them.
+/// The verifier says in few words whether it gave up. Every instruction that it looked at it says only of
+/// programs that it refuses: of one that it gives up on, they are a million, and the loader would ask again
+/// and again, with more and more room for them.
 ///
 /// # Errors
 /// The last one of `load`.

@@ -54,8 +54,8 @@ pub struct Hooks {
     kernel: aya::Btf,
     /// Where each hook is attached, or why it cannot be.
     places: BTreeMap<Hook, Result<Place, String>>,
-    /// Loads the objects of all generations: a loader reads the kernel's type information when it is made, which takes longer
-    /// than all the rest.
+    /// Loads the objects of all generations: a loader reads the kernel's type information when it is made,
+    /// which takes longer than all the rest.
     rules: EbpfLoader<'static>,
     loaded: BTreeMap<Hook, Loaded>,
     /// What tells hooks what they cannot see, see [`Hook::notes`].

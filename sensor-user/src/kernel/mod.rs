@@ -148,7 +148,8 @@ pub struct Sensor {
 }
 
 impl Sensor {
-    /// Makes the maps, or adopts all that a daemon of this version left in force; no hook is loaded until a generation needs it.
+    /// Makes the maps, or adopts all that a daemon of this version left in force; no hook is loaded until a
+    /// generation needs it.
     ///
     /// # Errors
     /// The kernel lacks something the sensor needs, or refuses it; the error says what.
@@ -184,7 +185,8 @@ impl Sensor {
         };
         sensor.pins.others().iter().for_each(|other| sensor.brakes.inherit(other));
         if sensor.pins.adopted() {
-            // No heartbeat yet: the switch and the lifeline may have changed since the daemon before, and are not known.
+            // No heartbeat yet: the switch and the lifeline may have changed since the daemon before, and are
+            // not known.
             sensor.brakes.take_over()?;
             sensor.adopt().context("cannot adopt what an earlier daemon left in force")?;
         } else {

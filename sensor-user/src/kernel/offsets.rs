@@ -77,8 +77,8 @@ pub fn host_mount_namespace() -> Global {
     ("HOST_MOUNT_NAMESPACE", u32::try_from(number).unwrap_or_default())
 }
 
-/// The addresses of the variables with these names, as far as they can be read: lines are `address kind name`, as many as the
-/// kernel has functions and variables.
+/// The addresses of the variables with these names, as far as they can be read: lines are `address kind
+/// name`, as many as the kernel has functions and variables.
 fn addresses(mut symbols: impl BufRead, names: &[&str]) -> Vec<u64> {
     let mut found = vec![None; names.len()];
     let mut line = String::new();

@@ -1,8 +1,8 @@
 //! What stays in the kernel when the daemon does not: maps, links and programs, pinned below a BPF file system.
 //!
-//! Each version of the kernel side has a directory of its own, named after all that two daemons must agree on. A daemon that finds
-//! its own directory with something attached adopts it. What is in other directories is of another version: it stays in force
-//! until the new one judges, and is then taken away.
+//! Each version of the kernel side has a directory of its own, named after all that two daemons must agree
+//! on. A daemon that finds its own directory with something attached adopts it. What is in other directories
+//! is of another version: it stays in force until the new one judges, and is then taken away.
 
 use std::{
     fs,
@@ -46,8 +46,8 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// The directory of this version below `root`. `object` is the kernel side as a file, `ring_bytes` the size of its ring buffer,
-    /// `mode` how it is attached.
+    /// The directory of this version below `root`. `object` is the kernel side as a file, `ring_bytes` the
+    /// size of its ring buffer, `mode` how it is attached.
     ///
     /// # Errors
     /// The BPF file system there cannot be written.
@@ -55,7 +55,8 @@ impl Pins {
         let own = root.join(format!("{}-{:016x}", layout(), hash_of(&(object, ring_bytes, mode.name()))));
         let adopted = has_links(&own);
         if own.exists() && !adopted {
-            // Left behind by a daemon that was killed before anything was in force; the caller holds the lock that makes us the only one.
+            // Left behind by a daemon that was killed before anything was in force; the caller holds the lock
+            // that makes us the only one.
             fs::remove_dir_all(&own).with_context(|| format!("cannot remove old pins in {}", own.display()))?;
         }
         fs::create_dir_all(&own).with_context(|| format!("cannot make {}", own.display()))?;
@@ -211,7 +212,8 @@ fn layout() -> String {
     format!("{:016x}", hash_of(&(sizes, fields, events, hooks, [BANKS, SLOTS, STAGES])))
 }
 
-/// The same in each run of one build. That another build may differ only means that it takes over as another version does.
+/// The same in each run of one build. That another build may differ only means that it takes over as another
+/// version does.
 fn hash_of(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);

@@ -25,8 +25,8 @@ pub fn mode() -> Mode {
     choose(&lsm(), &programs(), &tracepoints())
 }
 
-/// The strongest mode of these answers. Where the kernel takes programs neither for its functions nor for tracepoints, the first
-/// is tried: what it says then says more.
+/// The strongest mode of these answers. Where the kernel takes programs neither for its functions nor for
+/// tracepoints, the first is tried: what it says then says more.
 fn choose(lsm: &Finding, programs: &Finding, tracepoints: &Finding) -> Mode {
     match (lsm, programs, tracepoints) {
         (_, Finding::No(_), Finding::Yes(_)) => Mode::Tracepoints,

@@ -143,7 +143,8 @@ impl Quarantine {
     }
 }
 
-/// The kernel's function that calls an LSM hook; where there is none, the kernel is asked for the last one that it might be.
+/// The kernel's function that calls an LSM hook; where there is none, the kernel is asked for the last one
+/// that it might be.
 fn caller(hook: &str, btf: &Btf) -> String {
     let function = format!("security_{hook}");
     let names = [function.as_str(), without_suffix(&function)];

@@ -86,8 +86,9 @@ pub fn refusal(event: Event, program: &Program, error: LoadError) -> Refusal {
     }))
 }
 
-/// Whether the kernel did not come to judge the program: memory, descriptors, or a signal; or, without a word of the verifier, a
-/// limit (before 5.11 locked memory is one). What the verifier refuses is `EACCES`, `EINVAL`, or too much (`E2BIG`, `ENOSPC`).
+/// Whether the kernel did not come to judge the program: memory, descriptors, or a signal; or, without a word
+/// of the verifier, a limit (before 5.11 locked memory is one). What the verifier refuses is `EACCES`,
+/// `EINVAL`, or too much (`E2BIG`, `ENOSPC`).
 fn is_of_the_host(error: &io::Error, log: &str) -> bool {
     match error.raw_os_error() {
         Some(libc::ENOMEM | libc::EAGAIN | libc::EINTR | libc::EMFILE | libc::ENFILE) => true,

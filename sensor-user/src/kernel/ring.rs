@@ -1,5 +1,5 @@
-//! The ring buffer's records have numbers, from 1. The kernel keeps how far it was read, so that the numbers go on whatever becomes of
-//! the one who reads.
+//! The ring buffer's records have numbers, from 1. The kernel keeps how far it was read, so that the numbers
+//! go on whatever becomes of the one who reads.
 
 use std::{io, os::fd::AsRawFd, ptr};
 
@@ -16,7 +16,8 @@ use super::maps::take;
 pub struct Events {
     /// The buffer.
     pub buffer: RingBuf<MapData>,
-    /// The number of the last event before the first of this buffer, and how many were taken out of it, by whatever daemon.
+    /// The number of the last event before the first of this buffer, and how many were taken out of it, by
+    /// whatever daemon.
     pub numbers: Numbers,
 }
 
@@ -72,7 +73,8 @@ fn position(buffer: &RingBuf<MapData>) -> io::Result<u64> {
     if page == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the mapping is aligned and long enough, and nobody writes: the buffer is read by one daemon, which is this one.
+    // SAFETY: the mapping is aligned and long enough, and nobody writes: the buffer is read by one daemon,
+    // which is this one.
     let position = unsafe { page.cast::<u64>().read_volatile() };
     // SAFETY: the mapping is ours, and not used any more.
     unsafe { libc::munmap(page, length) };

@@ -13,8 +13,8 @@ use sensor_rules::RuleSet;
 use super::{Activation, Refusal, Seen, Sensor, bank::Verified, heap, maps::Value};
 
 impl Sensor {
-    /// Compiles `rules`, lets the verifier judge them, and lets them judge beside the generation in force from now on. A candidate
-    /// before is given up.
+    /// Compiles `rules`, lets the verifier judge them, and lets them judge beside the generation in force
+    /// from now on. A candidate before is given up.
     ///
     /// # Errors
     /// Any step refused, or there are too many programs for one event; nothing judges in the shadow then.
@@ -93,8 +93,8 @@ impl Sensor {
         self.write_needs(self.bank, Some(bank))
     }
 
-    /// Writes for which events of the generation in `bank` a candidate is to be asked. Of each of the words, in which hooks may be
-    /// reading, one bit changes.
+    /// Writes for which events of the generation in `bank` a candidate is to be asked. Of each of the words,
+    /// in which hooks may be reading, one bit changes.
     fn write_needs(&mut self, bank: usize, candidate: Option<usize>) -> Result<()> {
         let Some(verified) = self.banks[bank].as_ref() else { return Ok(()) };
         let mut facts = verified.facts;

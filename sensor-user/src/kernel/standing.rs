@@ -1,5 +1,5 @@
-//! What stands in the kernel, read back: what is not as the sensor left it, somebody else has changed. Who is root can do that; silently
-//! he cannot.
+//! What stands in the kernel, read back: what is not as the sensor left it, somebody else has changed. Who is
+//! root can do that; silently he cannot.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -25,7 +25,8 @@ const PACKET: [u8; 64] = [0; 64];
 const LOG_LINES: usize = 40;
 
 thread_local! {
-    /// A loader reads the kernel's type information when it is made, which takes longer than all the rest, and rules need none.
+    /// A loader reads the kernel's type information when it is made, which takes longer than all the rest,
+    /// and rules need none.
     static LOADER: RefCell<EbpfLoader<'static>> = RefCell::new({
         let mut loader = EbpfLoader::new();
         loader.btf(None);
@@ -61,12 +62,12 @@ struct Cell(Record);
 unsafe impl Pod for Cell {}
 
 impl TestRun {
-    /// Compiles `rules` and loads them into the kernel, attached to nothing. A verifier that gives up, for it may look at so many
-    /// instructions only, is given smaller programs.
+    /// Compiles `rules` and loads them into the kernel, attached to nothing. A verifier that gives up, for it
+    /// may look at so many instructions only, is given smaller programs.
     ///
     /// # Errors
-    /// Rules that are too large, a program that the verifier refuses (with its log and the rule), or a process that has no
-    /// right to load programs: see [`not_permitted`].
+    /// Rules that are too large, a program that the verifier refuses (with its log and the rule), or a
+    /// process that has no right to load programs: see [`not_permitted`].
     pub fn load(rules: &RuleSet) -> Result<Self> {
         let gave_up = |error: &anyhow::Error| error.downcast_ref::<Refused>().is_some_and(|refused| refused.gave_up);
         chain::with_less(
@@ -106,8 +107,8 @@ impl TestRun {
     /// Lets the compiled rules for `event` judge `record`. Nothing matches where no rule is for the event.
     ///
     /// # Errors
-    /// The kernel could not run a program, or a program wrote to the record what only others may, or the early program sorts
-    /// out an event that the rules match.
+    /// The kernel could not run a program, or a program wrote to the record what only others may, or the
+    /// early program sorts out an event that the rules match.
     pub fn judge(&mut self, event: Event, record: &Record) -> Result<Verdict> {
         if is_in_doubt(record)
             && let Some(verdict) = self.run(event, Stage::Unseen, record)?
@@ -129,8 +130,8 @@ impl TestRun {
         loaded.judge(name, record).map(Some)
     }
 
-    /// Lets the compiled rules for `event` (not what sorts out early) judge `record` so many times; returns what the kernel says one judgement took. `None`
-    /// where no rule is for the event.
+    /// Lets the compiled rules for `event` (not what sorts out early) judge `record` so many times; returns
+    /// what the kernel says one judgement took. `None` where no rule is for the event.
     ///
     /// # Errors
     /// The kernel could not run the program.
@@ -153,8 +154,8 @@ impl TestRun {
         self.loaded.iter().flat_map(|loaded| loaded.accepted.iter().cloned()).collect()
     }
 
-    /// How many instructions the verifier looked at to accept the program for `event`, all paths taken together; `None` on
-    /// kernels before 5.16, or where no rule is for the event.
+    /// How many instructions the verifier looked at to accept the program for `event`, all paths taken
+    /// together; `None` on kernels before 5.16, or where no rule is for the event.
     pub fn verified_instructions(&self, event: Event) -> Option<u32> {
         let (index, name) = self.programs.get(&(event, Stage::Rules))?;
         self.loaded.get(*index)?.ebpf.program(name)?.info().ok()?.verified_instruction_count()

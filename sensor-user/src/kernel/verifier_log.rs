@@ -1,7 +1,7 @@
 //! What the kernel's verifier says when it refuses a program: which instruction, and why.
 //!
-//! Until 7.2 the reason is the end of the log. From 7.3 on a report follows it: `Verification failed: …` with the sections
-//! `Reason:`, `At:`, `Causal path:` and `Suggestion:` (`kernel/bpf/diagnostics.c`).
+//! Until 7.2 the reason is the end of the log. From 7.3 on a report follows it: `Verification failed: …` with
+//! the sections `Reason:`, `At:`, `Causal path:` and `Suggestion:` (`kernel/bpf/diagnostics.c`).
 
 use std::io;
 
@@ -19,8 +19,8 @@ pub fn stopped_at(log: &str) -> Option<usize> {
     })
 }
 
-/// Whether the verifier found nothing wrong, but gave up, since there was too much to look at: too many instructions, a log of so
-/// many that there is no room for it, or too many jumps to keep in mind.
+/// Whether the verifier found nothing wrong, but gave up, since there was too much to look at: too many
+/// instructions, a log of so many that there is no room for it, or too many jumps to keep in mind.
 pub fn gave_up(error: &io::Error, log: &str) -> bool {
     matches!(error.raw_os_error(), Some(libc::E2BIG | libc::ENOSPC)) || log.contains("jumps is too complex")
 }

@@ -1,4 +1,5 @@
-//! The figures that the judge of a roll-out reads. Every one is a state, not a rate: what Prometheus missed, it sees the next time.
+//! The figures that the judge of a roll-out reads. Every one is a state, not a rate: what Prometheus missed,
+//! it sees the next time.
 
 use jiff::Timestamp;
 use sensor_content::{fleet::Enrolment, rollout::Signal};

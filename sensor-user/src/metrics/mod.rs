@@ -1,6 +1,7 @@
 //! The daemon's figures for Prometheus: [`text`] makes them of a [`Status`], [`server`] serves them.
 //!
-//! Each scrape asks for the status and builds the figures anew, so that they cannot differ from what `creance status` shows.
+//! Each scrape asks for the status and builds the figures anew, so that they cannot differ from what `creance
+//! status` shows.
 
 mod fleet;
 pub mod server;

@@ -54,8 +54,9 @@ impl Listen for TcpListener {
 /// How long it takes until an address is tried again that cannot be had.
 pub const AGAIN: Duration = Duration::from_secs(10);
 
-/// Serves at `address` until the task is dropped. While it cannot be had, as when another process has the port, `trouble` is told
-/// why, each time after `again`: whoever takes a port must not keep the sensor from its work.
+/// Serves at `address` until the task is dropped. While it cannot be had, as when another process has the
+/// port, `trouble` is told why, each time after `again`: whoever takes a port must not keep the sensor from
+/// its work.
 pub async fn serve_at(address: SocketAddr, text: Text, again: Duration, trouble: impl Fn(Option<String>) + Send) {
     loop {
         match TcpListener::bind(address).await {

@@ -105,8 +105,8 @@ impl Desk {
         Ok(decision)
     }
 
-    /// Publishes a document, unless the one in force says the same and is signed for long enough: whatever is published, all
-    /// hosts fetch.
+    /// Publishes a document, unless the one in force says the same and is signed for long enough: whatever is
+    /// published, all hosts fetch.
     fn publish(&mut self, document: &Document, key: PrivateKey, now: Timestamp) -> anyhow::Result<()> {
         let there = self.tree.document(&self.metadata)?;
         let there = there.and_then(|bytes| serde_json::from_slice::<Document>(&bytes).ok());

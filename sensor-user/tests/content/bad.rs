@@ -52,7 +52,8 @@ fn no_bad_bundle_changes_anything() {
     let stranger = PrivateKey::from_seed(&[9; 32]);
     let parts = bundle::decode(&whole).unwrap();
     let of_stranger = bundle::encode(&parts.manifest, &[&parts.sources[0].text], &stranger).unwrap();
-    // A frame of zstd whose 100 blocks are 128 KiB of one byte each; a header of gzip; a tar archive with a name that leads out.
+    // A frame of zstd whose 100 blocks are 128 KiB of one byte each; a header of gzip; a tar archive with a
+    // name that leads out.
     let zstd = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58][..], &[0x02, 0x00, 0x10, 0x00].repeat(100)].concat();
     let gzip = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0; 64]].concat();
     let mut tar = [&b"../../etc/creance/keys/other.pub"[..], &[0; 992]].concat();

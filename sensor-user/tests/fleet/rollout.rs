@@ -1,5 +1,5 @@
-//! A good release reaches all by stages. A bad one is stopped at the canary, and the canaries are back on the last good one, untouched by
-//! hands.
+//! A good release reaches all by stages. A bad one is stopped at the canary, and the canaries are back on the
+//! last good one, untouched by hands.
 
 use std::{collections::BTreeSet, env, time::Instant};
 
@@ -104,8 +104,8 @@ fn a_good_release_reaches_all_and_a_bad_one_is_stopped_at_the_canary() {
     }
 }
 
-/// A release whose rule blocks what the VMs do all day: on each the kernel's own brake holds it, and the host leaves it. Hosts without a
-/// kernel see nothing.
+/// A release whose rule blocks what the VMs do all day: on each the kernel's own brake holds it, and the host
+/// leaves it. Hosts without a kernel see nothing.
 fn is_stopped_by_what_a_kernel_saw(world: &mut World, advance: &str) {
     let text = "rules:\n  - id: too-broad\n    title: A FIFO is made\n    severity: high\n    attack: [T1559]\n    on: fifo.create\n    \
                 condition: path.startsWith(\"/tmp/daily/\")\n    action: block\n    budget: {count: 3, seconds: 3600}\n    tests:\n      \

@@ -168,8 +168,8 @@ impl World {
         self.each(Host::boot);
     }
 
-    /// The VMs that belong to the fleet: they get what their owners say, follow the repository at that port, and are waited for. All are
-    /// early, and what is a second elsewhere is more for them.
+    /// The VMs that belong to the fleet: they get what their owners say, follow the repository at that port,
+    /// and are waited for. All are early, and what is a second elsewhere is more for them.
     pub fn machines(&mut self, port: u16) {
         let Some(place) = env::var_os("CREANCE_FLEET_PLACE").map(PathBuf::from) else { return };
         fs::write(self.path("plan.toml"), plan(SLOW)).unwrap();

@@ -1,5 +1,5 @@
-//! What still gets through unseen, each with its reason. The suite fails as soon as one no longer does, unless it depends on who is
-//! faster.
+//! What still gets through unseen, each with its reason. The suite fails as soon as one no longer does,
+//! unless it depends on who is faster.
 
 use std::{fs, ops::Range};
 

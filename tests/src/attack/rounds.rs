@@ -171,8 +171,8 @@ fn cell(attempt: &Attempt, verdict: Verdict, remain: Option<&Remain>) -> String 
     }
 }
 
-/// Nothing is missed but what is known to be, and that is, where it does not depend on who is faster. Nothing that a rule blocks is
-/// only seen.
+/// Nothing is missed but what is known to be, and that is, where it does not depend on who is faster. Nothing
+/// that a rule blocks is only seen.
 pub fn agree_with_known(worst: &Worst) -> Result<()> {
     let known = known::here(worst.mode)?;
     let mut wrong = Vec::new();

@@ -10,8 +10,8 @@ use anyhow::{Result, anyhow};
 /// Makes the call and returns its result; an error says which call it was.
 macro_rules! call {
     ($function:ident($($argument:expr),* $(,)?)) => {{
-        // SAFETY: what is passed are numbers, and pointers to memory of the caller that outlives the call and is as long as the
-        // call is told; where it is written to, the caller gave it away mutably.
+        // SAFETY: what is passed are numbers, and pointers to memory of the caller that outlives the call and
+        // is as long as the call is told; where it is written to, the caller gave it away mutably.
         let result = unsafe { libc::$function($($argument),*) };
         $crate::conformance::call::answer(stringify!($function), result)
     }};

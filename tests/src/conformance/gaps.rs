@@ -1,4 +1,5 @@
-//! What no hook sees; `docs/gaps.md` is made of it. Each gap is shown by a step of the plan, which fails on the day when it is one no more.
+//! What no hook sees; `docs/gaps.md` is made of it. Each gap is shown by a step of the plan, which fails on
+//! the day when it is one no more.
 
 use sensor_common::event::Event;
 #[cfg(test)]
@@ -94,8 +95,8 @@ pub const COMPAT_VMSPLICE: Gap = Gap {
     why: "Attached is the 64-bit system call; nothing that both share can be attached to.",
 };
 
-/// What else is not seen, of events that are, where system calls are observed by their tracepoints: by the name of a step of the
-/// plan, and one event of it. The others of a step are seen.
+/// What else is not seen, of events that are, where system calls are observed by their tracepoints: by the
+/// name of a step of the plan, and one event of it. The others of a step are seen.
 pub const TRACED: &[Gap] = &[
     Gap {
         what: "bind",

@@ -32,8 +32,9 @@ fn is_actors(field: &Field) -> bool {
     ACTORS.iter().any(|family| field.name.starts_with(family))
 }
 
-/// What has to be seen where only these hooks are there, in order, each with the step that it belongs to. In the mode that
-/// observes tracepoints, the gaps of that are left out, each once; and what is no system call of a 64-bit program, or only a part of one.
+/// What has to be seen where only these hooks are there, in order, each with the step that it belongs to. In
+/// the mode that observes tracepoints, the gaps of that are left out, each once; and what is no system call
+/// of a 64-bit program, or only a part of one.
 pub fn expected<'a>(script: &'a Script, hooks: &[Hook], mode: Mode) -> Result<Vec<(&'a str, &'a Seen, Event)>> {
     let mut all = Vec::new();
     let mut gaps: Vec<_> = if mode == Mode::Tracepoints { gaps::TRACED.iter().collect() } else { Vec::new() };

@@ -94,7 +94,8 @@ fn executable(pid: u32) -> Result<String> {
     Ok(fs::read_link(format!("/proc/{pid}/exe"))?.to_string_lossy().into_owned())
 }
 
-/// Whether an executable is root's and nobody else's to write. In this machine all mounts are of the host's own user namespace.
+/// Whether an executable is root's and nobody else's to write. In this machine all mounts are of the host's
+/// own user namespace.
 pub fn is_trusted(path: impl AsRef<Path>) -> Result<bool> {
     let file = fs::metadata(path)?;
     Ok(file.uid() == 0 && file.mode() & 0o022 == 0)

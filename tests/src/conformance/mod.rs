@@ -1,9 +1,10 @@
 //! Every event is there, exactly as often as something is done, with exactly the values that are known of it; and what
 //! cannot be seen is named.
 //!
-//! An **actor**, a process with users, capabilities, cgroup and parents of its own, first collects a [`plan`]: steps, each
-//! with the events that have to be seen of it. The test makes rules of that, which ask for every known value, lets the actor
-//! carry out its plan, and compares ([`judge`]) the reports with it, one by one.
+//! An **actor**, a process with users, capabilities, cgroup and parents of its own, first collects a
+//! [`plan`]: steps, each with the events that have to be seen of it. The test makes rules of that, which ask
+//! for every known value, lets the actor carry out its plan, and compares ([`judge`]) the reports with it,
+//! one by one.
 //!
 //! | Module | Holds |
 //! |---|---|
@@ -140,8 +141,8 @@ fn act() -> Result<()> {
     Ok(())
 }
 
-/// Takes on a real and an effective user and few capabilities, for the calling thread and its children. The raw calls: the
-/// library's would change every thread of the process, and needs all of them to answer.
+/// Takes on a real and an effective user and few capabilities, for the calling thread and its children. The
+/// raw calls: the library's would change every thread of the process, and needs all of them to answer.
 fn become_user() -> Result<()> {
     call!(prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0))?;
     syscall!(SYS_setresuid, USER, EFFECTIVE_USER, EFFECTIVE_USER)?;
@@ -210,8 +211,8 @@ fn conforms(hooks: &[Hook]) -> Result<Script> {
     work::announce(&at("go"), "")?;
     let status = wait::until("the actor to end", || Ok(eldest.try_wait()?))?;
     ensure!(status.success(), "the actor ended, with {status}: {}", words());
-    // Others match rules of an object too: who ends well, say. And the actor's process ends with its last thread, which may be
-    // one of the kernel's that work for its rings.
+    // Others match rules of an object too: who ends well, say. And the actor's process ends with its last
+    // thread, which may be one of the kernel's that work for its rings.
     let is_own_end =
         |report: &Value| report["event"] == ProcessExit.name() && *field(report, "process.pid") == script.pid;
     let mut reports = sensor.reports()?;

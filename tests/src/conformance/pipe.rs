@@ -191,8 +191,9 @@ fn files(plan: &mut Plan) -> Result<()> {
     Ok(())
 }
 
-/// What is seen of [`SENT`] bytes of [`PAYLOAD`] that are sent from a file. Since 5.11 the kernel puts the file's pages into the
-/// pipe, and asks nobody whether it may be written to; before, it wrote what lies at no address, after asking three times.
+/// What is seen of [`SENT`] bytes of [`PAYLOAD`] that are sent from a file. Since 5.11 the kernel puts the
+/// file's pages into the pipe, and asks nobody whether it may be written to; before, it wrote what lies at no
+/// address, after asking three times.
 pub fn sent(plan: &Plan, pipe: &Pipe) -> Vec<Seen> {
     let mut all = vec![seen(PipeSendfile, &pipe.known)];
     if plan.kernel < (5, 11) {

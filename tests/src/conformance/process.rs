@@ -97,8 +97,9 @@ fn programs(plan: &mut Plan) -> Result<()> {
 
 const NO_ENVIRONMENT: [*const libc::c_char; 1] = [ptr::null()];
 
-/// A child that becomes another program, which ends at once; `files` are those that are looked at on the way. Without a known name
-/// `comm`: a process started from a descriptor is called by its number, or in newer stable releases by the file's name.
+/// A child that becomes another program, which ends at once; `files` are those that are looked at on the way.
+/// Without a known name `comm`: a process started from a descriptor is called by its number, or in newer
+/// stable releases by the file's name.
 pub fn exec(
     plan: &mut Plan,
     what: &str,

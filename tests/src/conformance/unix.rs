@@ -43,7 +43,8 @@ impl Address {
 
     /// As it lies in memory.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: a number and an array of numbers without padding, of which the first `self.1` bytes are within the struct.
+        // SAFETY: a number and an array of numbers without padding, of which the first `self.1` bytes are
+        // within the struct.
         unsafe { std::slice::from_raw_parts((&raw const self.0).cast(), self.1 as usize) }
     }
 

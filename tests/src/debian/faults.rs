@@ -109,7 +109,8 @@ const ROWS: &[Row] = &[
     Row { what: "costs 50 times too much", rules: costs, policy: SHADOW, ..ROW },
 ];
 
-/// The rows that are asked for, as `creance.only` of the kernel's command line names them: by parts of what they are, with `-` for spaces.
+/// The rows that are asked for, as `creance.only` of the kernel's command line names them: by parts of what
+/// they are, with `-` for spaces.
 fn chosen(only: Option<&str>) -> Vec<(usize, &'static Row)> {
     let is_chosen = |row: &Row| only.is_none_or(|only| is_chosen(&row.what.replace(' ', "-"), only));
     (0..).zip(ROWS).filter(|(_, row)| is_chosen(row)).collect()

@@ -126,8 +126,8 @@ pub fn set_up(options: &str) -> Result<()> {
     Ok(())
 }
 
-/// Pushes a release with these rules, of which a probation of one second is asked, and so many nanoseconds per event and alerts in
-/// an hour are said.
+/// Pushes a release with these rules, of which a probation of one second is asked, and so many nanoseconds
+/// per event and alerts in an hour are said.
 ///
 /// # Errors
 /// Where it is refused.

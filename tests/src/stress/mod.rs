@@ -1,5 +1,5 @@
-//! `stress-ng` on two processors, every system call preemptible, rules on all families: each operation is judged or counted as
-//! skipped, and no record is another task's.
+//! `stress-ng` on two processors, every system call preemptible, rules on all families: each operation is
+//! judged or counted as skipped, and no record is another task's.
 //!
 //! | Module | Holds |
 //! |---|---|
@@ -44,7 +44,8 @@ pub const TESTS: &[Test] = &[Test {
 }];
 
 const PROGRAM: &str = "/bin/stress-ng";
-/// One process or pair of each kind. `sockfd` works on unix sockets; `sock` asks for TCP on them too (0.15.06), and fails.
+/// One process or pair of each kind. `sockfd` works on unix sockets; `sock` asks for TCP on them too
+/// (0.15.06), and fails.
 const STRESSORS: &[&str] = &["pipe", "fifo", "sockfd", "msg", "mq", "sem", "sem-sysv", "shm", "shm-sysv", "sockpair"];
 /// How they are kept small, and how long they work.
 const MANNERS: &str = "--shm-bytes 1M --shm-objs 4 --shm-sysv-bytes 1M --shm-sysv-segs 2 --timeout 8s \
@@ -60,10 +61,11 @@ struct Round {
     preempted: u64,
 }
 
-/// Works under the rules in force. The daemon stands still meanwhile: its own work is not judged, and must not be counted.
+/// Works under the rules in force. The daemon stands still meanwhile: its own work is not judged, and must
+/// not be counted.
 ///
-/// Our own conversations with it, before and after, are: what we receive behind its first look at its counts, and what we send
-/// before its second.
+/// Our own conversations with it, before and after, are: what we receive behind its first look at its counts,
+/// and what we send before its second.
 fn round(sensor: &Sensor, probes: &Probes) -> Result<Round> {
     let first = probes.counts()?;
     let before = status()?;
@@ -211,7 +213,8 @@ impl Round {
         for (hook, made) in &made {
             let judged = self.judged.get(hook).copied().unwrap_or_default();
             let misses = self.misses.get(hook).copied().unwrap_or_default();
-            // A hook that leaves out calls can have left out some that are no events; only functions for nothing else have none.
+            // A hook that leaves out calls can have left out some that are no events; only functions for
+            // nothing else have none.
             if hook.attach() == Attach::Lsm {
                 ensure!(misses == 0, "{}: an LSM program was skipped {misses} times", hook.name());
             }
@@ -236,7 +239,8 @@ impl Round {
 }
 
 impl Round {
-    /// Where somebody did something whom nobody had seen do it, the kernel counted that too, and no more than was skipped is missing.
+    /// Where somebody did something whom nobody had seen do it, the kernel counted that too, and no more than
+    /// was skipped is missing.
     fn strangers(&self, reports: &[Value], known: &Counts) -> Result<()> {
         let mut seen = Counts::new();
         for report in reports {

@@ -1,8 +1,8 @@
-//! What was done, counted without any program of ours: by the kernel's own tracing, with a probe on each function whose calls
-//! are a hook's events, and a histogram of who called it with what.
+//! What was done, counted without any program of ours: by the kernel's own tracing, with a probe on each
+//! function whose calls are a hook's events, and a histogram of who called it with what.
 //!
-//! A probe's handler runs without preemption, and the kernel counts those that it had to leave out (`kprobe_profile`) and the
-//! calls for which a histogram had no room; both must be 0.
+//! A probe's handler runs without preemption, and the kernel counts those that it had to leave out
+//! (`kprobe_profile`) and the calls for which a histogram had no room; both must be 0.
 
 use std::{
     collections::BTreeMap,

@@ -9,8 +9,8 @@ use sensor_content::repository::Lifetime;
 use super::{Directory, keys, open, remaining};
 use crate::cli::Done;
 
-/// Say when what is signed expires; with keys, sign anew what expires soon. Exit code 1 where something expires soon and no key
-/// for it was given
+/// Say when what is signed expires; with keys, sign anew what expires soon. Exit code 1 where something
+/// expires soon and no key for it was given
 #[derive(Args, Debug)]
 pub struct Expire {
     /// The repository

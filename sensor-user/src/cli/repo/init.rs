@@ -10,8 +10,8 @@ use sensor_content::repository::{Founding, Lifetime, Metadata, Signers, Tree};
 use super::{Directory, keys, show_versions};
 use crate::cli::Done;
 
-/// Make a repository; keys come from `creance bundle keygen`. Of root and content keys, private ones sign and must be enough;
-/// public ones are only named
+/// Make a repository; keys come from `creance bundle keygen`. Of root and content keys, private ones sign and
+/// must be enough; public ones are only named
 #[derive(Args, Debug)]
 pub struct Init {
     /// Where it will be; its files are for a web server

@@ -9,7 +9,8 @@ use sensor_content::repository::{Holder, Lifetime};
 use super::{Directory, keys, open, show_versions};
 use crate::cli::Done;
 
-/// Give a holder other keys, or another threshold: after a theft, or because people come and go. Hosts follow by themselves
+/// Give a holder other keys, or another threshold: after a theft, or because people come and go. Hosts follow
+/// by themselves
 #[derive(Args, Debug)]
 pub struct Rotate {
     /// The repository
@@ -24,7 +25,8 @@ pub struct Rotate {
     /// So many of them must sign [default: the smallest majority]
     #[arg(long, value_name = "N")]
     threshold: Option<u64>,
-    /// A private key that signs: enough root keys (the old ones and the new ones), the online key, and of new content keys enough
+    /// A private key that signs: enough root keys (the old ones and the new ones), the online key, and of new
+    /// content keys enough
     #[arg(long, value_name = "FILE", required = true)]
     key: Vec<PathBuf>,
 }

@@ -9,7 +9,8 @@ use sensor_content::rollout::Order;
 use super::{Place, table};
 use crate::{cli::Done, log::say, publisher::Prometheus};
 
-/// Look at the fleet, decide, sign, publish: one step, for a timer or cron, once a minute. Where it does not run, nothing advances
+/// Look at the fleet, decide, sign, publish: one step, for a timer or cron, once a minute. Where it does not
+/// run, nothing advances
 #[derive(Args, Debug)]
 pub struct Advance {
     #[command(flatten)]

@@ -23,7 +23,8 @@ pub struct Resume {
     place: Place,
 }
 
-/// Take the release back: hosts that have it return to their last good generation. It comes back with a new number or not at all
+/// Take the release back: hosts that have it return to their last good generation. It comes back with a new
+/// number or not at all
 #[derive(Args, Debug)]
 pub struct Revoke {
     #[command(flatten)]

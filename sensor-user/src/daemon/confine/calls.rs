@@ -1,7 +1,8 @@
 //! System calls that no part of the daemon makes, refused by seccomp(2).
 //!
-//! A list of what is denied, not of what is allowed: a call that a library makes on some rare path must not stop the sensor just
-//! when it has to bring a host back. systemd's `SystemCallFilter=` in the unit allows by list.
+//! A list of what is denied, not of what is allowed: a call that a library makes on some rare path must not
+//! stop the sensor just when it has to bring a host back. systemd's `SystemCallFilter=` in the unit allows by
+//! list.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! What the daemon gives up once it has started: capabilities, where it may write, system calls.
 //!
-//! Best effort: what a kernel does not offer is said, in the log and in `creance status`, and the daemon goes on. Each of these
-//! belongs to a thread and to those that it starts, so all this happens while there is one thread.
+//! Best effort: what a kernel does not offer is said, in the log and in `creance status`, and the daemon goes
+//! on. Each of these belongs to a thread and to those that it starts, so all this happens while there is one
+//! thread.
 
 mod calls;
 
@@ -57,7 +58,8 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Confines the daemon: of all files it can write those below the directories `writable` only, and remove `passing` itself.
+/// Confines the daemon: of all files it can write those below the directories `writable` only, and remove
+/// `passing` itself.
 pub fn daemon(mode: Mode, writable: &[PathBuf], passing: Option<&Path>) -> Confinement {
     let files = files(writable, passing).unwrap_or_else(|error| format!("not confined: {error:#}"));
     let capabilities = keep(needed(mode)).unwrap_or_else(|error| format!("not given up: {error:#}"));
@@ -93,8 +95,8 @@ fn keep(wanted: CapabilitySet) -> anyhow::Result<String> {
     Ok(if names.is_empty() { "none".to_owned() } else { names.join(", ") })
 }
 
-/// Everything can be read, what is below these directories can be written, and this program can be executed (as the child that
-/// runs a bundle's tests), nothing else.
+/// Everything can be read, what is below these directories can be written, and this program can be executed
+/// (as the child that runs a bundle's tests), nothing else.
 fn files(writable: &[PathBuf], passing: Option<&Path>) -> anyhow::Result<String> {
     let abi = ABI::V4;
     let write = AccessFs::from_all(abi) & !AccessFs::Execute;

@@ -1,5 +1,5 @@
-//! The host's part in roll-outs, on disk: [`Membership`], shared by the member, who may be waiting for a server, and the end of the
-//! daemon, which does not wait for that.
+//! The host's part in roll-outs, on disk: [`Membership`], shared by the member, who may be waiting for a
+//! server, and the end of the daemon, which does not wait for that.
 
 use std::{
     path::PathBuf,

@@ -160,7 +160,8 @@ impl Member {
         }
     }
 
-    /// Does what the repository said last, as far as the owner wants it. What has expired may stop content, and brings none.
+    /// Does what the repository said last, as far as the owner wants it. What has expired may stop content,
+    /// and brings none.
     fn obey<E: Engine>(&mut self, core: &Core<E>, policy: &Policy) {
         let Some((_, client)) = &self.source else { return };
         let (view, fresh) = (client.view().clone(), client.fresh(Timestamp::now()).is_ok());
@@ -228,7 +229,8 @@ impl Member {
         self.ledger.read(|membership| membership.has_refused(listed.id, &self.machine.kernel))
     }
 
-    /// Where this host is one of those that are compared, and would take the release now if it were offered, it is counted from now on.
+    /// Where this host is one of those that are compared, and would take the release now if it were offered,
+    /// it is counted from now on.
     fn enrol_control<E: Engine>(&mut self, core: &Core<E>, policy: &Policy, view: &View, document: &Document) {
         let standing = Self::standing(&self.machine, policy, core.running());
         if document.order != Order::Offer || !standing.is_control(document) {

@@ -1,4 +1,5 @@
-//! The host in its fleet: asks the repository, does what the roll-out and the owner's policy agree on, and says what came of it.
+//! The host in its fleet: asks the repository, does what the roll-out and the owner's policy agree on, and
+//! says what came of it.
 //!
 //! | Part | Is |
 //! |---|---|

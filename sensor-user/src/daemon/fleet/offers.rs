@@ -19,8 +19,8 @@ use crate::log::say;
 const NOTED: usize = 4;
 
 impl<E: Engine> Core<E> {
-    /// Of these releases, the newest first, the one that the owner wants now, by the [`policy`](Self::policy) as it was read last. When
-    /// each was first seen is noted: delays count from there.
+    /// Of these releases, the newest first, the one that the owner wants now, by the [`policy`](Self::policy)
+    /// as it was read last. When each was first seen is noted: delays count from there.
     pub fn wanted(&self, offered: &[Listed]) -> Option<Listed> {
         let state = &mut *self.lock();
         let keeper = state.keeper.as_mut()?;
@@ -39,8 +39,8 @@ impl<E: Engine> Core<E> {
             .find(|listed| keeper.admit(&Step::Take { id: listed.id, category: listed.category, aside: false }).is_ok())
     }
 
-    /// The generation is taken back by its publisher: it runs here no more, now or ever, whether or not it ever did; `listed` is
-    /// what the repository has under its number. Whether that changed anything.
+    /// The generation is taken back by its publisher: it runs here no more, now or ever, whether or not it
+    /// ever did; `listed` is what the repository has under its number. Whether that changed anything.
     pub fn withdraw(&self, number: u64, listed: Option<Id>) -> bool {
         const REASON: &str = "its publisher has revoked it";
         let state = &mut *self.lock();
@@ -101,8 +101,8 @@ impl<E: Engine> Core<E> {
         self.lock().charge.take()
     }
 
-    /// Alerts that the generation in force may bring in an hour, as its publisher said, and how many speak against it until now: without
-    /// those of the loudest ordinary user.
+    /// Alerts that the generation in force may bring in an hour, as its publisher said, and how many speak
+    /// against it until now: without those of the loudest ordinary user.
     pub fn alerts(&self) -> Option<(u64, u64)> {
         let state = self.lock();
         let keeper = state.keeper.as_ref()?;

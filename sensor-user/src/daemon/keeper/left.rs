@@ -22,7 +22,8 @@ impl Keeper {
         self.switch().is_none() && self.policy.allows_unsigned() && self.store.left() == Some(Rung::Nothing)
     }
 
-    /// What a daemon before this one has left in force by order, if it may stay so: one on probation too, for the host is up.
+    /// What a daemon before this one has left in force by order, if it may stay so: one on probation too, for
+    /// the host is up.
     pub fn goes_on(&self) -> Option<Rung> {
         let rung = self.store.left()?;
         let Rung::Generation(id) = rung else { return None };

@@ -29,7 +29,8 @@ impl Keeper {
         })
     }
 
-    /// What to say where a switch held content back at the start that is gone by now: switches say with what a daemon starts.
+    /// What to say where a switch held content back at the start that is gone by now: switches say with what
+    /// a daemon starts.
     fn started_under_a_switch(&mut self) -> Option<String> {
         let before = self.started_under.filter(|_| self.switch().is_none())?;
         if matches!(self.running(), Rung::Generation(_)) {

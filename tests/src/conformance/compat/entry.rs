@@ -55,7 +55,8 @@ impl Low {
     }
 }
 
-/// Makes system call `number` of the 32-bit table (`arch/x86/entry/syscalls/syscall_32.tbl`); what it returned, or why it failed.
+/// Makes system call `number` of the 32-bit table (`arch/x86/entry/syscalls/syscall_32.tbl`); what it
+/// returned, or why it failed.
 ///
 /// Addresses among the arguments are of [`Low`], or 0.
 pub fn call(name: &str, number: u32, arguments: &[u32]) -> Result<u32> {

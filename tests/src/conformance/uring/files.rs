@@ -44,7 +44,8 @@ pub fn plan(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
     Ok(())
 }
 
-/// What is seen when a file is opened: the kernel lets its first try not block, whatever was asked for, but not a worker's.
+/// What is seen when a file is opened: the kernel lets its first try not block, whatever was asked for, but
+/// not a worker's.
 fn opened(ring: &Ring, file: &Values, flags: i32) -> Values {
     let mut values = known::all([file, &known::opening(flags)]);
     if ring.way != Way::Worker {

@@ -1,5 +1,5 @@
-//! The same by `io_uring`: each request submitted plainly, handed to a worker of the kernel (`IOSQE_ASYNC`), and taken up by the
-//! kernel's own polling thread (`SQPOLL`).
+//! The same by `io_uring`: each request submitted plainly, handed to a worker of the kernel (`IOSQE_ASYNC`),
+//! and taken up by the kernel's own polling thread (`SQPOLL`).
 
 mod files;
 mod sockets;
@@ -54,8 +54,8 @@ impl Ring {
         ring.submitter().register_probe(&mut probe).context("IORING_REGISTER_PROBE")?;
         let mut who = plan.known(0).clone();
         who.insert("process.tid".to_owned(), UNKNOWN);
-        // The kernel's threads bear a name of the kernel's making: the process's is that of its main thread. Which requests a
-        // plain one is handed to a worker for differs from kernel to kernel.
+        // The kernel's threads bear a name of the kernel's making: the process's is that of its main thread.
+        // Which requests a plain one is handed to a worker for differs from kernel to kernel.
         let name = if way == Way::Plain { UNKNOWN } else { json!(known::comm(std::process::id())?) };
         who.insert("process.comm".to_owned(), name);
         let actor = plan.actor(who);
