@@ -90,6 +90,11 @@ impl Subject for Write {
     }
 
     #[inline(always)]
+    fn payload_size(&self) -> u64 {
+        payload::size(self.from)
+    }
+
+    #[inline(always)]
     fn quarantine(&self, held: &Held) {
         quarantine::mark_pipe(held);
     }

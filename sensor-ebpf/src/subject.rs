@@ -12,6 +12,12 @@ pub trait Subject {
     /// Fills those of the wanted groups that describe the object.
     fn fill(&self, held: &mut Held, wanted: Wanted);
 
+    /// How many bytes its payload has, where that is known at once; otherwise more than any.
+    #[inline(always)]
+    fn payload_size(&self) -> u64 {
+        u64::MAX
+    }
+
     /// Whether the current process is the one that performs the event. Where it is not, nobody is killed.
     #[inline(always)]
     fn is_by_current(&self) -> bool {

@@ -337,6 +337,11 @@ impl Subject for Message {
     }
 
     #[inline(always)]
+    fn payload_size(&self) -> u64 {
+        payload::size(self.header.part(&MSGHDR_ITER))
+    }
+
+    #[inline(always)]
     fn is_for_another(&self) -> bool {
         quarantine::is_anothers_peer(self.socket.socket, self.socket.sk)
     }

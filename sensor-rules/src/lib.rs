@@ -22,6 +22,7 @@ mod example;
 pub mod explain;
 mod expr;
 mod file;
+mod floor;
 mod fold;
 mod int;
 mod interpret;
