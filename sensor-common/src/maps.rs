@@ -115,6 +115,8 @@ pub struct Generation {
     pub calls: [u32; Event::COUNT],
     /// Per event: how many bytes its payload must have at least so that any rule can match; 0 where that says nothing.
     pub least: [u32; Event::COUNT],
+    /// The signals from 0 to 63 with which any rule can match, one bit each.
+    pub signals: u64,
 }
 
 impl Generation {
@@ -125,6 +127,7 @@ impl Generation {
         early: [0; Event::COUNT],
         calls: [0; Event::COUNT],
         least: [0; Event::COUNT],
+        signals: u64::MAX,
     };
 }
 

@@ -1,6 +1,9 @@
 //! Pipes and FIFOs in use: reads, writes, the data written, and the ways around reads and writes.
 
-use sensor_common::event::{Event, Groups};
+use sensor_common::{
+    event::{Event, Groups},
+    maps::Generation,
+};
 
 use crate::{
     hook::{Context, fentry_hook, lsm_hook},
@@ -90,8 +93,8 @@ impl Subject for Write {
     }
 
     #[inline(always)]
-    fn payload_size(&self) -> u64 {
-        payload::size(self.from)
+    fn matches_none(&self, event: Event, generation: &Generation) -> bool {
+        payload::size(self.from) < u64::from(generation.least[event as usize])
     }
 
     #[inline(always)]

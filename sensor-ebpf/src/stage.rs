@@ -43,8 +43,8 @@ pub fn judge<C: EbpfContext, S: Subject>(
     if needs.is_empty() || is_sensor() {
         return ALLOW;
     }
-    if !needs.contains(Groups::SHADOWED) && subject.payload_size() < u64::from(generation.least[event as usize]) {
-        // No rule can match: judged by that alone.
+    if !needs.contains(Groups::SHADOWED) && subject.matches_none(event, generation) {
+        // Judged by that alone.
         count_judged(event);
         return ALLOW;
     }

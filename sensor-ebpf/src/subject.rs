@@ -1,6 +1,6 @@
 //! What an event is about: found by a hook, written down by the stages of the event's way.
 
-use sensor_common::event::Event;
+use sensor_common::{event::Event, maps::Generation};
 
 use crate::{record::Held, scratch::Wanted};
 
@@ -12,10 +12,10 @@ pub trait Subject {
     /// Fills those of the wanted groups that describe the object.
     fn fill(&self, held: &mut Held, wanted: Wanted);
 
-    /// How many bytes its payload has, where that is known at once; otherwise more than any.
+    /// Whether one number says that no rule of the generation can match; where none does, false.
     #[inline(always)]
-    fn payload_size(&self) -> u64 {
-        u64::MAX
+    fn matches_none(&self, _event: Event, _generation: &Generation) -> bool {
+        false
     }
 
     /// Whether the current process is the one that performs the event. Where it is not, nobody is killed.

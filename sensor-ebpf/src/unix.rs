@@ -2,6 +2,7 @@
 
 use sensor_common::{
     event::{Event, Groups},
+    maps::Generation,
     record::{Object, TEXT_MAX, Text},
 };
 
@@ -337,8 +338,8 @@ impl Subject for Message {
     }
 
     #[inline(always)]
-    fn payload_size(&self) -> u64 {
-        payload::size(self.header.part(&MSGHDR_ITER))
+    fn matches_none(&self, event: Event, generation: &Generation) -> bool {
+        payload::size(self.header.part(&MSGHDR_ITER)) < u64::from(generation.least[event as usize])
     }
 
     #[inline(always)]

@@ -92,7 +92,7 @@ fn one(seed: u64, round: u64) -> Result<Compared> {
         found.pairs += 1;
         found.matched += u64::from(expected.matched > 0 || expected.noted > 0);
         let same = kernel.as_mut().is_ok_and(|kernel| kernel.judge(event, &record).ok() == Some(expected));
-        let same = same && (expected == Verdict::NONE || !is_short(&checked, event, &record));
+        let same = same && (expected == Verdict::NONE || !is_passed_over(&checked, event, &record));
         if !same && found.differences.is_empty() {
             let case = Case { event, rules: text.clone(), record };
             found.differences.push((format!("seed-{seed}-round-{round}-record-{number}"), case.reduced()));
@@ -101,11 +101,12 @@ fn one(seed: u64, round: u64) -> Result<Compared> {
     Ok(found)
 }
 
-/// Whether a hook would let the event pass unseen, since no rule can match so short a payload. (One that could not be
-/// read leaves rules undecided here, and is no more than nothing there.)
-fn is_short(rules: &RuleSet, event: Event, record: &Record) -> bool {
-    let payload = &record.object.payload;
-    payload.len == payload.full && payload.full < rules.least_payload(event)
+/// Whether a hook would say of the event, by one number, that no rule matches it. (A payload that could not be read
+/// leaves rules undecided here, and can be too short for them there.)
+fn is_passed_over(rules: &RuleSet, event: Event, record: &Record) -> bool {
+    let (payload, signal) = (&record.object.payload, record.object.signal);
+    let is_short = payload.len == payload.full && payload.full < rules.least_payload(event);
+    is_short || event == Event::ProcessSignal && signal < u64::BITS && rules.signals() & 1 << signal == 0
 }
 
 /// Whether this process may load programs at all.
