@@ -216,6 +216,17 @@ fn rules_that_fail_their_own_tests_make_no_bundle() {
 }
 
 #[test]
+fn rules_whose_tests_leave_a_part_untried_make_no_bundle() {
+    let text = String::from_utf8(source("x.yaml").text).unwrap();
+    let condition = text.lines().find(|line| line.trim_start().starts_with("condition:")).unwrap();
+    let text = text.replace(condition, &format!("{condition} && !nonblock"));
+    let untried = vec![Source { name: "x.yaml".into(), text: text.into_bytes() }];
+    let error = Release::parse(RELEASE).unwrap().build(untried, &key()).unwrap_err();
+    assert!(matches!(error, BuildError::Untried(_)), "{error}");
+    assert!(error.to_string().contains("`nonblock` is always false"), "{error}");
+}
+
+#[test]
 fn lengths_are_checked_before_anything_is_allocated() {
     let huge = [MAGIC, &u32::MAX.to_le_bytes()].concat();
     assert!(matches!(decode(&huge), Err(Malformed::LongManifest(u32::MAX))));

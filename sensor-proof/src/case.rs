@@ -49,7 +49,7 @@ struct Written {
 /// Where they do not pass the checks.
 pub fn rules(text: &str) -> Result<RuleSet> {
     let source = Source { name: "random.yaml".into(), text: text.into() };
-    check(&[source], Options { skip_checks: true })
+    check(&[source], Options { skip_checks: true, ..Options::default() })
         .with_context(|| format!("these rules should pass the checks:\n{text}"))
 }
 

@@ -188,6 +188,7 @@ impl Reader<'_, '_> {
             examples: examples?,
             origins: judged.lines,
             checked: judged.checked,
+            mutants: judged.mutants,
         })
     }
 

@@ -27,6 +27,7 @@ mod int;
 mod interpret;
 mod keys;
 mod kleene;
+pub mod mutants;
 mod octal;
 mod pattern;
 mod plan;

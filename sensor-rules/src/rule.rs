@@ -11,8 +11,8 @@ use sensor_common::{
 };
 
 use crate::{
-    align::Alignment, budget::BlockBudget, condition::Checked, early::Early, expr::Cond, source::Place, state::State,
-    text::Text,
+    align::Alignment, budget::BlockBudget, condition::Checked, early::Early, expr::Cond, mutants::Mutant,
+    source::Place, state::State, text::Text,
 };
 
 /// How much a match matters to whoever reads it.
@@ -93,6 +93,8 @@ pub struct Rule {
     pub(crate) checked: Checked,
     /// Where the parts of the condition stand.
     pub(crate) origins: Lines,
+    /// The same with one part changed each, where they were asked for.
+    pub(crate) mutants: Vec<Mutant>,
 }
 
 impl Rule {

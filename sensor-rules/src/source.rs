@@ -18,6 +18,8 @@ pub struct Options {
     /// then reads behind the end of the record. The kernel's verifier must refuse it. And a comparison may be one
     /// that holds of no event, or of every one.
     pub skip_checks: bool,
+    /// Each rule comes with its [mutants](crate::mutants): it takes several times as long.
+    pub mutants: bool,
 }
 
 /// A place in a rule file.

@@ -169,8 +169,11 @@ fn read(condition: &str) -> Option<bool> {
 fn interpreted(condition: &str) -> Option<bool> {
     let text =
         format!("rules:\n- id: x\n  title: x\n  severity: low\n  on: fifo.open\n  condition: |-\n    {condition}\n");
-    let rules =
-        check(&[Source { name: "x.yaml".into(), text: text.into_bytes() }], Options { skip_checks: true }).ok()?;
+    let rules = check(
+        &[Source { name: "x.yaml".into(), text: text.into_bytes() }],
+        Options { skip_checks: true, ..Options::default() },
+    )
+    .ok()?;
     let mut record = Record::EMPTY;
     (record.object.reads, record.object.owner, record.object.mode) = (1, 7, 2);
     Some(interpret(&rules, Event::FifoOpen, &record).unwrap().matched == 1)

@@ -12,7 +12,10 @@ use sensor_rules::{Options, Source, Target, check, compile, interpret};
 /// Reads `text` as a rule file and goes on with it as far as it gets.
 fn try_all(text: &[u8]) {
     for skip_checks in [false, true] {
-        match check(&[Source { name: "random.yaml".into(), text: text.to_vec() }], Options { skip_checks }) {
+        match check(
+            &[Source { name: "random.yaml".into(), text: text.to_vec() }],
+            Options { skip_checks, ..Options::default() },
+        ) {
             Err(problems) => assert!(!problems.render(true).is_empty() && !problems.0.is_empty()),
             Ok(rules) => {
                 compile(&rules, Target::Hook(Mode::Lsm)).ok();

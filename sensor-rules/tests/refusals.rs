@@ -385,7 +385,7 @@ fn a_budget_has_bounds_and_belongs_to_a_rule_that_does_more_than_alert() {
 fn unchecked_fields_are_for_tests_only() {
     let text = with("fifo.open", "field21 == 1") + "    unchecked_fields: [field21]\n";
     assert!(problems(text.clone()).iter().any(|problem| problem.message.contains("for tests only")));
-    let rules = check(&[source(text)], Options { skip_checks: true }).unwrap();
+    let rules = check(&[source(text)], Options { skip_checks: true, ..Options::default() }).unwrap();
     let objects = sensor_rules::compile(&rules, sensor_rules::Target::Hook(sensor_common::event::Mode::Lsm)).unwrap();
     let program = &objects[0].programs[0];
     let origin = (0..program.instructions).rev().find_map(|instruction| program.origin(instruction)).unwrap();

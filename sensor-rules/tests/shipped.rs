@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use sensor_rules::{Options, RuleSet, Source, Target, check, compile, selftest};
+use sensor_rules::{Options, RuleSet, Source, Target, check, compile, mutants::survivors, selftest};
 
 fn shipped() -> RuleSet {
     let directory = "../rules";
@@ -14,7 +14,7 @@ fn shipped() -> RuleSet {
     };
     let sources: Vec<_> =
         paths.iter().filter(|path| path.extension().is_some_and(|kind| kind == "yaml")).map(source).collect();
-    check(&sources, Options::default()).unwrap_or_else(|problems| panic!("{problems}"))
+    check(&sources, Options { mutants: true, ..Options::default() }).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 #[test]
@@ -32,6 +32,12 @@ fn there_are_ten_and_each_is_complete() {
 fn their_own_tests_hold() {
     let rules = shipped();
     assert_eq!(selftest::run(&rules).all_right().map(|tests| tests > 20), Ok(true));
+}
+
+#[test]
+fn their_own_tests_notice_each_part_of_a_condition_that_is_gone() {
+    let survivors: Vec<_> = survivors(&shipped()).iter().map(ToString::to_string).collect();
+    assert!(survivors.is_empty(), "{}", survivors.join("\n"));
 }
 
 #[test]

@@ -209,6 +209,18 @@ fn rules_are_tested_by_their_own_events() {
 }
 
 #[test]
+fn tests_that_leave_a_part_of_their_rule_untried_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let untried = String::from_utf8(rule_file("untried").text).unwrap();
+    let untried = untried.replace("path.startsWith(\"/tmp/\")", "path.startsWith(\"/tmp/\") && !nonblock");
+    write(directory.path(), &[Source { name: "rules/untried.yaml".into(), text: untried.into_bytes() }]);
+    let came = run(&mut creance(["test", directory.path().to_str().unwrap()]));
+    assert_eq!(came.code, Some(1), "{}{}", came.out, came.err);
+    let words = "rule `untried`: its tests are right as well where `nonblock` is always false";
+    assert!(came.out.contains(words), "{}", came.out);
+}
+
+#[test]
 fn without_a_daemon_the_exit_code_is_3() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &[rule_file("one")]);

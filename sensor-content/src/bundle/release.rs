@@ -1,7 +1,7 @@
 //! From rule files and what a publisher says of them to a signed bundle.
 
 use jiff::SignedDuration;
-use sensor_rules::{Diagnostics, Options, Source, selftest};
+use sensor_rules::{Diagnostics, Options, Source, mutants, selftest};
 use serde::Deserialize;
 
 use super::{
@@ -53,6 +53,9 @@ pub enum BuildError {
     /// The rules' own tests fail.
     #[error("the rules' own tests fail:\n{}", .0.join("\n"))]
     Tests(Vec<String>),
+    /// The rules' own tests do not notice that a part of a rule is gone.
+    #[error("the rules' own tests leave something untried; add a test for each of these:\n{}", .0.join("\n"))]
+    Untried(Vec<String>),
     /// What it says cannot be put into a bundle.
     #[error("no bundle can be made of this: {0}")]
     Bundle(#[from] Malformed),
@@ -73,7 +76,8 @@ impl Release {
     /// The bundle of these rule files. The same release, files and key give the same bytes.
     ///
     /// # Errors
-    /// Where the rules are not sound, fail their own tests, or something said of them makes no sense.
+    /// Where the rules are not sound, fail their own tests, these leave something untried, or something said of them makes
+    /// no sense.
     pub fn build(&self, mut sources: Vec<Source>, key: &PrivateKey) -> Result<Vec<u8>, BuildError> {
         sources.sort_by(|first, second| first.name.cmp(&second.name));
         let file = |source: &Source| FileFacts {
@@ -95,8 +99,12 @@ impl Release {
         };
         // Before the rules are checked: a name used twice is one mistake, and each rule in it would be another.
         manifest.sound()?;
-        let rules = sensor_rules::check(&sources, Options::default())?;
+        let rules = sensor_rules::check(&sources, Options { mutants: true, ..Options::default() })?;
         selftest::run(&rules).all_right().map_err(BuildError::Tests)?;
+        let survivors = mutants::survivors(&rules);
+        if !survivors.is_empty() {
+            return Err(BuildError::Untried(survivors.iter().map(ToString::to_string).collect()));
+        }
         manifest.rules = manifest::facts(&rules);
         let texts: Vec<&[u8]> = sources.iter().map(|source| source.text.as_slice()).collect();
         Ok(container::encode(&manifest, &texts, key)?)

@@ -10,6 +10,7 @@ mod ranges;
 mod scan;
 mod spans;
 mod suggest;
+mod terms;
 mod types;
 
 use std::{ops::Range, sync::Arc};
@@ -22,6 +23,7 @@ pub use self::{
     names::is_taken,
     scan::comments,
     suggest::{nearest, quoted_list},
+    terms::terms,
 };
 use crate::{
     align::Alignment,

@@ -9,8 +9,10 @@ use crate::{
     align::Alignment,
     condition::{self, Checked, Names},
     expr::{Cond, CondKind},
+    mutants::Mutant,
     rule::Lines,
     scalar,
+    source::Place,
     yaml::{Entry, Value},
 };
 
@@ -26,6 +28,8 @@ pub struct Judged {
     pub lines: Lines,
     /// Where their texts end, put one behind the other.
     pub end: usize,
+    /// The same with one part changed each, where they were asked for.
+    pub mutants: Vec<Mutant>,
 }
 
 /// One condition.
@@ -45,10 +49,12 @@ impl Reader<'_, '_> {
             .map(|entry| Some((entry, self.part(entry, "the exception", names)?)))
             .collect();
         let exceptions: Vec<_> = exceptions.into_iter().collect::<Option<_>>()?;
-        let Part { text: condition, alignment, checked } = condition?;
+        let condition = condition?;
+        let mutants = if self.options.mutants { self.mutants(&condition, &exceptions, names) } else { Vec::new() };
+        let Part { text: condition, alignment, checked } = condition;
         let mut lines = Lines::default();
         lines.add(self.text, &alignment, &checked.cond, 0);
-        let mut judged = Judged { exceptions: Vec::new(), checked, lines, condition, end: 0 };
+        let mut judged = Judged { exceptions: Vec::new(), checked, lines, condition, end: 0, mutants };
         let mut behind = judged.condition.len() + 1;
         for (entry, Part { text, alignment, checked }) in exceptions {
             judged.lines.add(self.text, &alignment, &checked.cond, behind);
@@ -58,6 +64,58 @@ impl Reader<'_, '_> {
         }
         judged.end = behind;
         Some(judged)
+    }
+
+    /// The condition and its exceptions with one part changed each.
+    fn mutants(&self, condition: &Part, exceptions: &[(&Entry, Part)], names: Names<'_>) -> Vec<Mutant> {
+        // What a change makes foregone is no mistake of the author's.
+        let names = Names { any_range: true, ..names };
+        let rest = |all: Checked, left_out: usize| {
+            let others = exceptions.iter().enumerate().filter(|(index, _)| *index != left_out);
+            others.fold(all, |all, (_, (_, exception))| without(all, exception.checked.clone()))
+        };
+        let mut mutants = Vec::new();
+        for (place, change, checked) in self.changed(condition, names, |_| true) {
+            mutants.push(Mutant { place, change, checked: rest(checked, usize::MAX) });
+        }
+        for (index, (entry, exception)) in exceptions.iter().enumerate() {
+            let place = self.text.place(exception.alignment.range(&(0..exception.text.len())).start);
+            let change = format!("where the exception `{}` is left out", entry.key);
+            mutants.push(Mutant { place, change, checked: rest(condition.checked.clone(), index) });
+            // One that is a single term, and never holds, is left out.
+            let is_new = |value: bool| value || condition::terms(&exception.text).len() > 1;
+            for (place, change, checked) in self.changed(exception, names, is_new) {
+                mutants.push(Mutant {
+                    place,
+                    change,
+                    checked: without(rest(condition.checked.clone(), index), checked),
+                });
+            }
+        }
+        mutants
+    }
+
+    /// One condition with each of its terms always true, and always false, as far as that is asked for: where, what,
+    /// and the condition.
+    fn changed(&self, part: &Part, names: Names<'_>, is_asked: impl Fn(bool) -> bool) -> Vec<(Place, String, Checked)> {
+        let mut changed = Vec::new();
+        for range in condition::terms(&part.text) {
+            let Some(term) = part.text.get(range.clone()) else { continue };
+            for value in [true, false]
+                .into_iter()
+                .filter(|value| is_asked(*value))
+                .map(|value| if value { "true" } else { "false" })
+            {
+                let text = [&part.text[..range.start], value, &part.text[range.end..]].concat();
+                // The same, or what only a whole condition may say.
+                let Some(checked) = (term != value).then(|| condition::check(&text, names).ok()).flatten() else {
+                    continue;
+                };
+                let place = self.text.place(part.alignment.range(&range).start);
+                changed.push((place, format!("where `{term}` is always {value}"), checked));
+            }
+        }
+        changed
     }
 
     /// The entries of `exceptions:`.

@@ -22,7 +22,7 @@ pub struct Check {
 impl Check {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let sources = sources::read(&self.paths)?;
-        let Some(rules) = checked(&sources)? else { return Ok(Done::Badly) };
+        let Some(rules) = checked(&sources, Options::default())? else { return Ok(Done::Badly) };
         let advice = sensor_rules::advice(&rules);
         for note in &advice {
             let _ = writeln!(io::stderr(), "{}\n", note.render_warning(has_colour()));
@@ -41,8 +41,8 @@ impl Check {
 ///
 /// # Errors
 /// When the sources hold no rule at all.
-pub(super) fn checked(sources: &[Source]) -> anyhow::Result<Option<RuleSet>> {
-    match sensor_rules::check(sources, Options::default()) {
+pub(super) fn checked(sources: &[Source], options: Options) -> anyhow::Result<Option<RuleSet>> {
+    match sensor_rules::check(sources, options) {
         Ok(rules) => {
             anyhow::ensure!(!rules.rules().is_empty(), "there is no rule in these files");
             Ok(Some(rules))

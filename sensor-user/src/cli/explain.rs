@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf};
 
 use clap::Args;
-use sensor_rules::explain;
+use sensor_rules::{Options, explain};
 
 use super::{
     Done,
@@ -31,7 +31,7 @@ pub struct Explain {
 impl Explain {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let sources = sources::read(&self.paths)?;
-        let Some(rules) = checked(&sources)? else { return Ok(Done::Badly) };
+        let Some(rules) = checked(&sources, Options::default())? else { return Ok(Done::Badly) };
         for id in &self.rule {
             anyhow::ensure!(rules.rules().iter().any(|rule| rule.id == *id), "there is no rule `{id}` in these files");
         }

@@ -1,11 +1,11 @@
-//! `creance test`: each rule's own tests, on the interpreter and on the compiled program.
+//! `creance test`: each rule's own tests, on the interpreter and on the compiled program, and what they leave untried.
 
 use std::{io::Write, path::PathBuf};
 
 use clap::Args;
 use sensor_common::record::Record;
 use sensor_rules::{
-    RuleSet,
+    Options, RuleSet, mutants,
     selftest::{self, Report},
 };
 
@@ -18,7 +18,8 @@ use crate::{
     sources,
 };
 
-/// Try each rule on its own tests, on the interpreter and, where the kernel here permits, on the compiled program
+/// Try each rule on its own tests, on the interpreter and, where the kernel here permits, on the compiled program; and
+/// say which parts of rules these tests leave untried
 #[derive(Args, Debug)]
 pub struct Test {
     /// Directories with rule files (*.yaml), or rule files
@@ -29,7 +30,9 @@ pub struct Test {
 impl Test {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let sources = sources::read(&self.paths)?;
-        let Some(rules) = checked(&sources)? else { return Ok(Done::Badly) };
+        let Some(rules) = checked(&sources, Options { mutants: true, ..Options::default() })? else {
+            return Ok(Done::Badly);
+        };
         let interpreted = selftest::run(&rules);
         let (compiled, why_not) = match TestRun::load(&rules) {
             Ok(mut kernel) => {
@@ -53,6 +56,19 @@ impl Test {
             plural(tests),
             if wrong.is_empty() { "all right".into() } else { format!("{} wrong", wrong.len()) }
         )?;
+        // Tests that are wrong say nothing of what they leave untried.
+        let untried = if wrong.is_empty() { mutants::survivors(&rules) } else { Vec::new() };
+        for survivor in &untried {
+            writeln!(out, "UNTRIED {survivor}")?;
+        }
+        if !untried.is_empty() {
+            writeln!(
+                out,
+                "{} part{} of rules could be anything: add a test that tells",
+                untried.len(),
+                plural(untried.len())
+            )?;
+        }
         if let Some(error) = why_not {
             writeln!(
                 out,
@@ -60,7 +76,7 @@ impl Test {
                  host that takes eBPF programs."
             )?;
         }
-        Ok(if wrong.is_empty() { Done::Well } else { Done::Badly })
+        Ok(if wrong.is_empty() && untried.is_empty() { Done::Well } else { Done::Badly })
     }
 }
 

@@ -232,7 +232,8 @@ impl<E: Engine> Core<E> {
                 "checks can be skipped only if the daemon was started with --allow-skip-checks, which is for tests",
             ));
         }
-        let rules = sensor_rules::check(sources, Options { skip_checks }).map_err(Refusal::Content)?;
+        let rules =
+            sensor_rules::check(sources, Options { skip_checks, ..Options::default() }).map_err(Refusal::Content)?;
         if rules.rules().is_empty() {
             return Err(Cause::Daemon(
                 "there is no rule in what was pushed: push a directory with rule files (*.yaml)",

@@ -72,7 +72,7 @@ impl Memory {
         };
         let Remembered { skip_checks, sources } =
             serde_json::from_slice(&text).with_context(|| format!("{} holds no rules", path.display()))?;
-        Ok(Some((sources.into_iter().map(Into::into).collect(), Options { skip_checks })))
+        Ok(Some((sources.into_iter().map(Into::into).collect(), Options { skip_checks, ..Options::default() })))
     }
 
     /// The same, checked.
