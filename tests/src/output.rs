@@ -199,19 +199,19 @@ fn full(kills: bool) -> Result<()> {
         account.read(&path)?;
     }
     let reported = last - status.losses["ring_full"];
-    let (lost, killed) = (account.missing("they could not be written"), account.missing("the daemon before"));
-    let (there, missing) = (&account.there, &lost | &killed);
+    let (said, killed) = (account.missing("they could not be written"), account.missing("the daemon before"));
+    let (there, missing) = (&account.there, &said | &killed);
     report::say(format!(
         "{reported} events, {sent} times SIGHUP and SIGUSR1: {} written once in {} files, {} said to be missing by the daemon \
          that lost them, {} by the next one",
         there.len(),
         account.files,
-        lost.len(),
+        said.len(),
         killed.len()
     ));
     ensure!((there & &missing).is_empty(), "said to be missing, and there: {}", account.words);
     ensure!((there | &missing) == (1..=reported).collect(), "neither there nor counted: {}", account.words);
-    ensure!(!lost.is_empty() && account.files > 10 && sent > 1, "too little happened");
+    ensure!(!said.is_empty() && account.files > 10 && sent > 1, "too little happened");
     if !kills {
         // A start on a full disk.
         fs::write(format!("{DISK}/fill"), vec![0; 4 << 20]).err().context("4 MiB fit on the disk")?;
