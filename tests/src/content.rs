@@ -34,7 +34,6 @@ pub const TESTS: &[Test] = &[
     Test { name: "content::what_is_refused_changes_nothing", boot: Boot::Plain, run: refused },
     Test { name: "content::sigterm_leaves_nothing_while_a_server_does_not_answer", boot: Boot::Plain, run: waits },
     Test { name: "content::one_user_takes_nothing_back_and_more_do", boot: Boot::Plain, run: veto },
-    Test { name: "content::a_count_in_a_bundle_blocks_what_is_too_much", boot: Boot::Plain, run: counted },
     Test { name: "content::a_third_kill_on_probation_ends_it", boot: Boot::Plain, run: killed },
 ];
 
@@ -157,21 +156,6 @@ fn life() -> Result<()> {
     sensor.stop()?;
     ensure!(!Path::new(&host.root).join("state/attempt").exists(), "a clean stop leaves an attempt");
     Ok(())
-}
-
-fn counted() -> Result<()> {
-    const PATH: &str = "/tmp/counted";
-    let text = "rules:\n  - id: many\n    title: A FIFO is opened again and again\n    severity: low\n    attack: [T1559]\n    \
-                on: fifo.open\n    condition: path == \"/tmp/counted\"\n    action: block\n    \
-                count: {by: process.pid, within: 1h, more_than: 20}\n    tests:\n      match:\n        \
-                - [{path: /tmp/counted, times: 21}]\n      no_match:\n        - [{path: /tmp/counted, times: 20}]\n";
-    let source = Source { name: "many.yaml".into(), text: text.into() };
-    let sensor = Host::new("counted")?.starts()?;
-    sensor.client()?.push_bundle(&bundle_of(124, source, (2000, 60))?, false)?;
-    fifo::remake(PATH)?;
-    let refused = (0..25).filter(|_| fifo::is_refused(&fifo::open(PATH))).count();
-    ensure!(refused == 5, "{refused} of 25 opens were refused, and not 5");
-    sensor.stop()
 }
 
 fn restrained() -> Result<()> {

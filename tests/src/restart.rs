@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader},
     path::Path,
     sync::{
         Arc,
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -37,8 +37,6 @@ pub const TESTS: &[Test] = &[
         run: || killed(1000, Duration::from_millis(20)),
     },
     Test { name: "restart::another_version_takes_over_without_a_gap", boot: Boot::Plain, run: replaced },
-    Test { name: "restart::another_version_whose_rules_are_refused_changes_nothing", boot: Boot::Plain, run: refused },
-    Test { name: "restart::what_is_in_quarantine_stays_in_it", boot: Boot::Plain, run: quarantined },
     Test { name: "restart::where_the_owner_wants_it_nothing_stays", boot: Boot::Plain, run: detached },
 ];
 
@@ -232,47 +230,6 @@ fn replaced() -> Result<()> {
     new.stop()?;
     ensure!(!Path::new(PINS).exists(), "{PINS} is left");
     Ok(())
-}
-
-/// The rules of another version's start are refused: it ends, and the old version stays in force.
-fn refused() -> Result<()> {
-    let mut old = patient(rules()?).start()?;
-    old.signal(libc::SIGUSR2)?;
-    old.ended()?;
-    let typo = Draft::alert("typo", &["fifo.create"], "pth == '/tmp/f'");
-    let new = Launch::rules(&[rules::file("typo.yaml", &[typo])])?;
-    match new.with(&["--ring-size", "33554432"]).start() {
-        Ok(sensor) => bail!("it starts: {}", sensor.words()),
-        Err(error) => ensure!(format!("{error:#}").contains("did you mean `path`?"), "it ends with {error:#}"),
-    }
-    ensure!(fifo::is_refused(&fifo::make(FORBIDDEN)), "the old version blocks nothing");
-    ensure!(fs::read_dir(PINS)?.count() == 1, "the new version is left in {PINS}");
-    let next = patient(Launch::default()).start()?;
-    ensure!(
-        next.status()?.rules == 2 && fifo::is_refused(&fifo::make(FORBIDDEN)),
-        "it does not go on: {}",
-        next.words()
-    );
-    next.stop()
-}
-
-/// Another version takes the marks over.
-fn quarantined() -> Result<()> {
-    const KEPT: &str = "/tmp/kept-on-restart";
-    let keep =
-        Draft { action: "quarantine", ..Draft::alert("kept", &["fifo.payload"], "path == '/tmp/kept-on-restart'") };
-    let mut old = patient(Launch::rules(&[rules::file("kept.yaml", &[keep])])?).start()?;
-    fifo::remake(KEPT)?;
-    let mut fifo = File::options().read(true).write(true).open(KEPT)?;
-    fifo.write_all(b"owned")?;
-    let marks = |sensor: &Sensor| anyhow::Ok(sensor.client()?.quarantine()?.len());
-    ensure!(marks(&old)? == 1, "it is not in quarantine: {}", old.words());
-    old.signal(libc::SIGUSR2)?;
-    old.ended()?;
-    let new = patient(Launch::default()).with(&["--ring-size", "33554432"]).start()?;
-    ensure!(marks(&new)? == 1, "the mark is gone: {}", new.words());
-    ensure!(fifo.read(&mut [0; 5]).is_err(), "it can be read");
-    new.stop()
 }
 
 fn detached() -> Result<()> {
