@@ -5,7 +5,7 @@
 use sensor_rules::{Options, RuleSet, Source, Target, check, compile, selftest};
 
 fn shipped() -> RuleSet {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules");
+    let directory = "../rules";
     let mut paths: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let source = |path: &std::path::PathBuf| Source {

@@ -1,6 +1,6 @@
 //! The daemon and command line of Creance, as a library: the VM tests use its client.
 
-mod baseline;
+pub mod baseline;
 pub mod cli;
 pub mod content;
 pub mod control;

@@ -349,8 +349,7 @@ fn a_daemon_with_bad_first_rules_touches_nothing() {
 #[test]
 fn fields_and_schema_are_those_of_the_documents() {
     for (arguments, document) in [(["fields", "--markdown"], "fields.md"), (["events", "--schema"], "events.md")] {
-        let document =
-            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(document)).unwrap();
+        let document = fs::read_to_string(Path::new("../docs").join(document)).unwrap();
         assert_eq!(run(&mut creance(arguments)).out, document);
     }
     assert!(run(&mut creance(["fields"])).out.contains("process.exe"));

@@ -16,7 +16,7 @@ use sensor_rules::{Options, RuleSet, check, interpret};
 use sensor_user::kernel::test_run::TestRun;
 
 /// Where every difference that was ever found is kept.
-const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/regressions");
+const REGRESSIONS: &str = "tests/regressions";
 
 fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)

@@ -23,7 +23,7 @@ use sensor_user::{
 use serde_json::Value;
 
 fn current(name: &str, made: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    let path = Path::new("../docs").join(name);
     if std::env::var_os("CREANCE_BLESS").is_some() {
         fs::write(&path, made).unwrap();
     }

@@ -4,18 +4,18 @@
 use std::{
     collections::BTreeSet,
     env, fs,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::Command,
 };
 
 const METRICS: &str = include_str!("../../docs/metrics.md");
 
 fn packaging(below: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging").join(below)
+    Path::new("../packaging").join(below)
 }
 
 fn promtool() -> Option<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/servers/usr/bin");
+    let own = path::absolute("../target/tools/servers/usr/bin").unwrap();
     let path = env::var_os("PATH").unwrap_or_default();
     [own].into_iter().chain(env::split_paths(&path)).map(|place| place.join("promtool")).find(|path| path.is_file())
 }

@@ -9,12 +9,13 @@ use std::{
     ffi::CString,
     fs,
     os::unix::{fs::symlink, process::CommandExt as _},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitStatus, Stdio},
     ptr,
 };
 
 use anyhow::{Context, Result, ensure};
+use sensor_user::baseline;
 
 use crate::{conformance::call::call, init, rules, sensor::CREANCE, suite, work};
 
@@ -39,7 +40,7 @@ pub fn make(directory: &Path, only: &[&str]) -> Result<()> {
     }
     fs::copy(std::env::current_exe()?, at(work::PROGRAM)).context("cannot copy this program")?;
     fs::hard_link(at(work::PROGRAM), at(CREANCE))?;
-    copy_rules(&at(rules::SHIPPED))?;
+    write_rules(&at(rules::SHIPPED))?;
     let (new, old) = (c_path(directory)?, c_path(&at(OUTSIDE))?);
     // SAFETY: two strings that end in NUL and live through the call.
     let pivoted = unsafe { libc::syscall(libc::SYS_pivot_root, new.as_ptr(), old.as_ptr()) };
@@ -73,12 +74,12 @@ pub fn live(only: &[&str]) -> Result<ExitStatus> {
     Ok(status)
 }
 
-fn copy_rules(to: &Path) -> Result<()> {
-    let from = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../rules"));
+/// The shipped rules, as this program holds them.
+fn write_rules(to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
-    for entry in fs::read_dir(&from).with_context(|| from.display().to_string())? {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    for source in baseline::sources() {
+        let name = Path::new(&source.name).file_name().context("a shipped rule file without a name")?;
+        fs::write(to.join(name), &source.text)?;
     }
     Ok(())
 }

@@ -10,14 +10,22 @@ use std::{
 /// The target that user space is built for: `.cargo/config.toml` names the same.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The root of the checkout that cargo runs this program for. Asked at run time: a checkout that was copied
-/// with its `target/` has a program that was built elsewhere, and must not work there.
+/// The root of the checkout that this program works on.
 pub fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
-        let here = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-        Path::new(&here).parent().unwrap_or(Path::new(".")).to_owned()
+        let (package, program) = (env::var_os("CARGO_MANIFEST_DIR"), env::current_exe().unwrap_or_default());
+        root_of(package.as_deref().map(Path::new), &program)
     })
+}
+
+/// The root of the checkout whose cargo says that this is `package`; started without cargo, of the one in whose
+/// `target/` the `program` lies. Asked at run time: a checkout that was copied with its `target/` has a program
+/// that was built elsewhere, and must not work there.
+fn root_of(package: Option<&Path>, program: &Path) -> PathBuf {
+    let by_cargo = package.and_then(Path::parent);
+    let by_place = || program.ancestors().find(|directory| directory.join("xtask/Cargo.toml").is_file());
+    by_cargo.or_else(by_place).unwrap_or(Path::new(".")).to_owned()
 }
 
 /// A path below `target/`, which git ignores and `cargo clean` removes.
@@ -101,5 +109,25 @@ impl FromStr for KernelSeries {
             let names: Vec<_> = Self::ALL.iter().map(|series| series.name()).collect();
             format!("no kernel {text} here; there are {}", names.join(", "))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs};
+
+    use super::*;
+
+    /// Wherever it was built: a copy of a checkout is a checkout.
+    #[test]
+    fn the_root_is_that_of_the_checkout_that_runs_and_not_of_the_one_that_built() {
+        let copy = env::temp_dir().join(format!("creance-copy-{}", std::process::id()));
+        let program = copy.join("target/release/xtask");
+        fs::create_dir_all(copy.join("xtask")).unwrap();
+        fs::write(copy.join("xtask/Cargo.toml"), "").unwrap();
+        assert_eq!(root_of(Some(&copy.join("xtask")), Path::new("/elsewhere/target/release/xtask")), copy);
+        assert_eq!(root_of(None, &program), copy);
+        fs::remove_dir_all(&copy).unwrap();
+        assert_eq!(root(), Path::new("..").canonicalize().unwrap());
     }
 }

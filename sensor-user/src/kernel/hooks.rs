@@ -30,7 +30,7 @@ use super::{
 };
 
 /// The object with all hooks, built from `sensor-ebpf`.
-pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("CREANCE_EBPF"));
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor-ebpf.o"));
 
 /// One hook, loaded.
 struct Loaded {

@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -33,7 +33,7 @@ impl Drop for Server {
 
 /// A server's program: as `cargo xtask fleet` unpacked it, or as the machine has it.
 pub fn program(name: &str) -> Option<PathBuf> {
-    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/servers");
+    let unpacked = path::absolute("../target/tools/servers").unwrap();
     let own = ["usr/sbin", "usr/bin"].map(|below| unpacked.join(below));
     let path = env::var_os("PATH").unwrap_or_default();
     let places = own.into_iter().chain(env::split_paths(&path)).chain(["/usr/sbin".into()]);
@@ -71,7 +71,7 @@ pub fn prometheus(directory: &Path, hosts: &[SocketAddr], every: u32) -> Server 
     let own = directory.join("prometheus");
     fs::create_dir_all(&own).unwrap();
     let targets: Vec<_> = hosts.iter().map(|host| format!("'{host}'")).collect();
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/prometheus/creance.rules.yml");
+    let rules = path::absolute("../packaging/prometheus/creance.rules.yml").unwrap();
     let config = format!(
         "global: {{ scrape_interval: {every}s, scrape_timeout: {every}s, evaluation_interval: {every}s }}\nrule_files: ['{}']\nscrape_configs:\n  - \
          job_name: creance\n    static_configs: [{{ targets: [{}] }}]\n",

@@ -15,9 +15,9 @@ mod size;
 
 use std::path::{Path, PathBuf};
 
-/// The checkout.
+/// The checkout: cargo runs tests in the directory of their package.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new("..").canonicalize().unwrap()
 }
 
 /// The packages of the repository, by directory.

@@ -44,3 +44,13 @@ fn no_item_sends_its_reader_to_the_module() {
         sources().into_iter().filter(|file| fs::read_to_string(root().join(file)).unwrap().contains(&phrase)).collect();
     assert!(found.is_empty(), "say in one sentence what the item is: {found:#?}");
 }
+
+/// A checkout that is copied with its `target/` has programs that were built elsewhere: what is asked at build
+/// time leads them back there. Cargo runs build scripts and tests in the directory of their package.
+#[test]
+fn nobody_keeps_the_place_where_he_was_built() {
+    let asked = ["env!(\"", "CARGO_MANIFEST_DIR", "\")"].concat();
+    let keeps = |file: &String| fs::read_to_string(root().join(file)).unwrap().contains(&asked);
+    let found: Vec<_> = sources().into_iter().filter(keeps).collect();
+    assert!(found.is_empty(), "ask for a place when it is needed, with a relative path or `project::root`: {found:#?}");
+}
