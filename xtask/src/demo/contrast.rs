@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn each_fall_is_cut_out_of_the_console() {
-        let log = "[ 1.0] fine\n[ 2.0] BUG: kernel NULL\n[ 2.1] interpret+0x1\n[ 2.2] Kernel panic - not syncing\n[ 2.3] x\n\
+        let log = "[ 1.0] fine\n[ 2.0] BUG: kernel NULL\n[ 2.1] interpret+0x1\n[ 2.2] Kernel panic - not \
+        syncing\n[ 2.3] x\n\
                    [ 1.0] fine\n[ 3.0] BUG: kernel NULL\n";
         assert_eq!(
             falls(log),

@@ -97,10 +97,10 @@ fn conclude(measured: &Measured, quick: bool) -> Result<ExitCode> {
     };
     let table: Vec<_> = measured.rows.iter().map(cells).collect();
     println!("{}", columns(["", "mistake let in", "must be stopped by", "seen in this run", ""], &table));
-    if let Some((name, harmed, _)) = measured.stolen.outcomes.first() {
+    if let Some((name, harmed, by_hand)) = measured.stolen.outcomes.first() {
         println!(
-            "Not stopped today: who steals the online key offers a signed release to everybody at once; {name}: {harmed} of \
-             {HOSTS} virtual hosts harmed, all of which come back by themselves (docs/root-cause.md)."
+            "Not stopped today: who steals the online key offers a signed release to everybody at once; {name}: \
+             {harmed} of {HOSTS} virtual hosts harmed, {by_hand} of which need a person (docs/root-cause.md)."
         );
     }
     let page = project::target("demo-291/report.html");
