@@ -26,7 +26,7 @@ pub fn make(name: &str, files: &[&Path]) -> Result<PathBuf> {
     let disk = place.with_extension("ext4");
     fs::remove_file(&disk).ok();
     let mut mke2fs = Command::new(setup::MKE2FS);
-    command::run(mke2fs.args(["-q", "-t", "ext4", "-d"]).arg(&place).arg(&disk).arg("192M"))?;
+    command::output(mke2fs.args(["-q", "-t", "ext4", "-d"]).arg(&place).arg(&disk).arg("192M"))?;
     fs::remove_dir_all(&place).ok();
     Ok(disk)
 }

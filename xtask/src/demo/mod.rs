@@ -115,10 +115,12 @@ fn conclude(measured: &Measured, quick: bool) -> Result<ExitCode> {
 /// One row, as it happens.
 fn shown(row: &Row, say: &impl Fn(&str)) {
     say(&format!("{} {}", row.number(), row.mistake));
-    let words: Vec<_> = row.words.lines().filter(|line| line.len() < 160).take(8).collect();
-    words.iter().for_each(|line| say(&format!("   | {}", line.trim_end())));
-    let verdict = if row.ok { "stopped by" } else { "NOT stopped by" };
-    say(&format!("   {verdict} {}: {} ({:.1} s)", row.stopped_by, row.seen, row.took.as_secs_f64()));
+    for line in row.words.lines().filter(|line| line.len() < 160).take(8) {
+        say(&format!("   | {}", line.trim_end()));
+    }
+    let verdict = if row.ok { "as expected" } else { "NOT AS EXPECTED" };
+    let (expected, seconds) = (&row.stopped_by, row.took.as_secs_f64());
+    say(&format!("   must be stopped by: {expected}; seen: {} ({seconds:.1} s): {verdict}", row.seen));
 }
 
 /// A row about the VM itself, where it did not do what it was booted for.
@@ -156,7 +158,9 @@ fn module(kernel: KernelSeries, archive: &Path, rows: &mut Vec<Row>, say: &impl 
         _ => {}
     })?;
     for row in contrast.rows() {
-        row.words.lines().filter(|line| contrast::is_telling(line)).for_each(|line| say(&format!("   | {line}")));
+        for line in row.words.lines().filter(|line| contrast::is_telling(line)) {
+            say(&format!("   | {line}"));
+        }
         rows.push(row);
     }
     rows.extend(contrast.failure.take().map(|failure| failed("module::machine", failure)));

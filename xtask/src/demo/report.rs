@@ -63,7 +63,7 @@ fn side_by_side(measured: &Measured) -> String {
 }
 
 fn times(measured: &Measured) -> String {
-    let rows: String = timeline::rows(measured)
+    let rows: Vec<_> = timeline::rows(measured)
         .iter()
         .map(|[then, here]| {
             format!(
@@ -73,6 +73,7 @@ fn times(measured: &Measured) -> String {
             )
         })
         .collect();
+    let rows = rows.concat();
     format!(
         "<h2>19 July 2024, and this run</h2>\n<div class=\"wide rows\"><table><thead><tr><th>19 July 2024, \
         UTC</th><th>Here</th></tr></thead>\n\
@@ -116,7 +117,7 @@ fn line(row: &Row) -> String {
 }
 
 fn simulated(measured: &Measured) -> String {
-    let rows: String = measured
+    let rows: Vec<_> = measured
         .july
         .outcomes
         .iter()
@@ -128,6 +129,7 @@ fn simulated(measured: &Measured) -> String {
             )
         })
         .collect();
+    let rows = rows.concat();
     format!(
         "<h2>The same release, on {HOSTS} virtual hosts</h2>\n\
          <p>Suppose that a release takes hosts down as it is loaded, past every gate above. The plan, the judge \

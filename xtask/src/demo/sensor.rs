@@ -25,8 +25,7 @@ pub fn run(
     only: Option<&str>,
     hear: impl FnMut(Message),
 ) -> Result<Result<(), Failure>> {
-    let name = format!("replay-{kernel}");
-    let disk = disk::make(&name, &[&project::binary("creance-faults")])?;
+    let disk = disk::make("replay", &[&project::binary("creance-faults")])?;
     let only = only.map(|only| format!(" creance.only={only}")).unwrap_or_default();
     let machine = Machine {
         kernel,
