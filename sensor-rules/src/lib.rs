@@ -30,6 +30,7 @@ mod kleene;
 mod octal;
 mod pattern;
 mod plan;
+mod prefilter;
 mod restrain;
 mod rule;
 mod scalar;
