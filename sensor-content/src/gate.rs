@@ -27,7 +27,7 @@ pub enum Step {
         id: Id,
         /// What kind of release it is.
         category: Category,
-        /// Whether the owner has set the policy aside for it.
+        /// Whether the owner has set the policy aside for it: all but `rollback.from`, and no switch.
         aside: bool,
     },
     /// Rules that nobody has signed.
@@ -159,6 +159,10 @@ impl Gate<'_> {
     fn takes(&self, id: Id, category: Category, aside: bool, now: Timestamp) -> Result<(), Objection> {
         self.is_not_denied(id)?;
         self.sees()?;
+        // Not part of what is set aside: a switch is stronger than the policy, and what the owner takes back
+        // would be left again at once.
+        self.is_not_switched(&format!("generation {id}"))?;
+        self.is_not_taken_back(id)?;
         if aside {
             return if id.number > self.running {
                 Ok(())
@@ -166,7 +170,6 @@ impl Gate<'_> {
                 Err(Objection::Old(format!("generation {id} is not newer than {}, which is in force", self.running)))
             };
         }
-        self.is_not_switched(&format!("generation {id}"))?;
         let answer = self.answer(id.number, category, now);
         objection(answer.decision, || answer.to_string())
     }
@@ -196,8 +199,12 @@ impl Gate<'_> {
         }
         let Rung::Generation(id) = rung else { return Ok(()) };
         self.is_not_denied(id)?;
+        self.is_not_taken_back(id)
+    }
+
+    fn is_not_taken_back(&self, id: Id) -> Result<(), Objection> {
         if self.policy.rollback().is_some_and(|wish| wish.from == id.number) {
-            return Err(Objection::Unwanted("the owner has taken it back (rollback.from)".into()));
+            return Err(Objection::Unwanted(format!("the owner has taken generation {id} back (rollback.from)")));
         }
         Ok(())
     }

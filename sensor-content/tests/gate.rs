@@ -36,27 +36,31 @@ fn now() -> Timestamp {
     "2026-11-27T12:00:00Z".parse().unwrap()
 }
 
-const WORDS: [&str; 6] = [
+const WORDS: [&str; 8] = [
     "unsigned = true",
     "unsigned = true\n[hold]\nuntil = 2999-01-01T00:00:00Z",
     "unsigned = true\n[[window]]\ndays = [\"mon\"]\nfrom = \"02:00\"\nto = \"03:00\"\nzone = \"UTC\"",
     "unsigned = true\npin = 122",
     "unsigned = true\n[approval]\nkey = \"/owner.pub\"",
     "unsigned = true\n[actions]\nblock = []",
+    "unsigned = true\ndelay = \"24h\"",
+    "unsigned = true\n[rollback]\nfrom = 124",
 ];
 
 #[test]
 fn every_road_asks_for_every_word_of_the_owner() {
     let take = |aside| Step::Take { id: id(124), category: Category::Routine, aside };
-    // What each road says to nothing, a hold, a window, a pin, an approval that is missing, actions: taken
-    // (T), waits (W), unwanted (U). Actions never decide whether something comes into force, but as what.
+    // What each road says to nothing, a hold, a window, a pin, an approval that is missing, actions, a delay, a
+    // wish to leave 124: taken (T), waits (W), unwanted (U). Actions never decide whether something comes into
+    // force, but as what; nobody else tries first what nobody has signed.
     for (step, said) in [
-        (take(false), "TWWUWT"),
-        (take(true), "TTTTTT"),
-        (Step::Unsigned, "TWWUWT"),
-        (Step::Return(rung(119)), "TTTTTT"),
-        (Step::Return(Rung::Baseline), "TTTTTT"),
-        (Step::Stay(rung(120)), "TTTTTT"),
+        (take(false), "TWWUWTWU"),
+        (take(true), "TTTTTTTU"),
+        (Step::Unsigned, "TWWUWTTT"),
+        (Step::Return(rung(119)), "TTTTTTTT"),
+        (Step::Return(rung(124)), "TTTTTTTU"),
+        (Step::Return(Rung::Baseline), "TTTTTTTT"),
+        (Step::Stay(rung(120)), "TTTTTTTT"),
     ] {
         for (policy, expected) in WORDS.iter().zip(said.chars()) {
             let found = match ask(policy, &memory(&[120, 119]), None, |gate| gate.admits(&step, now())) {
@@ -92,7 +96,9 @@ fn what_is_denied_taken_back_or_held_by_a_switch_takes_no_road() {
     {
         let is_ok =
             |step| ask("unsigned = true", &memory(&[120]), Some(switch), |gate| gate.admits(&step, now()).is_ok());
-        assert!(!is_ok(Step::Take { id: id(124), category: Category::Urgent, aside: false }), "{switch}");
+        for aside in [false, true] {
+            assert!(!is_ok(Step::Take { id: id(124), category: Category::Urgent, aside }), "{switch}, {aside}");
+        }
         assert!(!is_ok(Step::Unsigned), "{switch}");
         assert_eq!((is_ok(Step::Return(rung(120))), is_ok(Step::Return(Rung::Baseline))), (good, baseline), "{switch}");
         assert!(is_ok(Step::Return(Rung::Nothing)) && is_ok(Step::Stay(rung(120))), "{switch}");

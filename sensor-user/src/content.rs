@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use jiff::Timestamp;
 use sensor_content::{
     key::{KEY_FILE_MAX, PrivateKey, PublicKey},
-    life::{BootId, Id},
+    life::{BACK_OFF, BootId, Id},
     policy::{
         Policy,
         approval::{self, APPROVAL_MAX},
@@ -45,6 +45,7 @@ pub fn settings(state: PathBuf, config: &Path, settle: u64, up: u64) -> anyhow::
         program: "/proc/self/exe".into(),
         settle: Duration::from_secs(settle),
         up: Duration::from_secs(up),
+        back_off: BACK_OFF,
     })
 }
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use sensor_content::life::{BootId, Stage};
+use sensor_content::life::{BACK_OFF, BootId, Stage};
 use sensor_user::daemon::settings::Settings;
 use support::{Daemon, rule_file, write};
 
@@ -32,6 +32,7 @@ fn host(root: &Path) -> (Daemon, PathBuf) {
         program: env!("CARGO_BIN_EXE_creance").into(),
         settle: Duration::from_mins(10),
         up: Duration::from_mins(2),
+        back_off: BACK_OFF,
     });
     let (etc, state) = (etc.display(), root.join("var/lib/creance"));
     let script = format!(

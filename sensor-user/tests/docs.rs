@@ -141,3 +141,20 @@ fn bytes_are_spelled_without_doubt() {
     let event: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(event["path"], r"/tmp/\xff\\");
 }
+
+#[test]
+fn each_promise_about_restarts_names_a_test_that_is_there() {
+    let root = Path::new("..");
+    let page = fs::read_to_string(root.join("docs/restart.md")).unwrap();
+    let (_, table) = page.split_once("| Promise | File | Test |\n|---|---|---|\n").unwrap();
+    for row in table.lines() {
+        let mut cells = row.trim_matches('|').split('|').rev();
+        let (tests, file) = (cells.next().unwrap(), cells.next().unwrap().trim().trim_matches('`'));
+        let text = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        for test in tests.split('`').skip(1).step_by(2) {
+            // A test of this project's VMs has a name; of others, the function is named.
+            assert!(text.contains(&format!("name: \"{test}\"")) || text.contains(&format!("fn {test}()")), "{row}");
+        }
+    }
+    assert!(table.lines().count() > 10);
+}

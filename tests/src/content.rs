@@ -82,7 +82,14 @@ impl Host {
     /// # Errors
     /// Where it cannot be written.
     pub fn new(name: &str) -> Result<Self> {
-        let root = format!("/tmp/{name}");
+        Self::on(format!("/tmp/{name}"))
+    }
+
+    /// The same, with its files in this directory.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn on(root: String) -> Result<Self> {
         fs::create_dir_all(format!("{root}/etc/keys"))?;
         fs::write(format!("{root}/etc/keys/publisher.pub"), key().public().to_pem()?)?;
         Ok(Self { root })

@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::{
     accepted, fleet, overhead,
     protocol::Message,
-    report, rules,
+    replay, report, rules,
     sensor::{Launch, Sensor},
     session, suite,
 };
@@ -32,6 +32,8 @@ pub fn run() -> ExitCode {
             attempt(accepted::long_run(seed, sets, argument(&line, "creance.random_only") == Some("1")))
         }
         Some("fleet") => attempt(fleet::live(argument(&line, "creance.host").unwrap_or_default()).map(|()| true)),
+        Some("replay") => attempt(replay::live(argument(&line, "creance.only"))),
+        Some("channel-module") => attempt(replay::module::live()),
         Some("overhead") => attempt(overhead::measure().map(|()| true)),
         Some("crash") => attempt(fs::write("/proc/sysrq-trigger", "c").map(|()| false).map_err(Into::into)),
         Some("shell") => attempt(shell().map(|()| true)),

@@ -60,6 +60,7 @@ mod planner;
 mod preemption;
 mod quarantine;
 mod refusal;
+mod replay;
 mod restart;
 mod ring;
 mod shadow;

@@ -106,6 +106,23 @@ pub enum Message {
         /// Whether they agree.
         ok: bool,
     },
+    /// A row of the table of `cargo xtask demo 291`, which is a test too.
+    Row {
+        /// `replay::row`.
+        test: String,
+        /// What was let in.
+        mistake: String,
+        /// What must stop it.
+        stopped_by: String,
+        /// What was seen, in a few words.
+        seen: String,
+        /// What the sensor or the kernel said, any number of lines.
+        words: String,
+        /// Whether it went as expected.
+        ok: bool,
+        /// How long it took.
+        millis: u64,
+    },
     /// Guest instructions per operation, by the operation's name.
     Measured {
         /// Whether the sensor was running.

@@ -94,12 +94,12 @@ impl Prober {
     }
 }
 
-/// How often each number was reported.
+/// How often each number was reported; half a line stands at most where a daemon is writing now.
 fn reported(texts: &[String]) -> Result<BTreeMap<u64, u64>> {
     let mut numbers = BTreeMap::new();
-    for line in texts.iter().flat_map(|text| text.lines()) {
-        // A killed daemon may have left half a line behind.
-        let Ok(report) = serde_json::from_str::<Value>(line) else { continue };
+    let lines = texts.iter().flat_map(|text| text.split_inclusive('\n')).filter(|line| line.ends_with('\n'));
+    for line in lines {
+        let report: Value = serde_json::from_str(line).with_context(|| format!("half a line: {line}"))?;
         if names_rule(&report, "numbered") {
             let number = report["payload"].as_str().context("no payload")?.trim().parse()?;
             *numbers.entry(number).or_insert(0) += 1;
@@ -118,7 +118,7 @@ struct Written {
 }
 
 impl Written {
-    /// Reads the file, in which no event is twice.
+    /// Reads the file, in which no event is twice, and half a line at most where a daemon is writing now.
     fn read() -> Result<Self> {
         #[derive(Deserialize)]
         struct Line {
@@ -127,9 +127,10 @@ impl Written {
             payload: Option<String>,
         }
         let mut written = Self::default();
-        for line in BufReader::new(File::open(WRITTEN)?).lines() {
-            // A killed daemon may have left half a line behind.
-            let Ok(line) = serde_json::from_str::<Line>(&line?) else { continue };
+        let (mut reader, mut text) = (BufReader::new(File::open(WRITTEN)?), String::new());
+        while reader.read_line(&mut text)? > 0 && text.ends_with('\n') {
+            let line: Line = serde_json::from_str(&text).with_context(|| format!("half a line: {text}"))?;
+            text.clear();
             ensure!(written.events.insert(line.seq), "event {} is written twice", line.seq);
             if line.event == "fifo.payload" {
                 let number = line.payload.context("no payload")?.trim().parse()?;

@@ -2,6 +2,8 @@
 
 /// What a panic is called here.
 pub const PANIC: &str = "kernel panic";
+/// What an oops is called here, and the line before it.
+pub const OOPS: &[&str] = &["oops", "kernel bug", PANIC];
 
 /// Words of the kernel that mean trouble, with ours.
 const SIGNS: &[(&str, &str)] = &[
@@ -40,11 +42,11 @@ pub fn passed_over(log: &str) -> Vec<&str> {
 }
 
 /// The first line of a console log in which the kernel reports trouble, after what kind of trouble it is.
-/// Trouble of the kind that is `expected` is passed over, and so is what [`passed_over`] shows.
-pub fn trouble(log: &str, expected: Option<&str>) -> Option<String> {
+/// Trouble of a kind that is `expected` is passed over, and so is what [`passed_over`] shows.
+pub fn trouble(log: &str, expected: &[&str]) -> Option<String> {
     lines(log).filter(|line| !is_of_the_start(line)).find_map(|line| {
         let (_, kind) = SIGNS.iter().find(|(sign, _)| line.contains(sign))?;
-        (Some(*kind) != expected).then(|| format!("{kind}: {}", line.trim()))
+        (!expected.contains(kind)).then(|| format!("{kind}: {}", line.trim()))
     })
 }
 
@@ -59,15 +61,15 @@ mod tests {
     use super::*;
 
     fn trouble(log: &str) -> Option<String> {
-        super::trouble(log, None)
+        super::trouble(log, &[])
     }
 
     #[test]
     fn what_is_expected_hides_nothing_else() {
         let log = "[    1.0] Kernel panic - not syncing: sysrq\n[    2.0] Oops: 0000 [#1]\n";
         assert!(trouble(log).unwrap().starts_with(PANIC));
-        assert!(super::trouble(log, Some(PANIC)).unwrap().starts_with("oops: "));
-        assert_eq!(super::trouble("[    1.0] Kernel panic - not syncing: sysrq\n", Some(PANIC)), None);
+        assert!(super::trouble(log, &[PANIC]).unwrap().starts_with("oops: "));
+        assert_eq!(super::trouble("[    1.0] Kernel panic - not syncing: sysrq\n", &[PANIC]), None);
     }
 
     #[test]

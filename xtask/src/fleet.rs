@@ -123,7 +123,12 @@ impl Host {
             kernel: self.kernel,
             name: &self.name,
             arguments: format!("{LSM} creance.job=fleet creance.host={}", self.name),
-            root: Root::Host { archive, disk: &disk, ports: &[(self.figures, FIGURES), (self.hand, HAND)] },
+            root: Root::Host {
+                archive,
+                disk: &disk,
+                ports: &[(self.figures, FIGURES), (self.hand, HAND)],
+                trouble: &[],
+            },
             clock: Clock::Real,
             limit: LIMIT,
         };

@@ -7,6 +7,7 @@
 //! | `check` | [`testing::quick`]: format, clippy, unit tests |
 //! | `test` | [`testing`]: everything, here and in VMs |
 //! | `run` | [`run`]: the played session |
+//! | `demo` | [`demo`]: Channel File 291, replayed |
 //! | `dist` | [`dist`]: packages |
 //! | `faults` | [`faults`]: bad generations on a Debian host in a VM ([`debian`]) |
 //! | `bench` | [`bench`]: guest instructions per operation; by [`proof`] what rules cost |
@@ -23,6 +24,7 @@ mod command;
 mod console;
 mod cpio;
 mod debian;
+mod demo;
 mod dist;
 mod faults;
 mod fleet;
@@ -91,6 +93,11 @@ enum Task {
         #[arg(long)]
         shell: bool,
     },
+    /// Replay Channel File 291: an interpreter in the kernel, and Creance
+    Demo {
+        #[command(subcommand)]
+        what: Demo,
+    },
     /// Build the Debian package and the RPM package
     Dist,
     /// Let generations take a Debian host down in a VM, each in its own way, and print how it comes back
@@ -131,6 +138,20 @@ enum Task {
     },
     /// Say what this host's kernel offers to the sensor
     Doctor,
+}
+
+#[derive(Subcommand)]
+enum Demo {
+    /// 19 July 2024: the fifth file takes one kernel down, and is refused by the other
+    #[command(name = "291")]
+    July {
+        /// The VMs' kernel
+        #[arg(long, default_value = "6.12")]
+        kernel: KernelSeries,
+        /// Leave the VM out in which the kernel goes down
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -175,6 +196,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Bench { what: Measure::Rules { json } } => {
             proof::run("bench", json.then(|| "--json".to_owned()).as_slice())
         }
+        Task::Demo { what: Demo::July { kernel, quick } } => demo::run(kernel, quick),
         Task::Dist => dist::run(),
         Task::Faults { kernel, rows } => faults::table(kernel, &rows),
         Task::Fuzz { what } => fuzz::run(&what),

@@ -40,6 +40,8 @@ pub enum Root<'a> {
         disk: &'a Path,
         /// Ports of this machine's loopback that lead to ports there.
         ports: &'a [(u16, u16)],
+        /// Kinds of trouble that its kernel gets into on purpose, and starts again after.
+        trouble: &'a [&'a str],
     },
     /// A disk with a system of its own, from [`debian`](crate::debian), which may start again and again.
     Disk {
@@ -53,8 +55,12 @@ pub enum Root<'a> {
 impl Root<'_> {
     /// What the console shows of trouble, where that is not wanted.
     fn trouble(self, log: &str) -> Option<String> {
-        let panics = matches!(self, Self::Disk { panics: true, .. });
-        console::trouble(log, panics.then_some(console::PANIC))
+        let expected = match self {
+            Self::Disk { panics: true, .. } => &[console::PANIC],
+            Self::Host { trouble, .. } => trouble,
+            _ => &[][..],
+        };
+        console::trouble(log, expected)
     }
 }
 
@@ -88,7 +94,15 @@ impl Machine<'_> {
     ///
     /// # Errors
     /// Where QEMU cannot be started. That the guest failed is in the inner result.
-    pub fn work(&self, mut hear: impl FnMut(Message)) -> Result<Result<(), Failure>> {
+    pub fn work(&self, hear: impl FnMut(Message)) -> Result<Result<(), Failure>> {
+        Ok(self.watched(hear)?.0)
+    }
+
+    /// The same, and all that the console showed.
+    ///
+    /// # Errors
+    /// As [`work`](Self::work).
+    pub fn watched(&self, mut hear: impl FnMut(Message)) -> Result<(Result<(), Failure>, String)> {
         // What an earlier machine of this name said is none of this one's trouble.
         fs::remove_file(self.log()).ok();
         let mut qemu = self.command();
@@ -104,12 +118,12 @@ impl Machine<'_> {
         match why.or_else(|| self.root.trouble(&log)) {
             None => {
                 fs::remove_file(self.log()).ok();
-                Ok(Ok(()))
+                Ok((Ok(()), log))
             }
-            Some(why) => Ok(Err(Failure {
-                why: format!("{why}{words}\n      console log: {}", self.log().display()),
-                tail: console::tail(&log, 20),
-            })),
+            Some(why) => {
+                let why = format!("{why}{words}\n      console log: {}", self.log().display());
+                Ok((Err(Failure { why, tail: console::tail(&log, 20) }), log))
+            }
         }
     }
 
@@ -181,7 +195,7 @@ impl Machine<'_> {
             Root::Initramfs(archive) => {
                 qemu.arg("-no-reboot").arg("-initrd").arg(archive);
             }
-            Root::Host { archive, disk, ports } => {
+            Root::Host { archive, disk, ports, trouble: _ } => {
                 qemu.arg("-initrd").arg(archive);
                 attach(&mut qemu, disk);
                 let forward = |(from, to): &(u16, u16)| format!(",hostfwd=tcp:127.0.0.1:{from}-:{to}");

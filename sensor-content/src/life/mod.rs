@@ -23,7 +23,7 @@ use std::{fmt, marker::PhantomData};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use probation::{Judgement, Trial};
+pub use probation::{BACK_OFF, Judgement, Trial};
 pub use stage::{
     Checked, Compiled, Denied, Downloaded, Good, Next, Probation, Rejected, RolledBack, Shadow, Signed, Stage, State,
     Verified,

@@ -30,7 +30,7 @@ pub struct Trial {
 /// then it is denied.
 const RETRIES: u32 = 2;
 /// How long it takes until it is tried again for the first time; each time after, four times as long.
-const BACK_OFF: SignedDuration = SignedDuration::from_mins(10);
+pub const BACK_OFF: SignedDuration = SignedDuration::from_mins(10);
 
 /// What may be thought of a generation on probation that nothing speaks against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +44,12 @@ pub enum Judgement {
 }
 
 impl Trial {
-    /// Notes that it is taken out of force; when it is to be tried again, or `None` where that was often enough.
-    pub fn takes_back(&mut self, now: Timestamp) -> Option<Timestamp> {
+    /// Notes that it is taken out of force; when it is to be tried again, or `None` where that was often enough:
+    /// after `back_off` for the first time.
+    pub fn takes_back(&mut self, back_off: SignedDuration, now: Timestamp) -> Option<Timestamp> {
         let before = self.taken_back;
         self.taken_back = before.saturating_add(1);
-        let wait = BACK_OFF * 4i32.saturating_pow(before);
+        let wait = back_off * 4i32.saturating_pow(before);
         (before < RETRIES).then(|| now.checked_add(wait).unwrap_or(Timestamp::MAX))
     }
 
@@ -82,9 +83,9 @@ mod tests {
         assert_eq!(trial.judge(at(1100), &second), Judgement::Good);
         assert_eq!(trial.judge(at(0), &second), Judgement::Until(at(1100)));
         let mut again = trial.clone();
-        assert_eq!(again.takes_back(at(0)), Some(at(600)));
-        assert_eq!(again.takes_back(at(0)), Some(at(2400)));
-        assert_eq!(again.takes_back(at(0)), None);
+        assert_eq!(again.takes_back(BACK_OFF, at(0)), Some(at(600)));
+        assert_eq!(again.takes_back(BACK_OFF, at(0)), Some(at(2400)));
+        assert_eq!(again.takes_back(BACK_OFF, at(0)), None);
         assert!(matches!(Trial { soak: u64::MAX, ..trial }.judge(at(0), &second), Judgement::Until(_)));
     }
 }

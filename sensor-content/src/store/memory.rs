@@ -1,6 +1,6 @@
 //! What a host remembers of its generations, and what it makes of a start that no clean stop preceded. Pure.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::life::{BootId, Denied, Entry, Generation, Good, Id, Probation, Rejected, RolledBack, Stage, Trial};
@@ -121,10 +121,17 @@ impl Memory {
     }
 
     /// The generation on probation is taken out of force for what was heard of it; when it is to be tried
-    /// again. `None` where it has come to its end, or is not on probation: it is to be rolled back.
-    pub fn suspend(&mut self, id: Id, reason: &str, now: Timestamp) -> Option<(Timestamp, Entry)> {
+    /// again, after `back_off` for the first time. `None` where it has come to its end, or is not on probation:
+    /// it is to be rolled back.
+    pub fn suspend(
+        &mut self,
+        id: Id,
+        reason: &str,
+        back_off: SignedDuration,
+        now: Timestamp,
+    ) -> Option<(Timestamp, Entry)> {
         let trial = self.trial.as_mut().filter(|trial| trial.id == id)?;
-        let again = trial.takes_back(now)?;
+        let again = trial.takes_back(back_off, now)?;
         let reason = format!("out of force, to be tried again from {again:.0} on: {reason}");
         Some((again, Entry { time: now, generation: id, stage: Stage::Probation, reason }))
     }

@@ -17,7 +17,7 @@ mod switch;
 
 use std::{collections::BTreeMap, io};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use fs::NEW;
 #[cfg(feature = "repository")]
@@ -187,12 +187,18 @@ impl<F: Fs> Store<F> {
     }
 
     /// The generation on probation is taken out of force for what was heard of it; when it is to be tried
-    /// again, `None` where it is to be rolled back.
+    /// again, after `back_off` for the first time; `None` where it is to be rolled back.
     ///
     /// # Errors
     /// It is not remembered.
-    pub fn suspend(&mut self, id: Id, reason: &str, now: Timestamp) -> io::Result<Option<Timestamp>> {
-        let Some((again, entry)) = self.memory.suspend(id, reason, now) else { return Ok(None) };
+    pub fn suspend(
+        &mut self,
+        id: Id,
+        reason: &str,
+        back_off: SignedDuration,
+        now: Timestamp,
+    ) -> io::Result<Option<Timestamp>> {
+        let Some((again, entry)) = self.memory.suspend(id, reason, back_off, now) else { return Ok(None) };
         self.remember()?;
         self.record(&[entry])?;
         Ok(Some(again))

@@ -42,6 +42,8 @@ pub struct EventFile {
     looked: Instant,
     /// Not put aside before.
     postponed: Option<Instant>,
+    /// It was moved, and no new one could be made: it is written on where it is now.
+    is_astray: bool,
 }
 
 #[derive(Debug)]
@@ -55,13 +57,15 @@ struct Open {
 impl EventFile {
     /// The file at `path`, not opened yet.
     pub fn new(path: &Path, rotation: Rotation) -> Self {
-        Self { path: path.to_owned(), rotation, open: None, looked: Instant::now(), postponed: None }
+        Self { path: path.to_owned(), rotation, open: None, looked: Instant::now(), postponed: None, is_astray: false }
     }
 
-    /// The number of the last event that the daemon before wrote, here or into the file that was put aside last.
+    /// The number of the last event that the daemon before wrote, here or into the last file that was put aside
+    /// and holds one.
     pub fn last_event(&self) -> Option<u64> {
-        let places = [self.path.clone(), rotation::aside(&self.path, 1)];
-        places.iter().find_map(|path| last_event(&tail(path)))
+        let path = rotation::followed(&self.path);
+        let before = rotation::put_aside_before(&path);
+        [path].iter().chain(&before).find_map(|path| last_event(&tail(path)))
     }
 
     /// The file, open under its name, with room for `more` bytes.
@@ -69,7 +73,7 @@ impl EventFile {
         if self.looked.elapsed() >= LOOK {
             self.looked = Instant::now();
             if self.has_been_moved() {
-                self.reopen()?;
+                self.make_anew()?;
             }
         }
         if self.is_due(more as u64) {
@@ -80,6 +84,22 @@ impl EventFile {
         }
         let open = self.open.as_mut().ok_or(io::ErrorKind::NotFound)?;
         Ok(&mut open.lines)
+    }
+
+    /// Opens the file that has the name now. Where that cannot be, the one that had it is written on, as long as
+    /// it can be found anywhere: an event in a file that was moved is not lost.
+    fn make_anew(&mut self) -> io::Result<()> {
+        let Err(error) = self.reopen() else { return Ok(()) };
+        if !self.open.as_ref().is_some_and(|open| open.lines.file().metadata().is_ok_and(|file| file.nlink() > 0)) {
+            return Err(error);
+        }
+        if !std::mem::replace(&mut self.is_astray, true) {
+            let path = self.path.display();
+            say(format_args!(
+                "WARNING: {path} was moved and cannot be made anew: what was moved is written on: {error}"
+            ));
+        }
+        Ok(())
     }
 
     /// Whether the name is another file's now, or nobody's.
@@ -98,12 +118,14 @@ impl EventFile {
             && self.rotation.is_due(metadata.len(), age, more)
     }
 
-    /// Puts the file aside and begins a new one; where that cannot be, goes on with this one.
+    /// Puts the file aside and begins a new one; where that cannot be, goes on with this one. Of a symbolic
+    /// link it is the file that it points to, and stays beside that: there is the room for it.
     fn rotate(&mut self) {
-        let done = rotation::put_aside(&self.path, self.rotation.keep).and_then(|()| {
+        let path = rotation::followed(&self.path);
+        let done = rotation::put_aside(&path, self.rotation.keep).and_then(|()| {
             // On a full disk there may be no room for a new one: whoever comes next looks for half a line
             // under this name only.
-            self.reopen().inspect_err(|_| drop(std::fs::rename(rotation::aside(&self.path, 1), &self.path)))
+            self.reopen().inspect_err(|_| drop(std::fs::rename(rotation::aside(&path, 1), &path)))
         });
         self.postponed = done.is_err().then(|| Instant::now() + AGAIN);
         if let Err(error) = done {
@@ -129,8 +151,13 @@ impl Output for EventFile {
         (written, Ok(()))
     }
 
+    fn write_after_gap(&mut self, line: &str, say: &mut dyn FnMut()) -> io::Result<()> {
+        self.ready(line.len() + 1)?.write_after_gap(line, say)
+    }
+
     fn reopen(&mut self) -> io::Result<()> {
         self.open = Some(Open::append_to(&self.path)?);
+        self.is_astray = false;
         Ok(())
     }
 }
@@ -219,6 +246,10 @@ mod tests {
         assert_eq!(last("{\"seq\":9,\"ti"), Some(6));
         fs::remove_file(&path).unwrap();
         assert_eq!(EventFile::new(&path, Rotation::NEVER).last_event(), Some(6));
+        // The last ones hold nothing that can be read.
+        fs::write(rotation::aside(&path, 1), "{\"seq\":9,\"ti").unwrap();
+        fs::write(rotation::aside(&path, 3), "{\"seq\":5}\n").unwrap();
+        assert_eq!(EventFile::new(&path, Rotation::NEVER).last_event(), Some(5));
     }
 
     #[test]
@@ -236,6 +267,59 @@ mod tests {
         assert_eq!(held(&rotation::aside(&path, 2)), "abcdefghi\nnext\n");
         assert!(!rotation::aside(&path, 3).exists());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_is_put_aside_by_age() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events.jsonl");
+        let age = Some(Duration::from_millis(100));
+        let mut file = EventFile::new(&path, Rotation { size: None, age, keep: NonZeroU32::MIN });
+        write(&mut file, &["one"]);
+        // The file system's clock is a coarse one.
+        std::thread::sleep(Duration::from_millis(200));
+        write(&mut file, &["two"]);
+        assert_eq!(fs::read_to_string(rotation::aside(&path, 1)).unwrap(), "one\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
+    }
+
+    #[test]
+    fn what_a_symbolic_link_points_to_is_put_aside_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, large) = (directory.path().join("events"), directory.path().join("large"));
+        fs::create_dir(&large).unwrap();
+        let target = large.join("events-there");
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        let mut file = EventFile::new(&path, Rotation { size: Some(15), age: None, keep: NonZeroU32::MIN });
+        write(&mut file, &["{\"seq\":1}", "{\"seq\":2}"]);
+        write(&mut file, &["{\"seq\":3}"]);
+        assert_eq!(fs::read_to_string(rotation::aside(&target, 1)).unwrap(), "{\"seq\":1}\n{\"seq\":2}\n");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "{\"seq\":3}\n");
+        assert!(path.is_symlink() && !rotation::aside(&path, 1).exists());
+        // Killed before a new one was made.
+        fs::remove_file(&target).unwrap();
+        assert_eq!(EventFile::new(&path, Rotation::NEVER).last_event(), Some(2));
+    }
+
+    #[test]
+    fn while_a_file_that_was_moved_cannot_be_made_anew_it_is_written_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, moved) = (directory.path().join("events"), directory.path().join("moved"));
+        let mut file = EventFile::new(&path, Rotation::NEVER);
+        write(&mut file, &["one"]);
+        fs::rename(&path, &moved).unwrap();
+        fs::create_dir(&path).unwrap();
+        std::thread::sleep(LOOK);
+        write(&mut file, &["two"]);
+        assert_eq!(fs::read_to_string(&moved).unwrap(), "one\ntwo\n");
+        // Where nobody would find it, it is lost, and that is known.
+        fs::remove_file(&moved).unwrap();
+        std::thread::sleep(LOOK);
+        assert_eq!(file.write(&["lost".into()]).0, 0);
+        fs::remove_dir(&path).unwrap();
+        std::thread::sleep(LOOK);
+        write(&mut file, &["three"]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
     }
 
     #[test]

@@ -10,11 +10,10 @@ use sensor_common::record::Record;
 use sensor_rules::RuleSet;
 use tokio::sync::mpsc;
 
-use super::sink::Sink;
+use super::sink::{Sink, say_missing};
 use crate::{
     event::{Clock, Report},
     kernel::Numbers,
-    log::say,
 };
 
 /// How many events `creance events` can show of the past.
@@ -100,10 +99,11 @@ impl Journal {
         for (name, last) in written {
             let unwritten = numbers.after(last);
             if unwritten > 0 {
-                say(format_args!(
-                    "WARNING: {unwritten} events after {last} are not in {name}: the daemon before was killed with them in its hands, or \
-                     could not write them"
-                ));
+                say_missing(
+                    &name,
+                    numbers.last() - unwritten + 1..=numbers.last(),
+                    "the daemon before was killed with them in its hands, or could not write them",
+                );
             }
             inner.tally.unwritten += unwritten;
             // Where the ring buffer is a new one, its events come after those of the file.
@@ -212,7 +212,7 @@ impl Inner {
 
     fn hand_out(&mut self, entry: Entry) {
         for sink in &mut self.sinks {
-            sink.offer(&entry.line);
+            sink.offer(entry.seq, &entry.line);
         }
         self.followers.retain(|follower| match follower.try_send(entry.clone()) {
             Ok(()) => true,

@@ -299,7 +299,7 @@ impl Keeper {
     /// its chances.
     pub fn suspends(&mut self, id: Id, reason: &str) {
         let now = Timestamp::now();
-        match self.store.suspend(id, reason, now) {
+        match self.store.suspend(id, reason, self.settings.back_off, now) {
             Ok(Some(again)) => {
                 let wait = Duration::try_from(again.duration_since(now)).unwrap_or_default();
                 let from = Instant::now() + wait;
@@ -356,7 +356,10 @@ impl Keeper {
         let trial = self.retry.as_ref().filter(|retry| Instant::now() >= retry.from)?.trial.clone();
         let category = self.budget(trial.id).map_or(Category::Routine, |(_, category)| category);
         let step = Step::Take { id: trial.id, category, aside: self.is_aside(trial.aside) };
-        let waits = self.admit(&step).err().map(|objection| objection.to_string());
+        let waits = match self.admit(&step) {
+            Ok(permit) => self.cannot_attempt(&permit),
+            Err(objection) => Some(objection.to_string()),
+        };
         let retry = self.retry.as_mut()?;
         if let Some(words) = waits {
             if retry.waits.as_ref() != Some(&words) {
@@ -367,6 +370,14 @@ impl Keeper {
         }
         self.retry = None;
         Some((trial, step))
+    }
+
+    /// Why what was permitted cannot be tried, where its attempt cannot be written down: a full disk is nobody's
+    /// fault but the host's.
+    fn cannot_attempt(&mut self, permit: &Permit) -> Option<String> {
+        let error = self.attempt(permit).err()?;
+        self.still_runs();
+        Some(format!("the attempt cannot be written down: {error}"))
     }
 
     /// Whether the policy that the owner has set `aside` for a release is still the one that he has written.

@@ -41,11 +41,40 @@ impl Lines {
 
     /// Writes lines, without their ends, each whole or not at all; how many, and why not all.
     pub fn write(&mut self, lines: &[Arc<str>]) -> (usize, io::Result<()>) {
-        // A line end, where half a line cannot be taken away: what is not ours, or from a file that only grows.
-        let head = if self.half > 0 { "\n" } else { "" };
+        let head = self.head();
         let text: String = [head].into_iter().chain(lines.iter().flat_map(|line| [&**line, "\n"])).collect();
         let (done, result) = write_all(&mut self.file, text.as_bytes());
-        let done = &text.as_bytes()[..done];
+        let ends = self.note(&text.as_bytes()[..done]);
+        (ends.saturating_sub(head.len()), result)
+    }
+
+    /// Writes the first line after some that are missing, and says that they are once there is room for it, but
+    /// before it is whole. A daemon that is killed before has left half a line: the next one takes that away,
+    /// and finds the lines missing itself.
+    ///
+    /// # Errors
+    /// When the line cannot be written; they may have been said to be missing then.
+    pub fn write_after_gap(&mut self, line: &str, say: &mut dyn FnMut()) -> io::Result<()> {
+        let text = format!("{}{line}\n", self.head());
+        let (half, end) = text.as_bytes().split_at(text.len() - 1);
+        let (mut done, mut result) = write_all(&mut self.file, half);
+        if result.is_ok() {
+            say();
+            let (ended, is_ended) = write_all(&mut self.file, end);
+            (done, result) = (done + ended, is_ended);
+        }
+        self.note(&text.as_bytes()[..done]);
+        result
+    }
+
+    /// What comes before the next line: a line end, where half a line cannot be taken away. It is not ours, or
+    /// in a file that only grows.
+    const fn head(&self) -> &'static str {
+        if self.half > 0 { "\n" } else { "" }
+    }
+
+    /// Notes what was written, and takes half a line at its end away; how many line ends it has.
+    fn note(&mut self, done: &[u8]) -> usize {
         let ends = done.split(|byte| *byte == b'\n').count() - 1;
         if ends > 0 {
             self.half = 0;
@@ -54,7 +83,7 @@ impl Lines {
         if half > 0 && !self.takes_away(half) {
             self.half += half;
         }
-        (ends.saturating_sub(head.len()), result)
+        ends
     }
 
     /// Whether half a line stands at the end.
@@ -133,5 +162,29 @@ mod tests {
         let mut read = String::new();
         io::Read::read_to_string(&mut reader, &mut read).unwrap();
         assert_eq!(read, "\na\nb\nc\n");
+    }
+
+    #[test]
+    fn what_is_missing_is_said_before_the_next_line_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events");
+        fs::write(&path, "{\"seq\":8}\n").unwrap();
+        let mut lines = after(&path);
+        let mut found = String::new();
+        lines.write_after_gap("{\"seq\":12}", &mut || found = fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(found, "{\"seq\":8}\n{\"seq\":12}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"seq\":8}\n{\"seq\":12}\n");
+        // Killed there, a daemon leaves what the next one takes away.
+        fs::write(&path, found).unwrap();
+        let _ = after(&path);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"seq\":8}\n");
+    }
+
+    #[test]
+    fn what_is_missing_is_not_said_while_there_is_no_room() {
+        let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut lines = Lines::after(file, b"").unwrap();
+        let result = lines.write_after_gap("{\"seq\":12}", &mut || panic!("there is no room"));
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }

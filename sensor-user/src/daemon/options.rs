@@ -10,7 +10,11 @@ use std::{
 use anyhow::Context;
 use sensor_content::store::Directory;
 
-use super::{core::Permits, rotation::Rotation, settings::Settings};
+use super::{
+    core::Permits,
+    rotation::{self, Rotation},
+    settings::Settings,
+};
 use crate::kernel;
 
 /// How a daemon is started.
@@ -52,8 +56,10 @@ impl Options {
         let state = self.content.as_ref().map(|settings| settings.state.clone());
         let pins = [self.kernel.pin_dir.clone()];
         let own: BTreeSet<_> = sockets.chain(state.clone()).chain(pins).collect();
+        let files = self.events.iter().filter(|path| **path != Path::new("-"));
+        // Of a symbolic link, also where it leads to.
         let events: BTreeSet<_> =
-            self.events.iter().filter(|path| **path != Path::new("-")).filter_map(|path| above(path)).collect();
+            files.flat_map(|path| [above(path), above(&rotation::followed(path))]).flatten().collect();
         // Where one cannot be made, its file cannot be opened: that is said, and keeps nobody from starting.
         for directory in &events {
             let _ = fs::create_dir_all(directory);
@@ -82,6 +88,8 @@ mod tests {
     #[test]
     fn what_is_kept_of_content_is_for_its_owner_only() {
         let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("log")).unwrap();
+        std::os::unix::fs::symlink("../large/events", root.path().join("log/linked")).unwrap();
         let below = |name: &str| root.path().join(name);
         let options = Options {
             rules: None,
@@ -90,7 +98,7 @@ mod tests {
             group: None,
             metrics: below("run/metrics.sock"),
             metrics_listen: None,
-            events: vec!["-".into(), below("log/events")],
+            events: vec!["-".into(), below("log/events"), below("log/linked")],
             rotation: Rotation::NEVER,
             permits: Permits::default(),
             enforce: false,
@@ -105,8 +113,8 @@ mod tests {
                 reports: 0,
             },
         };
-        assert_eq!(options.writable().unwrap(), ["log", "pins", "run", "state"].map(below));
+        assert_eq!(options.writable().unwrap(), ["log", "log/../large", "pins", "run", "state"].map(below));
         assert_eq!(fs::metadata(below("state")).unwrap().permissions().mode() & 0o777, 0o700);
-        assert!(below("pins").is_dir() && below("log").is_dir());
+        assert!(below("pins").is_dir() && below("log").is_dir() && below("large").is_dir());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
+use jiff::SignedDuration;
 use sensor_content::{key::PublicKey, life::BootId, policy::Policy};
 
 use crate::content;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub settle: Duration,
     /// So long after its start, the host counts as up, and the generation on probation is tried again.
     pub up: Duration,
+    /// So long after the first mishap, the generation on probation is tried again.
+    pub back_off: SignedDuration,
 }
 
 impl Settings {

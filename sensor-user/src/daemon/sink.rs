@@ -7,6 +7,7 @@
 use std::{
     fs::File,
     io,
+    ops::RangeInclusive,
     os::fd::AsFd,
     path::Path,
     sync::{
@@ -25,6 +26,8 @@ use crate::log::say;
 pub const BACKLOG: usize = 16_384;
 /// How many lines are written at once.
 const BATCH: usize = 1024;
+/// Why lines are missing.
+const LOST: &str = "they could not be written, or came faster than they could be";
 
 /// One place where events are written.
 #[derive(Debug)]
@@ -40,8 +43,8 @@ pub struct Sink {
 /// What the writer is told.
 #[derive(Debug)]
 enum Order {
-    /// Write this.
-    Line(Arc<str>),
+    /// Write this event's line.
+    Line(u64, Arc<str>),
     /// Look what else there is to do.
     Wake,
 }
@@ -50,6 +53,8 @@ enum Order {
 #[derive(Debug, Default)]
 struct Shared {
     lost: AtomicU64,
+    /// The number of the last event that was handed over.
+    offered: AtomicU64,
     reopen: AtomicBool,
     trouble: Mutex<Option<String>>,
 }
@@ -81,8 +86,8 @@ impl Sink {
         let (orders, received) = sync_channel(BACKLOG);
         let shared = Arc::<Shared>::default();
         let (own, own_name) = (Arc::clone(&shared), name.clone());
-        let writer =
-            thread::Builder::new().name("sink".into()).spawn(move || write_all(&own_name, output, &received, &own))?;
+        let writer = Writer { name: own_name, output, shared: own, next: None };
+        let writer = thread::Builder::new().name("sink".into()).spawn(move || writer.run(&received))?;
         Ok(Self { name, last: None, orders, shared, writer })
     }
 
@@ -97,9 +102,10 @@ impl Sink {
         self.last
     }
 
-    /// Hands over a line, without its end; counts it as lost where the sink is too far behind.
-    pub fn offer(&mut self, line: &Arc<str>) {
-        if self.orders.try_send(Order::Line(Arc::clone(line))).is_err() {
+    /// Hands over an event's line, without its end; counts it as lost where the sink is too far behind.
+    pub fn offer(&mut self, seq: u64, line: &Arc<str>) {
+        self.shared.offered.store(seq, Ordering::Relaxed);
+        if self.orders.try_send(Order::Line(seq, Arc::clone(line))).is_err() {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -134,59 +140,96 @@ impl Shared {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes whether something could be written, and says it where that is new; whether it is well again.
-    fn judge(&self, name: &str, result: io::Result<()>) -> bool {
+    /// Notes whether something could be written, and says it where that is new.
+    fn judge(&self, name: &str, result: io::Result<()>) {
         let words = result.err().map(|error| format!("events cannot be written to {name}: {error}"));
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(words) = words.as_ref().filter(|_| trouble.is_none()) {
             say(format_args!("WARNING: {words}; it is tried again, and `creance status` counts the loss"));
         }
-        let is_over = trouble.is_some() && words.is_none();
         *trouble = words;
-        is_over
     }
 }
 
-/// Says what was lost since the last time; how much that is in all.
-fn say_lost(name: &str, said: u64, lost: u64) -> u64 {
-    let new = lost.saturating_sub(said);
-    if new > 0 {
-        say(format_args!("WARNING: {new} events were not written to {name}: their numbers are missing there"));
-    }
-    lost
+/// Says which events are missing where they should be written.
+pub fn say_missing(name: &str, numbers: RangeInclusive<u64>, why: &str) {
+    let (first, last) = numbers.into_inner();
+    let count = last - first + 1;
+    say(format_args!("WARNING: {count} events from {first} to {last} are not in {name}: {why}"));
 }
 
-/// Writes lines as they come.
-fn write_all(name: &str, mut output: impl Output, orders: &Receiver<Order>, shared: &Shared) {
-    let lost = || shared.lost.load(Ordering::Relaxed);
-    let mut said = 0;
-    while let Ok(first) = orders.recv() {
-        let lines: Vec<_> = [first].into_iter().chain(orders.try_iter().take(BATCH)).filter_map(Order::line).collect();
-        let has_caught_up = lines.len() < BATCH;
-        if shared.reopen.swap(false, Ordering::Relaxed)
-            && let Err(error) = output.reopen()
-        {
-            shared.judge(name, Err(error));
+/// The thread that writes.
+struct Writer<O> {
+    name: String,
+    output: O,
+    shared: Arc<Shared>,
+    /// The number of the first event that is neither written nor said to be missing, once there is one.
+    next: Option<u64>,
+}
+
+impl<O: Output> Writer<O> {
+    /// Writes lines as they come.
+    fn run(mut self, orders: &Receiver<Order>) {
+        while let Ok(first) = orders.recv() {
+            let (numbers, lines): (Vec<_>, Vec<_>) =
+                [first].into_iter().chain(orders.try_iter().take(BATCH)).filter_map(Order::line).unzip();
+            if self.shared.reopen.swap(false, Ordering::Relaxed)
+                && let Err(error) = self.output.reopen()
+            {
+                self.shared.judge(&self.name, Err(error));
+            }
+            if lines.is_empty() {
+                continue;
+            }
+            let (written, result) = self.write(&numbers, &lines);
+            self.shared.lost.fetch_add((lines.len() - written) as u64, Ordering::Relaxed);
+            self.shared.judge(&self.name, result);
         }
-        if lines.is_empty() {
-            continue;
-        }
-        let (written, result) = output.write(&lines);
-        shared.lost.fetch_add((lines.len() - written) as u64, Ordering::Relaxed);
-        let is_well = result.is_ok();
-        let is_well_again = shared.judge(name, result);
-        // Not in the middle: a daemon that is killed then leaves the count to the next one, which finds the last line.
-        if is_well && (is_well_again || has_caught_up) {
-            said = say_lost(name, said, lost());
+        let last = self.shared.offered.load(Ordering::Relaxed);
+        if let Some(next) = self.next.filter(|next| *next <= last) {
+            say_missing(&self.name, next..=last, LOST);
         }
     }
-    say_lost(name, said, lost());
+
+    /// Writes the lines of these events; how many, and why not all. No line comes after missing ones before
+    /// those are said: what comes after the last line is all that the next daemon has to find, where this one
+    /// is killed.
+    fn write(&mut self, numbers: &[u64], lines: &[Arc<str>]) -> (usize, io::Result<()>) {
+        let mut done = 0;
+        while done < lines.len() {
+            let next = *self.next.get_or_insert(numbers[done]);
+            let (count, result) = if numbers[done] > next {
+                let result = self.write_after_gap(next, numbers[done], &lines[done]);
+                (usize::from(result.is_ok()), result)
+            } else {
+                let run = numbers[done..].chunk_by(|one, other| one + 1 == *other).next().unwrap_or_default();
+                self.output.write(&lines[done..done + run.len()])
+            };
+            done += count;
+            if count > 0 {
+                self.next = Some(numbers[done - 1] + 1);
+            }
+            if result.is_err() {
+                return (done, result);
+            }
+        }
+        (done, Ok(()))
+    }
+
+    /// Writes the line of the event `seq`, where those from `missing` on are missing.
+    fn write_after_gap(&mut self, missing: u64, seq: u64, line: &str) -> io::Result<()> {
+        let Self { name, output, next, .. } = self;
+        output.write_after_gap(line, &mut || {
+            say_missing(name, missing..=seq - 1, LOST);
+            *next = Some(seq);
+        })
+    }
 }
 
 impl Order {
-    fn line(self) -> Option<Arc<str>> {
+    fn line(self) -> Option<(u64, Arc<str>)> {
         match self {
-            Self::Line(line) => Some(line),
+            Self::Line(seq, line) => Some((seq, line)),
             Self::Wake => None,
         }
     }
@@ -203,16 +246,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (path, moved) = (directory.path().join("events.jsonl"), directory.path().join("moved"));
         let mut sink = Sink::open(&path, Rotation::NEVER).unwrap();
-        sink.offer(&"one".into());
+        sink.offer(1, &"one".into());
         while fs::read_to_string(&path).unwrap().is_empty() {
             thread::yield_now();
         }
         fs::rename(&path, &moved).unwrap();
         sink.reopen();
-        sink.offer(&"two".into());
+        sink.offer(2, &"two".into());
         sink.close();
         let mut sink = Sink::open(&path, Rotation::NEVER).unwrap();
-        sink.offer(&"three".into());
+        sink.offer(3, &"three".into());
         sink.close();
         assert_eq!(fs::read_to_string(&moved).unwrap(), "one\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "two\nthree\n");
@@ -222,7 +265,7 @@ mod tests {
     fn a_file_that_cannot_be_opened_is_named_and_keeps_nobody_from_starting() {
         let mut sink = Sink::open(Path::new("/nonexistent/events"), Rotation::NEVER).unwrap();
         assert!(sink.trouble().unwrap().contains("/nonexistent/events"));
-        sink.offer(&"x".into());
+        sink.offer(1, &"x".into());
         let shared = Arc::clone(&sink.shared);
         sink.close();
         assert_eq!(shared.lost.load(Ordering::Relaxed), 1);
@@ -237,6 +280,11 @@ mod tests {
             (lines.len(), Ok(()))
         }
 
+        fn write_after_gap(&mut self, _: &str, say: &mut dyn FnMut()) -> io::Result<()> {
+            say();
+            Ok(())
+        }
+
         fn reopen(&mut self) -> io::Result<()> {
             Ok(())
         }
@@ -247,8 +295,8 @@ mod tests {
         let (let_go, stuck) = mpsc::channel();
         let mut sink = Sink::new("stuck".into(), Stuck(stuck)).unwrap();
         let line: Arc<str> = "x".repeat(100).into();
-        for _ in 0..2 * BACKLOG {
-            sink.offer(&line);
+        for seq in 0..2 * BACKLOG {
+            sink.offer(seq as u64, &line);
         }
         sink.reopen();
         // The writer holds one batch at most, the queue BACKLOG lines; the rest is lost.
@@ -257,14 +305,23 @@ mod tests {
         sink.close();
     }
 
-    /// Has room for so many lines.
-    struct Full(usize);
+    /// Has room for so many lines, and keeps them.
+    struct Full(usize, Arc<Mutex<Vec<String>>>);
 
     impl Output for Full {
         fn write(&mut self, lines: &[Arc<str>]) -> (usize, io::Result<()>) {
             let written = lines.len().min(self.0);
             self.0 -= written;
+            self.1.lock().unwrap().extend(lines[..written].iter().map(ToString::to_string));
             (written, if written < lines.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) })
+        }
+
+        fn write_after_gap(&mut self, line: &str, say: &mut dyn FnMut()) -> io::Result<()> {
+            if self.0 > 0 {
+                say();
+                self.1.lock().unwrap().push("said".into());
+            }
+            self.write(&[line.into()]).1
         }
 
         fn reopen(&mut self) -> io::Result<()> {
@@ -275,8 +332,9 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_counted_to_the_line_and_shown_until_there_is_room() {
-        let mut sink = Sink::new("full".into(), Full(3)).unwrap();
-        (0..5).for_each(|_| sink.offer(&"x".into()));
+        let written = Arc::<Mutex<Vec<String>>>::default();
+        let mut sink = Sink::new("full".into(), Full(3, Arc::clone(&written))).unwrap();
+        (1..=5).for_each(|seq| sink.offer(seq, &"x".into()));
         while sink.lost() < 2 {
             thread::yield_now();
         }
@@ -284,12 +342,14 @@ mod tests {
             thread::yield_now();
         }
         sink.reopen();
-        sink.offer(&"x".into());
+        sink.offer(6, &"x".into());
         while sink.trouble().is_some() {
             thread::yield_now();
         }
         let shared = Arc::clone(&sink.shared);
         sink.close();
         assert_eq!(shared.lost.load(Ordering::Relaxed), 2);
+        // Before what comes after it is there.
+        assert_eq!(*written.lock().unwrap(), ["x", "x", "x", "said", "x"]);
     }
 }

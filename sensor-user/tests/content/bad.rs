@@ -8,8 +8,9 @@ use std::{
 
 use sensor_content::{key::PrivateKey, life::Stage};
 use sensor_rules::Source;
+use sensor_user::control::protocol::Refuser;
 
-use super::{Host, altered, bundle, bundle_of, content, key, refused, running};
+use super::{Host, altered, altered_of, bundle, bundle_of, content, key, refused, running};
 use crate::support::rule_file;
 
 /// Every file below a directory.
@@ -89,4 +90,26 @@ fn no_bad_bundle_changes_anything() {
     assert_eq!((last.generation.number, last.stage), (130, Stage::Rejected), "{last}");
     // What was whole and good is taken afterwards.
     assert_eq!(daemon.client().push_bundle(&whole, false).unwrap().generation, 130);
+}
+
+#[test]
+fn a_rule_that_counts_is_tested_as_it_was_when_it_was_signed() {
+    let text = "rules:\n  - id: many\n    title: A process opens FIFOs again and again\n    severity: low\n    attack: [T1559]\n    \
+                on: fifo.open\n    condition: path.startsWith(\"/tmp/\")\n    \
+                count: {by: process.pid, within: 10s, more_than: 20}\n    tests:\n      match:\n        \
+                - [{path: /tmp/f, times: 21}]\n      no_match:\n        \
+                - [{path: /tmp/f, times: 20}, {path: /tmp/f, at: 12s, times: 20}]\n";
+    let counting = bundle_of(124, vec![Source { name: "many.yaml".into(), text: text.into() }], "routine");
+    let host = Host::with_good(&[120]);
+    let daemon = host.boots("now");
+    for (right, wrong) in [("at: 12s, times: 20", "at: 8s, times: 20"), ("times: 21", "times: 20")] {
+        let lies = altered_of(&counting, |_, text| {
+            *text = String::from_utf8(text.clone()).unwrap().replace(right, wrong).into();
+        });
+        let refused = refused(&daemon, &lies);
+        assert!(refused.by == Refuser::Tests && refused.message.contains("its own tests fail here"), "{refused:?}");
+        assert_eq!(running(&daemon), Some(120));
+    }
+    daemon.client().push_bundle(&counting, false).unwrap();
+    assert_eq!(running(&daemon), Some(124));
 }

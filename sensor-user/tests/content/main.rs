@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod bad;
+mod full;
 mod promises;
 mod roads;
 mod shadow;
@@ -11,6 +12,7 @@ mod support;
 
 use std::{fs, path::Path, time::Duration};
 
+use jiff::SignedDuration;
 use sensor_content::{
     bundle::{self, Manifest, Release},
     digest::Digest,
@@ -69,23 +71,28 @@ impl Host {
             program: env!("CARGO_BIN_EXE_creance").into(),
             settle: Duration::ZERO,
             up: Duration::ZERO,
+            back_off: SignedDuration::ZERO,
         }
     }
 
     /// A host whose generations are good.
     fn with_good(numbers: &[u64]) -> Self {
         let host = Self::new();
+        host.makes_good(numbers);
+        host
+    }
+
+    fn makes_good(&self, numbers: &[u64]) {
         for number in numbers {
-            let daemon = host.boots(&format!("before {number}"));
+            let daemon = self.boots(&format!("before {number}"));
             daemon.client().push_bundle(&bundle(*number), false).unwrap();
             daemon.stop();
-            let daemon = host.boots(&format!("after {number}"));
+            let daemon = self.boots(&format!("after {number}"));
             daemon.core.tick();
             daemon.core.tick();
             assert_eq!(content(&daemon).good[0], *number);
             daemon.stop();
         }
-        host
     }
 }
 
@@ -109,7 +116,11 @@ fn bundle(number: u64) -> Vec<u8> {
 
 /// The bundle with something changed by the publisher.
 fn altered(number: u64, change: impl FnOnce(&mut Manifest, &mut Vec<u8>)) -> Vec<u8> {
-    let parts = bundle::decode(&bundle(number)).unwrap();
+    altered_of(&bundle(number), change)
+}
+
+fn altered_of(bundle: &[u8], change: impl FnOnce(&mut Manifest, &mut Vec<u8>)) -> Vec<u8> {
+    let parts = bundle::decode(bundle).unwrap();
     let (mut manifest, mut text) = (parts.manifest, parts.sources[0].text.clone());
     change(&mut manifest, &mut text);
     manifest.files[0].size = u32::try_from(text.len()).unwrap();

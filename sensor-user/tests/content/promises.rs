@@ -122,6 +122,23 @@ fn policy_check_finds_a_hold_that_has_ended() {
 }
 
 #[test]
+fn a_hangup_reads_the_policy_anew() {
+    let host = Host::with_good(&[120]);
+    let daemon = host.boots("now");
+    for (policy, said, only_alert) in [
+        ("[actions]\nblock = []\n", "; the owner's policy is read anew", &["one"][..]),
+        ("hold = 1\n", "; the owner's policy cannot be read", &["one"]),
+        ("", "; the owner's policy is read anew", &[]),
+    ] {
+        host.policy(policy);
+        let words = daemon.core.read_anew(None);
+        assert!(words.contains(said), "{policy}: {words}");
+        assert_eq!(running(&daemon), Some(120), "{policy}");
+        assert_eq!(content(&daemon).restrained, only_alert, "{policy}");
+    }
+}
+
+#[test]
 fn a_misspelt_switch_is_the_baseline_and_is_said_to_be_none() {
     let host = Host::with_good(&[120]);
     let switch = host.path().join("safe-mode");

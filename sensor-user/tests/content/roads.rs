@@ -1,13 +1,13 @@
 //! Every road by which something comes into force, by every word of the owner that is said before the last
 //! step is taken.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use sensor_common::brakes::RuleKey;
 use sensor_content::key::PrivateKey;
 
 use super::{Host, altered, bundle, content, running, shadow::saw};
-use crate::support::{Daemon, Fake, rule_file};
+use crate::support::{Daemon, Fake, rule_file, write};
 
 /// What the owner can say, each so that it is against what is about to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,18 +18,46 @@ enum Word {
     Pin,
     Approval,
     Actions,
+    /// The policy cannot be read.
+    Unreadable,
+    /// `rollback.from`
+    TakenBack,
+    Delay,
+    /// The file `safe-mode`.
+    Switch,
 }
 
-const WORDS: [Word; 6] = [Word::Nothing, Word::Hold, Word::Window, Word::Pin, Word::Approval, Word::Actions];
+const WORDS: [Word; 10] = [
+    Word::Nothing,
+    Word::Hold,
+    Word::Window,
+    Word::Pin,
+    Word::Approval,
+    Word::Actions,
+    Word::Unreadable,
+    Word::TakenBack,
+    Word::Delay,
+    Word::Switch,
+];
 
 impl Word {
-    /// The policy that says it, beside what the road needs.
-    fn policy(self, host: &Host, more: &str) -> String {
+    /// The owner says it of this generation, beside what the road needs.
+    fn is_said(self, host: &Host, about: u64, more: &str) {
+        if self == Self::Switch {
+            fs::write(host.path().join("safe-mode"), "last-good").unwrap();
+        }
+        host.policy(&self.policy(host, about, more));
+    }
+
+    fn policy(self, host: &Host, about: u64, more: &str) -> String {
         let said = match self {
-            Self::Nothing => String::new(),
+            Self::Nothing | Self::Switch => String::new(),
             Self::Hold => "[hold]\nuntil = 2999-01-01T00:00:00Z\n".into(),
             Self::Window => closed_window(),
             Self::Pin => return format!("pin = 9999\n{more}"),
+            Self::Delay => return format!("delay = \"24h\"\n{more}"),
+            Self::Unreadable => return "hold = 1\n".into(),
+            Self::TakenBack => format!("[rollback]\nfrom = {about}\n"),
             Self::Approval => {
                 let key = host.path().join("owner.pub");
                 fs::write(&key, owner().public().to_pem().unwrap()).unwrap();
@@ -39,6 +67,20 @@ impl Word {
         };
         format!("{more}{said}")
     }
+}
+
+thread_local! {
+    static GOOD: Host = Host::with_good(&[120]);
+}
+
+/// A host on which 120 is good: made once, since many are needed.
+fn host() -> Host {
+    GOOD.with(|good| {
+        let host = Host::new();
+        let copied = Command::new("cp").arg("-a").arg(good.path().join("state")).arg(host.path()).status().unwrap();
+        assert!(copied.success());
+        host
+    })
 }
 
 fn owner() -> PrivateKey {
@@ -63,38 +105,38 @@ fn end(daemon: &Daemon) -> End {
 const SHADOW: &str = "[shadow]\ntime = \"0s\"\nevents = 100\n";
 
 fn push(word: Word) -> End {
-    let host = Host::with_good(&[120]);
+    let host = host();
     let daemon = host.boots("now");
-    host.policy(&word.policy(&host, ""));
+    word.is_said(&host, 124, "");
     drop(daemon.client().push_bundle(&bundle(124), false));
     end(&daemon)
 }
 
 fn push_with_the_policy_aside(word: Word) -> End {
-    let host = Host::with_good(&[120]);
+    let host = host();
     let daemon = host.boots("now");
-    host.policy(&word.policy(&host, ""));
-    daemon.client().push_bundle(&bundle(124), true).unwrap();
+    word.is_said(&host, 124, "");
+    drop(daemon.client().push_bundle(&bundle(124), true));
     end(&daemon)
 }
 
 fn unsigned_push(word: Word) -> End {
-    let host = Host::with_good(&[120]);
+    let host = host();
     let daemon = host.boots("now");
-    host.policy(&word.policy(&host, "unsigned = true\n"));
+    word.is_said(&host, 124, "unsigned = true\n");
     drop(daemon.client().push(vec![rule_file("one")], false));
     end(&daemon)
 }
 
 /// A candidate that has kept its limits when the owner says the word.
 fn out_of_the_shadow(word: Word) -> End {
-    let host = Host::with_good(&[120]);
+    let host = host();
     host.policy(SHADOW);
     let daemon = host.boots("now");
     let cheap = altered(124, |manifest, _| manifest.budget.nanoseconds_per_event = 100);
     daemon.client().push_bundle(&cheap, false).unwrap();
     saw(&daemon, 50, (0, 0));
-    host.policy(&word.policy(&host, SHADOW));
+    word.is_said(&host, 124, SHADOW);
     // Twice: where other actions are permitted it judges anew.
     for _ in 0..2 {
         saw(&daemon, 100, (0, 0));
@@ -103,12 +145,12 @@ fn out_of_the_shadow(word: Word) -> End {
 }
 
 fn unsigned_out_of_the_shadow(word: Word) -> End {
-    let host = Host::with_good(&[120]);
+    let host = host();
     let policy = format!("unsigned = true\n{SHADOW}");
     host.policy(&policy);
     let daemon = host.boots("now");
     daemon.client().push(vec![rule_file("one")], false).unwrap();
-    host.policy(&word.policy(&host, &policy));
+    word.is_said(&host, 124, &policy);
     for _ in 0..2 {
         saw(&daemon, 100, (0, 0));
     }
@@ -116,60 +158,81 @@ fn unsigned_out_of_the_shadow(word: Word) -> End {
 }
 
 fn tried_again_after_a_start(word: Word) -> End {
-    let host = Host::with_good(&[120]);
+    let host = host();
     let daemon = host.boots("now");
     daemon.client().push_bundle(&bundle(124), false).unwrap();
     daemon.stop();
-    host.policy(&word.policy(&host, ""));
+    word.is_said(&host, 124, "");
     let daemon = host.boots("next");
     daemon.core.tick();
     end(&daemon)
 }
 
 fn start(word: Word) -> End {
-    let host = Host::with_good(&[120]);
-    host.policy(&word.policy(&host, ""));
+    let host = host();
+    word.is_said(&host, 120, "");
     end(&host.boots("now"))
 }
 
 /// On probation, left in force for another version of the sensor.
 fn another_version(word: Word) -> End {
-    let host = Host::with_good(&[120]);
+    let host = host();
     let daemon = host.boots("now");
     daemon.client().push_bundle(&bundle(124), false).unwrap();
     daemon.hand_over();
-    host.policy(&word.policy(&host, ""));
-    end(&host.adopts("now", Fake::beside(true)))
+    word.is_said(&host, 124, "");
+    let daemon = host.adopts("now", Fake::beside(true));
+    daemon.core.tick();
+    end(&daemon)
 }
 
 fn roll_back_by_order(word: Word) -> End {
     let (host, daemon) = over_120();
-    host.policy(&word.policy(&host, ""));
+    word.is_said(&host, 120, "");
     daemon.core.tick();
-    assert_eq!(daemon.client().rollback().unwrap(), 120);
+    daemon.client().rollback().unwrap();
     end(&daemon)
 }
 
 fn roll_back_by_the_owner(word: Word) -> End {
     let (host, daemon) = over_120();
-    host.policy(&word.policy(&host, "").replace("pin = 9999", "pin = 9998"));
-    let text = fs::read_to_string(host.path().join("content.toml")).unwrap();
-    host.policy(&format!("{text}[rollback]\nfrom = 124\n"));
+    word.is_said(&host, 124, if word == Word::TakenBack { "" } else { "[rollback]\nfrom = 124\n" });
     daemon.core.tick();
     end(&daemon)
 }
 
 fn mishap(word: Word) -> End {
     let (host, daemon) = over_120();
-    host.policy(&word.policy(&host, ""));
+    word.is_said(&host, 120, "");
     daemon.brakes.demoted.lock().unwrap().insert(RuleKey::new(124, 0));
     daemon.core.tick();
     end(&daemon)
 }
 
+fn tried_again_after_a_mishap(word: Word) -> End {
+    let (host, daemon) = over_120();
+    daemon.brakes.demoted.lock().unwrap().insert(RuleKey::new(124, 0));
+    daemon.core.tick();
+    assert_eq!(running(&daemon), Some(120));
+    daemon.brakes.demoted.lock().unwrap().clear();
+    word.is_said(&host, 124, "");
+    daemon.core.tick();
+    end(&daemon)
+}
+
+/// The directory of `--rules`, which nobody has signed.
+fn rules_read_anew(word: Word) -> End {
+    let host = host();
+    let daemon = host.boots("now");
+    write(&host.path().join("rules"), &[rule_file("one")]);
+    word.is_said(&host, 124, "unsigned = true\n");
+    daemon.core.read_anew(Some(&host.path().join("rules")));
+    end(&daemon)
+}
+
 fn revocation(word: Word) -> End {
     let (host, daemon) = over_120();
-    host.policy(&word.policy(&host, ""));
+    word.is_said(&host, 120, "");
     assert!(daemon.core.withdraw(124, None));
     end(&daemon)
 }
@@ -177,24 +240,24 @@ fn revocation(word: Word) -> End {
 /// A generation is in force, and the owner says the word.
 fn change_of_the_policy(word: Word) -> End {
     let (host, daemon) = over_120();
-    host.policy(&word.policy(&host, ""));
+    word.is_said(&host, 124, "");
     daemon.core.tick();
     end(&daemon)
 }
 
 fn change_of_the_policy_over_unsigned_rules(word: Word) -> End {
-    let host = Host::with_good(&[120]);
+    let host = host();
     host.policy("unsigned = true\n");
     let daemon = host.boots("now");
     daemon.client().push(vec![rule_file("one")], false).unwrap();
-    host.policy(&word.policy(&host, "unsigned = true\n"));
+    word.is_said(&host, 124, "unsigned = true\n");
     daemon.core.tick();
     end(&daemon)
 }
 
 /// 120 is good, and 124 is in force.
 fn over_120() -> (Host, Daemon) {
-    let host = Host::with_good(&[120]);
+    let host = host();
     let daemon = host.boots("now");
     daemon.client().push_bundle(&bundle(124), false).unwrap();
     (host, daemon)
@@ -206,27 +269,36 @@ const UNSIGNED: u64 = 1 << 40;
 fn every_road_asks_for_every_word() {
     // A road; what is in force where it is taken, and where it is not; by which words it is not.
     type Road = fn(Word) -> End;
-    let new = [Word::Hold, Word::Window, Word::Pin, Word::Approval];
-    let roads: [(&str, Road, u64, u64, &[Word]); 14] = [
+    // Nobody else tries first what nobody has signed, and no number could be taken back.
+    let unsigned = [Word::Hold, Word::Window, Word::Pin, Word::Approval, Word::Unreadable, Word::Switch];
+    let new = [&unsigned[..], &[Word::TakenBack, Word::Delay]].concat();
+    let stronger = [Word::Unreadable, Word::TakenBack, Word::Switch];
+    let taken_back = [Word::TakenBack];
+    let roads: [(&str, Road, u64, u64, &[Word]); 16] = [
         ("push", push, 124, 120, &new),
-        ("push with the policy aside", push_with_the_policy_aside, 124, 120, &[]),
-        ("push of unsigned rules", unsigned_push, UNSIGNED, 120, &new),
+        ("push with the policy aside", push_with_the_policy_aside, 124, 120, &stronger),
+        ("push of unsigned rules", unsigned_push, UNSIGNED, 120, &unsigned),
         ("out of the shadow", out_of_the_shadow, 124, 120, &new),
-        ("unsigned out of the shadow", unsigned_out_of_the_shadow, UNSIGNED, 120, &new),
+        ("unsigned out of the shadow", unsigned_out_of_the_shadow, UNSIGNED, 120, &unsigned),
         ("tried again after a start", tried_again_after_a_start, 124, 120, &new),
-        ("start", start, 120, 0, &[]),
-        ("another version", another_version, 124, 120, &[]),
-        ("roll-back by order", roll_back_by_order, 120, 124, &[]),
-        ("roll-back by the owner", roll_back_by_the_owner, 120, 124, &[]),
-        ("mishap", mishap, 120, 124, &[]),
-        ("revocation", revocation, 120, 124, &[]),
-        ("change of the policy", change_of_the_policy, 124, 120, &[]),
+        ("tried again after a mishap", tried_again_after_a_mishap, 124, 120, &new),
+        ("rules read anew by SIGHUP", rules_read_anew, UNSIGNED, 120, &unsigned),
+        ("start", start, 120, 0, &taken_back),
+        ("another version", another_version, 124, 120, &[Word::TakenBack, Word::Switch]),
+        ("roll-back by order", roll_back_by_order, 120, 0, &taken_back),
+        ("roll-back by the owner", roll_back_by_the_owner, 120, 124, &[Word::Unreadable]),
+        ("mishap", mishap, 120, 0, &taken_back),
+        ("revocation", revocation, 120, 0, &taken_back),
+        ("change of the policy", change_of_the_policy, 124, 120, &taken_back),
         ("change over unsigned rules", change_of_the_policy_over_unsigned_rules, UNSIGNED, 120, &[]),
     ];
     for (name, road, taken, not, by) in roads {
         for word in WORDS {
             let expected = if by.contains(&word) { not } else { taken };
-            let restrained: &[&str] = if word == Word::Actions { &["one"] } else { &[] };
+            // A daemon that could not read a policy yet lets every rule only alert.
+            let is_blind =
+                word == Word::Unreadable && ["tried again after a start", "start", "another version"].contains(&name);
+            let restrained: &[&str] = if word == Word::Actions || is_blind { &["one"] } else { &[] };
             let (found, only_alert) = road(word);
             assert_eq!(found, Some(expected), "{name}, {word:?}");
             assert_eq!(only_alert, restrained, "{name}, {word:?}");

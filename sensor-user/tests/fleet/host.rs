@@ -11,7 +11,7 @@ use std::{
 use sensor_common::brakes::RuleKey;
 use sensor_content::{
     fleet::host_id,
-    life::BootId,
+    life::{BACK_OFF, BootId},
     rollout::{Order, Ring},
 };
 use sensor_user::{
@@ -83,6 +83,7 @@ impl Host {
             program: env!("CARGO_BIN_EXE_creance").into(),
             settle: Duration::ZERO,
             up: Duration::ZERO,
+            back_off: BACK_OFF,
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod apt;
 mod compiler;
+mod headers;
 mod kernels;
 mod linker;
 mod lists;
@@ -18,6 +19,7 @@ use anyhow::Result;
 
 pub use self::{
     compiler::Compiler,
+    headers::fetch as headers,
     packagers::{CARGO_DEB, CARGO_GENERATE_RPM, Packager, install as packager},
     uml::kernel as user_mode_linux,
 };
@@ -123,7 +125,10 @@ pub fn debian() -> Result<()> {
 }
 
 /// What makes a disk with files.
-fn file_systems() -> Result<()> {
+///
+/// # Errors
+/// Where a right or the network is missing.
+pub fn file_systems() -> Result<()> {
     if command::find("mke2fs").is_none() && !Path::new(MKE2FS).exists() {
         apt::install(&["e2fsprogs"])?;
     }

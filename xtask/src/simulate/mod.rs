@@ -94,6 +94,25 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What came of a scenario, for whoever shows it elsewhere.
+pub struct Brief {
+    /// Each way to send the release out: its name, hosts harmed, and hosts that needed a hand.
+    pub outcomes: Vec<(&'static str, u64, u64)>,
+    /// The curves.
+    pub svg: String,
+}
+
+/// Simulates the scenario of this name on so many hosts.
+///
+/// # Errors
+/// Where there is none of this name.
+pub fn brief(name: &str, hosts: u32) -> Result<Brief> {
+    let scenario: Scenario = name.parse().map_err(anyhow::Error::msg)?;
+    let report = Report { scenario, hosts, seed: 1, outcomes: simulate(&scenario, hosts, 1)? };
+    let outcome = |(strategy, tally): &(Strategy, Tally)| (strategy.name(), tally.harmed, tally.repairs);
+    Ok(Brief { outcomes: report.outcomes.iter().map(outcome).collect(), svg: plot::svg(&report) })
+}
+
 /// Every strategy of a scenario on the same fleet, each in a thread of its own.
 fn simulate(scenario: &Scenario, hosts: u32, seed: u64) -> Result<Vec<(Strategy, Tally)>> {
     let fleet = Fleet::new(hosts, seed, RELEASE, scenario.absent());

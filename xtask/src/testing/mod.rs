@@ -7,6 +7,7 @@ mod verifiers;
 
 use std::{
     fmt,
+    path::Path,
     process::ExitCode,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -18,7 +19,7 @@ use facts::Facts;
 pub use facts::{Document, finders};
 use here::Scope;
 
-use crate::{build, initramfs, project::KernelSeries, setup};
+use crate::{build, demo, initramfs, project::KernelSeries, setup};
 
 /// What the names of those tests begin with that need a Debian host.
 const PACKAGE: &str = "package::";
@@ -51,7 +52,8 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     let shown = Mutex::new(guest::Shown { tally, facts: Facts::default(), failed: Vec::new() });
     // Their names are known in the guest only; a filter names them all, or none.
     let package = filter.is_some_and(|filter| filter.contains(PACKAGE));
-    if !package {
+    let replay = filter.is_some_and(|filter| filter.split(',').all(demo::is_replayed));
+    if !package && !replay {
         guest::all(kernels, filter, &initramfs, &shown)?;
     }
     let guest::Shown { mut tally, facts, failed } = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -60,6 +62,12 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     if let Some(kernel) = asked.or(long.then_some(KernelSeries::V6_12)) {
         guest::debian(kernel, &mut tally)?;
     }
+    // One kernel each time: it is about the story, and each mechanism has tests on all of them.
+    let replayed = filter.map_or(all || long, |filter| filter.split(',').any(demo::is_replayed));
+    let of_the_story = kernels.iter().copied().find(|kernel| *kernel == KernelSeries::V6_12);
+    if let Some(kernel) = of_the_story.or(kernels.last().copied()).filter(|_| replayed) {
+        replay_of_july(kernel, &initramfs, filter, &mut tally)?;
+    }
     let sound: Vec<_> = kernels.iter().copied().filter(|kernel| !failed.contains(kernel)).collect();
     match document {
         Document::Write => facts::write(&sound, filter, &facts)?,
@@ -67,6 +75,20 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     }
     println!("{tally}");
     Ok(tally.code())
+}
+
+/// Channel File 291, replayed: each row is a test.
+fn replay_of_july(kernel: KernelSeries, initramfs: &Path, filter: Option<&str>, tally: &mut Tally) -> Result<()> {
+    let (rows, not_run) = demo::tests(kernel, initramfs, filter)?;
+    for row in rows {
+        let why = format!("{}\n{}", row.seen, row.words);
+        tally.add(&format!("{kernel} {}", row.test), row.took, (!row.ok).then_some(&*why));
+    }
+    if let Some(why) = not_run {
+        tally.not_run += 1;
+        println!("{kernel} module:: ... NOT RUN: {why:#}");
+    }
+    Ok(())
 }
 
 /// What needs no VM and takes two minutes at most once everything is built: format, clippy, unit tests.

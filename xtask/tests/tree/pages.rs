@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use crate::{root, sources};
 
-const PAGES: &[&str] = &["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"];
+const PAGES: &[&str] = &["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/root-cause.md"];
 
 fn page(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap()
@@ -46,11 +46,12 @@ fn is_test(word: &str) -> bool {
     word.matches('_').count() > 1 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// The names of all tests in `text`: those that VMs run, and functions.
+/// The names of all tests in `text`: those that VMs run, rows of the demonstration, and functions.
 fn tests(text: &str) -> impl Iterator<Item = String> {
     let functions = text.split("fn ").skip(1).filter_map(|rest| rest.split_once("()")).map(|(name, _)| name.to_owned());
     let named = text.split("name: \"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned());
-    functions.chain(named)
+    let rows = text.split('"').filter(|word| is_vm_test(word)).map(str::to_owned);
+    functions.chain(named).chain(rows)
 }
 
 #[test]

@@ -1,0 +1,82 @@
+//! The rows that need no kernel: what a publisher's own tools refuse.
+
+use std::{
+    fs,
+    process::{Command, Output},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::row::Row;
+use crate::project;
+
+/// A plan that offers a release to everybody at once, as on 19 July 2024.
+const EVERYBODY: &str = "\
+control = { early = \"20%\", general = \"1%\", late = \"1%\" }
+
+[judge]
+error_rate = 0.002
+suspicion = 0.02
+ratio = 1.5
+refusals = \"0.1%\"
+grace = \"10m\"
+stale = \"5m\"
+step = \"5m\"
+
+[[stage]]
+name = \"everybody\"
+open = { early = \"100%\", general = \"100%\", late = \"100%\" }
+hosts_per_kernel = 30
+ramp = \"0s\"
+soak = \"10m\"
+";
+
+/// Each of them, tried.
+pub fn rows() -> Vec<Row> {
+    vec![tell(
+        "replay::row_9_released_to_everybody_at_once",
+        "released to everybody at once",
+        "the roll-out plan is refused",
+        everybody,
+    )]
+}
+
+/// What was seen, and the words.
+type Told = (String, String);
+
+fn tell(test: &str, mistake: &str, stopped_by: &str, run: impl FnOnce() -> Result<Told>) -> Row {
+    let started = Instant::now();
+    let told = run();
+    let ok = told.is_ok();
+    let (seen, words) = told.unwrap_or_else(|error| ("NOT AS EXPECTED".to_owned(), format!("{error:#}")));
+    let [test, mistake, stopped_by] = [test, mistake, stopped_by].map(str::to_owned);
+    Row { test, mistake, stopped_by, seen, words, ok, took: started.elapsed() }
+}
+
+fn everybody() -> Result<Told> {
+    let said = refused(&["rollout", "plan"], "everybody.toml", EVERYBODY)?;
+    ensure!(said.contains("there is no release without a canary"), "it says {said}");
+    let sound = creance(&["rollout", "plan", "routine"])?;
+    ensure!(sound.status.success(), "the plan that ships is refused");
+    Ok(("refused; the plan that ships is taken".to_owned(), said))
+}
+
+/// Gives a command a file that it must refuse; its words.
+fn refused(arguments: &[&str], name: &str, text: &str) -> Result<String> {
+    let place = project::target("demo-291");
+    fs::create_dir_all(&place)?;
+    let file = place.join(name);
+    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    let path = file.to_string_lossy();
+    let output = creance(&arguments.iter().copied().chain([&*path]).collect::<Vec<_>>())?;
+    fs::remove_file(&file)?;
+    let words = [output.stdout, output.stderr].concat();
+    let words = String::from_utf8_lossy(&words).replace(&*path, name);
+    ensure!(!output.status.success(), "{name} is taken: {words}");
+    Ok(words.trim().to_owned())
+}
+
+fn creance(arguments: &[&str]) -> Result<Output> {
+    Command::new(project::binary("creance")).args(arguments).output().context("cannot start creance")
+}
