@@ -72,6 +72,8 @@ pub struct Lifeline {
     old: BTreeMap<FileKey, Reach>,
     /// Who sees what processes run, where this thread may not.
     lookout: Option<Lookout>,
+    /// The names of programs, as they were last read.
+    names: Option<Names>,
 }
 
 /// What was found.
@@ -109,7 +111,7 @@ impl Lifeline {
                 .with_context(|| format!("the lifeline file {} cannot be read", file.display()))?;
             added = paths(&text).with_context(|| format!("in the lifeline file {}", file.display()))?;
         }
-        Ok(Self { added, old: BTreeMap::new(), lookout: None })
+        Ok(Self { added, old: BTreeMap::new(), lookout: None, names: None })
     }
 
     /// Looks the executables up, and those that the owner's policy names: an update replaces them while the
@@ -124,8 +126,8 @@ impl Lifeline {
         let shells = fs::read_to_string(SHELLS).unwrap_or_default();
         let where_shells_are =
             shells.lines().filter_map(|line| Path::new(line).parent()).filter(|path| path.is_absolute());
-        let names =
-            Names::within(DIRECTORIES.iter().chain(OTHERS).map(Path::new).chain(where_shells_are).map(Path::to_owned));
+        let directories = DIRECTORIES.iter().chain(OTHERS).map(Path::new).chain(where_shells_are);
+        let names = Names::within(directories.map(Path::to_owned)).or(self.names.take());
         for (name, reach) in PROGRAMS {
             for directory in DIRECTORIES {
                 found.add(&Path::new(directory).join(name), *reach, false, &names);
@@ -135,6 +137,7 @@ impl Lifeline {
             found.add(path, Reach::ITSELF.with(Reach::ADDED), true, &names);
         }
         found.add_shells(&shells);
+        self.names = Some(names);
         self.old.retain(|key, _| !found.listed.contains_key(key));
         if !self.old.is_empty() {
             let running = match &self.lookout {
@@ -340,7 +343,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sleep");
         fs::copy("/bin/sleep", &path).unwrap();
-        let mut lifeline = Lifeline { added: vec![path.clone()], old: BTreeMap::new(), lookout: None };
+        let mut lifeline = Lifeline { added: vec![path.clone()], ..Lifeline::new(None).unwrap() };
         let old = identified(&path).unwrap().unwrap();
         assert!(lifeline.find(&[]).listed.contains_key(&old));
         let mut child = std::process::Command::new(&path).arg("1000").spawn().unwrap();

@@ -13,6 +13,7 @@ use std::{
     fs::{self, Metadata},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// Device and inode number.
@@ -21,7 +22,8 @@ type Inode = (u64, u64);
 /// The names of all files in the directories where programs are; read when the first is asked for.
 #[derive(Debug)]
 pub struct Names {
-    directories: BTreeSet<PathBuf>,
+    /// Each with the time when something last came or went there.
+    directories: BTreeMap<PathBuf, Option<SystemTime>>,
     read: OnceCell<BTreeMap<Inode, BTreeSet<OsString>>>,
 }
 
@@ -29,8 +31,14 @@ impl Names {
     /// Of the files in these directories.
     pub fn within(directories: impl IntoIterator<Item = PathBuf>) -> Self {
         // Often one is a symbolic link to another.
-        let directories = directories.into_iter().filter_map(|directory| directory.canonicalize().ok()).collect();
-        Self { directories, read: OnceCell::new() }
+        let real = directories.into_iter().filter_map(|directory| directory.canonicalize().ok());
+        let changed = |directory: &PathBuf| directory.metadata().and_then(|metadata| metadata.modified()).ok();
+        Self { directories: real.map(|real| (real.clone(), changed(&real))).collect(), read: OnceCell::new() }
+    }
+
+    /// What was read of `before`, where nothing has come or gone since.
+    pub fn or(self, before: Option<Self>) -> Self {
+        before.filter(|before| before.directories == self.directories).unwrap_or(self)
     }
 
     /// The names of the file at `real`, a path without symbolic links: there, and in the directory where it lies.
@@ -40,7 +48,7 @@ impl Names {
         }
         let wanted = inode(metadata);
         let known = self.read.get_or_init(|| {
-            self.directories.iter().flat_map(|path| links(path)).fold(
+            self.directories.keys().flat_map(|path| links(path)).fold(
                 BTreeMap::new(),
                 |mut known: BTreeMap<_, BTreeSet<_>>, (inode, name)| {
                     known.entry(inode).or_default().insert(name);
@@ -48,7 +56,7 @@ impl Names {
                 },
             )
         });
-        let own = real.parent().filter(|parent| !self.directories.contains(*parent)).into_iter().flat_map(links);
+        let own = real.parent().filter(|parent| !self.directories.contains_key(*parent)).into_iter().flat_map(links);
         let beside = own.filter(|(inode, _)| *inode == wanted).map(|(_, name)| name);
         known.get(&wanted).cloned().unwrap_or_default().into_iter().chain(beside).collect()
     }
@@ -91,5 +99,20 @@ mod tests {
         assert_eq!(names("lib/tool"), ["login", "sh", "tool"]);
         fs::write(path("lib/alone"), "").unwrap();
         assert_eq!(names("lib/alone"), ["alone"]);
+    }
+
+    #[test]
+    fn names_are_read_anew_when_something_came_or_went() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().canonicalize().unwrap().join(name);
+        fs::write(path("login"), "").unwrap();
+        fs::hard_link(path("login"), path("sh")).unwrap();
+        let within = || Names::within([path("")]);
+        let before = within();
+        assert_eq!(before.of(&path("login"), &path("login").metadata().unwrap()).len(), 2);
+        let same = within().or(Some(before));
+        assert!(same.read.get().is_some());
+        fs::File::open(path("")).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(within().or(Some(same)).read.get().is_none());
     }
 }
