@@ -113,12 +113,22 @@ pub struct Generation {
     pub early: [u32; Event::COUNT],
     /// Per event: how many programs it passes through at most behind the hook, finish included.
     pub calls: [u32; Event::COUNT],
+    /// Per event: how many bytes its payload must have at least so that any rule can match; 0 where that says nothing.
+    pub least: [u32; Event::COUNT],
+    /// The signals from 0 to 63 with which any rule can match, one bit each.
+    pub signals: u64,
 }
 
 impl Generation {
     /// None: it judges nothing, and no generation has its number.
-    pub const NONE: Self =
-        Self { id: u64::MAX, needs: [0; Event::COUNT], early: [0; Event::COUNT], calls: [0; Event::COUNT] };
+    pub const NONE: Self = Self {
+        id: u64::MAX,
+        needs: [0; Event::COUNT],
+        early: [0; Event::COUNT],
+        calls: [0; Event::COUNT],
+        least: [0; Event::COUNT],
+        signals: u64::MAX,
+    };
 }
 
 /// What the daemon decides at run time, for hooks and finish.

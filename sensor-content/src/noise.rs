@@ -4,7 +4,7 @@
 //! from him. So whatever one ordinary user does, alone, is never evidence; what happens to services of the
 //! system is, and what happens to a second user.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// Who caused events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,15 @@ impl Actor {
         match u32::try_from(number) {
             Ok(user) => Self::User(user),
             Err(_) => Self::Service(number & !sensor_common::actor::CGROUP),
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(uid) => write!(out, "user {uid}"),
+            Self::Service(cgroup) => write!(out, "a service or root (in cgroup {cgroup})"),
         }
     }
 }
@@ -50,6 +59,12 @@ impl Noise {
             (*actor, events.saturating_sub(there))
         });
         Self(beyond.filter(|(_, events)| *events > 0).collect())
+    }
+
+    /// Who caused most, and how much; of those who caused the same, ordinary users first.
+    pub fn loudest(&self) -> Option<(Actor, u64)> {
+        let all = self.0.iter().rev().map(|(actor, events)| (*actor, *events));
+        all.max_by_key(|(_, events)| *events)
     }
 
     /// How many events speak against the rules: all but those of the loudest ordinary user.

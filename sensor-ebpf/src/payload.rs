@@ -21,10 +21,16 @@ const SEGMENTS: u64 = 8;
 /// `ITER_IOVEC` until 5.13, when the types were flags and the lowest bit the direction.
 const FLAG_ITER_IOVEC: u32 = 4;
 
+/// How many bytes `iter` (a `struct iov_iter`) has.
+#[inline(always)]
+pub fn size(iter: Struct) -> u64 {
+    iter.get(&ITER_COUNT)
+}
+
 /// Fills the payload from `iter` (a `struct iov_iter`): at most the first 256 bytes.
 #[inline(always)]
 pub fn fill(held: &mut Held, iter: Struct) {
-    let count: u64 = iter.get(&ITER_COUNT);
+    let count = size(iter);
     let skip: u64 = iter.get(&ITER_OFFSET);
     let kind = u32::from(iter.get::<u8>(&ITER_TYPE));
     if kind == value(&ITER_IS_UBUF) {

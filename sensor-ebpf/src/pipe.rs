@@ -1,6 +1,9 @@
 //! Pipes and FIFOs in use: reads, writes, the data written, and the ways around reads and writes.
 
-use sensor_common::event::{Event, Groups};
+use sensor_common::{
+    event::{Event, Groups},
+    maps::Generation,
+};
 
 use crate::{
     hook::{Context, fentry_hook, lsm_hook},
@@ -87,6 +90,11 @@ impl Subject for Write {
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill(held, self.from);
         }
+    }
+
+    #[inline(always)]
+    fn matches_none(&self, event: Event, generation: &Generation) -> bool {
+        payload::size(self.from) < u64::from(generation.least[event as usize])
     }
 
     #[inline(always)]

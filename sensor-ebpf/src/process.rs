@@ -2,6 +2,7 @@
 
 use sensor_common::{
     event::{Event, Groups},
+    maps::Generation,
     record::TEXT_MAX,
 };
 
@@ -110,6 +111,11 @@ impl Subject for Signal {
         if wanted.contains(Groups::SIGNAL) {
             held.record.object.signal = self.number;
         }
+    }
+
+    #[inline(always)]
+    fn matches_none(&self, _event: Event, generation: &Generation) -> bool {
+        self.number < u64::BITS && generation.signals & (1 << self.number) == 0
     }
 }
 

@@ -43,6 +43,11 @@ pub fn judge<C: EbpfContext, S: Subject>(
     if needs.is_empty() || is_sensor() {
         return ALLOW;
     }
+    if !needs.contains(Groups::SHADOWED) && subject.matches_none(event, generation) {
+        // Judged by that alone.
+        count_judged(event);
+        return ALLOW;
+    }
     let Some(mut held) = record::claim() else { return without_record(answer, needs) };
     held.set_judge(generation.id, bank);
     let head = &mut held.record.head;

@@ -1,6 +1,6 @@
 //! What an event is about: found by a hook, written down by the stages of the event's way.
 
-use sensor_common::event::Event;
+use sensor_common::{event::Event, maps::Generation};
 
 use crate::{record::Held, scratch::Wanted};
 
@@ -11,6 +11,12 @@ pub type Seen<S> = Option<(Event, S)>;
 pub trait Subject {
     /// Fills those of the wanted groups that describe the object.
     fn fill(&self, held: &mut Held, wanted: Wanted);
+
+    /// Whether one number says that no rule of the generation can match; where none does, false.
+    #[inline(always)]
+    fn matches_none(&self, _event: Event, _generation: &Generation) -> bool {
+        false
+    }
 
     /// Whether the current process is the one that performs the event. Where it is not, nobody is killed.
     #[inline(always)]

@@ -2,6 +2,7 @@
 
 use sensor_common::{
     event::{Event, Groups},
+    maps::Generation,
     record::{Object, TEXT_MAX, Text},
 };
 
@@ -334,6 +335,11 @@ impl Subject for Message {
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill(held, self.header.part(&MSGHDR_ITER));
         }
+    }
+
+    #[inline(always)]
+    fn matches_none(&self, event: Event, generation: &Generation) -> bool {
+        payload::size(self.header.part(&MSGHDR_ITER)) < u64::from(generation.least[event as usize])
     }
 
     #[inline(always)]

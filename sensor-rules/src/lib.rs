@@ -30,6 +30,7 @@ mod kleene;
 mod octal;
 mod pattern;
 mod plan;
+mod prefilter;
 mod reads;
 mod restrain;
 mod rule;

@@ -16,7 +16,7 @@ use crate::{
     rules::{self, Draft},
     sensor::{Launch, Sensor, names_rule},
     suite::{Boot, Test},
-    user, work,
+    user, wait, work,
 };
 
 /// The tests of this file.
@@ -122,6 +122,10 @@ fn crowded(user: impl Fn(u32) -> u32) -> Result<Counts> {
     sensor.signal(libc::SIGCONT)?;
     let counts = counts(&sensor, "fifo.open")?;
     report::say(format!("{counts:?}"));
+    if user(0) == user(1) {
+        let named = format!("user {} made rules match", user(0));
+        wait::until("the log to name who floods", || Ok(sensor.words().contains(&named).then_some(())))?;
+    }
     sensor.stop()?;
     Ok(counts)
 }

@@ -20,7 +20,10 @@ use crate::{fifo, protocol::Message, report, rules, sensor::Launch};
 /// How often each operation is measured; the figure is the median.
 const SAMPLES: usize = 301;
 const FIFO: &str = "/home/user/measured-fifo";
+const SHARED_FIFO: &str = "/tmp/measured-fifo";
 const PLAIN: &str = "/home/user/measured-file";
+/// What is written: a line as programs log it, again and again.
+const LINE: &[u8] = b"2026-11-30T18:44:00Z worker[4711] request 8842 took 17 ms, 3 rows, status 200\n";
 
 /// Measures without the sensor and, in the same boot, with it and the shipped rules.
 ///
@@ -44,18 +47,23 @@ pub fn measure() -> Result<()> {
 type Operation<'a> = (&'static str, Box<dyn FnMut() -> io::Result<()> + 'a>);
 
 fn all() -> Result<BTreeMap<String, f64>> {
-    fifo::remake(FIFO)?;
+    let deep = format!("/tmp{}/measured-fifo", "/d".repeat(40));
+    for path in [FIFO, SHARED_FIFO, &deep] {
+        fifo::remake(path)?;
+    }
     fs::write(PLAIN, "x")?;
-    let (mut reader, mut writer) = fifo::pipe()?;
     let mut plain = File::open(PLAIN)?;
     // Both ends are held open, so that opening one does not wait for the other.
-    let _both = fifo::open(FIFO)?;
+    let (_both, mut shared, _deep) = (fifo::open(FIFO)?, fifo::open(SHARED_FIFO)?, fifo::open(&deep)?);
     let (mut here, mut there) = UnixStream::pair()?;
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name("measured")?)?;
     let queue = MessageQueue::new()?;
-    let operations: [Operation<'_>; 12] = [
+    let operations: [Operation<'_>; 18] = [
         ("getpid", Box::new(getpid)),
-        ("pipe write+read 1 byte", Box::new(move || writer.write_all(b"x").and_then(|()| reader.read_exact(&mut [0])))),
+        ("pipe write+read 1 byte", through_a_pipe(1)?),
+        ("pipe write+read 64 bytes", through_a_pipe(64)?),
+        ("pipe write+read 256 bytes", through_a_pipe(256)?),
+        ("pipe write+read 4096 bytes", through_a_pipe(4096)?),
         ("pipe2+close", Box::new(|| fifo::pipe().map(drop))),
         ("unix send+receive 1 byte", Box::new(move || here.write_all(b"x").and_then(|()| there.read_exact(&mut [0])))),
         ("unix connect+accept", Box::new(move || connect(&listener))),
@@ -63,6 +71,12 @@ fn all() -> Result<BTreeMap<String, f64>> {
         ("kill with signal 0", Box::new(signal_nothing)),
         ("fork+exec", Box::new(|| Command::new("/bin/true").status().map(drop))),
         ("FIFO open+close", Box::new(|| File::open(FIFO).map(drop))),
+        ("FIFO open+close in /tmp", Box::new(|| File::open(SHARED_FIFO).map(drop))),
+        ("FIFO open+close below 40 directories", Box::new(|| File::open(&deep).map(drop))),
+        (
+            "FIFO write+read 1 byte in /tmp",
+            Box::new(move || shared.write_all(b"x").and_then(|()| shared.read_exact(&mut [0]))),
+        ),
         ("mkfifo+unlink", Box::new(|| fifo::make("/home/user/made").and_then(|()| fs::remove_file("/home/user/made")))),
         ("plain file open+close", Box::new(|| File::open(PLAIN).map(drop))),
         ("plain file read", Box::new(move || plain.read(&mut [0; 1]).map(drop))),
@@ -75,6 +89,14 @@ fn all() -> Result<BTreeMap<String, f64>> {
             Ok((name.to_owned(), cost - nothing))
         })
         .collect()
+}
+
+/// So many bytes of text into a pipe and out of it.
+fn through_a_pipe(bytes: usize) -> Result<Box<dyn FnMut() -> io::Result<()>>> {
+    let (mut reader, mut writer) = fifo::pipe()?;
+    let text: Vec<u8> = LINE.iter().copied().cycle().take(bytes).collect();
+    let mut read = vec![0; bytes];
+    Ok(Box::new(move || writer.write_all(&text).and_then(|()| reader.read_exact(&mut read))))
 }
 
 fn median(operation: &mut dyn FnMut() -> io::Result<()>) -> Result<f64> {

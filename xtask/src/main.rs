@@ -136,14 +136,7 @@ enum Task {
 #[derive(Subcommand)]
 enum Measure {
     /// Guest instructions per operation, without the sensor and with it
-    Overhead {
-        /// The VM's kernel
-        #[arg(long, default_value = "6.12")]
-        kernel: KernelSeries,
-        /// Print JSON instead of a table
-        #[arg(long)]
-        json: bool,
-    },
+    Overhead(bench::Overhead),
     /// Nanoseconds per event for up to 10,000 rules, run by this machine's kernel (as root)
     Rules {
         /// Print JSON instead of a table
@@ -178,7 +171,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         }
         Task::Run { kernel, shell: false } => run::session(kernel),
         Task::Run { kernel, shell: true } => run::shell(kernel),
-        Task::Bench { what: Measure::Overhead { kernel, json } } => bench::overhead(kernel, json),
+        Task::Bench { what: Measure::Overhead(overhead) } => overhead.run(),
         Task::Bench { what: Measure::Rules { json } } => {
             proof::run("bench", json.then(|| "--json".to_owned()).as_slice())
         }

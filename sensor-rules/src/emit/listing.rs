@@ -86,7 +86,7 @@ fn comment(plan: &Plan<'_>, code: &Code<Mark>, index: usize, raw: &Raw) -> Optio
 fn memory(index: &Index, offset: usize) -> String {
     for lookup in &index.lookups {
         let what = names::look(lookup.look);
-        let filter = lookup.filter.map(|filter| filter.start);
+        let filter = lookup.filter.as_ref().map(|(_, content)| *content);
         let parts = [
             (Some(lookup.displacements), "displacements"),
             (Some(lookup.slots), "slots"),

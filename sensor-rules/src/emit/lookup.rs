@@ -16,8 +16,9 @@ use super::{
 };
 use crate::plan::{
     Index,
+    filter::{CANDIDATE, Filter, MULTIPLIER},
     key::How,
-    rows::{Area, FILTER_MULTIPLIER, Filter, Lookup},
+    rows::{Area, Lookup},
     table::slot,
 };
 
@@ -44,7 +45,7 @@ pub fn all<O>(asm: &mut Asm<O>, index: &Index, marks: &Answers<'_>) {
     }
     for lookup in &index.lookups {
         let done = asm.label();
-        match (lookup.look.how, lookup.filter) {
+        match (lookup.look.how, &lookup.filter) {
             (How::Anywhere(capacity), Some(filter)) => search(asm, lookup, filter, capacity, marks, done),
             (How::Start(capacity) | How::End(capacity) | How::Anywhere(capacity), _) => {
                 once(asm, lookup, Some(capacity), marks);
@@ -75,33 +76,42 @@ fn once<O>(asm: &mut Asm<O>, lookup: &Lookup, capacity: Option<usize>, marks: &A
 /// A walk from every place where the filter says that a literal may start.
 ///
 /// As in other loops, it goes on by jumps and ends by falling through. The length is loaded anew for each
-/// comparison: what the verifier learns of it on one way must not tell that way from the others.
-fn search<O>(asm: &mut Asm<O>, lookup: &Lookup, filter: Filter, capacity: usize, marks: &Answers<'_>, done: Label) {
+/// comparison: what the verifier learns of it on one way must not tell that way from the others. How far the
+/// filter lets it go the verifier does not know; that each round goes on by one it must be told by a constant.
+fn search<O>(
+    asm: &mut Asm<O>,
+    lookup: &Lookup,
+    (filter, content): &(Filter, usize),
+    capacity: usize,
+    marks: &Answers<'_>,
+    done: Label,
+) {
     let (again, next, candidate, found) = (asm.label(), asm.label(), asm.label(), asm.label());
-    let size = match filter.bytes {
+    let size = match filter.hashed {
         1 => Size::Byte,
         2 => Size::Half,
         _ => Size::Word,
     };
     asm.load(Size::Word, Reg::R0, RECORD, length(lookup));
-    asm.jump_if(When::Lt, Reg::R0, imm(filter.bytes), done);
+    asm.jump_if(When::Lt, Reg::R0, imm(filter.span), done);
     asm.alu(Alu::Mov, START, 0);
     let first = asm.here();
     asm.bind(again);
     asm.alu(Alu::Mov, ADDRESS, RECORD);
     asm.alu(Alu::Add, ADDRESS, START);
-    asm.load(size, Reg::R0, ADDRESS, bytes(lookup));
-    asm.alu_word(Alu::Mul, Reg::R0, FILTER_MULTIPLIER.cast_signed());
+    asm.load(size, Reg::R0, ADDRESS, bytes(lookup) + at(filter.span - filter.hashed));
+    asm.alu_word(Alu::Mul, Reg::R0, MULTIPLIER.cast_signed());
     asm.alu_word(Alu::Shr, Reg::R0, 32 - filter.size_log.cast_signed());
-    asm.carried(MEMORY, ADDRESS, filter.start);
+    asm.carried(MEMORY, ADDRESS, *content);
     asm.alu(Alu::Add, ADDRESS, Reg::R0);
-    asm.load(Size::Byte, ADDRESS, ADDRESS, 0);
-    asm.jump_if(When::Ne, ADDRESS, 0, candidate);
+    asm.load(Size::Byte, Reg::R0, ADDRESS, 0);
+    asm.jump_if(When::Ge, Reg::R0, i32::from(CANDIDATE), candidate);
+    asm.alu(Alu::Add, START, Reg::R0);
     asm.bind(next);
     asm.alu(Alu::Add, START, 1);
-    asm.jump_if(When::Gt, START, imm(capacity - filter.bytes), done);
+    asm.jump_if(When::Gt, START, imm(capacity - filter.span), done);
     asm.load(Size::Word, Reg::R0, RECORD, length(lookup));
-    asm.alu(Alu::Sub, Reg::R0, imm(filter.bytes));
+    asm.alu(Alu::Sub, Reg::R0, imm(filter.span));
     asm.jump_if(When::SGe, Reg::R0, START, again);
     asm.jump(done);
     asm.bind(candidate);
@@ -109,7 +119,7 @@ fn search<O>(asm: &mut Asm<O>, lookup: &Lookup, filter: Filter, capacity: usize,
     asm.bind(found);
     add_row(asm, &lookup.area, marks);
     asm.jump(next);
-    asm.repeat(first, capacity - filter.bytes + 1);
+    asm.repeat(first, capacity - filter.span + 1);
 }
 
 /// Where the bytes of the string start in the record.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sensor_common::{event::Event, maps::Stage};
+use sensor_common::{event::Event, maps::Stage, record::TEXT_MAX};
 
 use super::{TARGET, names};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     expr::{Cond, CondKind, TextTest},
     plan::{
         Entry, Plan, entries,
-        key::{How, Look, cover},
+        key::{Look, cover},
         rows::{Lookup, Walk},
     },
     rule::RuleSet,
@@ -28,7 +28,7 @@ mod primitive {
     pub const INSTRUCTION: f64 = 0.3;
     /// A look-up of one field: its first step, which most strings do not get beyond, and the row.
     pub const LOOKUP: f64 = 3.0;
-    /// One byte of a search.
+    /// One place of a string at which a search looks.
     pub const SEARCHED: f64 = 0.8;
     /// To go on to the next program of a chain.
     pub const TAIL_CALL: f64 = 13.0;
@@ -38,6 +38,9 @@ mod primitive {
 
 /// Bytes of an everyday string.
 const LENGTH: f64 = 40.0;
+/// Bytes of a short one and of the longest that is kept: what scans cost is said of both.
+pub const LENGTHS: [u16; 2] = [16, 256];
+const _: () = assert!(LENGTHS[1] as usize == TEXT_MAX);
 /// Instructions after which a comparison of strings has mostly found a difference.
 const FIRST_WORD: f64 = 5.0;
 /// Instructions per byte of a `contains` on its own.
@@ -61,6 +64,8 @@ pub struct EventCost {
     pub lookups: Vec<LookupCost>,
     /// The rules, in their order.
     pub rules: Vec<RuleCost>,
+    /// Nanoseconds of all together where each string has as many bytes as [`LENGTHS`] says.
+    pub by_length: [f64; 2],
 }
 
 /// What a look-up costs.
@@ -75,6 +80,8 @@ pub struct LookupCost {
     pub of: &'static str,
     /// Nanoseconds per event.
     pub time: f64,
+    /// How many bytes a step passes, where the whole string is gone through.
+    pub step: Option<f64>,
 }
 
 /// What a rule costs beside the look-ups.
@@ -119,9 +126,15 @@ pub fn costs(rules: &RuleSet) -> Result<Vec<EventCost>, Diagnostics> {
     let mut costs: Vec<EventCost> = Vec::new();
     for event in Event::ALL {
         let parts = emit::parts(rules, *event, TARGET)?;
-        let parts = parts.iter().filter(|part| part.plan.stage == Stage::Rules).map(|part| of_part(part));
+        let parts = parts.iter().filter(|part| part.plan.stage == Stage::Rules).map(|part| {
+            let by_length = LENGTHS.map(|length| of_part(part, length.into()).time());
+            EventCost { by_length, ..of_part(part, LENGTH) }
+        });
         costs.extend(parts.reduce(|mut all, part| {
             all.base += part.base + primitive::TAIL_CALL;
+            for (all, part) in all.by_length.iter_mut().zip(part.by_length) {
+                *all += part + primitive::TAIL_CALL;
+            }
             all.lookups.extend(part.lookups);
             all.rules.extend(part.rules);
             all
@@ -130,36 +143,37 @@ pub fn costs(rules: &RuleSet) -> Result<Vec<EventCost>, Diagnostics> {
     Ok(costs)
 }
 
-fn of_part(Part { plan, code }: &Part<'_>) -> EventCost {
+/// What a part costs where strings have `length` bytes.
+fn of_part(Part { plan, code }: &Part<'_>, length: f64) -> EventCost {
     let sizes = emit::sizes(plan, code);
     let entries = entries(&plan.judges);
     let index = plan.index.as_ref();
-    let walks = index.iter().flat_map(|index| &index.walks).map(walk);
-    let lookups = index.iter().flat_map(|index| &index.lookups).map(lookup).chain(walks).collect();
+    let walks = index.iter().flat_map(|index| &index.walks).map(|made| walk(made, length));
+    let lookups = index.iter().flat_map(|index| &index.lookups).map(|made| lookup(made, length)).chain(walks).collect();
     let often = often(&entries);
     let rules = plan.judges.iter().zip(&sizes).enumerate().map(|(number, (judge, sizes))| {
         let (tried, why) = tried(plan, &entries, &often, number);
         let mut leaves = sizes.leaves.iter().copied();
-        let (executed, _) = expected(&judge.cond, &mut leaves);
+        let (executed, _) = expected(&judge.cond, &mut leaves, length);
         let (id, place) = (judge.rule.id.clone(), judge.rule.condition_place.clone());
         RuleCost { id, place, tried, instructions: sizes.all, executed, why }
     });
     let base = primitive::ENTRY + if plan.index.is_some() { primitive::SWEEP } else { 0.0 };
-    EventCost { event: plan.event, base, lookups, rules: rules.collect() }
+    EventCost { event: plan.event, base, lookups, rules: rules.collect(), by_length: [0.0; 2] }
 }
 
-fn lookup(lookup: &Lookup) -> LookupCost {
-    let time = match lookup.look.how {
-        How::Anywhere(_) => primitive::SEARCHED * LENGTH,
-        How::Start(_) | How::End(_) | How::Int | How::WideInt => primitive::LOOKUP,
+fn lookup(lookup: &Lookup, length: f64) -> LookupCost {
+    let (time, step) = match &lookup.filter {
+        Some((filter, _)) => (primitive::SEARCHED * length / filter.step, Some(filter.step)),
+        None => (primitive::LOOKUP, None),
     };
-    LookupCost { what: names::look(lookup.look), finds: lookup.literals, of: "literal", time }
+    LookupCost { what: names::look(lookup.look), finds: lookup.literals, of: "literal", time, step }
 }
 
-fn walk(walk: &Walk) -> LookupCost {
+fn walk(walk: &Walk, length: f64) -> LookupCost {
     let what = format!("{} by what it has", names::of(walk.offset));
-    let time = STEP * LENGTH * primitive::INSTRUCTION;
-    LookupCost { what, finds: walk.union.patterns.len(), of: "pattern", time }
+    let time = STEP * length * primitive::INSTRUCTION;
+    LookupCost { what, finds: walk.union.patterns.len(), of: "pattern", time, step: Some(1.0) }
 }
 
 /// On what part of all events the keys of each rule hold: a guess.
@@ -207,31 +221,32 @@ fn tried(plan: &Plan<'_>, entries: &[Entry], often: &[f64], number: usize) -> (f
 
 /// How many instructions of a condition are executed, and how often it holds. `sizes` are those of its parts
 /// without parts, in order.
-fn expected(cond: &Cond, sizes: &mut impl Iterator<Item = usize>) -> (f64, f64) {
+fn expected(cond: &Cond, sizes: &mut impl Iterator<Item = usize>, length: f64) -> (f64, f64) {
+    let mut of = |cond: &Cond| expected(cond, sizes, length);
     match &cond.kind {
         CondKind::Not(inner) => {
-            let (cost, holds) = expected(inner, sizes);
+            let (cost, holds) = of(inner);
             (cost, 1.0 - holds)
         }
         CondKind::And(left, right) => {
-            let (left, right) = (expected(left, sizes), expected(right, sizes));
+            let (left, right) = (of(left), of(right));
             (left.0 + left.1 * right.0, left.1 * right.1)
         }
         CondKind::Or(left, right) => {
-            let (left, right) = (expected(left, sizes), expected(right, sizes));
+            let (left, right) = (of(left), of(right));
             (left.0 + (1.0 - left.1) * right.0, left.1 + (1.0 - left.1) * right.1)
         }
         CondKind::Choose(by, one, other) => {
-            let (by, one, other) = (expected(by, sizes), expected(one, sizes), expected(other, sizes));
+            let (by, one, other) = (of(by), of(one), of(other));
             let weighed = |one: f64, other: f64| by.1 * one + (1.0 - by.1) * other;
             (by.0 + weighed(one.0, other.0), weighed(one.1, other.1))
         }
         CondKind::Same(left, right) => {
-            let (left, right) = (expected(left, sizes), expected(right, sizes));
+            let (left, right) = (of(left), of(right));
             (left.0 + right.0 + 4.0, left.1 * right.1 + (1.0 - left.1) * (1.0 - right.1))
         }
         CondKind::Const(holds) => (0.0, if *holds { 1.0 } else { 0.0 }),
-        _ => (executed(cond, sizes.next().unwrap_or(0)), holds(cond)),
+        _ => (executed(cond, sizes.next().unwrap_or(0), length), holds(cond)),
     }
 }
 
@@ -240,14 +255,14 @@ fn holds(cond: &Cond) -> f64 {
     cover(cond, true).map_or(UNKNOWN, |cover| f64::from(cover.wakes.min(1000)) / 1000.0)
 }
 
-/// How many of its `size` instructions are executed.
+/// How many of its `size` instructions are executed where strings have `length` bytes.
 #[expect(clippy::cast_precision_loss, reason = "a program has fewer than a million instructions")]
-fn executed(cond: &Cond, size: usize) -> f64 {
+fn executed(cond: &Cond, size: usize, length: f64) -> f64 {
     let size = size as f64;
     match &cond.kind {
         // Three instructions are an answer that a look-up has found already.
-        CondKind::Text(TextTest::Contains, ..) if size > 3.0 => LOOP * LENGTH,
-        CondKind::Pattern(..) if size > 3.0 => STEP * LENGTH,
+        CondKind::Text(TextTest::Contains, ..) if size > 3.0 => LOOP * length,
+        CondKind::Pattern(..) if size > 3.0 => STEP * length,
         CondKind::Text(..) | CondKind::TextSame(..) => size.min(FIRST_WORD),
         // A comparison of the length for each length, and of strings where one is right.
         CondKind::TextIn(_, literals) => {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{
-    cost::{EventCost, RuleCost},
+    cost::{EventCost, LENGTHS, LookupCost, RuleCost},
     words::counted,
 };
 
@@ -29,18 +29,38 @@ pub fn table(costs: &[EventCost], shown: &dyn Fn(&str) -> bool) -> String {
     out
 }
 
+/// What the event costs by how long its strings are, where that makes a difference.
+fn by_length(cost: &EventCost) -> String {
+    let [short, long] = cost.by_length;
+    if long - short < 1.0 {
+        return String::new();
+    }
+    format!(" ({short:.0} with {} bytes in each string, {long:.0} with {})", LENGTHS[0], LENGTHS[1])
+}
+
+/// How fast a look-up goes through a string, where it goes through all of it.
+fn by_step(lookup: &LookupCost) -> String {
+    match lookup.step {
+        Some(step) if step < 2.0 => ", byte by byte".to_owned(),
+        Some(step) => format!(", some {step:.0} bytes a step"),
+        None => String::new(),
+    }
+}
+
 fn event(out: &mut String, cost: &EventCost, rules: &[&RuleCost]) -> fmt::Result {
     let name = cost.event.name();
     writeln!(
         out,
-        "{name}: {}, about {:.0} ns per event that matches none",
+        "{name}: {}, about {:.0} ns per event that matches none{}",
         counted(cost.rules.len(), "rule"),
-        cost.time()
+        cost.time(),
+        by_length(cost)
     )?;
     writeln!(out, "{:>10}  what", "ns")?;
     writeln!(out, "{:>10.2}  whatever the rules are", cost.base)?;
     for lookup in &cost.lookups {
-        writeln!(out, "{:>10.2}  looking up {}, for {}", lookup.time, lookup.what, counted(lookup.finds, lookup.of))?;
+        let finds = counted(lookup.finds, lookup.of);
+        writeln!(out, "{:>10.2}  looking up {}, for {finds}{}", lookup.time, lookup.what, by_step(lookup))?;
     }
     for rule in rules.iter().take(LISTED) {
         writeln!(

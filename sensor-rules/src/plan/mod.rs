@@ -16,6 +16,7 @@
 //! then that is their answer. A rule without a key is in a block that is woken by every event.
 
 pub mod blocks;
+pub mod filter;
 pub mod key;
 pub mod perfect;
 pub mod rows;

@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::{
     Key, Look, Trie, Walked,
     blocks::Block,
+    filter::Filter,
     key::How,
     table::{Table, shift},
     trie::Side,
     union::Union,
 };
 use crate::pattern::Pattern;
-
-/// Multiplier of the hash of a filter: 2^32 divided by the golden ratio.
-pub const FILTER_MULTIPLIER: u32 = 0x9e37_79b1;
 
 /// Rows of one width. The first is what every event wakes, and wakes no more than that.
 #[derive(Clone, Debug)]
@@ -24,17 +22,6 @@ pub struct Area {
     pub last: u32,
     /// Which word of the marks each word of a row goes to.
     pub words: Vec<usize>,
-}
-
-/// What tells at most places of a string at once that no literal starts there: a byte per hash of the first bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Filter {
-    /// Where it is in the memory, bytes.
-    pub start: usize,
-    /// Its size, as a power of two.
-    pub size_log: u32,
-    /// How many bytes are hashed: 1, 2 or 4.
-    pub bytes: usize,
 }
 
 /// One look-up.
@@ -57,8 +44,8 @@ pub struct Lookup {
     pub slots: usize,
     /// Its rows.
     pub area: Area,
-    /// The filter of a search.
-    pub filter: Option<Filter>,
+    /// The filter of a search, and where its content is in the memory, bytes.
+    pub filter: Option<(Filter, usize)>,
 }
 
 /// A walk for patterns of one field.
@@ -111,7 +98,10 @@ impl Memory {
         let table = Table::new(&trie, &rows)?;
         let displacements = self.append(table.displacements.iter().flat_map(|value| value.to_le_bytes()));
         let slots = self.append(table.slots.iter().copied());
-        let filter = matches!(look.how, How::Anywhere(_)).then(|| self.filter(&literals));
+        let filter = matches!(look.how, How::Anywhere(_)).then(|| {
+            let (filter, content) = Filter::new(&literals);
+            (filter, self.append(content))
+        });
         let root = trie.nodes.first()?;
         let (end, shift) = (root.end, shift(root.step));
         Some(Lookup {
@@ -222,22 +212,6 @@ impl Memory {
         let last = size * u32::try_from(order.len() - 1).unwrap_or(0);
         let bytes: Vec<u8> = order.concat().into_iter().flat_map(u64::to_le_bytes).collect();
         (Area { start: self.append(bytes), last, words }, offsets)
-    }
-
-    fn filter(&mut self, literals: &[&[u8]]) -> Filter {
-        let shortest = literals.iter().map(|literal| literal.len()).min().unwrap_or(1);
-        let bytes = match shortest {
-            0 | 1 => 1,
-            2 | 3 => 2,
-            _ => 4,
-        };
-        let size_log = (32 * literals.len()).next_power_of_two().trailing_zeros().clamp(8, 15);
-        let mut filter = vec![0; 1 << size_log];
-        for literal in literals {
-            let word = literal.iter().take(bytes).rev().fold(0, |word: u32, byte| word << 8 | u32::from(*byte));
-            filter[(word.wrapping_mul(FILTER_MULTIPLIER) >> (32 - size_log)) as usize] = 1;
-        }
-        Filter { start: self.append(filter), size_log, bytes }
     }
 
     /// Appends to the memory; returns where, a multiple of 32.

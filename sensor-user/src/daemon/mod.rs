@@ -33,6 +33,7 @@ pub mod engine;
 mod event_file;
 pub mod fault;
 pub mod fleet;
+mod flood;
 mod generations;
 pub mod guard;
 pub mod journal;
@@ -265,6 +266,7 @@ async fn watch(
         tokio::spawn(tend(Arc::clone(core), LOOK, Core::look_at_shadow));
     }
     tokio::spawn(tend(Arc::clone(core), READ_BACK, Core::look_for_meddling));
+    tokio::spawn(flood::look_out(Arc::clone(core)));
     core.with_engine(|sensor| {
         sensor.replace_others(|record| core.journal().accept(record, Clock::now()))?;
         sensor.number_from(core.journal().seq(), events.numbers.taken)

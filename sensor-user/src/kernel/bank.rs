@@ -129,7 +129,9 @@ impl Verified {
             let acts = if rules.acts_on(*event) { Groups::ENFORCED } else { Groups::NONE };
             verified.facts.needs[*event as usize] = rules.needs(*event).with(acts).0;
             verified.facts.early[*event as usize] = rules.early(*event).map_or(Groups::NONE, |early| early.reads).0;
+            verified.facts.least[*event as usize] = rules.least_payload(*event);
         }
+        verified.facts.signals = rules.signals();
         verified.verify_time = started.elapsed().saturating_sub(compile_time);
         Ok(verified)
     }
@@ -181,8 +183,8 @@ impl Verified {
     /// Whether these are its facts, apart from what is noted there of a candidate.
     pub fn is_as(&self, facts: &Generation) -> bool {
         let own = |needs: [u32; Event::COUNT]| needs.map(|needs| Groups(needs).without(Groups::SHADOWED).0);
-        (facts.id, facts.early, facts.calls) == (self.facts.id, self.facts.early, self.facts.calls)
-            && own(facts.needs) == own(self.facts.needs)
+        let rest = |facts: &Generation| (facts.id, facts.early, facts.calls, facts.least, facts.signals);
+        rest(facts) == rest(&self.facts) && own(facts.needs) == own(self.facts.needs)
     }
 
     /// Whether this generation has rules for any event of `hook`.

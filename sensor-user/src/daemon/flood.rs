@@ -1,0 +1,124 @@
+//! Who floods the sensor: where reports had to be left out, the log names who makes rules match most.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sensor_common::maps::Loss;
+use sensor_content::noise::{Actor, Noise};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{core::Core, engine::Engine, probation::heard};
+use crate::log::say;
+
+/// From one look to the next.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often the same one is named.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// Looks until the future is dropped.
+pub async fn look_out<E: Engine>(core: Arc<Core<E>>) {
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut watch = None;
+    loop {
+        ticks.tick().await;
+        let core = Arc::clone(&core);
+        // It waits while the engine is at work. What the kernel does not tell, `status` says too.
+        let Ok(Ok(seen)) = tokio::task::spawn_blocking(move || look(&core)).await else { continue };
+        let now = Instant::now();
+        let watch = watch.get_or_insert_with(|| Watch::new(seen.clone(), now));
+        if let Some(words) = watch.look(seen, now) {
+            say(format_args!("WARNING: {words}"));
+        }
+    }
+}
+
+fn look<E: Engine>(core: &Core<E>) -> anyhow::Result<Seen> {
+    core.with_engine(|engine| {
+        let lost = engine.counters()?.lost;
+        let left_out = lost[Loss::RateLimited as usize] + lost[Loss::RingFull as usize];
+        let matches = match engine.active() {
+            Some(generation) => heard(&engine.noise()?, generation).all,
+            None => Noise::default(),
+        };
+        Ok(Seen { left_out, matches })
+    })
+}
+
+/// What a look shows, since the sensor was loaded.
+#[derive(Clone, Default)]
+struct Seen {
+    /// Reports that were left out, or found no room.
+    left_out: u64,
+    /// What rules in force matched, by who caused it.
+    matches: Noise,
+}
+
+/// What was seen before, and who was named lately.
+struct Watch {
+    before: Seen,
+    at: Instant,
+    named: BTreeMap<Actor, Instant>,
+}
+
+impl Watch {
+    /// Nothing was left out yet beyond this, which is seen now.
+    const fn new(before: Seen, at: Instant) -> Self {
+        Self { before, at, named: BTreeMap::new() }
+    }
+
+    /// Who made rules match most since the last look, if reports were left out meanwhile and he was not named lately.
+    fn look(&mut self, seen: Seen, now: Instant) -> Option<String> {
+        let before = std::mem::replace(&mut self.before, seen);
+        let passed = now.duration_since(std::mem::replace(&mut self.at, now)).as_secs_f64();
+        let left_out = self.before.left_out.saturating_sub(before.left_out);
+        let (actor, matches) = self.before.matches.beyond(&before.matches).loudest()?;
+        self.named.retain(|_, when| now.duration_since(*when) < AGAIN);
+        if left_out == 0 || self.named.contains_key(&actor) {
+            return None;
+        }
+        self.named.insert(actor, now);
+        Some(format!(
+            "{actor} made rules match {matches} times within {passed:.1} s, and {left_out} reports were left out; all events were judged and are counted, see `creance status`"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(left_out: u64, matches: &[(Actor, u64)]) -> Seen {
+        let mut noise = Noise::default();
+        for (actor, events) in matches {
+            noise.add(*actor, *events);
+        }
+        Seen { left_out, matches: noise }
+    }
+
+    #[test]
+    fn the_loudest_is_named_where_reports_were_left_out() {
+        let (one, other) = (Actor::User(1000), Actor::User(1001));
+        let now = Instant::now();
+        let mut watch = Watch::new(seen(5, &[(one, 900), (other, 10)]), now);
+        assert_eq!(watch.look(seen(5, &[(one, 990), (other, 20)]), now), None, "nothing was left out");
+        let words = watch.look(seen(45, &[(one, 1000), (other, 70)]), now).unwrap();
+        assert!(words.starts_with("user 1001 made rules match 50 times"), "{words}");
+        assert!(words.contains("40 reports"), "{words}");
+        assert_eq!(watch.look(seen(99, &[(one, 1000), (other, 200)]), now), None, "named a moment ago");
+        assert!(watch.look(seen(100, &[(one, 2000), (other, 200)]), now).unwrap().starts_with("user 1000"));
+        assert!(watch.look(seen(200, &[(one, 3000), (other, 200)]), now + AGAIN).is_some(), "named again");
+    }
+
+    #[test]
+    fn another_generation_counts_anew() {
+        let one = Actor::Service(7);
+        let now = Instant::now();
+        let mut watch = Watch::new(seen(0, &[(one, 900)]), now);
+        let words = watch.look(seen(1, &[]), now);
+        assert_eq!(words, None, "nobody is known to have caused it");
+    }
+}
