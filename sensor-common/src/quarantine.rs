@@ -31,27 +31,28 @@ impl Container {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
 pub struct ObjectKey {
-    /// Inode number of a pipe or FIFO. Address of the `struct sock` of a socket: what receives has no inode
+    /// Address of the `struct inode` of a pipe or FIFO: its number is another's too in another subvolume of a
+    /// btrfs, which has the same device. Address of the `struct sock` of a socket: what receives has no inode
     /// before it is accepted.
     pub id: u64,
-    /// Device of the file system of a pipe or FIFO, as the kernel's `dev_t`; 0 for a socket.
-    pub device: u32,
     /// [`Container`] as its discriminant.
     pub container: u32,
+    /// Always 0: what lies in a map has no holes.
+    pub padding: u32,
 }
 
 impl ObjectKey {
-    /// That of nothing: no inode has the number 0.
-    pub const NONE: Self = Self { id: 0, device: 0, container: 0 };
+    /// That of nothing: nothing lies at the address 0.
+    pub const NONE: Self = Self { id: 0, container: 0, padding: 0 };
 
     /// That of a pipe or FIFO.
-    pub const fn pipe(inode: u64, device: u32) -> Self {
-        Self { id: inode, device, container: Container::Pipe as u32 }
+    pub const fn pipe(inode: u64) -> Self {
+        Self { id: inode, container: Container::Pipe as u32, padding: 0 }
     }
 
     /// That of a unix socket.
     pub const fn socket(sock: u64) -> Self {
-        Self { id: sock, device: 0, container: Container::Socket as u32 }
+        Self { id: sock, container: Container::Socket as u32, padding: 0 }
     }
 }
 
@@ -69,8 +70,8 @@ pub struct Mark {
     pub pid: u32,
     /// The user that it wrote for: its real one, or where that is root, its effective one.
     pub uid: u32,
-    /// Always 0: what lies in a map has no holes.
-    pub padding: u32,
+    /// Device of the file system of a pipe or FIFO, as the kernel's `dev_t`; 0 for a socket.
+    pub device: u32,
     /// The inode number by which people know it; 0 for a socket that was never accepted.
     pub inode: u64,
 }

@@ -1,6 +1,13 @@
 //! Who performs an event, who started that, and to whom something is done.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str};
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_pid_tgid,
+        generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str},
+    },
+    macros::raw_tracepoint,
+    programs::RawTracePointContext,
+};
 use sensor_common::{
     event::{ACTORS, Groups},
     record::{Ancestor, COMM_MAX, Record, TEXT_MAX, Text},
@@ -118,6 +125,13 @@ fn fill_arguments(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, task: Struct
     let (start, end): (u64, u64) = (mm.get(&MM_ARG_START), mm.get(&MM_ARG_END));
     let full = end.saturating_sub(start).min(u64::from(u32::MAX)) as u32;
     text::keep(text, scratch, Memory::User, start as Ptr, full);
+}
+
+/// Run once by the daemon itself: what it calls its process id is another process's on the host where it runs in
+/// a pid namespace.
+#[raw_tracepoint]
+pub fn who_am_i(_: RawTracePointContext) -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
 /// Process id of the current process.

@@ -246,7 +246,7 @@ impl Subject for Moved {
 
     #[inline(always)]
     fn quarantine(&self, held: &Held) {
-        quarantine::mark_pipe(held);
+        quarantine::mark_pipe(held, &self.file);
     }
 }
 

@@ -111,10 +111,10 @@ impl File {
         (!file.is_null()).then_some(Struct::probed(file))
     }
 
-    /// Which file it is, among all of this host.
+    /// Which pipe or FIFO it is, among all of this host.
     #[inline(always)]
     pub fn key(&self) -> ObjectKey {
-        ObjectKey::pipe(self.number(), self.device())
+        ObjectKey::pipe(self.inode.base as u64)
     }
 
     /// The address of its `struct file`.

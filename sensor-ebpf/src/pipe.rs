@@ -99,7 +99,7 @@ impl Subject for Write {
 
     #[inline(always)]
     fn quarantine(&self, held: &Held) {
-        quarantine::mark_pipe(held);
+        quarantine::mark_pipe(held, &self.file);
     }
 }
 

@@ -32,6 +32,7 @@ mod octal;
 mod pattern;
 mod plan;
 mod prefilter;
+mod reads;
 mod restrain;
 mod rule;
 mod scalar;

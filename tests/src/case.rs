@@ -14,7 +14,9 @@ pub enum Boot {
     Preempt,
     /// Without BPF among the security modules: the daemon chooses to decide whether the functions run that ask them.
     WithoutBpf,
-    /// The same machine; the daemon is started in the mode that only observes these functions.
+    /// Locked down for confidentiality: no program may read the kernel's memory.
+    Locked,
+    /// The same machine as without BPF; the daemon is started in the mode that only observes these functions.
     Observe,
     /// As preempt; what takes so long that it runs on all kernels together only, or where it is asked for by name.
     Long,
@@ -47,6 +49,7 @@ impl Boot {
             Self::Plain => "plain",
             Self::Preempt => "preempt",
             Self::WithoutBpf => "without-bpf",
+            Self::Locked => "locked",
             Self::Observe => OBSERVE,
             Self::Long => LONG,
             Self::Tracepoints => TRACEPOINTS,
@@ -58,6 +61,7 @@ impl Boot {
         match self {
             Self::Plain => "lsm=landlock,lockdown,yama,bpf",
             Self::Preempt | Self::Long => "lsm=landlock,lockdown,yama,bpf preempt=full",
+            Self::Locked => "lsm=landlock,lockdown,yama,bpf lockdown=confidentiality",
             Self::WithoutBpf | Self::Observe | Self::Tracepoints => "lsm=landlock,lockdown,yama",
         }
     }

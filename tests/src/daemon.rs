@@ -5,11 +5,12 @@ use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
     path::Path,
-    process::Output,
+    process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
 use sensor_user::control::{self, protocol::Refuser};
+use serde_json::Value;
 
 use crate::{
     fifo, refusal,
@@ -17,7 +18,7 @@ use crate::{
     sensor::{CREANCE, Launch, Sensor},
     shared,
     suite::{Boot, Test},
-    wait,
+    wait, work,
 };
 
 /// The tests of this file.
@@ -27,6 +28,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "daemon::after_kill_9_it_starts_again", boot: Boot::Plain, run: killed },
     Test { name: "daemon::lets_nobody_past_the_checks_unless_told_to", boot: Boot::Plain, run: permission },
     Test { name: "daemon::the_commands_speak_to_it", boot: Boot::Plain, run: commands },
+    Test { name: "daemon::in_a_pid_namespace_it_knows_its_own_work", boot: Boot::Plain, run: namespaced },
 ];
 
 const PINS: &str = "/sys/fs/bpf/creance";
@@ -139,5 +141,42 @@ fn spoken(sensor: &Sensor, arguments: &[&str]) -> Result<(String, String)> {
 }
 
 fn creance(arguments: &[&str]) -> Result<Output> {
-    std::process::Command::new(CREANCE).args(arguments).output().context("cannot start creance")
+    Command::new(CREANCE).args(arguments).output().context("cannot start creance")
+}
+
+/// Its own number is another process's on the host: it would watch itself, and not the other.
+fn namespaced() -> Result<()> {
+    shared::stop()?;
+    fs::remove_file(work::NAMESPACED).ok();
+    let events = Path::new("/tmp/namespaced-events");
+    let watch =
+        Draft::alert("watch", &["unix.connect", "unix.accept", "unix.receive"], "process.exe == '/bin/creance'");
+    let daemon = Launch::rules(&[rules::file("watch.yaml", &[watch])])?.command(events);
+    let arguments: Vec<_> = daemon.get_args().collect();
+    let mut role = Command::new(work::PROGRAM).args(["work", "first", CREANCE]).args(arguments).spawn()?;
+    wait::until("the daemon to answer", || {
+        ensure!(role.try_wait()?.is_none(), "the daemon ended");
+        Ok(control::Client::connect(control::SOCKET).is_ok().then_some(()))
+    })?;
+    let client = Command::new(CREANCE).arg("status").stdout(Stdio::null()).spawn()?;
+    let pid = client.id().to_string();
+    ensure!(client.wait_with_output()?.status.success(), "creance status fails");
+    // The connection comes first; what the daemon did with it would be there by the second.
+    let seen = || -> Result<Vec<Value>> {
+        fs::read_to_string(events)?
+            .lines()
+            .map(|line| serde_json::from_str(line).with_context(|| line.to_owned()))
+            .collect()
+    };
+    wait::until("the client to be seen", || {
+        Ok(seen()?.iter().any(|event| event["process"]["pid"].to_string() == pid).then_some(()))
+    })?;
+    control::Client::connect(control::SOCKET)?.status()?;
+    let id: i32 = fs::read_to_string(work::NAMESPACED)?.parse()?;
+    // SAFETY: takes two numbers.
+    ensure!(unsafe { libc::kill(id, libc::SIGTERM) } == 0, "kill: {}", std::io::Error::last_os_error());
+    wait::until("the daemon to end", || role.try_wait().map_err(Into::into))?;
+    let own: Vec<_> = seen()?.into_iter().filter(|event| event["process"]["pid"] == id).collect();
+    ensure!(own.is_empty(), "the daemon watches itself: {own:#?}");
+    Ok(())
 }

@@ -49,6 +49,7 @@ mod flood;
 mod forger;
 mod hooks;
 mod input;
+mod lacking;
 mod language;
 mod losses;
 mod machine;

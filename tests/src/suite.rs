@@ -12,8 +12,8 @@ pub use crate::case::{Boot, NotHere, TRACEPOINTS, Test, mode, told_mode};
 use crate::{
     alerts, attack, block, brakes,
     case::{self, OBSERVE},
-    confined, conformance, content, daemon, endurance, features, flood, forger, hooks, input, language, lifeline,
-    losses, machine, meddling, output, paths, planner, preemption,
+    confined, conformance, content, daemon, endurance, features, flood, forger, hooks, input, lacking, language,
+    lifeline, losses, machine, meddling, output, paths, planner, preemption,
     protocol::{Message, is_chosen},
     quarantine, refusal, report, restart, shadow, sockets, stress, swap, tracepoints, undecided, uring, without_bpf,
 };
@@ -55,6 +55,7 @@ pub const TESTS: &[&[Test]] = &[
     stress::TESTS,
     endurance::TESTS,
     without_bpf::TESTS,
+    lacking::TESTS,
     tracepoints::TESTS,
 ];
 

@@ -32,6 +32,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["victim", way] => quarantine::victim(way),
         ["pump", operations] => endurance::pump(operations.parse()?),
         ["as", user, program, rest @ ..] => bail!("cannot start {program}: {}", as_user(user.parse()?, program, rest)),
+        ["first", program, rest @ ..] => first(program, rest),
         ["take", way] => quarantine::take(way),
         _ => bail!("no such role: {arguments:?}"),
     }
@@ -40,6 +41,21 @@ pub fn play(arguments: &[&str]) -> Result<()> {
 /// Runs a program as a user, in the place of this process; why that failed.
 fn as_user(user: u32, program: &str, arguments: &[&str]) -> io::Error {
     Command::new(program).args(arguments).uid(user).gid(user).exec()
+}
+
+/// Where [`first`] says what the host calls the process that it started.
+pub const NAMESPACED: &str = "/tmp/namespaced";
+
+/// Starts a program as process 1 of a pid namespace, and waits for its end.
+fn first(program: &str, arguments: &[&str]) -> Result<()> {
+    // SAFETY: takes a number; what this process starts from here on is in the namespace.
+    if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
+        return Err(io::Error::last_os_error()).context("unshare");
+    }
+    let mut child = Command::new(program).args(arguments).spawn()?;
+    fs::write(NAMESPACED, child.id().to_string())?;
+    child.wait()?;
+    Ok(())
 }
 
 /// Names the calling thread, as rules see it in `process.comm`.

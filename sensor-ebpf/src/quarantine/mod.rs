@@ -26,6 +26,7 @@ use sensor_common::{
 use crate::{
     brakes,
     maps::{SETTINGS, count_kept},
+    object::File,
     record::Held,
     stage::SIGKILL,
 };
@@ -36,16 +37,15 @@ pub use socket::{is_anothers_peer, mark_receiver};
 #[map]
 static QUARANTINE: HashMap<ObjectKey, Mark> = HashMap::with_max_entries(QUARANTINE_MAX, 0);
 
-/// Puts the pipe or FIFO that the event was about into quarantine. Its inode number and device must have been filled.
+/// Puts the pipe or FIFO that the event was about into quarantine.
 #[inline(always)]
-pub fn mark_pipe(held: &Held) {
-    let object = &held.record.object;
-    keep(&ObjectKey::pipe(object.inode, object.device), &mark(held, object.inode));
+pub fn mark_pipe(held: &Held, file: &File) {
+    keep(&file.key(), &mark(held, file.number(), file.device()));
 }
 
-/// The mark that says why what has this inode number is in quarantine.
+/// The mark that says why what has this inode number, on this device, is in quarantine.
 #[inline(always)]
-fn mark(held: &Held, inode: u64) -> Mark {
+fn mark(held: &Held, inode: u64, device: u32) -> Mark {
     let head = &held.record.head;
     Mark {
         time: head.time,
@@ -53,7 +53,7 @@ fn mark(held: &Held, inode: u64) -> Mark {
         rule: rule_number(held.record.verdict.rules[0]),
         pid: held.record.process.pid,
         uid: owner::acting(held.record.process.uid, held.record.process.euid),
-        padding: 0,
+        device,
         inode,
     }
 }

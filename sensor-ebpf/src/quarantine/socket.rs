@@ -44,7 +44,7 @@ static DATAGRAMS: HashMap<u64, Mark> = HashMap::with_max_entries(DATAGRAMS_MAX, 
 #[inline(always)]
 pub fn mark_receiver(held: &Held, socket: Struct, sk: Struct) {
     if socket.get::<u16>(&SOCKET_TYPE) == SOCK_DGRAM {
-        if DATAGRAMS.insert(&bpf_get_current_pid_tgid(), &mark(held, 0), 0).is_err() {
+        if DATAGRAMS.insert(&bpf_get_current_pid_tgid(), &mark(held, 0, 0), 0).is_err() {
             count_kept(Kept::Full);
         }
         return;
@@ -52,7 +52,7 @@ pub fn mark_receiver(held: &Held, socket: Struct, sk: Struct) {
     // Where there is none, nothing can be sent.
     if let Some(peer) = probe_ptr(member(sk.base, &UNIX_PEER)).filter(|peer| !peer.is_null()) {
         let inode = probe_ptr(member(peer, &SK_SOCKET)).map_or(0, inode_of);
-        keep(&ObjectKey::socket(peer as u64), &mark(held, inode));
+        keep(&ObjectKey::socket(peer as u64), &mark(held, inode, 0));
     }
 }
 

@@ -8,8 +8,9 @@
 //! | `vmsplice` into memory | killed before the first byte: the kernel looks for a signal first |
 //! | any of them, asleep when the data came | killed where it returns, the other pipe in quarantine as above |
 //!
-//! What a splice is about is noted where it begins, by its task: the functions below it know pipes without
-//! their inodes.
+//! What a splice is about is noted by its task, where it begins, or, for `vmsplice`, where it asks for the pipe of
+//! the file that it has found: the functions below know pipes without their inodes. A number of a descriptor is
+//! never looked up: another thread can give it to another file meanwhile.
 
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
@@ -21,7 +22,7 @@ use sensor_common::maps::{Kept, Mark, ObjectKey};
 
 use super::{QUARANTINE, is_kept, keep, kill_if_kept, read};
 use crate::{
-    kernel::{PT_REGS_DI, Ptr, Struct},
+    kernel::{Ptr, Struct},
     maps::count_kept,
     object::File,
 };
@@ -31,10 +32,13 @@ use crate::{
 #[repr(C)]
 struct Splice {
     from: ObjectKey,
-    /// The pipe that it goes into; inode number 0 where it is no pipe.
+    /// The pipe that it goes into; [`ObjectKey::NONE`] where it is no pipe.
     to: ObjectKey,
     /// `struct file *` that it goes into.
     file: u64,
+    /// Inode number and device of the pipe that it goes into.
+    inode: u64,
+    device: u64,
 }
 
 /// How many splices out of pipes and sockets can be under way at once.
@@ -52,12 +56,23 @@ fn current() -> Option<Splice> {
 }
 
 impl Splice {
+    /// One whose file is not found yet.
+    const UNKNOWN: Self = Self { from: ObjectKey::NONE, to: ObjectKey::NONE, file: 0, inode: 0, device: 0 };
+
     #[inline(always)]
     fn begin(from: Ptr, to: Ptr) {
         let Some(from) = read::source(Struct::typed(from)) else { return };
-        let target = File::pipe(Struct::typed(to)).map_or(ObjectKey::NONE, |(target, _)| target.key());
-        let splice = Self { from, to: target, file: to as u64 };
-        if SPLICES.insert(&bpf_get_current_pid_tgid(), &splice, 0).is_err() {
+        let mut splice = Self { from, file: to as u64, ..Self::UNKNOWN };
+        if let Some((target, _)) = File::pipe(Struct::typed(to)) {
+            (splice.to, splice.inode, splice.device) = (target.key(), target.number(), u64::from(target.device()));
+        }
+        splice.note();
+    }
+
+    /// Notes it by the current task.
+    #[inline(always)]
+    fn note(&self) {
+        if SPLICES.insert(&bpf_get_current_pid_tgid(), self, 0).is_err() {
             count_kept(Kept::Full);
         }
     }
@@ -70,7 +85,7 @@ impl Splice {
         }
         // SAFETY: the value is copied; a mark that is replaced meanwhile is as good.
         if let Some(mark) = unsafe { QUARANTINE.get(&self.from) }.copied() {
-            keep(&self.to, &Mark { inode: self.to.id, ..mark });
+            keep(&self.to, &Mark { inode: self.inode, device: self.device as u32, ..mark });
         }
     }
 
@@ -79,7 +94,7 @@ impl Splice {
         let Some(splice) = current() else { return };
         // The entry is there: nothing to be done about an error.
         let _ = SPLICES.remove(&bpf_get_current_pid_tgid());
-        if moved <= 0 {
+        if moved <= 0 || splice.from == ObjectKey::NONE {
             return;
         }
         if splice.to == ObjectKey::NONE {
@@ -138,28 +153,41 @@ pub fn quarantine_between(_: FExitContext) -> i32 {
 }
 
 /// `long __x64_sys_vmsplice(const struct pt_regs *regs)`, of `vmsplice(int fd, const struct iovec *, size_t,
-/// unsigned int)`: reads where the descriptor is not open for writing.
-#[inline(always)]
-fn unmap(regs: Ptr) {
-    let descriptor: u64 = Struct::typed(regs).get(&PT_REGS_DI);
-    if let Some((file, _)) = File::descriptor(descriptor as u32).and_then(File::pipe)
-        && !file.is_open_for_writing()
-    {
-        kill_if_kept(&file.key());
-    }
-}
-
+/// unsigned int)`
 #[fentry]
-pub fn quarantine_vmsplice(ctx: FEntryContext) -> i32 {
-    unmap(ctx.arg(0));
+pub fn quarantine_vmsplice(_: FEntryContext) -> i32 {
+    Splice::UNKNOWN.note();
     0
 }
 
-/// The same, where it returns
+/// `struct pipe_inode_info *get_pipe_info(struct file *file, bool for_splice)`: asked for each file that data is
+/// moved out of or into, while the call holds it. One that is not open for writing, of which nothing is noted,
+/// is what `vmsplice` reads (also for a 32-bit program, which does not come through the function above).
+#[fentry]
+pub fn quarantine_unmapped(ctx: FEntryContext) -> i32 {
+    if ctx.arg::<u32>(1) & 1 == 0 {
+        return 0;
+    }
+    let Some((file, _)) = File::pipe(Struct::typed(ctx.arg(0))) else { return 0 };
+    if file.is_open_for_writing() {
+        return 0;
+    }
+    let key = file.key();
+    if let Some(splice) = SPLICES.get_ptr_mut(&bpf_get_current_pid_tgid()) {
+        // SAFETY: a map value, live as long as the program; only the task itself uses it.
+        let splice = unsafe { &mut *splice };
+        if splice.from != ObjectKey::NONE {
+            return 0;
+        }
+        splice.from = key;
+    }
+    kill_if_kept(&key);
+    0
+}
+
+/// The first of them, where it returns
 #[fexit]
 pub fn quarantine_vmspliced(ctx: FExitContext) -> i32 {
-    if ctx.arg::<i64>(1) > 0 {
-        unmap(ctx.arg(0));
-    }
+    Splice::end(ctx.arg(1));
     0
 }

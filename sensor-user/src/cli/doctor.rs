@@ -31,11 +31,13 @@ fn report(out: &mut impl Write, host: &Host) -> std::io::Result<()> {
         ("BPF LSM", &host.lsm),
         ("programs", &host.programs),
         ("tracepoints", &host.tracepoints),
+        ("kernel memory", &host.kernel_memory),
         ("ring buffer", &host.ring_buffer),
         ("BPF file system", &host.bpffs),
         ("typed current task", &host.typed_task),
         ("task storage", &host.task_storage),
         ("recursion misses", &host.recursion_misses),
+        ("cgroups", &host.cgroups),
     ];
     for (name, finding) in general {
         line(out, name, finding)?;
@@ -96,12 +98,14 @@ mod tests {
             lsm,
             programs: yes(),
             tracepoints: yes(),
+            kernel_memory: yes(),
             mode,
             ring_buffer: yes(),
             bpffs: yes(),
             typed_task: yes(),
             task_storage: yes(),
             recursion_misses: yes(),
+            cgroups: yes(),
             hooks,
         }
     }
@@ -136,7 +140,10 @@ mod tests {
 
     #[test]
     fn says_what_is_left_where_nothing_runs() {
-        let host = Host { btf: Finding::No("none".into()), ..host(Finding::Yes("bpf".into())) };
-        assert!(text(&host).contains("cannot run here; rules can be checked"), "{}", text(&host));
+        let yes = || host(Finding::Yes("bpf".into()));
+        let no = || Finding::No("none".into());
+        for host in [Host { btf: no(), ..yes() }, Host { kernel_memory: no(), ..yes() }] {
+            assert!(text(&host).contains("cannot run here; rules can be checked"), "{}", text(&host));
+        }
     }
 }

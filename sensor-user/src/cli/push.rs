@@ -141,6 +141,9 @@ fn report(out: &mut impl Write, pushed: &Pushed) -> std::io::Result<()> {
     for unseen in &pushed.unseen {
         writeln!(out, "  NOT SEEN HERE  {unseen}")?;
     }
+    for warning in &pushed.warnings {
+        writeln!(out, "  WARNING  {warning}")?;
+    }
     let millis = |us: u64| format!("{}.{:01} ms", us / 1000, us % 1000 / 100);
     writeln!(
         out,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    kernel::{Activation, LoadedProgram, Unseen, VerifierRefusal, probe::Mode},
+    kernel::{Activation, Hierarchies, LoadedProgram, Unseen, VerifierRefusal, probe::Mode},
     status::{Brakes, Status},
 };
 
@@ -212,6 +212,9 @@ pub struct Pushed {
     pub rules: usize,
     /// Events that its rules are for and that cannot be seen in this mode.
     pub unseen: Vec<Unseen>,
+    /// What is missing here for its rules, in words.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Its programs.
     pub programs: Vec<LoadedProgram>,
     /// From text to eBPF, microseconds.
@@ -233,6 +236,7 @@ impl Pushed {
             transient: false,
             rules: rules.rules().len(),
             unseen: Unseen::all(rules, mode),
+            warnings: activation.missing.iter().cloned().chain(Hierarchies::of_this_host().warning(rules)).collect(),
             programs: activation.programs.clone(),
             compile_us: micros(activation.compile_time),
             verify_us: micros(activation.verify_time),

@@ -13,7 +13,7 @@ use crate::{
         server::{Answer, Service},
     },
     event::Clock,
-    kernel::Unseen,
+    kernel::{Hierarchies, Unseen},
     status::{self, Status},
 };
 
@@ -28,7 +28,7 @@ impl<E: Engine> Core<E> {
         let quarantined = marks.into_iter().map(|(key, mark)| Quarantined {
             inode: mark.inode,
             container: Container::from_index(key.container).map_or("", Container::name).to_owned(),
-            device: key.device,
+            device: mark.device,
             since: clock.at(mark.time),
             generation: mark.generation,
             rule: self.journal.rule_name(mark.generation, mark.rule),
@@ -52,6 +52,10 @@ impl<E: Engine> Core<E> {
             Some(keeper) => keeper.goal(),
             None => state.engine.previous(),
         };
+        let hooks = state.engine.hooks()?;
+        let in_vain = rules.as_ref().and_then(|rules| Hierarchies::of_this_host().warning(rules));
+        let missing = hooks.iter().filter_map(|hook| hook.missing.clone());
+        let warnings = self.warnings().into_iter().chain(missing).chain(in_vain).collect();
         let content = state.keeper.as_mut().map(|keeper| keeper.status(generation));
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -67,9 +71,9 @@ impl<E: Engine> Core<E> {
             previous,
             rules: rules.as_ref().map_or(0, |rules| rules.rules().len()),
             asking: rules.as_ref().map_or(0, |rules| rules.braked().count()),
-            unseen: rules.map_or(Vec::new(), |rules| Unseen::all(&rules, self.mode)),
-            warnings: self.warnings(),
-            hooks: state.engine.hooks()?,
+            unseen: rules.as_ref().map_or(Vec::new(), |rules| Unseen::all(rules, self.mode)),
+            warnings,
+            hooks,
             events: status::by_event(&counters),
             outcomes: status::by_outcome(&counters),
             losses: status::by_reason(&counters),

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     control::protocol::{Pushed, Refused},
-    kernel::{self, Activation, Refusal, probe::Mode},
+    kernel::{self, Activation, Hierarchies, Refusal, probe::Mode},
     log::say,
     status::{Changes, LastRefusal, ShadowEnd},
 };
@@ -254,6 +254,9 @@ impl<E: Engine> Core<E> {
         self.journal.remember(generation, Arc::clone(rules));
         let activation = state.engine.activate(generation, rules)?;
         self.note_in_force(activation.generation);
+        if let Some(warning) = Hierarchies::of_this_host().warning(rules) {
+            say(format_args!("WARNING: {warning}"));
+        }
         Ok(activation)
     }
 
@@ -339,13 +342,18 @@ impl<E: Engine> Core<E> {
 
     /// Says what somebody else has changed in the kernel since the last look, and what is again as it was left.
     pub(super) fn look_for_meddling(&self) {
-        let found = match self.lock().engine.meddling() {
+        let mut state = self.lock();
+        if let Err(error) = state.engine.complete() {
+            say(format_args!("WARNING: what was missing cannot be attached: {error:#}"));
+        }
+        let found = match state.engine.meddling() {
             Ok(found) => found
                 .into_iter()
                 .map(|what| format!("somebody else has changed what is in the kernel: {what}"))
                 .collect(),
             Err(error) => vec![format!("what is in the kernel cannot be read back: {error:#}")],
         };
+        drop(state);
         let mut known = self.meddling.lock().unwrap_or_else(PoisonError::into_inner);
         for new in found.iter().filter(|what| !known.contains(what)) {
             say(format_args!("WARNING: {new}"));

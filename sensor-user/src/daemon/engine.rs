@@ -89,6 +89,13 @@ pub trait Engine: Send + 'static {
     /// # Errors
     /// When the kernel does not tell.
     fn meddling(&self) -> anyhow::Result<Vec<String>>;
+    /// Attaches what the kernel had no room for until now; nothing where it always has room.
+    ///
+    /// # Errors
+    /// When the kernel refuses for another reason.
+    fn complete(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 impl Engine for Sensor {
@@ -145,6 +152,9 @@ impl Engine for Sensor {
     }
     fn meddling(&self) -> anyhow::Result<Vec<String>> {
         self.meddling()
+    }
+    fn complete(&mut self) -> anyhow::Result<()> {
+        self.complete()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     fs,
     os::{fd::AsRawFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
@@ -10,7 +11,11 @@ use std::{
 use anyhow::{Context, Result, bail};
 use sensor_common::brakes::{FileKey, Reach};
 
-use super::lookout::{Lookout, running};
+use super::{
+    lookout::{Lookout, running},
+    names::Names,
+};
+use crate::kernel::sees_host;
 
 /// Where the programs of the login path lie.
 const DIRECTORIES: &[&str] = &[
@@ -22,7 +27,13 @@ const DIRECTORIES: &[&str] = &[
     "/usr/lib/systemd",
     "/usr/lib/openssh",
     "/usr/libexec/openssh",
+    // NixOS.
+    "/run/current-system/sw/bin",
+    "/run/current-system/systemd/lib/systemd",
+    "/run/wrappers/bin",
 ];
+/// Where programs lie that are none of the login path.
+const OTHERS: &[&str] = &["/usr/local/bin", "/usr/local/sbin"];
 /// What starts a login shell.
 const LOGIN: Reach = Reach::ITSELF.with(Reach::SHELL_OF);
 /// The same, where a process without privileges serves the user.
@@ -46,6 +57,7 @@ const PROGRAMS: &[(&str, Reach)] = &[
     ("unix_chkpwd", Reach::ITSELF),
     ("su", Reach::ITSELF),
     ("sudo", Reach::ITSELF),
+    ("sudoedit", Reach::ITSELF),
     ("doas", Reach::ITSELF),
 ];
 
@@ -60,6 +72,8 @@ pub struct Lifeline {
     old: BTreeMap<FileKey, Reach>,
     /// Who sees what processes run, where this thread may not.
     lookout: Option<Lookout>,
+    /// The names of programs, as they were last read.
+    names: Option<Names>,
 }
 
 /// What was found.
@@ -97,7 +111,7 @@ impl Lifeline {
                 .with_context(|| format!("the lifeline file {} cannot be read", file.display()))?;
             added = paths(&text).with_context(|| format!("in the lifeline file {}", file.display()))?;
         }
-        Ok(Self { added, old: BTreeMap::new(), lookout: None })
+        Ok(Self { added, old: BTreeMap::new(), lookout: None, names: None })
     }
 
     /// Looks the executables up, and those that the owner's policy names: an update replaces them while the
@@ -109,18 +123,29 @@ impl Lifeline {
         {
             found.listed.insert(key, Reach::ITSELF);
         }
+        let shells = fs::read_to_string(SHELLS).unwrap_or_default();
+        let where_shells_are =
+            shells.lines().filter_map(|line| Path::new(line).parent()).filter(|path| path.is_absolute());
+        let directories = DIRECTORIES.iter().chain(OTHERS).map(Path::new).chain(where_shells_are);
+        let names = Names::within(directories.map(Path::to_owned)).or(self.names.take());
         for (name, reach) in PROGRAMS {
             for directory in DIRECTORIES {
-                found.add(&Path::new(directory).join(name), *reach, false);
+                found.add(&Path::new(directory).join(name), *reach, false, &names);
             }
         }
         for path in self.added.iter().chain(owner) {
-            found.add(path, Reach::ITSELF.with(Reach::ADDED), true);
+            found.add(path, Reach::ITSELF.with(Reach::ADDED), true, &names);
         }
-        found.add_shells(&fs::read_to_string(SHELLS).unwrap_or_default());
+        found.add_shells(&shells);
+        self.names = Some(names);
         self.old.retain(|key, _| !found.listed.contains_key(key));
         if !self.old.is_empty() {
-            let running = self.lookout.as_ref().map_or_else(|| Some(running()), Lookout::running);
+            let running = match &self.lookout {
+                // The host's others are not to be seen.
+                _ if !sees_host() => None,
+                Some(lookout) => lookout.running(),
+                None => Some(running()),
+            };
             // Not known: then all of them may still be running.
             self.old.retain(|key, _| running.as_ref().is_none_or(|running| running.contains(key)));
         }
@@ -137,9 +162,8 @@ impl Found {
         for line in text.lines().filter(|line| line.starts_with('/')) {
             let Ok(real) = Path::new(line.trim_end()).canonicalize() else { continue };
             let Ok(metadata) = real.metadata() else { continue };
-            let is_roots = metadata.uid() == 0 && metadata.mode() & 0o022 == 0;
             if metadata.is_file()
-                && is_roots
+                && is_roots(&metadata)
                 && let Ok(key) = fs::File::open(&real).map_err(Into::into).and_then(|file| key(&file))
             {
                 self.list(key, Reach::SHELL);
@@ -152,8 +176,8 @@ impl Found {
         *known = known.with(reach);
     }
 
-    fn add(&mut self, path: &Path, reach: Reach, wanted: bool) {
-        match identify(path) {
+    fn add(&mut self, path: &Path, reach: Reach, wanted: bool, names: &Names) {
+        match identify(path, reach, names) {
             Ok(Some(key)) => {
                 self.list(key, reach);
             }
@@ -185,17 +209,31 @@ fn paths(text: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The executable at `path`; `None` where there is none.
-fn identify(path: &Path) -> Result<Option<FileKey>> {
+/// Whether nobody but root can change a file.
+fn is_roots(metadata: &fs::Metadata) -> bool {
+    metadata.uid() == 0 && metadata.mode() & 0o022 == 0
+}
+
+/// The executable at `path`, which is to have this reach; `None` where there is none.
+fn identify(path: &Path, reach: Reach, names: &Names) -> Result<Option<FileKey>> {
     let Ok(real) = path.canonicalize() else { return Ok(None) };
     // Before it is opened: to open a FIFO is to wait for its writer.
     let metadata = real.metadata()?;
     if !metadata.is_file() {
         bail!("it is no file");
     }
+    if metadata.nlink() > 1 && !is_roots(&metadata) {
+        bail!("it has several links, and others than root can write to it");
+    }
     // To the kernel all names of one file are one program: with busybox's login, its shell would be on the lifeline.
-    if metadata.nlink() > 1 || real.file_name() != path.file_name() {
-        bail!("it is one program under several names ({}), of which others are no way in", real.display());
+    let is_same = |name: &OsStr| {
+        path.file_name() == Some(name)
+            || PROGRAMS.iter().any(|(known, known_reach)| name == *known && *known_reach == reach)
+    };
+    let others: Vec<_> = names.of(&real, &metadata).into_iter().filter(|name| !is_same(name)).collect();
+    if !others.is_empty() {
+        let others: Vec<_> = others.iter().map(|name| name.display().to_string()).collect();
+        bail!("it is one program under several names ({}), of which others are no way in", others.join(", "));
     }
     key(&fs::File::open(&real)?).map(Some)
 }
@@ -256,17 +294,48 @@ mod tests {
         assert_eq!(device_of(mounts, "2"), None);
     }
 
+    /// `identify` where the programs are in `bin` of a directory, for one that is to keep itself alive.
+    fn identified(path: &Path) -> Result<Option<FileKey>> {
+        identify(path, Reach::ITSELF, &Names::within(path.parent().map(Path::to_owned)))
+    }
+
     #[test]
-    fn a_program_with_several_names_is_not_listed() {
+    fn a_program_whose_other_names_are_no_way_in_is_not_listed() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         fs::write(path("alone"), "").unwrap();
-        fs::write(path("one"), "").unwrap();
-        fs::hard_link(path("one"), path("two")).unwrap();
+        fs::write(path("su"), "").unwrap();
+        fs::hard_link(path("su"), path("sh")).unwrap();
         std::os::unix::fs::symlink(path("alone"), path("other")).unwrap();
-        assert!(identify(&path("alone")).unwrap().is_some());
-        assert!(identify(&path("one")).is_err() && identify(&path("other")).is_err());
-        assert_eq!(identify(&path("absent")).unwrap(), None);
+        assert!(identified(&path("alone")).unwrap().is_some());
+        assert!(identified(&path("su")).is_err() && identified(&path("other")).is_err());
+        assert_eq!(identified(&path("absent")).unwrap(), None);
+    }
+
+    /// OSTree, a Nix store: the other names are in a place where nobody starts programs.
+    #[test]
+    fn a_program_of_root_s_with_links_elsewhere_is_listed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let (bin, repository) = (path("bin"), path("repository"));
+        fs::create_dir(&bin).unwrap();
+        fs::create_dir(&repository).unwrap();
+        fs::write(bin.join("agetty"), "").unwrap();
+        fs::hard_link(bin.join("agetty"), repository.join("0a1b.file")).unwrap();
+        // A second name of the login path, by either kind of link.
+        fs::hard_link(bin.join("agetty"), bin.join("getty")).unwrap();
+        std::os::unix::fs::symlink(bin.join("agetty"), path("getty")).unwrap();
+        let is_root = bin.join("agetty").metadata().unwrap().uid() == 0;
+        for path in [bin.join("agetty"), bin.join("getty"), path("getty")] {
+            // Whoever runs this test: what is not root's own stays out.
+            assert_eq!(identified(&path).is_ok_and(|key| key.is_some()), is_root, "{}", path.display());
+        }
+        fs::set_permissions(bin.join("agetty"), std::os::unix::fs::PermissionsExt::from_mode(0o775)).unwrap();
+        assert!(identified(&bin.join("agetty")).is_err(), "others can write to it");
+        // What keeps login shells alive is no second name of what keeps itself alive only.
+        fs::write(bin.join("sudo"), "").unwrap();
+        fs::hard_link(bin.join("sudo"), bin.join("login")).unwrap();
+        assert!(identified(&bin.join("sudo")).is_err());
     }
 
     #[test]
@@ -274,15 +343,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sleep");
         fs::copy("/bin/sleep", &path).unwrap();
-        let mut lifeline = Lifeline { added: vec![path.clone()], old: BTreeMap::new(), lookout: None };
-        let old = identify(&path).unwrap().unwrap();
+        let mut lifeline = Lifeline { added: vec![path.clone()], ..Lifeline::new(None).unwrap() };
+        let old = identified(&path).unwrap().unwrap();
         assert!(lifeline.find(&[]).listed.contains_key(&old));
         let mut child = std::process::Command::new(&path).arg("1000").spawn().unwrap();
         let new = directory.path().join("new");
         fs::copy("/bin/sleep", &new).unwrap();
         fs::rename(&new, &path).unwrap();
         let found = lifeline.find(&[]).listed;
-        assert!(found.contains_key(&old) && found.contains_key(&identify(&path).unwrap().unwrap()));
+        assert!(found.contains_key(&old) && found.contains_key(&identified(&path).unwrap().unwrap()));
         // Also where the daemon is another by then; but not what nobody runs any more.
         let gone = FileKey { inode: u64::MAX, ..old };
         let before = found.into_iter().chain([(gone, Reach::ITSELF)]).collect();

@@ -17,6 +17,7 @@
 //! | [`trial`] | a bundle's own tests, in a child |
 //! | [`ring`] | from the ring buffer to the journal |
 //! | [`guard`], [`pulse`], [`switch`], [`lifeline`], [`off_file`] | the brakes: what is reported, done again and again, asked for, kept alive, watched |
+//! | `names` | the names that one program has |
 //! | [`confine`], [`lookout`] | what is given up after the start, and the thread that still looks at processes |
 //! | [`fault`] | what goes wrong on purpose, in a build for tests |
 //! | [`manager`] | what systemd is told |
@@ -43,6 +44,7 @@ pub mod lock;
 mod lookout;
 pub mod manager;
 pub mod memory;
+mod names;
 mod off_file;
 mod options;
 mod output;

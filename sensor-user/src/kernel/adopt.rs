@@ -41,6 +41,7 @@ impl Sensor {
                 drop(self.hooks.detach(hook));
             }
         }
+        self.attach_needed(self.bank)?;
         let (bank, attached) = (self.bank, self.hooks.attached());
         if let Some(verified) = &mut self.banks[bank] {
             verified.ids = standing::ids(bank, &attached, &self.pins)?;

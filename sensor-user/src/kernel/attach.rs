@@ -50,6 +50,18 @@ pub enum LoadError {
     UnknownHook,
 }
 
+impl LoadError {
+    /// Whether the kernel takes no more programs at that place.
+    fn is_full(&self) -> bool {
+        is(self, io::ErrorKind::ArgumentListTooLong)
+    }
+}
+
+/// Whether an error says that the kernel takes no more programs at a place.
+pub fn is_full(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<LoadError>().is_some_and(LoadError::is_full)
+}
+
 /// A program of the sensor's object.
 pub fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program> {
     match ebpf.program_mut(name) {

@@ -68,7 +68,8 @@ impl Sensor {
         self.before = self.banks[present].is_some().then_some(present);
         let switch_time = started.elapsed();
         heap::give_back();
-        Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time })
+        let missing = self.hooks.missing().map(str::to_owned).collect();
+        Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time, missing })
     }
 
     fn forget_before(&mut self) -> Result<()> {
@@ -137,14 +138,32 @@ impl Sensor {
         drop(self.hooks.stages(event.hook()).map(|stages| stages.clear_index(&index)));
     }
 
-    /// Puts a filled bank in force: attaches what it needs, switches by one write, waits until the other bank is
-    /// at rest, detaches what is needed no more.
-    pub(super) fn switch(&mut self, bank: usize) -> Result<()> {
+    /// Attaches what a bank needs; the hooks that it does not need.
+    pub(super) fn attach_needed(&mut self, bank: usize) -> Result<Vec<Hook>> {
         let is_needed = |hook: &Hook| self.banks[bank].as_ref().is_some_and(|verified| verified.needs(*hook));
         let (needed, unneeded): (Vec<Hook>, Vec<Hook>) = Hook::ALL.iter().copied().partition(is_needed);
         for hook in needed {
             self.hooks.attach(hook)?;
         }
+        Ok(unneeded)
+    }
+
+    /// Attaches what there was no room for until now.
+    ///
+    /// # Errors
+    /// The kernel refused for another reason.
+    pub fn complete(&mut self) -> Result<()> {
+        if self.hooks.missing().next().is_none() {
+            return Ok(());
+        }
+        let needed = self.quarantines(self.bank)?;
+        self.hooks.complete(needed)
+    }
+
+    /// Puts a filled bank in force: attaches what it needs, switches by one write, waits until the other bank is
+    /// at rest, detaches what is needed no more.
+    pub(super) fn switch(&mut self, bank: usize) -> Result<()> {
+        let unneeded = self.attach_needed(bank)?;
         // What the generation before needs is needed until nothing is judged by it.
         let before = self.quarantines(self.bank)?;
         let quarantines = self.quarantines(bank)?;

@@ -6,10 +6,12 @@ use aya::{Ebpf, programs::ProgramFd};
 
 use super::{
     attach::{self, Link, program},
+    crowd::Crowd,
     hook_state::{HookState, recursion_misses},
     pins::Pins,
     place::Place,
 };
+use crate::log::say;
 
 /// One such program.
 pub struct Beside {
@@ -19,12 +21,14 @@ pub struct Beside {
     link: Option<Link>,
     /// The program that an earlier daemon loaded; `None` where it is ours.
     adopted: Option<ProgramFd>,
+    /// Why it is not attached, although it is needed.
+    missing: Option<String>,
 }
 
 impl Beside {
     /// The program of this name, attached nowhere.
     pub const fn new(program: String, place: Place) -> Self {
-        Self { program, place, loaded: false, link: None, adopted: None }
+        Self { program, place, loaded: false, link: None, adopted: None, missing: None }
     }
 
     /// Its name in `sensor-ebpf`.
@@ -35,6 +39,11 @@ impl Beside {
     /// Where it is attached.
     pub const fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Whether it is attached.
+    pub const fn is_attached(&self) -> bool {
+        self.link.is_some()
     }
 
     /// Whether it was ever needed.
@@ -69,8 +78,31 @@ impl Beside {
         }
         let link = attach::attach(program, &self.place, kernel).with_context(context)?;
         self.link = Some(pins.pin(&self.program, program, link)?);
-        self.adopted = None;
+        (self.adopted, self.missing) = (None, None);
         Ok(())
+    }
+
+    /// The same, or notes that it is missing where the kernel takes no more programs there.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn attach_or_miss(&mut self, ebpf: &mut Ebpf, kernel: &aya::Btf, pins: &Pins, crowd: &Crowd) -> Result<()> {
+        match self.attach(ebpf, kernel, pins) {
+            Err(error) if attach::is_full(&error) => {
+                let why = crowd.full(&format!("the guard {}", self.program), &self.place);
+                if self.missing.as_ref() != Some(&why) {
+                    say(format_args!("WARNING: {why}"));
+                }
+                self.missing = Some(why);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Why it is not attached, although it is needed.
+    pub fn missing(&self) -> Option<&str> {
+        self.missing.as_deref()
     }
 
     /// Detaches it; nothing happens where it is detached.
@@ -78,6 +110,7 @@ impl Beside {
     /// # Errors
     /// The kernel refused.
     pub fn detach(&mut self, ebpf: &mut Ebpf, pins: &Pins) -> Result<()> {
+        self.missing = None;
         if let Some(link) = self.link.take() {
             let link = pins.unpin(&self.program, link)?;
             attach::detach(program(ebpf, &self.program)?, link)?;
@@ -99,6 +132,7 @@ impl Beside {
             hook: self.program.clone(),
             function: self.place.to_string(),
             attached: self.link.is_some(),
+            missing: self.missing.clone(),
             recursion_misses: recursion_misses(program)?,
             verified_instructions: own.info().ok().and_then(|info| info.verified_instruction_count()),
         })

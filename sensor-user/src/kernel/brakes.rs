@@ -25,13 +25,18 @@ use sensor_common::{
 };
 use sensor_rules::{BlockBudget, RuleSet};
 
-use super::maps::{self, Value, take};
+use super::{
+    maps::{self, Value, take},
+    own,
+};
 use crate::event::clock;
 
 /// Reads and writes the maps of the brakes.
 pub struct Brakes {
     patience: Duration,
     reports: u32,
+    /// The process id of the daemon on the host.
+    sensor: u32,
     maps: Mutex<Maps>,
 }
 
@@ -53,6 +58,7 @@ impl Brakes {
     /// The brakes of a loaded object. The daemon may be silent for `patience` (zero: for ever) before every
     /// verdict is "allow"; one rule may report one process so often in a second.
     pub fn new(ebpf: &mut Ebpf, patience: Duration, reports: u32) -> Result<Self> {
+        let sensor = own::process_id(ebpf)?;
         let maps = Maps {
             settings: take(ebpf, SETTINGS)?,
             written: None,
@@ -63,19 +69,14 @@ impl Brakes {
             witnesses: take(ebpf, WITNESSES)?,
             demoted: take(ebpf, DEMOTED)?,
         };
-        Ok(Self { patience, reports, maps: Mutex::new(maps) })
+        Ok(Self { patience, reports, sensor, maps: Mutex::new(maps) })
     }
 
     /// Lets verdicts be carried out, or only reported.
     pub fn set_enforce(&self, on: bool) -> Result<()> {
         let patience = u64::try_from(self.patience.as_nanos()).unwrap_or(u64::MAX);
-        let settings = Settings {
-            enforce: u32::from(on),
-            sensor: std::process::id(),
-            reports: self.reports,
-            padding: 0,
-            patience,
-        };
+        let settings =
+            Settings { enforce: u32::from(on), sensor: self.sensor, reports: self.reports, padding: 0, patience };
         self.lock().set(settings)
     }
 
@@ -83,7 +84,7 @@ impl Brakes {
     pub fn take_over(&self) -> Result<()> {
         let mut maps = self.lock();
         let Value(before) = maps.settings.get(&0, 0).context("cannot read the settings")?;
-        maps.set(Settings { sensor: std::process::id(), ..before })
+        maps.set(Settings { sensor: self.sensor, ..before })
     }
 
     /// What is not as this daemon has set it, in words.

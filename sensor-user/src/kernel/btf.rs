@@ -141,6 +141,18 @@ impl Btf {
         self.named(name).any(|ty| ty.kind() == kind::FUNC)
     }
 
+    /// The name of the function with this id.
+    pub fn function(&self, id: u32) -> Option<&str> {
+        let ty = self.types.get(id as usize).filter(|ty| ty.kind() == kind::FUNC)?;
+        std::str::from_utf8(self.string(ty.name).ok()?).ok()
+    }
+
+    /// The id of the function of this name.
+    pub fn function_id(&self, name: &str) -> Option<u32> {
+        let ids = self.names.get(name.as_bytes())?;
+        ids.iter().copied().find(|id| self.types.get(*id as usize).is_some_and(|ty| ty.kind() == kind::FUNC))
+    }
+
     /// The first of these names that a function of the kernel has.
     pub fn first_function<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
         names.iter().copied().find(|name| self.has_function(name))

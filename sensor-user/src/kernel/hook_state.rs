@@ -17,6 +17,9 @@ pub struct HookState {
     pub function: String,
     /// Whether it is attached now: only while a rule needs it. It stays loaded afterwards.
     pub attached: bool,
+    /// Why it is not attached, although a rule needs it.
+    #[serde(default)]
+    pub missing: Option<String>,
     /// How often the kernel skipped the program because it was already running on that CPU. A skipped event
     /// was not judged, and allowed.
     pub recursion_misses: u64,

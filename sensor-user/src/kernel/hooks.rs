@@ -20,14 +20,16 @@ use super::{
     attach::{self, Link, LoadError, program},
     beside::Beside,
     btf::Btf,
+    crowd::Crowd,
     hook_state::{HookState, recursion_misses},
     maps::take,
-    offsets,
+    offsets, own,
     pins::Pins,
     place::{self, Place},
     quarantine::Quarantine,
     stages::Stages,
 };
+use crate::log::say;
 
 /// The object with all hooks, built from `sensor-ebpf`.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor-ebpf.o"));
@@ -62,6 +64,10 @@ pub struct Hooks {
     notes: BTreeMap<Hook, Vec<Beside>>,
     quarantine: Quarantine,
     pins: Arc<Pins>,
+    /// Who else was on the kernel's functions at the start.
+    crowd: Crowd,
+    /// The hooks that are needed and not attached, and why.
+    missing: BTreeMap<Hook, String>,
 }
 
 impl Hooks {
@@ -95,12 +101,14 @@ impl Hooks {
         let beside = || notes.values().flatten();
         let hooks = Hook::ALL.iter().map(|hook| program_name(*hook, mode));
         let mut needed: BTreeSet<_> = hooks.flat_map(|name| [format!("finish_{name}"), name]).collect();
+        needed.insert(own::PROGRAM.to_owned());
         needed.extend(beside().map(Beside::program).chain(quarantine.programs()).map(str::to_owned));
         // Those of other modes are two thirds of the object.
         ebpf.retain_programs(|name| needed.contains(name));
         let kernel =
             functions(btf, places.values().flatten().chain(beside().map(Beside::place)).chain(quarantine.places()))?;
-        Ok(Self { ebpf, mode, kernel, places, rules, loaded: BTreeMap::new(), notes, quarantine, pins })
+        let (loaded, missing, crowd) = (BTreeMap::new(), BTreeMap::new(), Crowd::look(btf));
+        Ok(Self { ebpf, mode, kernel, places, rules, loaded, notes, quarantine, pins, crowd, missing })
     }
 
     /// Takes over what an earlier daemon of this version left attached.
@@ -213,8 +221,55 @@ impl Hooks {
         attach::load(program, &loaded.place, &self.kernel)
     }
 
-    /// Attaches a hook; nothing happens where it is attached.
+    /// Attaches a hook; nothing happens where it is attached. Where the kernel takes no more programs at its
+    /// place it is [`missing`](Self::missing), and the others do without it.
     pub fn attach(&mut self, hook: Hook) -> Result<()> {
+        match self.attach_whole(hook) {
+            Err(error) if attach::is_full(&error) => {
+                let why = self.full(hook)?;
+                let is_known = self.missing.get(&hook) == Some(&why);
+                // What tells it what it cannot see is of no use without it.
+                self.detach(hook)?;
+                if !is_known {
+                    say(format_args!("WARNING: {why}"));
+                }
+                self.missing.insert(hook, why);
+                Ok(())
+            }
+            result => {
+                self.missing.remove(&hook);
+                result
+            }
+        }
+    }
+
+    /// Where there was no room for a hook, or for what is beside it, and who is there.
+    fn full(&self, hook: Hook) -> Result<String> {
+        let own = self.place(hook)?;
+        // They come first, one after the other.
+        let beside = self.notes.get(&hook).into_iter().flatten().find(|note| !note.is_attached());
+        Ok(self.crowd.full(&format!("the hook {}", hook.name()), beside.map_or(&own, Beside::place)))
+    }
+
+    /// What is missing of what is needed, and why.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        self.missing.values().map(String::as_str).chain(self.quarantine.missing())
+    }
+
+    /// Whether a hook is needed and not attached because there was no room for it.
+    pub fn is_missing(&self, hook: Hook) -> bool {
+        self.missing.contains_key(&hook)
+    }
+
+    /// Tries anew what is missing.
+    pub fn complete(&mut self, needed: Option<Container>) -> Result<()> {
+        for hook in self.missing.keys().copied().collect::<Vec<_>>() {
+            self.attach(hook)?;
+        }
+        self.guard_quarantine(needed)
+    }
+
+    fn attach_whole(&mut self, hook: Hook) -> Result<()> {
         self.load(hook)?;
         for note in self.notes.get_mut(&hook).into_iter().flatten() {
             note.attach(&mut self.ebpf, &self.kernel, &self.pins)?;
@@ -231,6 +286,7 @@ impl Hooks {
 
     /// Detaches a hook; nothing happens where it is detached.
     pub fn detach(&mut self, hook: Hook) -> Result<()> {
+        self.missing.remove(&hook);
         let Some(loaded) = self.loaded.get_mut(&hook) else { return Ok(()) };
         if let Some(link) = loaded.link.take() {
             let link = self.pins.unpin(&loaded.program, link)?;
@@ -248,7 +304,7 @@ impl Hooks {
     /// Keeps readers away from what is in quarantine, where that is needed and this mode can do it.
     pub fn guard_quarantine(&mut self, needed: Option<Container>) -> Result<()> {
         let needed = needed.filter(|_| self.mode.can_enforce());
-        self.quarantine.guard(needed, &mut self.ebpf, &self.kernel, &self.pins)
+        self.quarantine.guard(needed, &mut self.ebpf, &self.kernel, &self.pins, &self.crowd)
     }
 
     /// The state of every hook that was ever needed, and of every guard of the quarantine.
@@ -263,6 +319,7 @@ impl Hooks {
                 hook: hook.name().to_owned(),
                 function: loaded.place.to_string(),
                 attached: loaded.link.is_some(),
+                missing: self.missing.get(hook).cloned(),
                 recursion_misses: recursion_misses(program)?,
                 verified_instructions: loaded.verified_instructions,
             })

@@ -2,6 +2,8 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | [`cgroups`] | what rules on containers see |
+//! | [`crowd`] | who else is on a function of the kernel |
 //! | [`btf`], [`offsets`] | the running kernel's types, and what hooks need to know of them |
 //! | [`attach`] | programs on the kernel's functions: loaded, attached, detached, attached again |
 //! | [`place`] | where a hook is attached |
@@ -18,6 +20,7 @@
 //! | [`noise`] | what the kernel side counts by actor |
 //! | [`quarantine`] | what nobody may read |
 //! | [`ring`] | the numbers of events, whoever reads them |
+//! | [`own`] | who the daemon is on the host |
 //! | [`pins`] | what outlives the daemon |
 //! | [`mounts`] | the kernel's own file systems, mounted where they are not |
 //! | [`maps`] | typed access to the shared maps |
@@ -30,8 +33,10 @@ mod banks;
 mod beside;
 mod brakes;
 pub mod btf;
+mod cgroups;
 mod chain;
 mod comparison;
+mod crowd;
 mod grace;
 mod heap;
 mod hook_state;
@@ -40,6 +45,7 @@ mod maps;
 mod mounts;
 mod noise;
 mod offsets;
+mod own;
 mod pins;
 mod place;
 pub mod probe;
@@ -59,7 +65,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aya::maps::{Array, MapData, PerCpuArray};
 use sensor_common::{
     event::Mode,
@@ -72,8 +78,10 @@ use sensor_rules::RuleSet;
 
 pub use bank::LoadedProgram;
 pub use brakes::Brakes;
+pub use cgroups::Hierarchies;
 pub use comparison::Seen;
 pub use hook_state::HookState;
+pub use own::sees_host;
 pub use pins::WhenGone;
 pub use refusal::{Refusal, VerifierRefusal};
 pub use ring::{Events, Numbers};
@@ -121,6 +129,9 @@ pub struct Activation {
     pub verify_time: Duration,
     /// From accepted programs to the moment when no event is judged by the generation before any more.
     pub switch_time: Duration,
+    /// What of the hooks and guards that it needs is not attached, and why.
+    #[serde(default)]
+    pub missing: Vec<String>,
 }
 
 /// The sensor in the kernel. What it put in force stays when it is dropped, unless the owner wants it otherwise or
@@ -155,6 +166,9 @@ impl Sensor {
     /// The kernel lacks something the sensor needs, or refuses it; the error says what.
     pub fn start(options: &Options) -> Result<Self> {
         heap::settle();
+        if let probe::Finding::No(why) = probe::kernel_memory() {
+            bail!("{why}");
+        }
         mounts::BPF.provide(&options.pin_dir)?;
         if options.mode == Mode::Tracepoints && place::tracepoints().is_err() {
             mounts::TRACEFS.provide(Path::new(mounts::TRACEFS.place()))?;

@@ -11,7 +11,7 @@ use sensor_common::{
     kernel::ABSENT, kernel_enumerators, kernel_members, kernel_optional_members, kernel_sizes, kernel_variables,
 };
 
-use super::btf::Btf;
+use super::{btf::Btf, own};
 
 /// The name of a global in `sensor-ebpf`, and its value on this kernel.
 pub type Global = (&'static str, u32);
@@ -71,9 +71,10 @@ pub fn variables() -> Vec<(&'static str, u64)> {
 }
 
 /// The name of a global in `sensor-ebpf`, and the inode number of the mount namespace of the host's first
-/// process; 0 where that is not to be known.
+/// process; 0 where that is not to be known: in a pid namespace, process 1 is another one.
 pub fn host_mount_namespace() -> Global {
-    let number = fs::metadata("/proc/1/ns/mnt").map(|namespace| namespace.ino()).unwrap_or_default();
+    let first = own::sees_host().then(|| fs::metadata("/proc/1/ns/mnt").ok()).flatten();
+    let number = first.map(|namespace| namespace.ino()).unwrap_or_default();
     ("HOST_MOUNT_NAMESPACE", u32::try_from(number).unwrap_or_default())
 }
 

@@ -5,7 +5,7 @@ use std::{fs, io};
 use aya::{
     maps::MapType,
     programs::ProgramType,
-    sys::{is_map_supported, is_program_supported},
+    sys::{BpfHelper, is_helper_supported, is_map_supported, is_program_supported},
 };
 use sensor_common::event::{Event, Hook};
 
@@ -13,12 +13,16 @@ pub use sensor_common::event::Mode;
 
 use super::{
     btf::Btf,
+    cgroups::Hierarchies,
     mounts,
     place::{self, Place},
 };
 
 /// Where the kernel lists its active security modules.
 const LSM_LIST: &str = "/sys/kernel/security/lsm";
+
+/// Where the kernel lists the levels of its lockdown, the one in force in brackets.
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 
 /// The mode of the running kernel. Where nobody can tell, it is the one that promises less.
 pub fn mode() -> Mode {
@@ -62,6 +66,8 @@ pub struct Host {
     pub programs: Finding,
     /// Whether it takes programs for the tracepoints of system calls.
     pub tracepoints: Finding,
+    /// Whether programs may read the kernel's memory.
+    pub kernel_memory: Finding,
     /// The mode that follows.
     pub mode: Mode,
     /// Whether there are ring buffers.
@@ -74,6 +80,8 @@ pub struct Host {
     pub task_storage: Finding,
     /// Whether events that the kernel skipped are counted.
     pub recursion_misses: Finding,
+    /// Whether rules see in which cgroup a process is.
+    pub cgroups: Finding,
     /// Every hook.
     pub hooks: Vec<(Hook, Finding)>,
 }
@@ -99,12 +107,17 @@ impl Host {
             lsm,
             programs,
             tracepoints,
+            kernel_memory: kernel_memory(),
             mode,
             ring_buffer: ring_buffer(),
             bpffs: bpffs(),
             typed_task: typed_task(btf.as_ref().ok()),
             task_storage: task_storage(btf.as_ref().ok()),
             recursion_misses: recursion_misses(btf.as_ref().ok()),
+            cgroups: match Hierarchies::of_this_host().trouble() {
+                None => Finding::Yes("unified (cgroup v2)".into()),
+                Some(trouble) => Finding::No(trouble.into()),
+            },
             hooks,
         }
     }
@@ -112,7 +125,7 @@ impl Host {
     /// Whether the daemon can start at all.
     pub fn can_start(&self) -> bool {
         let programs = if self.mode == Mode::Tracepoints { &self.tracepoints } else { &self.programs };
-        [&self.root, &self.btf, programs, &self.ring_buffer, &self.bpffs]
+        [&self.root, &self.btf, programs, &self.kernel_memory, &self.ring_buffer, &self.bpffs]
             .iter()
             .all(|finding| !matches!(finding, Finding::No(_)))
     }
@@ -176,6 +189,27 @@ fn tracepoints() -> Finding {
         (Ok(true), Err(why)) => Finding::Yes(format!("accepted; the daemon mounts tracefs, which is {why}")),
         (Ok(false), _) => Finding::No("not supported; it needs CONFIG_FTRACE_SYSCALLS=y".into()),
         (Err(error), _) => Finding::No(format!("refused ({:#})", anyhow::Error::from(error))),
+    }
+}
+
+/// Whether programs may read the kernel's memory, as each of ours does in every mode. Asked with a program that
+/// calls the helper for it.
+pub fn kernel_memory() -> Finding {
+    match is_helper_supported(ProgramType::TracePoint, BpfHelper::BPF_FUNC_probe_read_kernel) {
+        Ok(true) => Finding::Yes("may be read".into()),
+        Ok(false) => Finding::No(unreadable(&fs::read_to_string(LOCKDOWN).unwrap_or_default()).into()),
+        Err(error) => Finding::Unknown(format!("the kernel refuses the question: {:#}", anyhow::Error::from(error))),
+    }
+}
+
+/// Why it may not be read, where the kernel says this of its lockdown.
+fn unreadable(lockdown: &str) -> &'static str {
+    if lockdown.contains("[confidentiality]") {
+        "this kernel is locked down for confidentiality: no program may read its memory, and the sensor can do \
+         nothing without; boot with lockdown=integrity, which forbids changing the kernel and lets programs read"
+    } else {
+        "this kernel lets no program read its memory (bpf_probe_read_kernel), and the sensor can do nothing without; \
+         it needs Linux 5.5 or later, without lockdown for confidentiality"
     }
 }
 
@@ -264,6 +298,12 @@ mod tests {
         assert_eq!(choose(&yes, &no, &yes), Mode::Tracepoints);
         assert_eq!(choose(&unknown, &no, &yes), Mode::Tracepoints);
         assert_eq!(choose(&no, &no, &no), Mode::Observe, "to be refused with the kernel's words");
+    }
+
+    #[test]
+    fn lockdown_is_named_where_it_is_the_reason() {
+        assert!(unreadable("none integrity [confidentiality]\n").contains("boot with lockdown=integrity"));
+        assert!(unreadable("none [integrity] confidentiality\n").contains("Linux 5.5"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use Container::{Pipe, Socket};
 use super::{
     beside::Beside,
     btf::Btf,
+    crowd::Crowd,
     hook_state::HookState,
     maps::{self, Value, take},
     pins::Pins,
@@ -46,6 +47,7 @@ const PROGRAMS: &[(&str, Container, At)] = &[
     ("quarantine_teed", Pipe, Function(&["do_tee"])),
     ("quarantine_between", Pipe, Function(&["pipe_double_lock"])),
     ("quarantine_vmsplice", Pipe, Function(&["__x64_sys_vmsplice"])),
+    ("quarantine_unmapped", Pipe, Function(&["get_pipe_info"])),
     ("quarantine_vmspliced", Pipe, Function(&["__x64_sys_vmsplice"])),
     ("quarantine_inode_end", Pipe, End("inode_free_security")),
     ("quarantine_receive", Socket, Hook("socket_recvmsg")),
@@ -94,6 +96,10 @@ impl Quarantine {
             return;
         };
         for (key, mark) in marks.iter().flatten() {
+            // Until this was an address, it was a number, by which nothing is found any more.
+            if key.0.id >> 63 == 0 {
+                continue;
+            }
             // One that finds no room is lost with the version that marked it.
             drop(self.marks.insert(key, mark, 0));
         }
@@ -127,13 +133,28 @@ impl Quarantine {
     }
 
     /// Keeps readers away from every container up to `last`, and from none behind it.
-    pub fn guard(&mut self, last: Option<Container>, ebpf: &mut Ebpf, kernel: &aya::Btf, pins: &Pins) -> Result<()> {
+    pub fn guard(
+        &mut self,
+        last: Option<Container>,
+        ebpf: &mut Ebpf,
+        kernel: &aya::Btf,
+        pins: &Pins,
+        crowd: &Crowd,
+    ) -> Result<()> {
         for (container, guard) in &mut self.guards {
-            let guarded =
-                if last >= Some(*container) { guard.attach(ebpf, kernel, pins) } else { guard.detach(ebpf, pins) };
+            let guarded = if last >= Some(*container) {
+                guard.attach_or_miss(ebpf, kernel, pins, crowd)
+            } else {
+                guard.detach(ebpf, pins)
+            };
             guarded.context("cannot guard the quarantine")?;
         }
         Ok(())
+    }
+
+    /// What is not attached of what guards it, and why.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        self.guards.iter().filter_map(|(_, guard)| guard.missing())
     }
 
     /// The state of each program that was ever needed.

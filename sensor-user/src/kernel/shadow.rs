@@ -33,7 +33,8 @@ impl Sensor {
         }
         let switch_time = started.elapsed();
         heap::give_back();
-        Ok(Activation { generation, previous: self.active(), programs, compile_time, verify_time, switch_time })
+        let (previous, missing) = (self.active(), self.hooks.missing().map(str::to_owned).collect());
+        Ok(Activation { generation, previous, programs, compile_time, verify_time, switch_time, missing })
     }
 
     /// What the candidate and the generation in force did so far; `None` where there is no candidate.

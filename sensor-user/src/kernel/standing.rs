@@ -75,7 +75,8 @@ impl Sensor {
     /// What the generation in force asks for and does not get.
     fn unasked(&self, bank: &Verified) -> Result<Vec<String>> {
         let attached = self.hooks.attached();
-        let missing = Hook::ALL.iter().filter(|hook| bank.needs(**hook) && !attached.contains(hook));
+        let is_gone = |hook: &&Hook| bank.needs(**hook) && !attached.contains(hook) && !self.hooks.is_missing(**hook);
+        let missing = Hook::ALL.iter().filter(is_gone);
         let mut found: Vec<_> = missing.map(|hook| format!("{} is needed and not attached", hook.name())).collect();
         let Value(facts) =
             self.generations.get(&u32::try_from(self.bank)?, 0).context("cannot read the generations")?;

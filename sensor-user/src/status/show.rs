@@ -191,9 +191,13 @@ impl Status {
     fn fmt_hooks(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "\n{:<26}{:<32}{:<12}{:>16}", "hook", "kernel function", "attached", "recursion misses")?;
         let (shown, idle): (Vec<_>, Vec<_>) =
-            self.hooks.iter().partition(|hook| hook.attached || hook.recursion_misses > 0);
+            self.hooks.iter().partition(|hook| hook.attached || hook.missing.is_some() || hook.recursion_misses > 0);
         for hook in shown {
-            let attached = if hook.attached { "yes" } else { "not needed" };
+            let attached = match (hook.attached, &hook.missing) {
+                (true, _) => "yes",
+                (false, Some(_)) => "MISSING",
+                (false, None) => "not needed",
+            };
             writeln!(out, "{:<26}{:<32}{attached:<12}{:>16}", hook.hook, hook.function, hook.recursion_misses)?;
         }
         if idle.is_empty() { Ok(()) } else { writeln!(out, "not needed: {} more", idle.len()) }

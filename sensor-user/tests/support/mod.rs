@@ -181,6 +181,7 @@ impl Engine for Fake {
                 hook: hook.name().into(),
                 function: hook.name().into(),
                 attached: *hook == Hook::FileOpen,
+                missing: None,
                 recursion_misses: 5,
                 verified_instructions: Some(1000),
             })
@@ -198,8 +199,8 @@ fn activation(generation: u64, previous: Option<u64>, rules: &RuleSet) -> Activa
         .filter(|event| rules.rules().iter().any(|rule| rule.events.contains(event)))
         .map(|event| LoadedProgram { event: event.name().into(), instructions: 42, verified_instructions: Some(99) })
         .collect();
-    let time = Duration::from_micros(1500);
-    Activation { generation, previous, programs, compile_time: time, verify_time: time, switch_time: time }
+    let (time, missing) = (Duration::from_micros(1500), Vec::new());
+    Activation { generation, previous, programs, compile_time: time, verify_time: time, switch_time: time, missing }
 }
 
 /// A candidate that has judged nothing.

@@ -192,6 +192,7 @@ fn markdown() -> String {
     [
         HEAD.to_owned(),
         rows(ALL),
+        NAMES.to_owned(),
         MODIFY_RETURN.to_owned(),
         TRACED_HEAD.replace("UNSEEN", &unseen.join(", ")),
         rows(TRACED),
@@ -200,6 +201,15 @@ fn markdown() -> String {
     ]
     .concat()
 }
+
+#[cfg(test)]
+const NAMES: &str = "
+## Seen under another name
+
+| Operation | What can be another |
+|---|---|
+| `vmsplice`, `sendfile`, `mq_timedsend`, `mq_timedreceive` while another thread gives the number of the descriptor to another file | The object of `pipe.vmsplice`, `pipe.sendfile`, `mqueue.send` and `mqueue.receive` is what the number means when the call begins; the call may find another, or what is none of these. What it moves into a pipe is judged on the pipe that it holds (`pipe.moved_payload`), and so is what it takes out of one in quarantine. |
+";
 
 #[cfg(test)]
 const MODIFY_RETURN: &str = "
@@ -212,7 +222,7 @@ seen, and the same is blocked, killed and kept in quarantine. What differs from 
 |---|---|
 | An event while the same program is active on that CPU, preempted or interrupted | Skipped by the kernel, which then allows (since 5.12; LSM programs are not skipped). Counted as recursion miss of the hook, in `creance status` and the metrics. Where a kernel can be preempted (`preempt=full`), an ordinary user can bring this about. |
 | Order among the security modules | First, not last: an event that another module denies is seen, and counts for rules; what Creance denies, the others are not asked. |
-| Other programs of this kind on the same function | In the order in which they were attached; behind one that denies, none is asked. The kernel takes 38 programs of all kinds on one function (`BPF_MAX_TRAMP_LINKS`). |
+| Other programs of this kind on the same function | In the order in which they were attached; behind one that denies, none is asked. |
 | What a `security_…` function does beside asking the modules | Is left out where Creance denies; where it allows, all of it is done. |
 | A kernel whose compiler made such a function part of its callers, so that the type information lacks it | No such hook, as `creance doctor` says: on the kernels that are tested there is none. |
 ";

@@ -49,6 +49,11 @@ pub const TESTS: &[Test] = &[
     Test { name: "quarantine::a_reader_that_slept_does_nothing_with_it", boot: Boot::Plain, run: sleeping_reader },
     Test { name: "quarantine::no_way_around_a_read", boot: Boot::Plain, run: splice::later },
     Test { name: "quarantine::who_sleeps_in_a_splice_gets_nothing_through", boot: Boot::Plain, run: splice::asleep },
+    Test {
+        name: "quarantine::who_gives_the_number_to_another_file_gets_nothing_through",
+        boot: Boot::Plain,
+        run: splice::swapped,
+    },
     Test { name: "quarantine::no_later_receiver_gets_the_message", boot: Boot::Plain, run: socket::later },
     Test { name: "quarantine::a_receiver_that_slept_does_nothing_with_it", boot: Boot::Plain, run: socket::asleep },
     Test {

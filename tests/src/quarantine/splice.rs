@@ -8,7 +8,7 @@ use std::{
         unix::{net::UnixStream, process::ExitStatusExt as _},
     },
     process::{Child, Command, ExitStatus, Stdio},
-    ptr,
+    ptr, thread,
 };
 
 use anyhow::{Result, bail, ensure};
@@ -22,6 +22,9 @@ const SOURCE: &str = "/tmp/kept-source";
 const TARGET: &str = "/tmp/kept-target";
 const TAKEN: &str = "/tmp/kept-taken";
 const ROOM: usize = 4096;
+/// Where this is, the number of the pipe is to mean another file; and where it does.
+const SWAP: &str = "/tmp/kept-swap";
+const SWAPPED: &str = "/tmp/kept-swapped";
 
 /// Moves what is in `from` to `to` without a copy; how many bytes.
 fn splice(from: &File, to: &impl AsRawFd) -> io::Result<i64> {
@@ -56,6 +59,16 @@ pub fn take(way: &str) -> Result<()> {
         "splice-to-file" => splice(&from, &File::create(TAKEN)?)?,
         "tee" => tee(&from, &fifo::open(TARGET)?)?,
         "vmsplice" => vmsplice(&from)?,
+        "vmsplice-swapped" => {
+            let (number, other) = (from.as_raw_fd(), fifo::open(TARGET)?);
+            thread::spawn(move || {
+                work::wait_for(SWAP.as_ref());
+                // SAFETY: two numbers; that of the pipe is used for nothing else from here on.
+                unsafe { libc::dup2(other.as_raw_fd(), number) };
+                fs::write(SWAPPED, [])
+            });
+            vmsplice(&from)?
+        }
         _ => bail!("no such way: {way}"),
     };
     ensure!(moved == i64::try_from(CONTENT.len())?, "{moved} bytes moved");
@@ -175,12 +188,31 @@ pub fn asleep() -> Result<()> {
     Ok(())
 }
 
+/// Asleep when the content comes, and by then the number of the descriptor means another pipe: what is guarded is
+/// the file that the call holds.
+pub fn swapped() -> Result<()> {
+    let sensor = guarding()?;
+    let (mut source, _target) = prepare()?;
+    for left in [SWAP, SWAPPED] {
+        fs::remove_file(left).ok();
+    }
+    let taker = sleeping("vmsplice-swapped")?;
+    fs::write(SWAP, [])?;
+    work::wait_for(SWAPPED.as_ref());
+    source.write_all(CONTENT)?;
+    let status = ended(taker)?;
+    ensure!(status.signal() == Some(libc::SIGKILL), "vmsplice ended with {status}");
+    released()?;
+    shared::park(sensor);
+    Ok(())
+}
+
 /// A process that sleeps on the way, until there is something to take.
 fn sleeping(way: &str) -> Result<Child> {
     let taker = taker(way)?;
     let call = match way {
         "tee" => libc::SYS_tee,
-        "vmsplice" => libc::SYS_vmsplice,
+        "vmsplice" | "vmsplice-swapped" => libc::SYS_vmsplice,
         _ => libc::SYS_splice,
     };
     wait::asleep_in(taker.id(), call)?;

@@ -131,6 +131,18 @@ impl LinkInfo {
         self.0.prog_id
     }
 
+    /// Returns the BTF id of the function that a tracing or LSM link is attached to.
+    ///
+    /// `None` for links of other types, and on kernels before 5.13, which do not tell.
+    pub fn tracing_target(&self) -> Option<u32> {
+        if !matches!(self.link_type(), Ok(LinkType::Tracing)) {
+            return None;
+        }
+        // SAFETY: the kernel fills this member of the union for links of this type.
+        let target = unsafe { self.0.__bindgen_anon_1.tracing.target_btf_id };
+        (target != 0).then_some(target)
+    }
+
     /// Returns the type of the link.
     pub fn link_type(&self) -> Result<LinkType, LinkError> {
         bpf_link_type::try_from(self.0.type_)
