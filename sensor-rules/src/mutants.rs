@@ -8,22 +8,11 @@
 use std::fmt;
 
 use crate::{
-    condition::Checked,
+    mutant::Mutant,
     rule::{Rule, RuleSet},
     selftest,
     source::Place,
 };
-
-/// A rule with one part changed.
-#[derive(Clone, Debug)]
-pub(crate) struct Mutant {
-    /// Where the part stands.
-    pub place: Place,
-    /// What was changed, in words.
-    pub change: String,
-    /// The condition with the change.
-    pub checked: Checked,
-}
 
 /// A mutant that all tests of its rule accept.
 #[derive(Clone, Debug)]

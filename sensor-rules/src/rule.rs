@@ -11,8 +11,8 @@ use sensor_common::{
 };
 
 use crate::{
-    align::Alignment, budget::BlockBudget, condition::Checked, early::Early, expr::Cond, mutants::Mutant,
-    source::Place, state::State, text::Text,
+    align::Alignment, budget::BlockBudget, condition::Checked, early::Early, expr::Cond, mutant::Mutant, source::Place,
+    state::State, text::Text,
 };
 
 /// How much a match matters to whoever reads it.

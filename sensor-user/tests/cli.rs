@@ -213,7 +213,7 @@ fn tests_that_leave_a_part_of_their_rule_untried_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let untried = String::from_utf8(rule_file("untried").text).unwrap();
     let untried = untried.replace("path.startsWith(\"/tmp/\")", "path.startsWith(\"/tmp/\") && !nonblock");
-    write(directory.path(), &[Source { name: "rules/untried.yaml".into(), text: untried.into_bytes() }]);
+    write(directory.path(), &[sensor_rules::Source { name: "rules/untried.yaml".into(), text: untried.into_bytes() }]);
     let came = run(&mut creance(["test", directory.path().to_str().unwrap()]));
     assert_eq!(came.code, Some(1), "{}{}", came.out, came.err);
     let words = "rule `untried`: its tests are right as well where `nonblock` is always false";

@@ -159,7 +159,7 @@ fn namespaced() -> Result<()> {
         Ok(control::Client::connect(control::SOCKET).is_ok().then_some(()))
     })?;
     let client = Command::new(CREANCE).arg("status").stdout(Stdio::null()).spawn()?;
-    let pid = client.id().to_string();
+    let pid = client.id();
     ensure!(client.wait_with_output()?.status.success(), "creance status fails");
     // The connection comes first; what the daemon did with it would be there by the second.
     let seen = || -> Result<Vec<Value>> {
@@ -169,7 +169,7 @@ fn namespaced() -> Result<()> {
             .collect()
     };
     wait::until("the client to be seen", || {
-        Ok(seen()?.iter().any(|event| event["process"]["pid"].to_string() == pid).then_some(()))
+        Ok(seen()?.iter().any(|event| event["process"]["pid"] == pid).then_some(()))
     })?;
     control::Client::connect(control::SOCKET)?.status()?;
     let id: i32 = fs::read_to_string(work::NAMESPACED)?.parse()?;

@@ -76,8 +76,8 @@ impl Release {
     /// The bundle of these rule files. The same release, files and key give the same bytes.
     ///
     /// # Errors
-    /// Where the rules are not sound, fail their own tests, these leave something untried, or something said of them makes
-    /// no sense.
+    /// Where the rules are not sound, fail their own tests, these leave something untried, or something said of
+    /// them makes no sense.
     pub fn build(&self, mut sources: Vec<Source>, key: &PrivateKey) -> Result<Vec<u8>, BuildError> {
         sources.sort_by(|first, second| first.name.cmp(&second.name));
         let file = |source: &Source| FileFacts {

@@ -10,7 +10,6 @@ mod ranges;
 mod scan;
 mod spans;
 mod suggest;
-mod terms;
 mod types;
 
 use std::{ops::Range, sync::Arc};
@@ -23,7 +22,6 @@ pub use self::{
     names::is_taken,
     scan::comments,
     suggest::{nearest, quoted_list},
-    terms::terms,
 };
 use crate::{
     align::Alignment,

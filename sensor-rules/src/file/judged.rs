@@ -9,10 +9,11 @@ use crate::{
     align::Alignment,
     condition::{self, Checked, Names},
     expr::{Cond, CondKind},
-    mutants::Mutant,
+    mutant::Mutant,
     rule::Lines,
     scalar,
     source::Place,
+    terms::terms,
     yaml::{Entry, Value},
 };
 
@@ -83,7 +84,7 @@ impl Reader<'_, '_> {
             let change = format!("where the exception `{}` is left out", entry.key);
             mutants.push(Mutant { place, change, checked: rest(condition.checked.clone(), index) });
             // One that is a single term, and never holds, is left out.
-            let is_new = |value: bool| value || condition::terms(&exception.text).len() > 1;
+            let is_new = |value: bool| value || terms(&exception.text).len() > 1;
             for (place, change, checked) in self.changed(exception, names, is_new) {
                 mutants.push(Mutant {
                     place,
@@ -99,7 +100,7 @@ impl Reader<'_, '_> {
     /// and the condition.
     fn changed(&self, part: &Part, names: Names<'_>, is_asked: impl Fn(bool) -> bool) -> Vec<(Place, String, Checked)> {
         let mut changed = Vec::new();
-        for range in condition::terms(&part.text) {
+        for range in terms(&part.text) {
             let Some(term) = part.text.get(range.clone()) else { continue };
             for value in [true, false]
                 .into_iter()

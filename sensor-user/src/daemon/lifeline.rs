@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(identified(&path("absent")).unwrap(), None);
     }
 
-    /// OSTree, a Nix store: the other names are in a place where nobody starts programs.
+    /// `OSTree`, a Nix store: the other names are in a place where nobody starts programs.
     #[test]
     fn a_program_of_root_s_with_links_elsewhere_is_listed() {
         let directory = tempfile::tempdir().unwrap();

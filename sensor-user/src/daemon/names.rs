@@ -1,7 +1,7 @@
 //! The names that one program has: hard links, and symbolic ones. To the kernel all of them are one file, so where
 //! one of them is on the lifeline all are.
 //!
-//! How many links a file has says nothing: on an OSTree host every file of the system has one more in the
+//! How many links a file has says nothing: on a host with `OSTree` every file of the system has one more in the
 //! repository, in a Nix store whatever has the same content. And a link that a user makes (where
 //! `fs.protected_hardlinks` lets him) is another name for the same program, no other program. What counts is
 //! whether the system itself starts the file by a name that means something else, as it does with busybox.

@@ -107,8 +107,20 @@ impl Hooks {
         ebpf.retain_programs(|name| needed.contains(name));
         let kernel =
             functions(btf, places.values().flatten().chain(beside().map(Beside::place)).chain(quarantine.places()))?;
-        let (loaded, missing, crowd) = (BTreeMap::new(), BTreeMap::new(), Crowd::look(btf));
-        Ok(Self { ebpf, mode, kernel, places, rules, loaded, notes, quarantine, pins, crowd, missing })
+        let crowd = Crowd::look(btf);
+        Ok(Self {
+            ebpf,
+            mode,
+            kernel,
+            places,
+            rules,
+            loaded: BTreeMap::new(),
+            notes,
+            quarantine,
+            pins,
+            crowd,
+            missing: BTreeMap::new(),
+        })
     }
 
     /// Takes over what an earlier daemon of this version left attached.

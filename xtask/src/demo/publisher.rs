@@ -32,14 +32,35 @@ ramp = \"0s\"
 soak = \"10m\"
 ";
 
+/// A rule on two things, and tests that try one of them: the other might as well be a wildcard.
+const UNTRIED: &str = "\
+rules:
+  - id: fifth-file
+    title: A FIFO is made in /tmp as it is opened
+    severity: high
+    on: fifo.open
+    condition: path.startsWith('/tmp/') && creates
+    tests:
+      match: [{path: /tmp/f, creates: true}]
+      no_match: [{path: /run/f, creates: true}]
+";
+
 /// Each of them, tried.
 pub fn rows() -> Vec<Row> {
-    vec![tell(
-        "replay::row_9_released_to_everybody_at_once",
-        "released to everybody at once",
-        "the roll-out plan is refused",
-        everybody,
-    )]
+    vec![
+        tell(
+            "replay::row_9_released_to_everybody_at_once",
+            "released to everybody at once",
+            "the roll-out plan is refused",
+            everybody,
+        ),
+        tell(
+            "replay::row_10_no_test_for_what_is_no_wildcard",
+            "no test for what is no wildcard",
+            "`creance test` and `creance bundle build`: a changed rule passes its tests",
+            untried,
+        ),
+    ]
 }
 
 /// What was seen, and the words.
@@ -60,6 +81,14 @@ fn everybody() -> Result<Told> {
     let sound = creance(&["rollout", "plan", "routine"])?;
     ensure!(sound.status.success(), "the plan that ships is refused");
     Ok(("refused; the plan that ships is taken".to_owned(), said))
+}
+
+fn untried() -> Result<Told> {
+    let said = refused(&["test"], "untried.yaml", UNTRIED)?;
+    ensure!(said.contains("its tests are right as well where `creates` is always true"), "it says {said}");
+    let tried = UNTRIED.replace("no_match: [", "no_match: [{path: /tmp/f}, ");
+    ensure!(refused(&["test"], "tried.yaml", &tried).is_err(), "the same rule with one test more is refused");
+    Ok(("refused; with one test more it is taken".to_owned(), said))
 }
 
 /// Gives a command a file that it must refuse; its words.

@@ -4,28 +4,28 @@ use std::ops::Range;
 
 use cel::common::ast::{Expr, IdedExpr, operators as op};
 
-use super::{parse, spans::Spans};
+use crate::condition::{parse, place};
 
-/// Where the terms of the condition `text` stand in it, bytes: what `&&`, `||`, `!` and `? :` join. A macro is one term.
-/// None where it is no condition.
+/// Where the terms of the condition `text` stand in it, bytes: what `&&`, `||`, `!` and `? :` join. A macro is one
+/// term. None where it is no condition.
 pub fn terms(text: &str) -> Vec<Range<usize>> {
     let Ok(program) = parse(text) else { return Vec::new() };
     let mut terms = Vec::new();
-    collect(program.expression(), &Spans::new(text, &program), &mut terms);
+    collect(program.expression(), &|expr| place(text, &program, expr), &mut terms);
     terms
 }
 
-fn collect(expr: &IdedExpr, spans: &Spans<'_>, terms: &mut Vec<Range<usize>>) {
+fn collect(expr: &IdedExpr, place: &impl Fn(&IdedExpr) -> Range<usize>, terms: &mut Vec<Range<usize>>) {
     match &expr.expr {
         Expr::Call(call)
             if [op::LOGICAL_AND, op::LOGICAL_OR, op::LOGICAL_NOT, op::CONDITIONAL]
                 .contains(&call.func_name.as_str()) =>
         {
             for part in &call.args {
-                collect(part, spans, terms);
+                collect(part, place, terms);
             }
         }
-        _ => terms.push(spans.of(expr)),
+        _ => terms.push(place(expr)),
     }
 }
 

@@ -1,0 +1,14 @@
+//! A rule with one part changed: what its tests must notice, see [`mutants`](crate::mutants).
+
+use crate::{condition::Checked, source::Place};
+
+/// A rule with one part changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Mutant {
+    /// Where the part stands.
+    pub place: Place,
+    /// What was changed, in words.
+    pub change: String,
+    /// The condition with the change.
+    pub checked: Checked,
+}
