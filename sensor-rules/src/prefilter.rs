@@ -60,7 +60,8 @@ fn by_signal(cond: &Cond, signal: u32) -> Possible {
             let (left, right) = (of(left), of(right));
             Possible { holds: left.holds || right.holds, fails: left.fails && right.fails }
         }
-        CondKind::Choose(by, one, other) => {
+        // One by a text that may not be seen whole can be undecided, whatever its sides say.
+        CondKind::Choose(by, one, other) if by.doubtful().is_empty() => {
             let (by, one, other) = (of(by), of(one), of(other));
             Possible {
                 holds: by.holds && one.holds || by.fails && other.holds,
@@ -96,7 +97,7 @@ fn least(cond: &Cond, sense: bool) -> usize {
         (CondKind::And(left, right), false) | (CondKind::Or(left, right), true) => {
             least(left, sense).min(least(right, sense))
         }
-        (CondKind::Choose(by, one, other), _) => {
+        (CondKind::Choose(by, one, other), _) if by.doubtful().is_empty() => {
             let (one, other) = (least(one, sense), least(other, sense));
             one.max(least(by, true)).min(other.max(least(by, false)))
         }
@@ -146,6 +147,8 @@ mod tests {
     fn what_says_nothing_of_the_payload_has_no_least() {
         assert_eq!(least_of(&[r#"payload.contains("12345")"#, r#"process.comm == "nc""#]), 0);
         assert_eq!(least_of(&[r#"!payload.contains("12345")"#]), 0);
+        let undecided = r#"process.exe == "/x" ? payload.contains("12345678") : payload.contains("123456")"#;
+        assert_eq!(least_of(&[undecided]), 0);
         assert_eq!(least_of(&[r#"payload.contains("12345") == (process.comm == "nc")"#]), 0);
     }
     #[test]
@@ -156,5 +159,7 @@ mod tests {
         assert_eq!(signals_of(&["process.uid == 7 ? signal == 1 : signal == 2"]), 0b110);
         assert_eq!(signals_of(&["signal == 1 || process.uid == 7"]), u64::MAX);
         assert_eq!(signals_of(&["(signal == 1) == (process.uid == 7)"]), u64::MAX);
+        let undecided = "(signal == 9 && process.exe == \"/x\") ? process.uid == 0 : signal == 9";
+        assert_eq!(signals_of(&[undecided]), u64::MAX);
     }
 }

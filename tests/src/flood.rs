@@ -123,7 +123,7 @@ fn crowded(user: impl Fn(u32) -> u32) -> Result<Counts> {
     let counts = counts(&sensor, "fifo.open")?;
     report::say(format!("{counts:?}"));
     if user(0) == user(1) {
-        let named = format!("user {} made rules match", user(0));
+        let named = format!("user {} made rules match most", user(0));
         wait::until("the log to name who floods", || Ok(sensor.words().contains(&named).then_some(())))?;
     }
     sensor.stop()?;

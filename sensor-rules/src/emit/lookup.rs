@@ -86,6 +86,8 @@ fn search<O>(
     marks: &Answers<'_>,
     done: Label,
 ) {
+    // Longer than the string can be, which only rules past the checks are: it is found nowhere.
+    let Some(last) = capacity.checked_sub(filter.span) else { return };
     let (again, next, candidate, found) = (asm.label(), asm.label(), asm.label(), asm.label());
     let size = match filter.hashed {
         1 => Size::Byte,
@@ -109,7 +111,7 @@ fn search<O>(
     asm.alu(Alu::Add, START, Reg::R0);
     asm.bind(next);
     asm.alu(Alu::Add, START, 1);
-    asm.jump_if(When::Gt, START, imm(capacity - filter.span), done);
+    asm.jump_if(When::Gt, START, imm(last), done);
     asm.load(Size::Word, Reg::R0, RECORD, length(lookup));
     asm.alu(Alu::Sub, Reg::R0, imm(filter.span));
     asm.jump_if(When::SGe, Reg::R0, START, again);
@@ -119,7 +121,7 @@ fn search<O>(
     asm.bind(found);
     add_row(asm, &lookup.area, marks);
     asm.jump(next);
-    asm.repeat(first, capacity - filter.span + 1);
+    asm.repeat(first, last + 1);
 }
 
 /// Where the bytes of the string start in the record.

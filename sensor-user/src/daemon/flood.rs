@@ -1,4 +1,6 @@
 //! Who floods the sensor: where reports had to be left out, the log names who makes rules match most.
+//!
+//! What the kernel counts by actor is read only where more was left out than at the last look: it takes a while.
 
 use std::{
     collections::BTreeMap,
@@ -25,35 +27,46 @@ pub async fn look_out<E: Engine>(core: Arc<Core<E>>) {
     let mut watch = None;
     loop {
         ticks.tick().await;
-        let core = Arc::clone(&core);
+        let (core, known) = (Arc::clone(&core), watch.as_ref().map(|watch: &Watch| watch.before.left_out));
         // It waits while the engine is at work. What the kernel does not tell, `status` says too.
-        let Ok(Ok(seen)) = tokio::task::spawn_blocking(move || look(&core)).await else { continue };
+        let Ok(Ok(Some(seen))) = tokio::task::spawn_blocking(move || look(&core, known)).await else { continue };
         let now = Instant::now();
-        let watch = watch.get_or_insert_with(|| Watch::new(seen.clone(), now));
-        if let Some(words) = watch.look(seen, now) {
-            say(format_args!("WARNING: {words}"));
+        match &mut watch {
+            None => watch = Some(Watch::new(seen, now)),
+            Some(watch) => {
+                if let Some(words) = watch.look(seen, now) {
+                    say(format_args!("WARNING: {words}"));
+                }
+            }
         }
     }
 }
 
-fn look<E: Engine>(core: &Core<E>) -> anyhow::Result<Seen> {
+/// What there is to see; `None` where no more was left out than is known.
+fn look<E: Engine>(core: &Core<E>, known: Option<u64>) -> anyhow::Result<Option<Seen>> {
     core.with_engine(|engine| {
         let lost = engine.counters()?.lost;
         let left_out = lost[Loss::RateLimited as usize] + lost[Loss::RingFull as usize];
-        let matches = match engine.active() {
+        if known == Some(left_out) {
+            return Ok(None);
+        }
+        let generation = engine.active();
+        let matches = match generation {
             Some(generation) => heard(&engine.noise()?, generation).all,
             None => Noise::default(),
         };
-        Ok(Seen { left_out, matches })
+        Ok(Some(Seen { left_out, generation, matches }))
     })
 }
 
 /// What a look shows, since the sensor was loaded.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Seen {
     /// Reports that were left out, or found no room.
     left_out: u64,
-    /// What rules in force matched, by who caused it.
+    /// The generation in force.
+    generation: Option<u64>,
+    /// What its rules matched, by who caused it.
     matches: Noise,
 }
 
@@ -70,19 +83,21 @@ impl Watch {
         Self { before, at, named: BTreeMap::new() }
     }
 
-    /// Who made rules match most since the last look, if reports were left out meanwhile and he was not named lately.
+    /// Who made rules match most since the last look, of those that were not named lately.
     fn look(&mut self, seen: Seen, now: Instant) -> Option<String> {
         let before = std::mem::replace(&mut self.before, seen);
         let passed = now.duration_since(std::mem::replace(&mut self.at, now)).as_secs_f64();
         let left_out = self.before.left_out.saturating_sub(before.left_out);
-        let (actor, matches) = self.before.matches.beyond(&before.matches).loudest()?;
+        let known = if before.generation == self.before.generation { before.matches } else { Noise::default() };
         self.named.retain(|_, when| now.duration_since(*when) < AGAIN);
-        if left_out == 0 || self.named.contains_key(&actor) {
+        let caused = self.before.matches.beyond(&known);
+        let (actor, matches) = caused.without(|actor| self.named.contains_key(actor)).loudest()?;
+        if left_out == 0 {
             return None;
         }
         self.named.insert(actor, now);
         Some(format!(
-            "{actor} made rules match {matches} times within {passed:.1} s, and {left_out} reports were left out; all events were judged and are counted, see `creance status`"
+            "{left_out} reports were left out within {passed:.1} s; {actor} made rules match most, {matches} times: see `creance status`"
         ))
     }
 }
@@ -96,7 +111,7 @@ mod tests {
         for (actor, events) in matches {
             noise.add(*actor, *events);
         }
-        Seen { left_out, matches: noise }
+        Seen { left_out, generation: Some(1), matches: noise }
     }
 
     #[test]
@@ -106,11 +121,12 @@ mod tests {
         let mut watch = Watch::new(seen(5, &[(one, 900), (other, 10)]), now);
         assert_eq!(watch.look(seen(5, &[(one, 990), (other, 20)]), now), None, "nothing was left out");
         let words = watch.look(seen(45, &[(one, 1000), (other, 70)]), now).unwrap();
-        assert!(words.starts_with("user 1001 made rules match 50 times"), "{words}");
-        assert!(words.contains("40 reports"), "{words}");
+        assert!(words.contains("user 1001 made rules match most, 50 times"), "{words}");
+        assert!(words.starts_with("40 reports"), "{words}");
         assert_eq!(watch.look(seen(99, &[(one, 1000), (other, 200)]), now), None, "named a moment ago");
-        assert!(watch.look(seen(100, &[(one, 2000), (other, 200)]), now).unwrap().starts_with("user 1000"));
-        assert!(watch.look(seen(200, &[(one, 3000), (other, 200)]), now + AGAIN).is_some(), "named again");
+        let words = watch.look(seen(100, &[(one, 2000), (other, 5000)]), now).unwrap();
+        assert!(words.contains("user 1000"), "who was named hides nobody: {words}");
+        assert!(watch.look(seen(200, &[(one, 3000), (other, 5000)]), now + AGAIN).is_some(), "named again");
     }
 
     #[test]
@@ -118,7 +134,8 @@ mod tests {
         let one = Actor::Service(7);
         let now = Instant::now();
         let mut watch = Watch::new(seen(0, &[(one, 900)]), now);
-        let words = watch.look(seen(1, &[]), now);
-        assert_eq!(words, None, "nobody is known to have caused it");
+        assert_eq!(watch.look(seen(1, &[]), now), None, "nobody is known to have caused it");
+        let next = Seen { generation: Some(2), ..seen(2, &[(one, 5)]) };
+        assert!(watch.look(next, now).unwrap().contains("5 times"));
     }
 }

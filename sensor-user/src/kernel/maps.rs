@@ -75,8 +75,19 @@ where
     Value<K>: Pod,
     Value<V>: Pod,
 {
+    entries_up_to(map, usize::MAX)
+}
+
+/// As [`entries`], of a map in which others put entries meanwhile: where the key that was read last is gone, the
+/// kernel begins again (`htab_map_get_next_key` of `kernel/bpf/hashtab.c`), so no more than `most` are read, and
+/// one may come twice.
+pub fn entries_up_to<K: Copy, V: Copy>(map: &HashMap<MapData, Value<K>, Value<V>>, most: usize) -> Result<Vec<(K, V)>>
+where
+    Value<K>: Pod,
+    Value<V>: Pod,
+{
     let mut all = Vec::new();
-    for entry in map {
+    for entry in map.iter().take(most) {
         match entry {
             Ok((Value(key), Value(value))) => all.push((key, value)),
             Err(MapError::KeyNotFound) => {}

@@ -1,11 +1,13 @@
 //! What the kernel side counts by actor.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use aya::{
     Ebpf,
     maps::{HashMap, MapData},
 };
-use sensor_common::noise::{NOISE, NoiseKey, Role};
+use sensor_common::noise::{NOISE, NOISE_MAX, NoiseKey, Role};
 
 use super::maps::{self, Value, take};
 
@@ -18,11 +20,11 @@ impl NoiseMap {
         take(ebpf, NOISE).map(Self)
     }
 
-    /// What the actors caused of generations in this role.
+    /// What the actors caused of generations in this role, each once.
     pub fn of(&self, role: Role) -> Result<Vec<(NoiseKey, u64)>> {
-        let mut all = maps::entries(&self.0)?;
-        all.retain(|(key, _)| key.role == role as u32);
-        Ok(all)
+        let all = maps::entries_up_to(&self.0, NOISE_MAX as usize)?;
+        let once: BTreeMap<_, _> = all.into_iter().filter(|(key, _)| key.role == role as u32).collect();
+        Ok(once.into_iter().collect())
     }
 
     /// Nothing was caused of a generation in force, from now on.
