@@ -1,12 +1,8 @@
 //! Who performs an event, who started that, and to whom something is done.
 
-use aya_ebpf::{
-    helpers::{
-        bpf_get_current_pid_tgid,
-        generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str},
-    },
-    macros::raw_tracepoint,
-    programs::RawTracePointContext,
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid,
+    generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str},
 };
 use sensor_common::{
     event::{ACTORS, Groups},
@@ -128,9 +124,10 @@ fn fill_arguments(text: &mut Text<TEXT_MAX>, scratch: &mut Scratch, task: Struct
 }
 
 /// Run once by the daemon itself: what it calls its process id is another process's on the host where it runs in
-/// a pid namespace.
-#[raw_tracepoint]
-pub fn who_am_i(_: RawTracePointContext) -> u32 {
+/// a pid namespace. Declared by hand: what `#[raw_tracepoint]` makes of a function always returns 0.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp/who_am_i")]
+pub extern "C" fn who_am_i(_: *mut core::ffi::c_void) -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
 }
 

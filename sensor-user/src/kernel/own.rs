@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aya::{
     Ebpf,
     programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
@@ -26,6 +26,7 @@ pub fn process_id(ebpf: &mut Ebpf) -> Result<u32> {
     program.load().context(context)?;
     let id = program.test_run(RawTracePointRunOptions::new()).context(context)?.return_value;
     program.unload()?;
+    ensure!(id != 0, "{context}: it says 0");
     Ok(id)
 }
 

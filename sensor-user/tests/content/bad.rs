@@ -98,7 +98,7 @@ fn a_rule_that_counts_is_tested_as_it_was_when_it_was_signed() {
                 on: fifo.open\n    condition: path.startsWith(\"/tmp/\")\n    \
                 count: {by: process.pid, within: 10s, more_than: 20}\n    tests:\n      match:\n        \
                 - [{path: /tmp/f, times: 21}]\n      no_match:\n        \
-                - [{path: /tmp/f, times: 20}, {path: /tmp/f, at: 12s, times: 20}]\n";
+                - [{path: /tmp/f, times: 20}, {path: /tmp/f, at: 12s, times: 20}]\n        - {path: /run/f}\n";
     let counting = bundle_of(124, vec![Source { name: "many.yaml".into(), text: text.into() }], "routine");
     let host = Host::with_good(&[120]);
     let daemon = host.boots("now");
