@@ -61,13 +61,6 @@ impl Noise {
         Self(beyond.filter(|(_, events)| *events > 0).collect())
     }
 
-    /// What others caused than those who are meant.
-    #[must_use]
-    pub fn without(mut self, meant: impl Fn(&Actor) -> bool) -> Self {
-        self.0.retain(|actor, _| !meant(actor));
-        self
-    }
-
     /// Who caused most, and how much; of those who caused the same, ordinary users first.
     pub fn loudest(&self) -> Option<(Actor, u64)> {
         let all = self.0.iter().rev().map(|(actor, events)| (*actor, *events));

@@ -79,7 +79,7 @@ pub fn events_markdown() -> String {
         let _ = writeln!(text, "| `{}` | {} |", outcome.name(), meaning(*outcome));
     }
     text += "\n## Losses\n\nWhat is not reported is counted; `creance status` shows it. Where reports are left out or find no room, the log names who\n\
-        makes rules match most, each actor once a minute at most: `WARNING: 2890 reports were left out within 1.0 s; user 1000 made rules match most, 3200 times`.\n\n\
+        makes rules match most, each actor once a minute at most: `WARNING: 2890 reports were left out within 1.0 s; user 1000 made rules match most, 3200 times …`.\n\n\
         | Loss | Meaning |\n|---|---|\n";
     for loss in Loss::ALL {
         let _ = writeln!(text, "| `{}` | {} |", loss.name(), loss.doc());

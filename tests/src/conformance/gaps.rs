@@ -204,11 +204,13 @@ fn markdown() -> String {
 
 #[cfg(test)]
 const NAMES: &str = "
-## Seen under another name
+## The event may name another object
 
-| Operation | What can be another |
+No step of the conformance test does these; `tests/src/quarantine/splice.rs` does it with `vmsplice` and the quarantine.
+
+| Operation | What differs |
 |---|---|
-| `vmsplice`, `sendfile`, `mq_timedsend`, `mq_timedreceive` while another thread gives the number of the descriptor to another file | The object of `pipe.vmsplice`, `pipe.sendfile`, `mqueue.send` and `mqueue.receive` is what the number means when the call begins; the call may find another, or what is none of these. What it moves into a pipe is judged on the pipe that it holds (`pipe.moved_payload`), and so is what it takes out of one in quarantine. |
+| `vmsplice`, `sendfile`, `mq_timedsend`, `mq_timedreceive` while another thread gives the number of the descriptor to another file | The event names the file that the number meant when the call began; the call itself may work on another. Data moved into a pipe is judged on the pipe that the call uses (`pipe.moved_payload`), and so is what `vmsplice` takes out of a pipe in quarantine. |
 ";
 
 #[cfg(test)]
