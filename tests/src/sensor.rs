@@ -82,6 +82,10 @@ impl Launch {
     pub fn start(self) -> Result<Sensor> {
         shared::stop()?;
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        // The disk is the memory of the VM: what nobody reads any more goes. Two daemons may be compared.
+        if let Some(old) = number.checked_sub(2) {
+            std::fs::remove_file(format!("/tmp/events-{old}")).ok();
+        }
         let (events, log) =
             (PathBuf::from(format!("/tmp/events-{number}")), format!("/tmp/creance-{number}.log").into());
         let mut command = self.command(&events);

@@ -190,7 +190,7 @@ impl Machine<'_> {
                 arguments.push_str(" nokaslr norandmaps randomize_kstack_offset=off random.trust_cpu=off");
             }
         }
-        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-m", "768"]);
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-m", "1024"]);
         match self.root {
             Root::Initramfs(archive) => {
                 qemu.arg("-no-reboot").arg("-initrd").arg(archive);

@@ -20,24 +20,22 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often the same one is named.
 const AGAIN: Duration = Duration::from_mins(1);
 
+/// What is left out from now on is looked at; nobody is known to have caused what was before.
+pub fn begin<E: Engine>(core: &Core<E>) -> Watch {
+    Watch::new(look(core, None).ok().flatten().unwrap_or_default(), Instant::now())
+}
+
 /// Looks until the future is dropped.
-pub async fn look_out<E: Engine>(core: Arc<Core<E>>) {
+pub async fn look_out<E: Engine>(core: Arc<Core<E>>, mut watch: Watch) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut watch = None;
     loop {
         ticks.tick().await;
-        let (core, known) = (Arc::clone(&core), watch.as_ref().map(|watch: &Watch| watch.before.left_out));
+        let (core, known) = (Arc::clone(&core), Some(watch.before.left_out));
         // It waits while the engine is at work. What the kernel does not tell, `status` says too.
         let Ok(Ok(Some(seen))) = tokio::task::spawn_blocking(move || look(&core, known)).await else { continue };
-        let now = Instant::now();
-        match &mut watch {
-            None => watch = Some(Watch::new(seen, now)),
-            Some(watch) => {
-                if let Some(words) = watch.look(seen, now) {
-                    say(format_args!("WARNING: {words}"));
-                }
-            }
+        if let Some(words) = watch.look(seen, Instant::now()) {
+            say(format_args!("WARNING: {words}"));
         }
     }
 }
@@ -71,7 +69,7 @@ struct Seen {
 }
 
 /// What was seen before, and who was named lately.
-struct Watch {
+pub struct Watch {
     before: Seen,
     at: Instant,
     named: BTreeMap<Actor, Instant>,

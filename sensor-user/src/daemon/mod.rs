@@ -266,7 +266,7 @@ async fn watch(
         tokio::spawn(tend(Arc::clone(core), LOOK, Core::look_at_shadow));
     }
     tokio::spawn(tend(Arc::clone(core), READ_BACK, Core::look_for_meddling));
-    tokio::spawn(flood::look_out(Arc::clone(core)));
+    tokio::spawn(flood::look_out(Arc::clone(core), flood::begin(core)));
     core.with_engine(|sensor| {
         sensor.replace_others(|record| core.journal().accept(record, Clock::now()))?;
         sensor.number_from(core.journal().seq(), events.numbers.taken)
