@@ -47,7 +47,7 @@ use crate::{
 /// What the names of these tests begin with.
 const TESTS: &[&str] = &["replay::", "module::"];
 /// How many rows each part has to report.
-const ROWS: usize = 11;
+const ROWS: usize = 12;
 const CONTRAST_ROWS: usize = 4;
 
 /// Plays it, and says whether each row went as expected. `quick` leaves the VM out whose kernel goes down.
