@@ -5,50 +5,28 @@
 //! The tests of the rule must fail for each of these *mutants*: one that passes them all says that the term could be
 //! anything.
 
-use std::fmt;
-
 use crate::{
-    mutant::Mutant,
     rule::{Rule, RuleSet},
-    selftest,
-    source::Place,
+    selftest::{self, Report, Wrong},
 };
 
-/// A mutant that all tests of its rule accept.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Survivor {
-    /// Where the part stands.
-    pub place: Place,
-    /// The rule's id.
-    pub rule: String,
-    /// What was changed, in words.
-    pub change: String,
-}
-
-impl fmt::Display for Survivor {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: rule `{}`: its tests are right as well {}", self.place, self.rule, self.change)
+/// Tries every mutant of rules with tests: what their tests do not notice is wrong with them. The rules must have been
+/// read with [`Options::mutants`](crate::Options::mutants).
+pub fn run(rules: &RuleSet) -> Report {
+    let mut report = Report::default();
+    for rule in rules.rules().iter().filter(|rule| !rule.examples.is_empty()) {
+        let mut changed = Rule { mutants: Vec::new(), ..rule.clone() };
+        for mutant in &rule.mutants {
+            report.tried += 1;
+            changed.checked = mutant.checked.clone();
+            // One that the interpreter fails at is noticed.
+            if selftest::run(&RuleSet::new(vec![changed.clone()])).wrong.is_empty() {
+                let message = format!("its tests are right as well {}", mutant.change);
+                report.wrong.push(Wrong { place: mutant.place.clone(), rule: rule.id.clone(), message });
+            }
+        }
     }
-}
-
-/// The mutants of rules with tests that their tests do not notice. The rules must have been read with
-/// [`Options::mutants`](crate::Options::mutants).
-pub fn survivors(rules: &RuleSet) -> Vec<Survivor> {
-    let tested = rules.rules().iter().filter(|rule| !rule.examples.is_empty());
-    tested
-        .flat_map(|rule| rule.mutants.iter().filter(|mutant| survives(rule, mutant)).map(|mutant| of(rule, mutant)))
-        .collect()
-}
-
-fn of(rule: &Rule, Mutant { place, change, .. }: &Mutant) -> Survivor {
-    Survivor { place: place.clone(), rule: rule.id.clone(), change: change.clone() }
-}
-
-/// Whether no test tells the mutant from its rule. One that the interpreter fails at is noticed.
-fn survives(rule: &Rule, mutant: &Mutant) -> bool {
-    let changed = Rule { checked: mutant.checked.clone(), mutants: Vec::new(), ..rule.clone() };
-    selftest::run(&RuleSet::new(vec![changed])).wrong.is_empty()
+    report
 }
 
 #[cfg(test)]
@@ -62,7 +40,7 @@ mod tests {
         let options = Options { mutants: true, ..Options::default() };
         let rules = check(&[source], options).map_err(|problems| problems.to_string()).unwrap();
         assert!(selftest::run(&rules).wrong.is_empty());
-        survivors(&rules).iter().map(Survivor::to_string).collect()
+        run(&rules).wrong.iter().map(Wrong::to_string).collect()
     }
 
     #[test]

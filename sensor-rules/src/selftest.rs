@@ -26,7 +26,7 @@ pub struct Report {
     pub wrong: Vec<Wrong>,
 }
 
-/// A wrong answer.
+/// A wrong answer; or a part of the rule that no answer depends on, see [`mutants`](crate::mutants).
 #[derive(Clone, Debug)]
 pub struct Wrong {
     /// Where the test stands.

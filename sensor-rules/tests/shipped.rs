@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use sensor_rules::{Options, RuleSet, Source, Target, check, compile, mutants::survivors, selftest};
+use sensor_rules::{Options, RuleSet, Source, Target, check, compile, mutants, selftest};
 
 fn shipped() -> RuleSet {
     let directory = "../rules";
@@ -36,8 +36,8 @@ fn their_own_tests_hold() {
 
 #[test]
 fn their_own_tests_notice_each_part_of_a_condition_that_is_gone() {
-    let survivors: Vec<_> = survivors(&shipped()).iter().map(ToString::to_string).collect();
-    assert!(survivors.is_empty(), "{}", survivors.join("\n"));
+    let tried = mutants::run(&shipped()).all_right();
+    assert!(tried.as_ref().is_ok_and(|tried| *tried > 100), "{tried:#?}");
 }
 
 #[test]

@@ -12,10 +12,12 @@ use crate::{
     mutant::Mutant,
     rule::Lines,
     scalar,
-    source::Place,
     terms::terms,
     yaml::{Entry, Value},
 };
+
+/// What terms are replaced by.
+const VALUES: [&str; 2] = ["true", "false"];
 
 /// A condition and its exceptions.
 pub struct Judged {
@@ -71,52 +73,44 @@ impl Reader<'_, '_> {
     fn mutants(&self, condition: &Part, exceptions: &[(&Entry, Part)], names: Names<'_>) -> Vec<Mutant> {
         // What a change makes foregone is no mistake of the author's.
         let names = Names { any_range: true, ..names };
-        let rest = |all: Checked, left_out: usize| {
-            let others = exceptions.iter().enumerate().filter(|(index, _)| *index != left_out);
+        let without_others = |all: Checked, but: usize| {
+            let others = exceptions.iter().enumerate().filter(|(index, _)| *index != but);
             others.fold(all, |all, (_, (_, exception))| without(all, exception.checked.clone()))
         };
-        let mut mutants = Vec::new();
-        for (place, change, checked) in self.changed(condition, names, |_| true) {
-            mutants.push(Mutant { place, change, checked: rest(checked, usize::MAX) });
-        }
+        let mut mutants = self.changed(condition, names, &VALUES, |checked| without_others(checked, usize::MAX));
         for (index, (entry, exception)) in exceptions.iter().enumerate() {
+            let rest = without_others(condition.checked.clone(), index);
             let place = self.text.place(exception.alignment.range(&(0..exception.text.len())).start);
             let change = format!("where the exception `{}` is left out", entry.key);
-            mutants.push(Mutant { place, change, checked: rest(condition.checked.clone(), index) });
+            mutants.push(Mutant { place, change, checked: rest.clone() });
             // One that is a single term, and never holds, is left out.
-            let is_new = |value: bool| value || terms(&exception.text).len() > 1;
-            for (place, change, checked) in self.changed(exception, names, is_new) {
-                mutants.push(Mutant {
-                    place,
-                    change,
-                    checked: without(rest(condition.checked.clone(), index), checked),
-                });
-            }
+            let values = if terms(&exception.text).len() > 1 { &VALUES[..] } else { &VALUES[..1] };
+            mutants.extend(self.changed(exception, names, values, |checked| without(rest.clone(), checked)));
         }
         mutants
     }
 
-    /// One condition with each of its terms always true, and always false, as far as that is asked for: where, what,
-    /// and the condition.
-    fn changed(&self, part: &Part, names: Names<'_>, is_asked: impl Fn(bool) -> bool) -> Vec<(Place, String, Checked)> {
-        let mut changed = Vec::new();
+    /// One condition with each of its terms replaced by these values, as part of what `whole` makes of it.
+    fn changed(
+        &self,
+        part: &Part,
+        names: Names<'_>,
+        values: &[&str],
+        whole: impl Fn(Checked) -> Checked,
+    ) -> Vec<Mutant> {
+        let mut mutants = Vec::new();
         for range in terms(&part.text) {
             let Some(term) = part.text.get(range.clone()) else { continue };
-            for value in [true, false]
-                .into_iter()
-                .filter(|value| is_asked(*value))
-                .map(|value| if value { "true" } else { "false" })
-            {
+            for value in values.iter().filter(|value| **value != term) {
                 let text = [&part.text[..range.start], value, &part.text[range.end..]].concat();
-                // The same, or what only a whole condition may say.
-                let Some(checked) = (term != value).then(|| condition::check(&text, names).ok()).flatten() else {
-                    continue;
-                };
+                // Not where the term is no condition: what is asked of a choice can be a string.
+                let Ok(checked) = condition::check(&text, names) else { continue };
                 let place = self.text.place(part.alignment.range(&range).start);
-                changed.push((place, format!("where `{term}` is always {value}"), checked));
+                let change = format!("where `{term}` is always {value}");
+                mutants.push(Mutant { place, change, checked: whole(checked) });
             }
         }
-        changed
+        mutants
     }
 
     /// The entries of `exceptions:`.

@@ -57,14 +57,15 @@ impl Test {
             if wrong.is_empty() { "all right".into() } else { format!("{} wrong", wrong.len()) }
         )?;
         // Tests that are wrong say nothing of what they leave untried.
-        let untried = if wrong.is_empty() { mutants::survivors(&rules) } else { Vec::new() };
-        for survivor in &untried {
-            writeln!(out, "UNTRIED {survivor}")?;
+        let untried = if wrong.is_empty() { mutants::run(&rules).wrong } else { Vec::new() };
+        for part in &untried {
+            writeln!(out, "UNTRIED {part}")?;
         }
         if !untried.is_empty() {
             writeln!(
                 out,
-                "{} part{} of rules could be anything: add a test that tells",
+                "{} change{} that no test notices: add a test that tells; where none can, since another part decides \
+                 already, take the part out",
                 untried.len(),
                 plural(untried.len())
             )?;
