@@ -17,20 +17,26 @@ use crate::{
 
 /// `cond` without the parts that read groups of `late`: holds wherever `cond` holds.
 pub fn weakened(cond: &Cond, late: Groups) -> Cond {
-    fold(&assumed(cond, late, true))
+    by_known(cond, &|part| (!part.groups().meets(late)).then(|| part.kind.clone()))
 }
 
-/// `cond` with the parts that read late fields replaced: so that it holds wherever `cond` holds (`sense`), or
+/// `cond` with nothing in it but what is known of its parts: holds wherever `cond` holds.
+pub fn by_known(cond: &Cond, known: &impl Fn(&Cond) -> Option<CondKind>) -> Cond {
+    fold(&assumed(cond, known, true))
+}
+
+/// `cond` with the parts of which nothing is known replaced: so that it holds wherever `cond` holds (`sense`), or
 /// so that `cond` holds wherever it holds.
-fn assumed(cond: &Cond, late: Groups, sense: bool) -> Cond {
-    let part = |part: &Cond, sense| Box::new(assumed(part, late, sense));
+fn assumed(cond: &Cond, known: &impl Fn(&Cond) -> Option<CondKind>, sense: bool) -> Cond {
+    let part = |part: &Cond, sense| Box::new(assumed(part, known, sense));
     let kind = match &cond.kind {
-        _ if !cond.groups().meets(late) => cond.kind.clone(),
+        _ if let Some(kind) = known(cond) => kind,
         CondKind::Not(inner) => CondKind::Not(part(inner, !sense)),
         CondKind::And(left, right) => CondKind::And(part(left, sense), part(right, sense)),
         CondKind::Or(left, right) => CondKind::Or(part(left, sense), part(right, sense)),
-        CondKind::Choose(by, one, other) if !by.groups().meets(late) => {
-            CondKind::Choose(by.clone(), part(one, sense), part(other, sense))
+        CondKind::Choose(by, one, other) if let Some(kind) = known(by) => {
+            let by = Box::new(Cond { kind, range: by.range.clone() });
+            CondKind::Choose(by, part(one, sense), part(other, sense))
         }
         CondKind::Choose(_, one, other) if sense => CondKind::Or(part(one, true), part(other, true)),
         CondKind::Choose(_, one, other) => CondKind::And(part(one, false), part(other, false)),

@@ -8,6 +8,7 @@ use core::mem::offset_of;
 use sensor_common::{event::Event, record::Record};
 
 use crate::{
+    early::by_known,
     expr::{Cond, CondKind, Int, IntField},
     rule::RuleSet,
 };
@@ -21,64 +22,38 @@ impl RuleSet {
 
     /// The signals from 0 to 63 with which any rule for [`Event::ProcessSignal`] can match, one bit each.
     pub fn signals(&self) -> u64 {
+        let conds = || self.judging(Event::ProcessSignal).map(|(_, _, checked, _)| &checked.cond);
+        if conds().any(is_in_doubt) {
+            return u64::MAX;
+        }
         let can_match = |signal: &u32| {
-            self.judging(Event::ProcessSignal).any(|(_, _, checked, _)| by_signal(&checked.cond, *signal).holds)
+            let by_signal = |part: &Cond| by_signal(part, *signal);
+            conds().any(|cond| !matches!(by_known(cond, &by_signal).kind, CondKind::Const(false)))
         };
         (0..u64::BITS).filter(can_match).fold(0, |mask, signal| mask | 1 << signal)
     }
 }
 
-/// What is possible of a condition of which only a part is known.
-#[derive(Clone, Copy)]
-struct Possible {
-    holds: bool,
-    fails: bool,
-}
-
-impl Possible {
-    const EITHER: Self = Self { holds: true, fails: true };
-
-    const fn certain(holds: bool) -> Self {
-        Self { holds, fails: !holds }
-    }
-}
-
-/// What is possible of `cond` where the signal is known, and nothing else.
-fn by_signal(cond: &Cond, signal: u32) -> Possible {
-    let of = |cond: &Cond| by_signal(cond, signal);
-    match &cond.kind {
-        CondKind::Const(holds) => Possible::certain(*holds),
-        CondKind::Not(inner) => {
-            let inner = of(inner);
-            Possible { holds: inner.fails, fails: inner.holds }
-        }
-        CondKind::And(left, right) => {
-            let (left, right) = (of(left), of(right));
-            Possible { holds: left.holds && right.holds, fails: left.fails || right.fails }
-        }
-        CondKind::Or(left, right) => {
-            let (left, right) = (of(left), of(right));
-            Possible { holds: left.holds || right.holds, fails: left.fails && right.fails }
-        }
-        // One by a text that may not be seen whole can be undecided, whatever its sides say.
-        CondKind::Choose(by, one, other) if by.doubtful().is_empty() => {
-            let (by, one, other) = (of(by), of(one), of(other));
-            Possible {
-                holds: by.holds && one.holds || by.fails && other.holds,
-                fails: by.holds && one.fails || by.fails && other.fails,
-            }
-        }
+/// What a part of a condition says where nothing is known but the signal; `None` where that does not say.
+fn by_signal(part: &Cond, signal: u32) -> Option<CondKind> {
+    let holds = match &part.kind {
+        CondKind::Const(holds) => *holds,
         CondKind::Ints(relation, Int::Field(field), Int::Const(value)) if is_signal(*field) => {
-            Possible::certain(relation.holds(signal.into(), *value))
+            relation.holds(signal.into(), *value)
         }
         CondKind::Ints(relation, Int::Const(value), Int::Field(field)) if is_signal(*field) => {
-            Possible::certain(relation.holds(*value, signal.into()))
+            relation.holds(*value, signal.into())
         }
-        CondKind::IntIn(Int::Field(field), values) if is_signal(*field) => {
-            Possible::certain(values.contains(&signal.into()))
-        }
-        _ => Possible::EITHER,
-    }
+        CondKind::IntIn(Int::Field(field), values) if is_signal(*field) => values.contains(&signal.into()),
+        _ => return None,
+    };
+    Some(CondKind::Const(holds))
+}
+
+/// Whether a choice in it is by a text that may not be seen whole: it can be undecided, whatever its sides say.
+fn is_in_doubt(cond: &Cond) -> bool {
+    let is_by_doubtful = matches!(&cond.kind, CondKind::Choose(by, ..) if !by.doubtful().is_empty());
+    is_by_doubtful || cond.parts().into_iter().any(is_in_doubt)
 }
 
 fn is_signal(field: IntField) -> bool {
@@ -97,7 +72,7 @@ fn least(cond: &Cond, sense: bool) -> usize {
         (CondKind::And(left, right), false) | (CondKind::Or(left, right), true) => {
             least(left, sense).min(least(right, sense))
         }
-        (CondKind::Choose(by, one, other), _) if by.doubtful().is_empty() => {
+        (CondKind::Choose(by, one, other), _) if !is_in_doubt(cond) => {
             let (one, other) = (least(one, sense), least(other, sense));
             one.max(least(by, true)).min(other.max(least(by, false)))
         }
