@@ -17,6 +17,7 @@ pub mod init;
 pub mod job;
 mod lifeline;
 pub mod protocol;
+mod raw_bpf;
 pub mod report;
 pub mod suite;
 

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, OwnedFd},
     path::Path,
 };
 
@@ -11,6 +11,7 @@ use sensor_user::kernel::btf::{self, Btf};
 
 use crate::{
     fifo,
+    raw_bpf::{Load, Open, PROG_LOAD, RAW_TRACEPOINT_OPEN, bpf},
     rules::{self, Draft},
     sensor::{Launch, Sensor, names_rule},
     shared,
@@ -27,60 +28,10 @@ struct Crowd {
     links: Vec<OwnedFd>,
 }
 
-/// `union bpf_attr` as `BPF_PROG_LOAD` reads it.
-#[allow(dead_code, reason = "the kernel reads it")]
-#[repr(C)]
-#[derive(Default)]
-struct Load {
-    kind: u32,
-    count: u32,
-    instructions: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log: u64,
-    kernel_version: u32,
-    flags: u32,
-    name: [u8; 16],
-    interface: u32,
-    attach_type: u32,
-    btf: u32,
-    function_info_size: u32,
-    function_info: u64,
-    function_info_count: u32,
-    line_info_size: u32,
-    line_info: u64,
-    line_info_count: u32,
-    target: u32,
-}
-
-/// The same as `BPF_RAW_TRACEPOINT_OPEN` reads it.
-#[allow(dead_code, reason = "the kernel reads it")]
-#[repr(C)]
-struct Open {
-    name: u64,
-    program: u32,
-    padding: u32,
-}
-
-const PROG_LOAD: i64 = 5;
-const RAW_TRACEPOINT_OPEN: i64 = 17;
 const TRACING: u32 = 26;
 const TRACE_FENTRY: u32 = 24;
 /// `r0 = 0; exit`
 const NOTHING: [u64; 2] = [0xb7, 0x95];
-
-/// The system call; what it makes.
-fn bpf<T>(command: i64, attributes: &T) -> io::Result<OwnedFd> {
-    // SAFETY: the attributes are as this command reads them, and what they point to lives through the call.
-    let made = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<T>()) };
-    let made = i32::try_from(made).unwrap_or(-1);
-    if made < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a new descriptor that nobody else has.
-    Ok(unsafe { OwnedFd::from_raw_fd(made) })
-}
 
 impl Crowd {
     /// Fills this function.

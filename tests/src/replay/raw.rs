@@ -1,11 +1,8 @@
 //! Programs that no compiler of ours made, given to the kernel as they are: what its verifier says of them.
 
-use std::{
-    io,
-    mem::{size_of, zeroed},
-};
-
 use anyhow::{Result, ensure};
+
+use crate::raw_bpf::{Load, PROG_LOAD, bpf};
 
 /// One instruction: operation, destination and source register, offset, constant.
 #[derive(Clone, Copy)]
@@ -53,43 +50,23 @@ const PROGRAMS: &[Wrong] = &[
     ),
 ];
 
-/// As much of `union bpf_attr` as loading a program takes.
-#[repr(C)]
-struct Load {
-    kind: u32,
-    count: u32,
-    instructions: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log: u64,
-    rest: [u64; 16],
-}
-
-const PROG_LOAD: i64 = 5;
 const SOCKET_FILTER: u32 = 1;
 
 /// Offers a program to the kernel: `None` where it takes it, else what its verifier says.
 fn offer(program: &[Op]) -> Result<Option<String>> {
     let instructions: Vec<_> = program.iter().map(|op| op.encoded()).collect();
     let mut log = vec![0_u8; 1 << 16];
-    // SAFETY: numbers only, for which zero is a value.
-    let mut load: Load = unsafe { zeroed() };
-    load.kind = SOCKET_FILTER;
-    load.count = u32::try_from(program.len())?;
-    load.instructions = instructions.as_ptr() as u64;
-    load.license = c"GPL".as_ptr() as u64;
-    (load.log_level, load.log_size, load.log) = (1, u32::try_from(log.len())?, log.as_mut_ptr() as u64);
-    // SAFETY: all that it points to lives through the call, and the log has the size that it names.
-    let loaded = unsafe { libc::syscall(libc::SYS_bpf, PROG_LOAD, &raw const load, size_of::<Load>()) };
-    if let Ok(descriptor) = i32::try_from(loaded)
-        && descriptor >= 0
-    {
-        // SAFETY: it is new, and nobody else's.
-        unsafe { libc::close(descriptor) };
-        return Ok(None);
-    }
-    let error = io::Error::last_os_error();
+    let load = Load {
+        kind: SOCKET_FILTER,
+        count: u32::try_from(program.len())?,
+        instructions: instructions.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+        log_level: 1,
+        log_size: u32::try_from(log.len())?,
+        log: log.as_mut_ptr() as u64,
+        ..Load::default()
+    };
+    let Err(error) = bpf(PROG_LOAD, &load) else { return Ok(None) };
     let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
     let words = String::from_utf8_lossy(&log[..end]).into_owned();
     ensure!(!words.is_empty(), "the kernel refuses without a word: {error}");
