@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    command, dist,
+    command, console, dist,
     project::{self, KernelSeries},
     protocol::Message,
     setup,
@@ -61,7 +61,7 @@ pub fn work(kernel: KernelSeries, job: Job, arguments: &str, hear: impl FnMut(Me
         kernel,
         name: &format!("debian-{}", job.name()),
         arguments: format!("{LSM} creance.job={}{arguments}", job.name()),
-        root: Root::Disk { image: &disk, panics: job == Job::Faults },
+        root: Root::Disk { image: &disk, trouble: if job == Job::Faults { &[console::PANIC] } else { &[] } },
         clock: Clock::Real,
         limit: job.limit(),
     };

@@ -47,8 +47,8 @@ pub enum Root<'a> {
     Disk {
         /// Its image.
         image: &'a Path,
-        /// Whether the kernel panics on purpose.
-        panics: bool,
+        /// Kinds of trouble that its kernel gets into on purpose, and starts again after.
+        trouble: &'a [&'a str],
     },
 }
 
@@ -56,9 +56,8 @@ impl Root<'_> {
     /// What the console shows of trouble, where that is not wanted.
     fn trouble(self, log: &str) -> Option<String> {
         let expected = match self {
-            Self::Disk { panics: true, .. } => &[console::PANIC],
-            Self::Host { trouble, .. } => trouble,
-            _ => &[][..],
+            Self::Host { trouble, .. } | Self::Disk { trouble, .. } => trouble,
+            Self::Initramfs(_) => &[],
         };
         console::trouble(log, expected)
     }
@@ -202,7 +201,7 @@ impl Machine<'_> {
                 qemu.arg("-netdev").arg(format!("user,id=net{}", ports.iter().map(forward).collect::<String>()));
                 qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
             }
-            Root::Disk { image, panics: _ } => {
+            Root::Disk { image, trouble: _ } => {
                 arguments.push_str(" root=/dev/nvme0n1 rw systemd.show_status=0");
                 attach(&mut qemu, image);
             }

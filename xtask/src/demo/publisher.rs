@@ -45,28 +45,35 @@ rules:
       no_match: [{path: /run/f, creates: true}]
 ";
 
+/// A row: its test, the mistake that is let in, what must stop it, and how that is tried.
+type Trial = (&'static str, &'static str, &'static str, fn() -> Result<Told>);
+
+const TRIALS: [Trial; 2] = [
+    (
+        "replay::row_9_released_to_everybody_at_once",
+        "released to everybody at once",
+        "the roll-out plan is refused",
+        everybody,
+    ),
+    (
+        "replay::row_10_no_test_for_what_is_no_wildcard",
+        "no test for what is no wildcard",
+        "`creance test` and `creance bundle build`: a changed rule passes its tests",
+        untried,
+    ),
+];
+/// How many rows there are.
+pub const ROWS: usize = TRIALS.len();
+
 /// Each of them, tried.
-pub fn rows() -> Vec<Row> {
-    vec![
-        tell(
-            "replay::row_9_released_to_everybody_at_once",
-            "released to everybody at once",
-            "the roll-out plan is refused",
-            everybody,
-        ),
-        tell(
-            "replay::row_10_no_test_for_what_is_no_wildcard",
-            "no test for what is no wildcard",
-            "`creance test` and `creance bundle build`: a changed rule passes its tests",
-            untried,
-        ),
-    ]
+pub fn rows() -> impl Iterator<Item = Row> {
+    TRIALS.into_iter().map(tell)
 }
 
 /// What was seen, and the words.
 type Told = (String, String);
 
-fn tell(test: &str, mistake: &str, stopped_by: &str, run: impl FnOnce() -> Result<Told>) -> Row {
+fn tell((test, mistake, stopped_by, run): Trial) -> Row {
     let started = Instant::now();
     let told = run();
     let ok = told.is_ok();
