@@ -12,9 +12,7 @@ use sensor_common::{
 };
 
 use crate::memory::Memory;
-
-/// An address in the kernel, or the value 0.
-pub type Ptr = *const u8;
+pub use crate::memory::Ptr;
 
 /// Globals of 32 bits, each with what it is of: a struct or an enum.
 macro_rules! numbers {

@@ -4,7 +4,8 @@ use aya_ebpf::helpers::generated::{
     bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
 };
 
-use crate::kernel::Ptr;
+/// An address in the kernel, or the value 0.
+pub type Ptr = *const u8;
 
 /// Whose memory it is.
 #[derive(Clone, Copy)]

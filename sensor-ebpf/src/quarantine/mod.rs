@@ -15,6 +15,7 @@ mod end;
 mod owner;
 mod read;
 mod socket;
+mod source;
 mod splice;
 
 use aya_ebpf::{helpers::generated::bpf_send_signal, macros::map, maps::HashMap};

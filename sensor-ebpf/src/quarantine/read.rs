@@ -3,9 +3,9 @@
 //! instruction of its own.
 
 use aya_ebpf::{macros::fexit, programs::FExitContext};
-use sensor_common::maps::{Kept, ObjectKey};
+use sensor_common::maps::Kept;
 
-use super::{is_kept, kill_if_kept, socket, splice};
+use super::{is_kept, kill_if_kept, source::source, splice};
 use crate::{
     hook::{Context, lsm_guard},
     kernel::{KIOCB_KI_FILP, Struct},
@@ -13,12 +13,6 @@ use crate::{
     pipe::{MAY_READ, MAY_WRITE},
     stage::{ALLOW, DENY},
 };
-
-/// The key of what is read from `file`, where that can be in quarantine.
-#[inline(always)]
-pub fn source(file: Struct) -> Option<ObjectKey> {
-    File::pipe(file).map(|(file, _)| file.key()).or_else(|| socket::of_file(file))
-}
 
 lsm_guard! {
     /// `int file_permission(struct file *file, int mask)`

@@ -20,7 +20,7 @@ use aya_ebpf::{
 };
 use sensor_common::maps::{Kept, Mark, ObjectKey};
 
-use super::{QUARANTINE, is_kept, keep, kill_if_kept, read};
+use super::{QUARANTINE, is_kept, keep, kill_if_kept, source::source};
 use crate::{
     kernel::{Ptr, Struct},
     maps::count_kept,
@@ -61,7 +61,7 @@ impl Splice {
 
     #[inline(always)]
     fn begin(from: Ptr, to: Ptr) {
-        let Some(from) = read::source(Struct::typed(from)) else { return };
+        let Some(from) = source(Struct::typed(from)) else { return };
         let mut splice = Self { from, file: to as u64, ..Self::UNKNOWN };
         if let Some((target, _)) = File::pipe(Struct::typed(to)) {
             (splice.to, splice.inode, splice.device) = (target.key(), target.number(), u64::from(target.device()));
