@@ -340,20 +340,22 @@ impl<E: Engine> Core<E> {
         self.permits.warnings(self.mode).into_iter().chain(unserved).chain(meddling).chain(unwritten).collect()
     }
 
-    /// Says what somebody else has changed in the kernel since the last look, and what is again as it was left.
-    pub(super) fn look_for_meddling(&self) {
-        let mut state = self.lock();
-        if let Err(error) = state.engine.complete() {
+    /// Attaches what the kernel had no room for until now.
+    pub(super) fn attach_missing(&self) {
+        if let Err(error) = self.lock().engine.attach_missing() {
             say(format_args!("WARNING: what was missing cannot be attached: {error:#}"));
         }
-        let found = match state.engine.meddling() {
+    }
+
+    /// Says what somebody else has changed in the kernel since the last look, and what is again as it was left.
+    pub(super) fn look_for_meddling(&self) {
+        let found = match self.lock().engine.meddling() {
             Ok(found) => found
                 .into_iter()
                 .map(|what| format!("somebody else has changed what is in the kernel: {what}"))
                 .collect(),
             Err(error) => vec![format!("what is in the kernel cannot be read back: {error:#}")],
         };
-        drop(state);
         let mut known = self.meddling.lock().unwrap_or_else(PoisonError::into_inner);
         for new in found.iter().filter(|what| !known.contains(what)) {
             say(format_args!("WARNING: {new}"));

@@ -93,7 +93,7 @@ pub trait Engine: Send + 'static {
     ///
     /// # Errors
     /// When the kernel refuses for another reason.
-    fn complete(&mut self) -> anyhow::Result<()> {
+    fn attach_missing(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
 }
@@ -153,8 +153,8 @@ impl Engine for Sensor {
     fn meddling(&self) -> anyhow::Result<Vec<String>> {
         self.meddling()
     }
-    fn complete(&mut self) -> anyhow::Result<()> {
-        self.complete()
+    fn attach_missing(&mut self) -> anyhow::Result<()> {
+        self.attach_missing()
     }
 }
 

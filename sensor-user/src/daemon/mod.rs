@@ -174,7 +174,7 @@ const TICK: Duration = Duration::from_secs(5);
 
 /// How often a candidate in the shadow is.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often what stands in the kernel is read back.
+/// How often what stands in the kernel is read back, and what is missing there is tried again.
 const READ_BACK: Duration = Duration::from_secs(1);
 
 /// Looks after the generations.
@@ -265,6 +265,7 @@ async fn watch(
         tokio::spawn(tend(Arc::clone(core), TICK, Core::tick));
         tokio::spawn(tend(Arc::clone(core), LOOK, Core::look_at_shadow));
     }
+    tokio::spawn(tend(Arc::clone(core), READ_BACK, Core::attach_missing));
     tokio::spawn(tend(Arc::clone(core), READ_BACK, Core::look_for_meddling));
     tokio::spawn(flood::look_out(Arc::clone(core), flood::begin(core)));
     core.with_engine(|sensor| {

@@ -152,12 +152,12 @@ impl Sensor {
     ///
     /// # Errors
     /// The kernel refused for another reason.
-    pub fn complete(&mut self) -> Result<()> {
+    pub fn attach_missing(&mut self) -> Result<()> {
         if self.hooks.missing().next().is_none() {
             return Ok(());
         }
         let needed = self.quarantines(self.bank)?;
-        self.hooks.complete(needed)
+        self.hooks.attach_missing(needed)
     }
 
     /// Puts a filled bank in force: attaches what it needs, switches by one write, waits until the other bank is

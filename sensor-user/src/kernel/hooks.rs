@@ -248,9 +248,11 @@ impl Hooks {
                 self.missing.insert(hook, why);
                 Ok(())
             }
-            result => {
+            // It is tried again.
+            Err(error) => Err(error),
+            Ok(()) => {
                 self.missing.remove(&hook);
-                result
+                Ok(())
             }
         }
     }
@@ -274,7 +276,7 @@ impl Hooks {
     }
 
     /// Tries anew what is missing.
-    pub fn complete(&mut self, needed: Option<Container>) -> Result<()> {
+    pub fn attach_missing(&mut self, needed: Option<Container>) -> Result<()> {
         for hook in self.missing.keys().copied().collect::<Vec<_>>() {
             self.attach(hook)?;
         }
