@@ -37,22 +37,24 @@ pub struct ObjectKey {
     pub id: u64,
     /// [`Container`] as its discriminant.
     pub container: u32,
-    /// Always 0: what lies in a map has no holes.
-    pub padding: u32,
+    /// The lower half of the inode number of a pipe or FIFO, 0 for a socket. An address is used again, and should
+    /// nobody have seen the end of what was there before, the mark is not the next one's.
+    pub number: u32,
 }
 
 impl ObjectKey {
     /// That of nothing: nothing lies at the address 0.
-    pub const NONE: Self = Self { id: 0, container: 0, padding: 0 };
+    pub const NONE: Self = Self { id: 0, container: 0, number: 0 };
 
-    /// That of a pipe or FIFO.
-    pub const fn pipe(inode: u64) -> Self {
-        Self { id: inode, container: Container::Pipe as u32, padding: 0 }
+    /// That of a pipe or FIFO: address of its inode, and the inode number.
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    pub const fn pipe(inode: u64, number: u64) -> Self {
+        Self { id: inode, container: Container::Pipe as u32, number: number as u32 }
     }
 
     /// That of a unix socket.
     pub const fn socket(sock: u64) -> Self {
-        Self { id: sock, container: Container::Socket as u32, padding: 0 }
+        Self { id: sock, container: Container::Socket as u32, number: 0 }
     }
 }
 

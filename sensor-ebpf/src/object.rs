@@ -114,7 +114,7 @@ impl File {
     /// Which pipe or FIFO it is, among all of this host.
     #[inline(always)]
     pub fn key(&self) -> ObjectKey {
-        ObjectKey::pipe(self.inode.base as u64)
+        ObjectKey::pipe(self.inode.base as u64, self.number())
     }
 
     /// The address of its `struct file`.

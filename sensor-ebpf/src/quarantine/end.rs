@@ -5,7 +5,7 @@ use sensor_common::maps::ObjectKey;
 use super::QUARANTINE;
 use crate::{
     hook::{Context, lsm_guard},
-    kernel::{INODE_I_MODE, Ptr, Struct},
+    kernel::{INODE_I_INO, INODE_I_MODE, Ptr, Struct},
     object,
 };
 
@@ -19,7 +19,7 @@ fn forget(key: &ObjectKey) {
 fn inode_ends<C: Context>(ctx: &C) -> i32 {
     let inode = Struct::typed(ctx.arg(0));
     if object::is_fifo(inode.get(&INODE_I_MODE)) {
-        forget(&ObjectKey::pipe(inode.base as u64));
+        forget(&ObjectKey::pipe(inode.base as u64, inode.get(&INODE_I_INO)));
     }
     0
 }
