@@ -13,7 +13,7 @@ use std::{
 };
 
 use sensor_content::life::{BACK_OFF, BootId, Stage};
-use sensor_user::daemon::settings::Settings;
+use sensor_user::host::settings::Settings;
 use support::{Daemon, rule_file, write};
 
 const DOC: &str = include_str!("../../docs/content.md");

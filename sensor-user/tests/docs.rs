@@ -16,7 +16,7 @@ use sensor_content::{
     rollout::{Order, Ring},
 };
 use sensor_user::{
-    daemon::fleet::Fleet,
+    api::fleet::Fleet,
     event::{Clock, Report, schema},
     metrics,
 };

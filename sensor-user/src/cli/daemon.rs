@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::Done;
 use crate::{
-    content, control,
-    daemon::{self, core::Permits, rotation::Rotation, switch::OFF_FILE},
+    control,
+    daemon::{self, brakes::switch::OFF_FILE, core::Permits, events::rotation::Rotation, service::admission},
+    host::{places, settings::Settings},
     kernel::{
         self, WhenGone,
         probe::{self, Mode},
@@ -26,7 +27,7 @@ pub struct Daemon {
     #[arg(long, value_name = "DIR", conflicts_with = "rules")]
     state: Option<PathBuf>,
     /// Directory with what belongs to content: content.toml, keys/, approvals/, safe-mode
-    #[arg(long, value_name = "DIR", default_value = content::CONFIGURATION)]
+    #[arg(long, value_name = "DIR", default_value = places::CONFIGURATION)]
     config: PathBuf,
     /// So long in force, a generation has settled, seconds
     #[arg(long, value_name = "SECONDS", default_value = "600")]
@@ -96,10 +97,7 @@ pub struct Daemon {
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<Done> {
         daemon::run(&daemon::Options {
-            content: self
-                .state
-                .map(|state| content::settings(state, &self.config, self.settle, self.up))
-                .transpose()?,
+            content: self.state.map(|state| Settings::new(state, &self.config, self.settle, self.up)).transpose()?,
             rules: self.rules,
             group: self.group,
             metrics: self.metrics.unwrap_or_else(|| self.socket.with_file_name("metrics.sock")),
@@ -130,7 +128,7 @@ impl Daemon {
 
 fn group(name: &str) -> Result<u32, String> {
     let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
-    control::admission::group_id(&groups, name)
+    admission::group_id(&groups, name)
 }
 
 fn mode(name: &str) -> Result<Mode, String> {

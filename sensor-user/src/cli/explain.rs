@@ -9,7 +9,7 @@ use super::{
     Done,
     check::{checked, show},
 };
-use crate::sources;
+use crate::rule_files;
 
 /// Say how rules are found and tried: in words, as instructions, or what they cost
 #[derive(Args, Debug)]
@@ -30,7 +30,7 @@ pub struct Explain {
 
 impl Explain {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let sources = sources::read(&self.paths)?;
+        let sources = rule_files::read(&self.paths)?;
         let Some(rules) = checked(&sources, Options::default())? else { return Ok(Done::Badly) };
         for id in &self.rule {
             anyhow::ensure!(rules.rules().iter().any(|rule| rule.id == *id), "there is no rule `{id}` in these files");

@@ -17,9 +17,9 @@ use sensor_content::{
 };
 
 use super::{Done, bundle};
-use crate::{
-    content,
+use crate::host::{
     files::{self, Existing},
+    places,
 };
 
 /// The policy of this host's owner: when which content is taken, and what it may do
@@ -34,10 +34,10 @@ pub enum Commands {
 #[derive(Args, Debug)]
 pub struct Check {
     /// The policy
-    #[arg(value_name = "FILE", default_value = content::POLICY)]
+    #[arg(value_name = "FILE", default_value = places::POLICY)]
     file: PathBuf,
     /// Where the daemon keeps its generations: whether a wish to go back can be met
-    #[arg(long, value_name = "DIR", default_value = content::STATE)]
+    #[arg(long, value_name = "DIR", default_value = places::STATE)]
     state: PathBuf,
 }
 
@@ -48,13 +48,13 @@ pub struct Explain {
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
     /// The policy
-    #[arg(long, value_name = "FILE", default_value = content::POLICY)]
+    #[arg(long, value_name = "FILE", default_value = places::POLICY)]
     policy: PathBuf,
     /// Where the daemon keeps its generations
-    #[arg(long, value_name = "DIR", default_value = content::STATE)]
+    #[arg(long, value_name = "DIR", default_value = places::STATE)]
     state: PathBuf,
     /// Where approvals are
-    #[arg(long, value_name = "DIR", default_value = content::APPROVALS)]
+    #[arg(long, value_name = "DIR", default_value = places::APPROVALS)]
     approvals: PathBuf,
 }
 
@@ -68,7 +68,7 @@ pub struct Approve {
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// Directory of approvals
-    #[arg(long, value_name = "DIR", default_value = content::APPROVALS)]
+    #[arg(long, value_name = "DIR", default_value = places::APPROVALS)]
     approvals: PathBuf,
 }
 
@@ -85,7 +85,7 @@ impl Commands {
 
 impl Check {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
-        let policy = content::check_policy(&self.file)?;
+        let policy = places::check_policy(&self.file)?;
         if let Some(words) = Host::open(&self.state)?.wish(&policy) {
             bail!("{}: {words}", self.file.display());
         }
@@ -96,11 +96,11 @@ impl Check {
 
 impl Explain {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
-        let policy = content::policy(&self.policy)?;
+        let policy = places::policy(&self.policy)?;
         let bundle = bundle::read(&self.bundle)?;
         let id = Id { number: bundle.claims().generation, digest: bundle.digest() };
         let host = Host::open(&self.state)?;
-        let approved = content::is_approved(&policy, &self.approvals, id)?;
+        let approved = places::is_approved(&policy, &self.approvals, id)?;
         let (category, now) = (bundle.claims().category, Timestamp::now());
         let gate = host.gate(&policy, approved);
         match gate.admits(&Step::Take { id, category, aside: false }, now) {
@@ -157,7 +157,7 @@ impl Approve {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let bundle = bundle::read(&self.bundle)?;
         let id = Id { number: bundle.claims().generation, digest: bundle.digest() };
-        let key = content::private_key(&self.key)?;
+        let key = places::private_key(&self.key)?;
         let path = self.approvals.join(approval::file_name(id));
         files::write(&path, approval::approve(id, &key).as_bytes(), 0o644, Existing::Replace)?;
         writeln!(out, "{}: generation {id} is approved", path.display())?;

@@ -8,16 +8,15 @@ use sensor_content::bundle::{BUNDLE_MAX, Unverified};
 
 use super::{Connection, Done, check, check::plural};
 use crate::{
-    content,
-    control::{
-        client,
+    api::{
         protocol::{Pushed, Refused, Refuser, Request},
+        status::goal,
     },
-    daemon::keeper,
-    files,
+    control::client,
+    daemon::generations::keeper,
+    host::{files, places},
     log::say,
-    sources,
-    status::goal,
+    rule_files,
 };
 
 /// How often the daemon is asked what became of a candidate.
@@ -58,7 +57,7 @@ impl Push {
         let request = if let Some(bundle) = self.bundle()? {
             Request::push_bundle(&bundle, policy_aside, no_shadow)
         } else {
-            let sources = sources::read(&self.paths)?.into_iter().map(Into::into).collect();
+            let sources = rule_files::read(&self.paths)?.into_iter().map(Into::into).collect();
             Request::Push { sources, skip_checks, no_shadow }
         };
         match self.daemon.open()?.pushed(&request) {
@@ -83,7 +82,7 @@ impl Push {
         let bytes = files::read(path, BUNDLE_MAX, "bundle")?;
         if let Some(key) = &self.key {
             let bundle = Unverified::read(bytes.clone()).with_context(|| path.display().to_string())?;
-            bundle.signed_by(&[content::public_key(key)?])?;
+            bundle.signed_by(&[places::public_key(key)?])?;
         }
         Ok(Some(bytes))
     }

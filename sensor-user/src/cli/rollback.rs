@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Args;
 
 use super::{Connection, Done, push};
-use crate::{control::client, status::goal};
+use crate::{api::status::goal, control::client};
 
 /// Return to where `creance status` says: the last good generation that may run here, or the baseline
 #[derive(Args, Debug)]

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use sensor_content::{fleet::Enrolment, rollout::Signal};
 
-use super::{Figures, number};
-use crate::daemon::fleet::Fleet;
+use super::figures::{Figures, number};
+use crate::api::fleet::Fleet;
 
 /// Labels of a host that is compared.
 const COMPARED: [&str; 5] = ["release", "stage", "arm", "ring", "kernel"];

@@ -3,34 +3,25 @@
 //! Each scrape asks for the status and builds the figures anew, so that they cannot differ from what `creance
 //! status` shows.
 
+mod figures;
 mod fleet;
 pub mod server;
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write};
 
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 use sensor_content::life::Stage;
 
 use crate::{
-    daemon::{core::Core, engine::Engine},
-    status::{Brakes, Changes, Reports, Shadow, Status},
+    api::status::{Brakes, Changes, Reports, Shadow, Status},
+    metrics::figures::{Figures, number},
 };
-
-/// The text of a daemon's figures, made anew for each scrape.
-pub fn of<E: Engine>(core: Arc<Core<E>>) -> server::Text {
-    Arc::new(move || {
-        core.fleet().scraped();
-        let status = core.status().map_err(|error| format!("{error:#}"))?;
-        text(&status).map_err(|error| error.to_string())
-    })
-}
 
 /// All figures of `status`, in the text format 0.0.4 of Prometheus.
 ///
 /// # Errors
 /// When the names clash or are no names, which is a defect.
 pub fn text(status: &Status) -> Result<String, prometheus::Error> {
-    let figures = Figures(Registry::new_custom(Some("creance".into()), None)?);
+    let figures = Figures::new()?;
     let Status { version, kernel, mode, .. } = status;
     figures.gauge(
         "info",
@@ -86,7 +77,7 @@ pub fn text(status: &Status) -> Result<String, prometheus::Error> {
         fleet::add(&figures, fleet)?;
     }
     figures.number("followers", "Clients that follow the events", number(status.reports.followers as u64))?;
-    TextEncoder::new().encode_to_string(&figures.0.gather())
+    figures.text()
 }
 
 /// What is kept, and what judges in the shadow.
@@ -134,50 +125,8 @@ fn brakes(figures: &Figures, brakes: &Brakes) -> Result<(), prometheus::Error> {
     figures.number("heartbeat_age_milliseconds", "Time since the heartbeat that the kernel side saw last", silence)
 }
 
-/// Figures under way to the text.
-struct Figures(Registry);
-
-impl Figures {
-    fn number(&self, name: &str, help: &str, value: i64) -> Result<(), prometheus::Error> {
-        self.gauge(name, help, &[], [(&[][..], value)])
-    }
-
-    fn gauge<'a>(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        values: impl IntoIterator<Item = (&'a [&'a str], i64)>,
-    ) -> Result<(), prometheus::Error> {
-        let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
-        for (labels, value) in values {
-            gauges.get_metric_with_label_values(labels)?.set(value);
-        }
-        self.0.register(Box::new(gauges))
-    }
-
-    fn counter<'a>(
-        &self,
-        name: &str,
-        help: &str,
-        label: &str,
-        values: impl IntoIterator<Item = (&'a str, u64)>,
-    ) -> Result<(), prometheus::Error> {
-        let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
-        for (label, value) in values {
-            counters.get_metric_with_label_values(&[label])?.inc_by(value);
-        }
-        self.0.register(Box::new(counters))
-    }
-}
-
 fn each(counts: &BTreeMap<String, u64>) -> impl Iterator<Item = (&str, u64)> {
     counts.iter().map(|(name, count)| (name.as_str(), *count))
-}
-
-/// Prometheus' gauges are signed here.
-fn number(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// The page `docs/metrics.md`, made of the figures of a daemon.

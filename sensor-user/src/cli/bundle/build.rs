@@ -12,9 +12,11 @@ use crate::{
         Done,
         check::{plural, show},
     },
-    content,
-    files::{self, Existing},
-    sources,
+    host::{
+        files::{self, Existing},
+        places,
+    },
+    rule_files,
 };
 
 /// Longest release file, bytes.
@@ -41,7 +43,7 @@ impl Build {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let text = files::read_text(&self.release, RELEASE_MAX, "release")?;
         let release = Release::parse(&text).map_err(|error| anyhow!("{}: {error}", self.release.display()))?;
-        let key = content::private_key(&self.key)?;
+        let key = places::private_key(&self.key)?;
         let bytes = match release.build(self.sources()?, &key) {
             Ok(bytes) => bytes,
             Err(BuildError::Rules(diagnostics)) => {
@@ -73,7 +75,7 @@ impl Build {
         for path in &self.paths {
             let directory = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
             let prefix = directory.map(|directory| directory.display().to_string()).unwrap_or_default();
-            for source in sources::read(&[path])? {
+            for source in rule_files::read(&[path])? {
                 let name = source.name.strip_prefix(&prefix).unwrap_or(&source.name).trim_start_matches('/').to_owned();
                 all.push(Source { name, ..source });
             }

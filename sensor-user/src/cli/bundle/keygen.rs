@@ -8,7 +8,7 @@ use sensor_content::key::PrivateKey;
 
 use crate::{
     cli::Done,
-    files::{self, Existing},
+    host::files::{self, Existing},
 };
 
 /// Make a pair of keys: NAME.key signs, and stays secret; NAME.pub verifies

@@ -19,7 +19,7 @@ use sensor_content::{
 };
 
 use super::Done;
-use crate::{content, files};
+use crate::host::{files, places};
 
 /// Make, look at and verify bundles: signed files with rules and what is said of them
 #[derive(Debug, Subcommand)]
@@ -53,7 +53,7 @@ pub struct Trusted {
 
 impl Trusted {
     pub(super) fn read(&self) -> anyhow::Result<Vec<PublicKey>> {
-        self.keys.iter().map(|path| content::public_key(path)).collect()
+        self.keys.iter().map(|path| places::public_key(path)).collect()
     }
 }
 

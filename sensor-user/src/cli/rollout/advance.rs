@@ -23,9 +23,9 @@ pub struct Advance {
 impl Advance {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let (now, key) = (Timestamp::now(), self.place.key()?);
-        let mut desk = self.place.open()?;
-        let Some(mut rollout) = desk.rollout()? else {
-            let renewed = desk.renew(key, now)?;
+        let mut store = self.place.open()?;
+        let Some(mut rollout) = store.rollout()? else {
+            let renewed = store.renew(key, now)?;
             writeln!(out, "there is no roll-out; {}", if renewed { "signed anew" } else { "nothing to do" })?;
             return Ok(Done::Well);
         };
@@ -40,7 +40,7 @@ impl Advance {
             )),
         }
         let before = rollout.state.order;
-        let decision = desk.step(&mut rollout, key, now)?;
+        let decision = store.step(&mut rollout, key, now)?;
         writeln!(out, "generation {}: {}", rollout.state.release, table::place(&rollout))?;
         decision.reasons.iter().try_for_each(|reason| writeln!(out, "  {reason}"))?;
         let stopped = rollout.state.order == Order::Revoke && before != Order::Revoke;

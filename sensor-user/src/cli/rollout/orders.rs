@@ -51,7 +51,7 @@ impl Revoke {
 
 fn order(place: &Place, change: fn(&State) -> State, so: &str, out: &mut impl Write) -> anyhow::Result<Done> {
     let key = place.key()?;
-    let (mut desk, mut rollout) = place.rollout()?;
+    let (mut store, mut rollout) = place.rollout()?;
     let wanted = change(&rollout.state);
     if wanted == rollout.state {
         let why = if wanted.order == Order::Revoke { "it is revoked, for good" } else { "that changes nothing" };
@@ -59,7 +59,7 @@ fn order(place: &Place, change: fn(&State) -> State, so: &str, out: &mut impl Wr
         return Ok(Done::Badly);
     }
     rollout.state = wanted;
-    desk.step(&mut rollout, key, Timestamp::now())?;
+    store.step(&mut rollout, key, Timestamp::now())?;
     writeln!(out, "generation {}: {}; {so}", rollout.state.release, table::place(&rollout))?;
     Ok(Done::Well)
 }

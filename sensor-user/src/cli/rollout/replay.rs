@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf};
 use clap::Args;
 
 use super::STATE;
-use crate::{cli::Done, publisher::Desk};
+use crate::{cli::Done, publisher::RolloutStore};
 
 /// Make every decision about a release again from what it was made of
 #[derive(Args, Debug)]
@@ -20,7 +20,7 @@ pub struct Replay {
 
 impl Replay {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let count = Desk::replay(&self.state, self.generation)?;
+        let count = RolloutStore::replay(&self.state, self.generation)?;
         writeln!(out, "generation {}: {count} decisions, each the same again", self.generation)?;
         Ok(Done::Well)
     }

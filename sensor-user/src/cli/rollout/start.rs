@@ -30,13 +30,13 @@ impl Start {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let (now, number) = (Timestamp::now(), self.generation);
         let (plan, key) = (plan::read(&self.plan)?, self.place.key()?);
-        let mut desk = self.place.open()?;
-        let exist = desk.generations();
+        let mut store = self.place.open()?;
+        let exist = store.generations();
         ensure!(
             exist.contains(&number),
             "generation {number} is not in the repository (there are {exist:?}); `creance repo add` it first"
         );
-        let last = desk.rollout()?;
+        let last = store.rollout()?;
         let state = match &last {
             None => State::start(number, now),
             Some(last) => {
@@ -58,7 +58,7 @@ impl Start {
         };
         let base = state.base;
         let mut rollout = Rollout::start(plan, state);
-        desk.step(&mut rollout, key, now)?;
+        store.step(&mut rollout, key, now)?;
         let stages = rollout.plan.stages().len();
         writeln!(out, "generation {number} goes out by the plan `{}` in {stages} stages", self.plan)?;
         if let Some(base) = base {

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::{STATE, html, table};
 use crate::{
     cli::Done,
-    files::{self, Existing},
+    host::files::{self, Existing},
     log::say,
-    publisher::{Desk, Prometheus, Rollout},
+    publisher::{Prometheus, Rollout, RolloutStore},
 };
 
 /// Characters of a bar.
@@ -36,7 +36,7 @@ pub struct Status {
 impl Status {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let now = Timestamp::now();
-        let Some(mut rollout) = Desk::read(&self.state)? else {
+        let Some(mut rollout) = RolloutStore::read(&self.state)? else {
             writeln!(out, "there is no roll-out; `creance rollout start` begins one")?;
             return Ok(Done::Badly);
         };
