@@ -38,7 +38,11 @@ pub const MEMBERS: &[Member] = &[
         "array",
         "Names of the fields that are not whole. The event keeps the beginning of a payload, and the first and the last 128 bytes of another text; an empty text is not known at all.",
     ),
-    ("undecided", "array", "Those of these fields that an undecided rule reads: on the whole text it might match, or not."),
+    (
+        "undecided",
+        "array",
+        "Those of these fields that an undecided rule reads: on the whole text it might match, or not.",
+    ),
     (
         "undecided_rules",
         "array",
@@ -172,13 +176,12 @@ const fn meaning(outcome: Outcome) -> &'static str {
         Outcome::OverBudget => {
             "A rule asked for more than a report. It only alerts for now, because it hit several users or services; or it would have killed or quarantined beyond its budget, and the hook cannot refuse."
         }
-        Outcome::Unattended => {
-            "A rule asked for more than a report, and the daemon's heartbeat is too old."
-        }
+        Outcome::Unattended => "A rule asked for more than a report, and the daemon's heartbeat is too old.",
     }
 }
 
-const EVENTS_HEAD: &str = "<!-- Made from the source by `creance events --schema`: do not edit. A test fails while it is stale. -->
+const EVENTS_HEAD: &str =
+    "<!-- Made from the source by `creance events --schema`: do not edit. A test fails while it is stale. -->
 # Events
 
 This page is for people who read events with a program: a log collector, a SIEM, a script.

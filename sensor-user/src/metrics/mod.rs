@@ -110,9 +110,17 @@ fn generations(figures: &Figures, status: &Status) -> Result<(), prometheus::Err
     )?;
     figures.number("shadow_events", "Events that the generation in the shadow judged", number(events))?;
     figures.number("shadow_matched", "Of these, events that at least one rule matched", number(matched))?;
-    figures.number("shadow_missed", "Events that the generation in the shadow should have judged and did not", number(missed))?;
+    figures.number(
+        "shadow_missed",
+        "Events that the generation in the shadow should have judged and did not",
+        number(missed),
+    )?;
     let cost = number(nanoseconds_per_event);
-    figures.number("shadow_nanoseconds_per_event", "Average time that the generation in the shadow takes for an event", cost)
+    figures.number(
+        "shadow_nanoseconds_per_event",
+        "Average time that the generation in the shadow takes for an event",
+        cost,
+    )
 }
 
 /// What holds blocking back.
