@@ -11,7 +11,7 @@ use sensor_rules::{Diagnostics, Options, RuleSet, Source};
 use super::Done;
 use crate::rule_files;
 
-/// Check rules without a daemon: syntax, fields, types; warn of rules that are easy to get around
+/// Check rules without a daemon: syntax, fields, types; warn about rules that are easy to evade
 #[derive(Args, Debug)]
 pub struct Check {
     /// Rule files, or directories with rule files (*.yaml)

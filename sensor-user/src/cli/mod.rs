@@ -35,8 +35,8 @@ use crate::{
     log::say,
 };
 
-/// An endpoint sensor: eBPF programs watch how processes talk to each other, rules are pushed while it runs,
-/// and the kernel refuses bad ones.
+/// An endpoint sensor for Linux: eBPF programs watch how processes talk to each other. You push rules while it runs,
+/// and the kernel's verifier refuses unsafe ones.
 #[derive(Debug, Parser)]
 #[command(name = "creance", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 struct Cli {

@@ -22,7 +22,7 @@ use crate::host::{
     places,
 };
 
-/// The policy of this host's owner: when which content is taken, and what it may do
+/// Check, explain and apply the host policy: when this host takes which content, and what it may do
 #[derive(Debug, Subcommand)]
 pub enum Commands {
     Check(Check),
@@ -30,13 +30,13 @@ pub enum Commands {
     Approve(Approve),
 }
 
-/// Check a policy: every value, that no two contradict each other, and that it says something still
+/// Check a policy: every value, contradictions between values, and settings that no longer have an effect
 #[derive(Args, Debug)]
 pub struct Check {
     /// The policy
     #[arg(value_name = "FILE", default_value = places::POLICY)]
     file: PathBuf,
-    /// Where the daemon keeps its generations: whether a wish to go back can be met
+    /// State directory of the daemon, to check whether a rollback is possible
     #[arg(long, value_name = "DIR", default_value = places::STATE)]
     state: PathBuf,
 }
@@ -50,10 +50,10 @@ pub struct Explain {
     /// The policy
     #[arg(long, value_name = "FILE", default_value = places::POLICY)]
     policy: PathBuf,
-    /// Where the daemon keeps its generations
+    /// State directory of the daemon
     #[arg(long, value_name = "DIR", default_value = places::STATE)]
     state: PathBuf,
-    /// Where approvals are
+    /// Directory of approvals
     #[arg(long, value_name = "DIR", default_value = places::APPROVALS)]
     approvals: PathBuf,
 }
@@ -61,7 +61,7 @@ pub struct Explain {
 /// Approve a bundle with the owner's private key
 #[derive(Args, Debug)]
 pub struct Approve {
-    /// The bundle; its signature is verified where it is pushed
+    /// The bundle; the push verifies its signature
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
     /// The owner's private key (PEM)

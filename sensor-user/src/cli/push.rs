@@ -26,10 +26,10 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Push {
-    /// A bundle, or directories with rule files (*.yaml), or rule files: together they replace all that is in force
+    /// A bundle, or directories with rule files (*.yaml), or rule files; together they replace everything in force
     #[arg(required = true, value_name = "DIR")]
     paths: Vec<PathBuf>,
-    /// For tests: leave the judgement of fields to the kernel's verifier (the daemon must have been started
+    /// For tests: leave checking of fields to the kernel's verifier (the daemon must run
     /// with --allow-skip-checks)
     #[arg(long)]
     skip_checks: bool,
@@ -37,14 +37,14 @@ pub struct Push {
     /// that it trusts
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// With a bundle: set the owner's hold, window, delay, pin and approval aside for it, until the policy is written
-    /// anew
+    /// With a bundle: set the policy's hold, window, delay, pin and approval aside for it, until the policy file
+    /// changes
     #[arg(long)]
     policy_aside: bool,
-    /// Put the rules in force at once, also where the owner's policy lets what is new judge in the shadow first
+    /// Put the rules in force at once, even if the host policy asks for a shadow run first
     #[arg(long)]
     no_shadow: bool,
-    /// Where the rules judge in the shadow first: wait until it is decided what becomes of them
+    /// If the rules judge in the shadow first, wait for the decision
     #[arg(long, conflicts_with = "no_shadow")]
     wait: bool,
     #[command(flatten)]

@@ -31,22 +31,22 @@ use crate::{
     },
 };
 
-/// Bring a host back that does not run, from rescue media: take back what is on probation, or more
+/// Recover a host that does not run, from rescue media: roll back the generation on probation, or more
 ///
-/// Needs no daemon and no network, and gives the same when it is run again: for scripts over many disks.
+/// Needs no daemon and no network. Running it again changes nothing more, so scripts can go over many disks.
 #[derive(Args, Debug)]
 pub struct Recover {
     /// Where the host's root file system is mounted
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
-    /// Take this generation back, whatever it is; may be given several times
+    /// Roll back this generation, whatever its state; repeatable
     #[arg(long, value_name = "NUMBER")]
     from: Vec<u64>,
     /// Set the switch that holds content back until the file etc/creance/safe-mode is removed: off, baseline
     /// or last-good
     #[arg(long, value_name = "SWITCH")]
     safe_mode: Option<Switch>,
-    /// Forget all that was held against generations
+    /// Forget everything held against generations
     #[arg(long, conflicts_with = "from")]
     pardon: bool,
 }

@@ -18,8 +18,8 @@ use crate::{
     rule_files,
 };
 
-/// Try each rule on its own tests, on the interpreter and, where the kernel here permits, on the compiled program; and
-/// say which parts of rules these tests leave untried
+/// Run each rule's own tests on the interpreter and, if this kernel permits, on the compiled program; report the
+/// parts of rules that these tests leave untried
 #[derive(Args, Debug)]
 pub struct Test {
     /// Directories with rule files (*.yaml), or rule files

@@ -136,6 +136,15 @@ pub struct Counted {
     pub matched: u64,
 }
 
+/// The losses beside [`Loss`](sensor_common::maps::Loss), which the kernel and the daemon count: name, meaning.
+pub const FURTHER_LOSSES: [(&str, &str); 5] = [
+    ("recursion_misses", "not judged: the kernel skipped a hook that was active on the CPU already"),
+    ("unreadable", "judged and acted on, but the daemon could not read the report"),
+    ("sink_lost", "judged and acted on, but the daemon could not write the event to a file, such as on a full disk"),
+    ("unwritten", "judged and acted on, but the previous daemon was killed before it wrote the event"),
+    ("followers_dropped", "clients, not events: `creance events --follow` read too slowly and was disconnected"),
+];
+
 /// What became of reports in the daemon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reports {
@@ -250,11 +259,9 @@ impl Status {
     pub fn all_losses(&self) -> BTreeMap<String, u64> {
         let Reports { unreadable, sink_lost, unwritten, followers_dropped, received: _, followers: _ } = self.reports;
         let mut losses = self.losses.clone();
-        losses.insert("recursion_misses".into(), self.hooks.iter().map(|hook| hook.recursion_misses).sum());
-        losses.insert("unreadable".into(), unreadable);
-        losses.insert("sink_lost".into(), sink_lost);
-        losses.insert("unwritten".into(), unwritten);
-        losses.insert("followers_dropped".into(), followers_dropped);
+        let skipped = self.hooks.iter().map(|hook| hook.recursion_misses).sum();
+        let counts = [skipped, unreadable, sink_lost, unwritten, followers_dropped];
+        losses.extend(FURTHER_LOSSES.iter().zip(counts).map(|((name, _), count)| ((*name).to_owned(), count)));
         losses
     }
 }

@@ -25,16 +25,16 @@ const RELEASE_MAX: usize = 1 << 20;
 /// Make a bundle; the same files and key give the same bytes
 #[derive(Args, Debug)]
 pub struct Build {
-    /// What is said of the release (release.toml): number, category, soak, budget, changelog
+    /// Description of the release (release.toml): number, category, soak, budget, changelog
     #[arg(value_name = "RELEASE")]
     release: PathBuf,
     /// Directories with rule files (*.yaml), or rule files
     #[arg(required = true, value_name = "DIR")]
     paths: Vec<PathBuf>,
-    /// Private key (PEM) that signs it
+    /// Private key (PEM) that signs the bundle
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Where the bundle is written; a file that is there is kept, and refused
+    /// File to write the bundle to; an existing file is never overwritten
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
 }

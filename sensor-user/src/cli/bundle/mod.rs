@@ -21,7 +21,7 @@ use sensor_content::{
 use super::Done;
 use crate::host::{files, places};
 
-/// Make, look at and verify bundles: signed files with rules and what is said of them
+/// Make, inspect and verify bundles: signed files with a manifest and rules
 #[derive(Debug, Subcommand)]
 pub enum Bundle {
     Build(build::Build),
@@ -46,7 +46,7 @@ impl Bundle {
 /// Keys that count.
 #[derive(Args, Debug)]
 pub struct Trusted {
-    /// Public key (PEM) of a publisher who is trusted; may be given several times
+    /// Public key (PEM) of a trusted publisher; repeatable
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
 }

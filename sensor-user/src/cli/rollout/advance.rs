@@ -9,13 +9,13 @@ use sensor_content::rollout::Order;
 use super::{Place, table};
 use crate::{cli::Done, log::say, publisher::Prometheus};
 
-/// Look at the fleet, decide, sign, publish: one step, for a timer or cron, once a minute. Where it does not
-/// run, nothing advances
+/// Do one step of the roll-out: look at the fleet, decide, sign, publish. Run it once a minute from a timer or cron;
+/// without it nothing advances
 #[derive(Args, Debug)]
 pub struct Advance {
     #[command(flatten)]
     place: Place,
-    /// Where Prometheus answers
+    /// Address of Prometheus
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
     prometheus: String,
 }

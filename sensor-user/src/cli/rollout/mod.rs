@@ -20,7 +20,7 @@ use crate::{
     publisher::{Rollout, RolloutStore},
 };
 
-/// Roll a release out by stages, each opened by evidence from the one before
+/// Roll out a release in stages; evidence from one stage opens the next
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Plan(plan::ShowPlan),
@@ -57,7 +57,7 @@ struct Place {
     /// The repository
     #[arg(value_name = "REPO")]
     repository: PathBuf,
-    /// Where roll-outs are remembered, and every decision with what it was made of
+    /// Directory for the state of roll-outs, and for every decision with its inputs
     #[arg(long, value_name = "DIR", default_value = STATE)]
     state: PathBuf,
     /// The private online key

@@ -9,22 +9,22 @@ use sensor_content::rollout::{Order, State, halt, resume, revoke};
 use super::{Place, table};
 use crate::cli::Done;
 
-/// Stop the roll-out: nobody new takes the release, who has it keeps it
+/// Stop the roll-out: no further host takes the release, hosts that have it keep it
 #[derive(Args, Debug)]
 pub struct Halt {
     #[command(flatten)]
     place: Place,
 }
 
-/// Let a halted roll-out go on; the judge looks before anything is offered
+/// Resume a halted roll-out; the judge looks before anything is offered
 #[derive(Args, Debug)]
 pub struct Resume {
     #[command(flatten)]
     place: Place,
 }
 
-/// Take the release back: hosts that have it return to their last good generation. It comes back with a new
-/// number or not at all
+/// Revoke the release: hosts that have it return to their last good generation. To try again, release it
+/// under a new number
 #[derive(Args, Debug)]
 pub struct Revoke {
     #[command(flatten)]

@@ -7,13 +7,13 @@ use clap::Args;
 use super::STATE;
 use crate::{cli::Done, publisher::RolloutStore};
 
-/// Make every decision about a release again from what it was made of
+/// Repeat every decision about a release from its recorded inputs
 #[derive(Args, Debug)]
 pub struct Replay {
     /// The generation
     #[arg(value_name = "GENERATION")]
     generation: u64,
-    /// Where roll-outs are remembered
+    /// Directory for the state of roll-outs
     #[arg(long, value_name = "DIR", default_value = STATE)]
     state: PathBuf,
 }

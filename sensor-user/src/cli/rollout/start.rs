@@ -10,18 +10,18 @@ use sensor_content::rollout::{Order, State};
 use super::{Place, plan, table};
 use crate::{cli::Done, publisher::Rollout};
 
-/// Begin to roll a release out; nothing is open before the first `advance` has looked at the fleet
+/// Start to roll out a release; no stage opens before the first `advance` has looked at the fleet
 #[derive(Args, Debug)]
 pub struct Start {
     #[command(flatten)]
     place: Place,
-    /// The generation, which is in the repository
+    /// The generation; it must be in the repository
     #[arg(value_name = "GENERATION")]
     generation: u64,
-    /// routine, urgent, or a file
+    /// The plan: routine, urgent, or a file
     #[arg(long, value_name = "PLAN", default_value = "routine")]
     plan: String,
-    /// Give up the roll-out under way
+    /// Give up the roll-out in progress
     #[arg(long)]
     instead: bool,
 }

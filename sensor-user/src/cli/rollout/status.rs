@@ -19,16 +19,16 @@ const BAR: usize = 20;
 /// Show stages, hosts, gates and the judge's reasons
 #[derive(Args, Debug)]
 pub struct Status {
-    /// Where roll-outs are remembered
+    /// Directory for the state of roll-outs
     #[arg(long, value_name = "DIR", default_value = STATE)]
     state: PathBuf,
-    /// Ask Prometheus for the counts of this moment; without it, those of the last step are shown
+    /// Ask Prometheus at this address for current counts; without it, show those of the last step
     #[arg(long, value_name = "URL")]
     prometheus: Option<String>,
-    /// Write a page for people: one file, no server
+    /// Write an HTML page to this file; it needs no server
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// For programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
