@@ -9,7 +9,7 @@ use sensor_common::{
     verdict::{Action, Outcome, RULES_MAX},
 };
 
-use crate::status::FURTHER_LOSSES;
+use crate::api::status::FURTHER_LOSSES;
 
 /// A member of every event besides the fields: name, JSON type, meaning.
 pub type Member = (&'static str, &'static str, &'static str);
