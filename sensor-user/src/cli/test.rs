@@ -10,8 +10,8 @@ use sensor_rules::{
 };
 
 use super::{
-    Done,
     check::{checked, plural},
+    done::Done,
 };
 use crate::{
     kernel::test_run::{TestRun, not_permitted},
