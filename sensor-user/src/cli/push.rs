@@ -38,8 +38,8 @@ pub struct Push {
     /// that it trusts
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// With a bundle: set the owner's hold, window, delay, pin and approval aside for it, until the policy is written
-    /// anew
+    /// With a bundle: set the owner's hold, window, delay, pin and approval aside for it, and how fast the content
+    /// keys allow it, until the policy is written anew
     #[arg(long)]
     policy_aside: bool,
     /// Put the rules in force at once, also where the owner's policy lets what is new judge in the shadow first

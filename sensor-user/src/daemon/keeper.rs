@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use sensor_content::{
     bundle::{Budget, Category},
     digest::Digest,
+    fleet::Ramps,
     gate::{Start, Step},
     life::{Entry, Id, Judgement, Stage, Trial},
     policy::Policy,
@@ -17,6 +18,7 @@ use sensor_content::{
 };
 
 use super::{
+    fleet::pace,
     permit::{Permit, number},
     settings::Settings,
 };
@@ -68,6 +70,8 @@ pub struct Keeper {
     read: bool,
     /// What was said last of the owner's wish to go back, so that it is said once.
     said_of_wish: Option<String>,
+    /// How fast the content keys allow what the repository lists.
+    ramps: Ramps,
 }
 
 /// A generation on probation that is out of force, and is to be tried again.
@@ -99,6 +103,7 @@ impl Keeper {
         let charged = store.history().unwrap_or_default().iter().filter(now).count() as u64;
         let mut keeper = Self {
             store,
+            ramps: pace::read(&settings.state),
             settings,
             permit: Permit::of_nobody(Rung::Nothing),
             since: Instant::now(),
@@ -118,6 +123,16 @@ impl Keeper {
         };
         keeper.read_policy();
         Ok(keeper)
+    }
+
+    /// How fast the content keys allow what the repository lists, as it was said last.
+    pub const fn ramps(&self) -> &Ramps {
+        &self.ramps
+    }
+
+    /// That is said now.
+    pub fn keep_pace(&mut self, ramps: &Ramps) {
+        self.ramps.clone_from(ramps);
     }
 
     /// Where things are.

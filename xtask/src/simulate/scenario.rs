@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::fleet::{DAY, HOUR, KERNELS, MINUTE, Time};
+use super::fleet::{DAY, HOUR, KERNELS, Time};
 
 /// What a release does to a host that takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Scenario {
             "frozen",
             8,
             "is good; a person halts it, and one mirror in ten goes on with what it had",
-            World::Frozen(3 * HOUR + 5 * MINUTE),
+            World::Frozen(2 * HOUR),
             5 * DAY,
         ),
         Self::good(
@@ -157,7 +157,7 @@ impl Scenario {
             "outage",
             10,
             "is good; the content's web server is down for two hours",
-            World::ContentDown(3 * HOUR, 5 * HOUR),
+            World::ContentDown(HOUR, 3 * HOUR),
             7 * DAY,
         ),
         Self::good("absent", 11, "is good; three in ten hosts are off for 14 days", World::Absent(14 * DAY), 16 * DAY),
@@ -165,7 +165,7 @@ impl Scenario {
             "halt",
             12,
             "is good; a person halts it in the middle of a ramp",
-            World::HaltedBy(3 * HOUR + 5 * MINUTE),
+            World::HaltedBy(2 * HOUR),
             8 * HOUR,
         ),
         Self::good("good", 13, "is good", World::Calm, 7 * DAY),

@@ -81,7 +81,7 @@ fn other_bad_releases_are_stopped_and_a_routine_one_at_the_canary() {
 }
 
 #[test]
-fn a_good_urgent_release_protects_within_six_hours_and_telemetry_that_is_down_only_delays() {
+fn a_good_urgent_release_protects_within_four_hours_and_telemetry_that_is_down_only_delays() {
     let calm = outcomes("good", 4);
     let blind = outcomes("telemetry", 4);
     for strategy in Strategy::OURS {
@@ -90,7 +90,7 @@ fn a_good_urgent_release_protects_within_six_hours_and_telemetry_that_is_down_on
         assert!(blind.protected.unwrap() >= calm.protected.unwrap() + 4 * HOUR);
         assert!(blind.paused_minutes >= 4 * 60);
     }
-    assert!(of(&calm, Strategy::Urgent).protected.unwrap() <= 6 * HOUR);
+    assert!(of(&calm, Strategy::Urgent).protected.unwrap() <= 4 * HOUR);
 }
 
 #[test]
@@ -103,6 +103,18 @@ fn a_halt_reaches_every_polling_host_within_a_poll_and_a_minute() {
     let leak = outcomes("leak", 5);
     let returned = of(&leak, Strategy::Urgent).last_return.unwrap();
     assert!(returned > POLL / 2 && returned <= POLL + MINUTE, "{returned}");
+}
+
+/// The bar of the design: at most one in a thousand, and none by hand. A thief's release is offered to everybody from
+/// the first minute on, hosts that would hang after a panic too.
+#[test]
+fn who_stole_the_online_key_reaches_canaries_only_until_people_notice() {
+    for (strategy, tally) in outcomes("stolen", 7) {
+        let name = strategy.name();
+        assert!(tally.halted.is_some_and(|halted| halted >= 78 * MINUTE), "{name}: {:?}", tally.halted);
+        assert!(tally.taken > 0 && tally.harmed <= u64::from(HOSTS) / 1000, "{name}: {}", tally.harmed);
+        assert_eq!(tally.repairs, 0, "{name}");
+    }
 }
 
 #[test]

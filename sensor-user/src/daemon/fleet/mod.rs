@@ -7,6 +7,7 @@
 //! | [`board`] | what status and metrics say of it |
 //! | `offers` | what the daemon does with what is offered |
 //! | [`ledger`] | the host's part in roll-outs, on disk |
+//! | [`pace`] | how old releases are, as this host knows it |
 //! | [`machine`] | what this host is, as far as a roll-out must know |
 
 pub mod board;
@@ -14,6 +15,7 @@ pub mod ledger;
 pub mod machine;
 pub mod member;
 mod offers;
+pub mod pace;
 
 use std::{sync::Arc, time::Duration};
 

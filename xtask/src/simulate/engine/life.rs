@@ -35,8 +35,15 @@ impl Simulation<'_> {
         }
         let kernel = &self.fleet.kernels[usize::from(traits.kernel)];
         let asks = Host { bucket: traits.bucket, ring: traits.ring, kernel, hangs: traits.hangs };
+        let answer = document.answer(asks);
+        if answer == Answer::Take
+            && self.strategy.recovers()
+            && let Some(left) = self.waits(host, now, fast)
+        {
+            return self.wheel.push(now.saturating_add(left), Event::Opens, host);
+        }
         let state = &mut self.states[host as usize];
-        match document.answer(asks) {
+        match answer {
             Answer::Return => {}
             Answer::Wait => self.paused.push(host),
             Answer::Take => {
@@ -183,6 +190,6 @@ impl Simulation<'_> {
 }
 
 /// A time by a clock that is so many seconds fast; not before publication.
-fn shifted(time: Time, fast: i64) -> Time {
+pub(super) fn shifted(time: Time, fast: i64) -> Time {
     Time::try_from((i64::from(time) + fast).max(0)).unwrap_or(Time::MAX)
 }
