@@ -150,6 +150,7 @@ pub enum Draw {
     Motion,
     Mirror,
     Clock,
+    Unseen,
 }
 
 impl Fleet {

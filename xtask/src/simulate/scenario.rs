@@ -15,6 +15,8 @@ pub enum Failure {
     ForGood,
     /// The kernel crashes as it is loaded, on the rare kernel only.
     OnLoadOfRareKernel,
+    /// The same, on one host in 2000, whatever its kernel: something else that they share, and nobody sees.
+    OnLoadOfFew,
     /// The daemon runs out of memory after some six hours.
     Leak,
     /// The host crashes when it next boots.
@@ -24,15 +26,19 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether loading it crashes a host with this kernel.
-    pub fn on_load(self, kernel: u8) -> bool {
+    /// Whether loading it crashes a host with this kernel, whose place among all that is not seen is `part`.
+    pub fn on_load(self, kernel: u8, part: f64) -> bool {
         match self {
             Self::OnLoad | Self::ForGood => true,
             Self::OnLoadOfRareKernel => usize::from(kernel) == KERNELS - 1,
+            Self::OnLoadOfFew => part < FEW,
             Self::None | Self::Leak | Self::AtBoot | Self::Flood => false,
         }
     }
 }
+
+/// The hosts that share what nobody sees.
+const FEW: f64 = 0.0005;
 
 /// How a release goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +173,13 @@ impl Scenario {
             "is good; a person halts it in the middle of a ramp",
             World::HaltedBy(2 * HOUR),
             8 * HOUR,
+        ),
+        Self::bad(
+            "small",
+            15,
+            "takes down one host in 2000 as it is loaded, whatever its kernel",
+            Failure::OnLoadOfFew,
+            Strategy::OURS,
         ),
         Self::good("good", 13, "is good", World::Calm, 7 * DAY),
     ];

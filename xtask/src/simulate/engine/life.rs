@@ -69,7 +69,8 @@ impl Simulation<'_> {
         self.tally.took(now);
         let cell = self.cell(host, Arm::Treated);
         self.observer.counts(cell).fetched += 1;
-        if self.scenario.failure.on_load(self.fleet.hosts[host as usize].kernel) {
+        let unseen = self.fleet.part(host, Draw::Unseen);
+        if self.scenario.failure.on_load(self.fleet.hosts[host as usize].kernel, unseen) {
             self.wheel.push(now + self.grace, Event::Grace, host);
             self.tally.lost();
             return self.crash(host, now);
@@ -88,7 +89,12 @@ impl Simulation<'_> {
                 let until = -(1.0 - self.fleet.part(host, Draw::Later)).ln() * 14.0 * f64::from(DAY);
                 self.wheel.push(now.saturating_add(until as Time), Event::Fail, host);
             }
-            Failure::None | Failure::OnLoad | Failure::ForGood | Failure::OnLoadOfRareKernel | Failure::Flood => {}
+            Failure::None
+            | Failure::OnLoad
+            | Failure::ForGood
+            | Failure::OnLoadOfRareKernel
+            | Failure::OnLoadOfFew
+            | Failure::Flood => {}
         }
     }
 
