@@ -12,7 +12,7 @@ use sensor_content::{
 use super::{Directory, keys, open, ramp};
 use crate::cli::{Done, bundle};
 
-/// Add bundles: they exist from then on, and nobody takes them before a roll-out says so
+/// Add bundles; no host takes them before a roll-out
 #[derive(Args, Debug)]
 pub struct Add {
     /// The repository
@@ -24,7 +24,7 @@ pub struct Add {
     /// The fastest ramp that they may ever have: routine, urgent, or a file. Without it, the one of their category
     #[arg(long, value_name = "RAMP")]
     ramp: Option<String>,
-    /// A private key that signs: as many content keys as must, and the online key
+    /// A private key that signs; repeatable: enough content keys, and the online key
     #[arg(long, value_name = "FILE", required = true)]
     key: Vec<PathBuf>,
 }

@@ -14,13 +14,13 @@ use sensor_content::{
 };
 
 use super::{Directory, keys, open};
-use crate::{cli::Done, files};
+use crate::{cli::Done, host::files};
 
 /// Longest ramp, bytes.
 const RAMP_MAX: usize = 1 << 16;
 
-/// Show the fastest ramp of a release, or sign another: a faster one in an emergency. Each host holds to it; whoever
-/// has the online key can only be slower
+/// Show the fastest ramp of a release, or sign another, such as a faster one in an emergency. Each host keeps to
+/// it; the online key can only be slower
 #[derive(Args, Debug)]
 pub struct SetRamp {
     /// The repository
@@ -32,7 +32,7 @@ pub struct SetRamp {
     /// routine, urgent, or a file. It counts from the first publication, whenever it is signed
     #[arg(long, value_name = "RAMP", requires = "key")]
     ramp: Option<String>,
-    /// A private key that signs: as many content keys as must, and the online key
+    /// A private key that signs; repeatable: enough content keys, and the online key
     #[arg(long, value_name = "FILE", requires = "ramp")]
     key: Vec<PathBuf>,
 }

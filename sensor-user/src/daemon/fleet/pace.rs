@@ -9,29 +9,13 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use sensor_content::{
     fleet::{Ramps, Release, Seat},
-    store::{Directory, read_sealed, write_sealed},
+    store::{Directory, write_sealed},
 };
 
-use crate::log::say;
+use crate::{host::ramps, log::say};
 
-/// Its file.
-const RAMPS: &str = "ramps";
 /// While something waits, so much uptime is lost at most where the daemon is killed.
 const MINUTE: Duration = Duration::from_mins(1);
-
-/// Where it is, below the directory of generations.
-fn place(state: &Path) -> PathBuf {
-    state.join("repository")
-}
-
-/// What was written last; nothing, where there is nothing. A file that is damaged is one: the host counts anew.
-pub fn read(state: &Path) -> Ramps {
-    let place = place(state);
-    if !place.join(RAMPS).exists() {
-        return Ramps::default();
-    }
-    Directory::open(place).and_then(|directory| read_sealed(&directory, RAMPS)).ok().flatten().unwrap_or_default()
-}
 
 /// Counts the host's own time.
 #[derive(Debug)]
@@ -48,9 +32,9 @@ pub struct PaceMaker {
 impl PaceMaker {
     /// What is known below the directory of generations.
     pub fn open(state: &Path) -> Self {
-        let (ramps, now) = (read(state), Instant::now());
-        let waiting = ramps.waiting();
-        Self { directory: place(state), ramps, counted: now, written: now, waiting, complained: false }
+        let (known, now) = (ramps::read(state), Instant::now());
+        let waiting = known.waiting();
+        Self { directory: ramps::place(state), ramps: known, counted: now, written: now, waiting, complained: false }
     }
 
     /// What is known.
@@ -77,9 +61,9 @@ impl PaceMaker {
     fn write(&mut self) {
         self.written = Instant::now();
         let directory = fs::create_dir_all(&self.directory).and_then(|()| Directory::open(self.directory.clone()));
-        let error = directory.and_then(|mut directory| write_sealed(&mut directory, RAMPS, &self.ramps)).err();
+        let error = directory.and_then(|mut directory| write_sealed(&mut directory, ramps::FILE, &self.ramps)).err();
         if let Some(error) = error.as_ref().filter(|_| !self.complained) {
-            say(format_args!("WARNING: {} cannot be written: {error}", self.directory.join(RAMPS).display()));
+            say(format_args!("WARNING: {} cannot be written: {error}", self.directory.join(ramps::FILE).display()));
         }
         self.complained = error.is_some();
     }
