@@ -10,7 +10,7 @@ use sensor_content::{
 };
 
 use super::{Directory, keys, open, ramp};
-use crate::cli::{Done, bundle};
+use crate::cli::{bundle, done::Done};
 
 /// Add bundles; no host takes them before a roll-out
 #[derive(Args, Debug)]
@@ -31,7 +31,7 @@ pub struct Add {
 
 impl Add {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let bundles = self.bundles.iter().map(|path| bundle::read(path)).collect::<anyhow::Result<Vec<_>>>()?;
+        let bundles = self.bundles.iter().map(|path| bundle::source::read(path)).collect::<anyhow::Result<Vec<_>>>()?;
         let (signers, now) = (keys::signing(&self.key)?, Timestamp::now());
         let asked = self.ramp.as_deref().map(ramp::read).transpose()?;
         let (tree, mut metadata) = open(&self.repository)?;

@@ -14,7 +14,7 @@ use sensor_content::{
 };
 
 use super::{Directory, keys, open};
-use crate::{cli::Done, host::files};
+use crate::{cli::done::Done, host::files};
 
 /// Longest ramp, bytes.
 const RAMP_MAX: usize = 1 << 16;
