@@ -70,10 +70,12 @@ impl Simulation<'_> {
         let read = now.saturating_sub(self.fleet.since_poll(host, now));
         match self.tally.halted.filter(|_| stopped) {
             Some(halted) if read >= halted + self.fleet.edge(host) => {}
-            // It does not know yet, and returns as soon as it does.
+            // It does not know yet; what is revoked, it leaves as soon as it does.
             Some(_) => {
                 self.take(host, now);
-                self.wheel.push(self.fleet.next_poll(host, now + 1), Event::Return, host);
+                if self.documents[1].order == Order::Revoke {
+                    self.wheel.push(self.fleet.next_poll(host, now + 1), Event::Return, host);
+                }
             }
             None => self.poll(host, now),
         }
