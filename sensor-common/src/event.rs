@@ -70,13 +70,13 @@ events! {
     FifoPayload: "fifo.payload", PipeWrite, FIFO.with(Groups::PAYLOAD),
         "Data is being written to a FIFO; carries its first bytes and cannot be blocked.";
     FifoMovedPayload: "fifo.moved_payload", PipeUnlock, FIFO.with(Groups::PAYLOAD),
-        "Pages have been moved into a FIFO (splice, tee, vmsplice, sendfile), and nobody can have read them; a rule on fifo.payload is on this too.";
+        "Pages were moved into a FIFO (splice, tee, vmsplice, sendfile), and nobody can have read them yet; a rule on fifo.payload covers this event too.";
     FifoReceive: "fifo.receive", FileReceive, FIFO,
         "An open FIFO is about to be handed over by another process (`SCM_RIGHTS`) or taken from one (`pidfd_getfd`).";
     PipeCreate: "pipe.create", PipeCreate, Groups::NONE,
         "An anonymous pipe is being created (pipe, pipe2).";
     PipeOpen: "pipe.open", FileOpen, INODE.with(Groups::OPEN),
-        "An anonymous pipe is about to be opened once more, through /proc/PID/fd/N.";
+        "An anonymous pipe is about to be opened again, through /proc/PID/fd/N.";
     PipeRead: "pipe.read", FilePermission, INODE,
         "An anonymous pipe is about to be read from.";
     PipeWrite: "pipe.write", FilePermission, INODE,
@@ -84,27 +84,27 @@ events! {
     PipePayload: "pipe.payload", PipeWrite, INODE.with(Groups::PAYLOAD),
         "Data is being written to an anonymous pipe; carries its first bytes and cannot be blocked.";
     PipeMovedPayload: "pipe.moved_payload", PipeUnlock, INODE.with(Groups::PAYLOAD),
-        "Pages have been moved into an anonymous pipe (splice, tee, vmsplice, sendfile), and nobody can have read them; a rule on pipe.payload is on this too.";
+        "Pages were moved into an anonymous pipe (splice, tee, vmsplice, sendfile), and nobody can have read them yet; a rule on pipe.payload covers this event too.";
     PipeReceive: "pipe.receive", FileReceive, INODE,
         "An open pipe is about to be handed over by another process (`SCM_RIGHTS`) or taken from one (`pidfd_getfd`).";
     PipeSplice: "pipe.splice", Splice, INODE,
-        "Data is being moved into or out of a pipe or FIFO without copying (splice); the pipe written to, where both ends are pipes.";
+        "Data is being moved into or out of a pipe or FIFO without copying (splice). If both ends are pipes, the event names the one written to.";
     PipeTee: "pipe.tee", Tee, INODE,
-        "Data is being duplicated into a pipe or FIFO (tee); the pipe written to.";
+        "Data is being duplicated into a pipe or FIFO (tee). The event names the pipe written to.";
     PipeVmsplice: "pipe.vmsplice", Vmsplice, INODE,
         "Memory is being mapped into a pipe or FIFO, or read out of it (vmsplice).";
     PipeSendfile: "pipe.sendfile", Sendfile, INODE,
         "A file is being sent into a pipe or FIFO (sendfile).";
     UnixCreate: "unix.create", PathMknod, Groups::PATH.with(Groups::MODE),
-        "The file of a unix socket is about to be created (bind, mknod), wherever its address leads to.";
+        "The file of a unix socket is about to be created (bind, mknod); `path` is the file, whatever the address looks like.";
     UnixBind: "unix.bind", SocketBind, SOCKET,
         "A unix socket is about to be given an address; `path` is as given, see `unix.create`.";
     UnixListen: "unix.listen", SocketListen, SOCKET,
         "A unix socket is about to wait for connections.";
     UnixConnect: "unix.connect", StreamConnect, SOCKET,
-        "A unix socket (stream, sequenced packets) is about to be connected to another, which has been found.";
+        "A unix socket (stream, sequenced packets) is about to be connected to another socket, already looked up.";
     UnixDatagram: "unix.datagram", MaySend, SOCKET,
-        "A datagram is about to be sent to a unix socket, which has been found, or a datagram socket connected to it.";
+        "A datagram is about to be sent to a unix socket, already looked up, or a datagram socket connected to it.";
     UnixAccept: "unix.accept", SocketAccept, SOCKET,
         "A connection to a unix socket is about to be accepted.";
     UnixSend: "unix.send", SocketSend, CONNECTED.with(Groups::PAYLOAD),
@@ -118,26 +118,26 @@ events! {
     SysvMsgCreate: "sysv.msg_create", MsgCreate, SYSV_NEW,
         "A System V message queue is about to be created (msgget).";
     SysvMsgOpen: "sysv.msg_open", MsgOpen, SYSV,
-        "A System V message queue that is there is about to be opened by its key (msgget).";
+        "An existing System V message queue is about to be opened by its key (msgget).";
     SysvMsgSend: "sysv.msg_send", MsgSend, SYSV.with(Groups::MESSAGE).with(Groups::PAYLOAD),
         "A message is about to be sent to a System V queue (msgsnd).";
     SysvMsgReceive: "sysv.msg_receive", MsgReceive, SYSV.with(Groups::MESSAGE).with(Groups::PAYLOAD),
-        "A message is about to be received from a System V queue (msgrcv): which one is known. Where the receiver slept, the sender hands it over: \
-         process is the sender then, and nobody is killed.";
+        "A message is about to be received from a System V queue (msgrcv) and has been chosen. If the receiver slept, the sender hands the \
+         message over: then `process` is the sender, and nobody is killed.";
     SysvShmCreate: "sysv.shm_create", ShmCreate, SYSV_NEW,
         "A System V shared memory segment is about to be created (shmget).";
     SysvShmOpen: "sysv.shm_open", ShmOpen, SYSV.with(Groups::SIZE),
-        "A System V shared memory segment that is there is about to be opened by its key (shmget).";
+        "An existing System V shared memory segment is about to be opened by its key (shmget).";
     SysvShmAttach: "sysv.shm_attach", ShmAttach, SYSV.with(Groups::SIZE),
         "A System V shared memory segment is about to be attached (shmat).";
     SysvSemCreate: "sysv.sem_create", SemCreate, SYSV_NEW,
         "A System V semaphore set is about to be created (semget).";
     SysvSemOpen: "sysv.sem_open", SemOpen, SYSV,
-        "A System V semaphore set that is there is about to be opened by its key (semget).";
+        "An existing System V semaphore set is about to be opened by its key (semget).";
     SysvSemOperate: "sysv.sem_operate", SemOperate, SYSV,
         "System V semaphores are about to be changed or waited for (semop, semtimedop).";
     MqueueOpen: "mqueue.open", FileOpen, FIFO.with(Groups::OPEN),
-        "A POSIX message queue is about to be opened, and perhaps was created just now (`mq_open`).";
+        "A POSIX message queue is about to be opened, and may have just been created (`mq_open`).";
     MqueueSend: "mqueue.send", MqSend, FIFO.with(Groups::MESSAGE).with(Groups::PAYLOAD),
         "A message is being sent to a POSIX queue (`mq_send`, `mq_timedsend`).";
     MqueueReceive: "mqueue.receive", MqReceive, FIFO,
@@ -145,23 +145,23 @@ events! {
     ShmCreate: "shm.create", MemfdCreate, Groups::PATH,
         "Memory with a descriptor is being created (`memfd_create`); `path` is its name.";
     ShmOpen: "shm.open", FileOpen, FIFO.with(Groups::OPEN),
-        "POSIX shared memory below /dev/shm is about to be opened, and perhaps was created just now (`shm_open`).";
+        "POSIX shared memory below /dev/shm is about to be opened, and may have just been created (`shm_open`).";
     ShmSeal: "shm.seal", FileFcntl, FIFO.with(Groups::SEALS),
         "Memory with a descriptor is about to be sealed (`F_ADD_SEALS`).";
     ShmMap: "shm.map", MmapFile, FIFO.with(Groups::MAP),
         "Shared memory is about to be mapped so that others see what is written (`MAP_SHARED`).";
     ProcessExec: "process.exec", Exec, FIFO.with(Groups::INTERPRETER),
-        "A program is about to be started in place of the process's own; once more for the interpreter of a script.";
+        "A program is about to replace the process's own; a script's interpreter gives a second event.";
     ProcessStart: "process.start", Start, Groups::NONE,
-        "A program has been started in place of the process's own: `process.exe` and `process.arguments` are the new ones.";
+        "A program has replaced the process's own: `process.exe` and `process.arguments` are the new ones.";
     ProcessPtrace: "process.ptrace", PtraceAccess, TARGET,
-        "Control of another process is about to be taken, or its memory or descriptors (ptrace, `process_vm_readv`, `pidfd_getfd`, /proc/PID/mem).";
+        "A process is about to take control of another one, or to get its memory or descriptors (ptrace, `process_vm_readv`, `pidfd_getfd`, /proc/PID/mem).";
     ProcessTraceme: "process.traceme", PtraceTraceme, TARGET,
         "The process is about to be traced by its parent, which is the target (`PTRACE_TRACEME`).";
     ProcessSignal: "process.signal", TaskKill, TARGET.with(Groups::SIGNAL),
         "A signal is about to be sent to another process.";
     ProcessExit: "process.exit", TaskExit, Groups::EXIT,
-        "A process ends: its last thread does.";
+        "A process ends, with its last thread.";
 }
 
 impl Event {

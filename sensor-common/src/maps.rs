@@ -251,16 +251,16 @@ impl Loss {
             Self::NoStage => "not judged: a tail call to the rules or to finish failed",
             Self::RingFull => "judged and acted on, but the report did not fit into the ring buffer",
             Self::PathCut => {
-                "judged without a path: it could not be followed up to the root, and rules that ask for it may be undecided"
+                "judged without a path: the sensor could not follow it up to the root; rules that ask for it may be undecided"
             }
             Self::PayloadUnread => {
-                "judged without its payload, or without some of its first 256 bytes: memory that could not be read, or in too many pieces"
+                "judged without its payload, or without some of its first 256 bytes: the memory could not be read, or lay in too many pieces"
             }
             Self::RateLimited => {
-                "judged and acted on, but not reported: its rules had used up what they may report of one process in a second, or, the ring buffer being half full, its user had"
+                "judged and acted on, but not reported: its rules had reached their limit of reports per process and second; or the ring buffer was half full and its user had reached the limit"
             }
             Self::RulesCut => "judged; more rules matched than one report names",
-            Self::NotesCut => "judged; a step for more counts and sequences than are noted of one event",
+            Self::NotesCut => "judged; it was a step for more counts and sequences than one event can note",
             Self::StateFull => "judged; a count or sequence could not be kept in memory",
         }
     }

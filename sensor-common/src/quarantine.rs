@@ -122,13 +122,13 @@ impl Kept {
         match self {
             Self::Denied => "a read was refused with `EPERM`",
             Self::Killed => {
-                "a process that slept in a read when the data came was killed before it could look at them, or one in `vmsplice`"
+                "a process that slept in a read when the data came, or was in `vmsplice`, was killed before it could look at the data"
             }
-            Self::Lifeline => "a process on the lifeline read all the same",
-            Self::Full => "there was no room for one more: its data was read",
+            Self::Lifeline => "a process on the lifeline read the data",
+            Self::Full => "there was no room for one more mark: its data was read",
             Self::Refused => "a datagram was refused with `EPERM`, because its receiver is another user's",
             Self::Spared => {
-                "a process that slept in a read when the data came was not killed, because the writer is another user: it read"
+                "a process that slept in a read when the data came was not killed, because the writer is another user: it read the data"
             }
         }
     }

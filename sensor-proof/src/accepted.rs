@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow};
 use sensor_rules::{Options, RuleSet, check};
-use sensor_user::kernel::{LoadedProgram, test_run::TestRun};
+use sensor_user::{api::kernel::LoadedProgram, kernel::test_run::TestRun};
 
 use crate::{
     case,

@@ -55,4 +55,4 @@ pub use emit::{
 pub use interpret::{InterpretError, interpret};
 pub use rule::{Example, Happening, Happenings, Rule, RuleSet, Severity};
 pub use source::{Options, Place, Source};
-pub use state::Memory;
+pub use state::Windows;

@@ -14,7 +14,7 @@ use crate::{
     interpret::by_rule,
     rule::{Example, Happening, Happenings, Rule, RuleSet},
     source::Place,
-    state::Memory,
+    state::Windows,
 };
 
 /// What came of the tests of all rules.
@@ -160,8 +160,8 @@ fn matched<E>(
     events: &[Happening],
     judge: &mut impl FnMut(Event, &Record) -> Result<Verdict, E>,
 ) -> Result<Option<Vec<bool>>, E> {
-    // A sequence has its own memory: tests know nothing of each other.
-    let mut memory = Memory::default();
+    // A sequence has its own windows: tests know nothing of each other.
+    let mut windows = Windows::default();
     let mut matched = Vec::new();
     let (Some(state), Some(tracked)) = (&rule.state, rule.tracked(number)) else { return Ok(None) };
     for happening in events {
@@ -173,7 +173,7 @@ fn matched<E>(
         for _ in 0..happening.times {
             // Each note is followed up, also behind one that matches.
             matched
-                .push(notes().fold(false, |matches, note| memory.follow(&tracked, 0, happening.at, *note) | matches));
+                .push(notes().fold(false, |matches, note| windows.follow(&tracked, 0, happening.at, *note) | matches));
         }
     }
     Ok(Some(matched))

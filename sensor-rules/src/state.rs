@@ -1,5 +1,5 @@
 //! Rules with state: counts and sequences of two. What they judge by is pure, as in every rule; what they say
-//! is noted, and the sensor keeps it. [`Memory`] is the sensor's part as a model.
+//! is noted, and the sensor keeps it. [`Windows`] is the sensor's part as a model.
 
 use std::collections::HashMap;
 
@@ -165,12 +165,12 @@ pub fn notes(state: &State, step: Step, record: &Record) -> Vec<Note> {
 
 /// What the sensor remembers, without its bounds: windows are not forgotten.
 #[derive(Debug, Default)]
-pub struct Memory(HashMap<WindowKey, Window>);
+pub struct Windows(HashMap<WindowKey, Window>);
 
-impl Memory {
+impl Windows {
     /// Follows up the notes of `verdict`, which `generation` gave at `now` (nanoseconds), and adds the rules
     /// that match by them.
-    pub fn conclude(&mut self, rules: &RuleSet, generation: u64, now: u64, verdict: &mut Verdict) {
+    pub fn follow_notes(&mut self, rules: &RuleSet, generation: u64, now: u64, verdict: &mut Verdict) {
         let tracked = rules.tracked();
         for note in verdict.notes().to_vec() {
             let Some(tracked) = tracked.get(note.state as usize) else { continue };

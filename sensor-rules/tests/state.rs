@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use sensor_common::{event::Event, record::Record};
-use sensor_rules::{Memory, Options, RuleSet, Source, check, interpret};
+use sensor_rules::{Options, RuleSet, Source, Windows, check, interpret};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -27,12 +27,12 @@ fn refused(text: &str) -> (String, String) {
 /// What is remembered of one rule set.
 struct Run {
     rules: RuleSet,
-    memory: Memory,
+    windows: Windows,
 }
 
 impl Run {
     fn new(text: &str) -> Self {
-        Self { rules: rules(text), memory: Memory::default() }
+        Self { rules: rules(text), windows: Windows::default() }
     }
 
     /// Whether the rule matches an event at that time, by a process with these ids: its own, its parent's, and so on.
@@ -45,7 +45,7 @@ impl Run {
         record.ancestors.second.pid = pids.get(3).copied().unwrap_or(0);
         let mut verdict = interpret(&self.rules, event, &record).unwrap();
         assert_eq!(verdict.matched, 0, "content alone decides nothing here");
-        self.memory.conclude(&self.rules, 1, now, &mut verdict);
+        self.windows.follow_notes(&self.rules, 1, now, &mut verdict);
         assert!(verdict.matched <= 1, "matched twice");
         verdict.matched == 1
     }

@@ -11,8 +11,7 @@ use std::{
 };
 
 use sensor_user::{
-    control::admission::Admitted,
-    daemon::{core::Permits, lock::Lock},
+    daemon::{core::Permits, lock::Lock, service::admission::Admitted},
     kernel::probe::Mode,
 };
 use support::{Daemon, bad_rule_file, record, rule_file, user, verifier_refusal, write};

@@ -13,15 +13,15 @@ use sensor_common::brakes::{RuleKey, UNNAMED};
 use sensor_common::event::Hook;
 use sensor_rules::Source;
 use sensor_user::{
-    control::{
-        admission::Admitted,
-        client::Error,
-        protocol::{Refused, Refuser},
-        server::{CLIENTS_MAX, READERS_MAX, Service},
-    },
+    api::protocol::{Refused, Refuser},
+    control::client::Error,
     daemon::{
         core::Permits,
-        journal::{BACKLOG, HISTORY},
+        events::journal::{BACKLOG, HISTORY},
+        service::{
+            admission::Admitted,
+            server::{CLIENTS_MAX, READERS_MAX},
+        },
     },
     kernel::probe::Mode,
 };
@@ -155,13 +155,13 @@ fn a_rule_over_its_budget_is_reported_once_shown_and_released() {
     client.push(vec![rule_file("one")], false).unwrap();
     assert_eq!(client.brakes().unwrap().demoted, []);
     daemon.brakes.demoted.lock().unwrap().extend([RuleKey::new(1, 0), RuleKey::new(1, UNNAMED), RuleKey::new(9, 3)]);
-    daemon.core.guard().report(daemon.core.journal()).unwrap();
+    daemon.core.monitor().report(daemon.core.journal()).unwrap();
     let brakes = client.brakes().unwrap();
     let names: Vec<_> = brakes.demoted.iter().map(|demoted| demoted.rule.as_str()).collect();
     assert_eq!(names, ["one", "(rules beyond those that an event names)", "3"]);
     let reported: Vec<_> = brakes.demoted.iter().map(|demoted| demoted.reported).collect();
     assert!(reported.iter().all(Option::is_some));
-    daemon.core.guard().report(daemon.core.journal()).unwrap();
+    daemon.core.monitor().report(daemon.core.journal()).unwrap();
     assert_eq!(client.brakes().unwrap().demoted.iter().map(|demoted| demoted.reported).collect::<Vec<_>>(), reported);
     assert!(brakes.to_string().contains("it hit several users or services within 10 s; fired 105, held 5"), "{brakes}");
     assert!(client.status().unwrap().to_string().contains("BRAKE: one"));

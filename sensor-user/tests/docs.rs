@@ -16,7 +16,7 @@ use sensor_content::{
     rollout::{Order, Ring},
 };
 use sensor_user::{
-    daemon::fleet::Fleet,
+    api::fleet::Fleet,
     event::{Clock, Report, schema},
     metrics,
 };
@@ -157,4 +157,13 @@ fn each_promise_about_restarts_names_a_test_that_is_there() {
         }
     }
     assert!(table.lines().count() > 10);
+}
+
+#[test]
+fn every_loss_of_the_status_is_documented() {
+    let daemon = support::Daemon::start();
+    let page = schema::events_markdown();
+    for name in daemon.core.status().unwrap().all_losses().keys() {
+        assert!(page.contains(&format!("| `{name}` | ")), "docs/events.md says nothing of the loss `{name}`");
+    }
 }

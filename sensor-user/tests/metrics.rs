@@ -5,7 +5,7 @@ mod support;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use sensor_user::metrics;
+use sensor_user::{daemon::service::figures, metrics};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -15,7 +15,7 @@ use support::{Daemon, bad_rule_file, rule_file};
 
 /// What a server with these figures answers to `request`.
 fn asked(daemon: &Daemon, request: &str) -> String {
-    let text = metrics::of(Arc::clone(&daemon.core));
+    let text = figures::of(&daemon.core);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -94,7 +94,7 @@ fn a_port_that_another_process_has_is_said_and_tried_again() {
     runtime.block_on(async {
         let squatter = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = squatter.local_addr().unwrap();
-        let (text, core) = (metrics::of(Arc::clone(&daemon.core)), Arc::clone(&daemon.core));
+        let (text, core) = (figures::of(&daemon.core), Arc::clone(&daemon.core));
         let soon = std::time::Duration::from_millis(5);
         let serving = metrics::server::serve_at(address, text, soon, move |trouble| core.unserved(trouble));
         let serving = tokio::spawn(serving);

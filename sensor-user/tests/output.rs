@@ -23,7 +23,7 @@ use std::{
 
 use rustix::process::{WaitId, WaitIdOptions};
 use sensor_user::{
-    daemon::{journal::Journal, rotation::Rotation, sink::Sink},
+    daemon::events::{journal::Journal, rotation::Rotation, sink::Sink},
     event::Clock,
     kernel::Numbers,
 };

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use sensor_proof::accepted::{self, Verifier};
 use sensor_rules::RuleSet;
-use sensor_user::kernel::{self, LoadedProgram, Refusal, Sensor};
+use sensor_user::{
+    api::kernel::LoadedProgram,
+    kernel::{self, Refusal, Sensor},
+};
 
 use crate::{report, suite};
 

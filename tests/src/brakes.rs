@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use sensor_user::status::Demoted;
+use sensor_user::api::status::Demoted;
 
 use crate::{
     fifo,

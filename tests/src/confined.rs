@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use sensor_user::{
-    daemon::confine::{self, Confinement},
+    api::confinement::Confinement,
+    daemon::confine::{self},
     kernel::probe::Mode,
 };
 
@@ -38,13 +39,13 @@ fn daemon() -> Result<()> {
     let host = Host::new("confined")?;
     let sensor = host.starts()?;
     let pid = sensor.status()?.pid;
-    let mut lookouts = 0;
+    let mut scans = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
         let status = fs::read_to_string(thread?.path().join("status"))?;
         let name = line(&status, "Name")?;
-        let lookout = name == "lookout";
-        lookouts += usize::from(lookout);
-        let kept = DAC_READ_SEARCH | if lookout { SYS_PTRACE } else { PERFMON | BPF };
+        let scan = name == "process-scan";
+        scans += usize::from(scan);
+        let kept = DAC_READ_SEARCH | if scan { SYS_PTRACE } else { PERFMON | BPF };
         for set in ["CapEff", "CapPrm", "CapBnd"] {
             let value = u64::from_str_radix(line(&status, set)?, 16)?;
             ensure!(value == kept, "thread {name} has {set} {value:x}");
@@ -53,7 +54,7 @@ fn daemon() -> Result<()> {
         ensure!(line(&status, "NoNewPrivs")? == "1", "thread {name} could get new rights");
         ensure!(line(&status, "Seccomp")? == "2", "thread {name} may make every system call");
     }
-    ensure!(lookouts == 1, "{lookouts} lookouts");
+    ensure!(scans == 1, "{scans} threads scan processes");
     // What makes the daemon use its rights: a child, files, programs, links, pins.
     sensor.client()?.push_bundle(&bundle(124, &GUARD)?, false)?;
     ensure!(guarded(), "the bundle does not guard");

@@ -12,9 +12,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use sensor_content::{bundle::Release, key::PrivateKey};
 use sensor_rules::Source;
-use sensor_user::control::{
-    client::Error,
-    protocol::{Refused, Refuser},
+use sensor_user::{
+    api::protocol::{Refused, Refuser},
+    control::client::Error,
 };
 
 use crate::{

@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use sensor_user::control::{self, protocol::Refuser};
+use sensor_user::{
+    api::protocol::Refuser,
+    control::{self},
+};
 use serde_json::Value;
 
 use crate::{

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use sensor_user::status::Status;
+use sensor_user::api::status::Status;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

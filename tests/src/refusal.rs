@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use sensor_rules::Source;
-use sensor_user::control::protocol::{Refused, Refuser};
+use sensor_user::api::protocol::{Refused, Refuser};
 
 use crate::{
     fifo,

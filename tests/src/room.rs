@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use sensor_user::baseline;
+use sensor_user::rule_files::baseline;
 
 use crate::{conformance::call::call, init, rules, sensor::CREANCE, suite, work};
 

@@ -11,11 +11,11 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use sensor_rules::Source;
 use sensor_user::{
-    control::{
-        self, Client, client,
+    api::{
         protocol::{Pushed, Refused},
+        status::Status,
     },
-    status::Status,
+    control::{self, Client, client},
 };
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use std::{fmt::Display, fs};
 
 use anyhow::{Context, Result, ensure};
 use sensor_rules::Source;
-use sensor_user::control::protocol::Refuser;
+use sensor_user::api::protocol::Refuser;
 use serde_json::Value;
 
 use crate::{

@@ -11,8 +11,8 @@ use anyhow::{Context, Result, ensure};
 use sensor_common::hook::Hook;
 use sensor_content::life::Stage;
 use sensor_rules::Source;
-use sensor_user::{
-    control::protocol::Request,
+use sensor_user::api::{
+    protocol::Request,
     status::{Shadow, ShadowEnd, Status},
 };
 

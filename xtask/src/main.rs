@@ -63,7 +63,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what building and the VMs need; what is there already is left alone
+    /// Install what builds and VMs need, if it is missing
     Setup,
     /// Build the eBPF object and the static binaries
     Build,
@@ -71,17 +71,17 @@ enum Task {
     Check,
     /// Run every test: here, and in VMs on Linux 6.1 and 6.12
     Test {
-        /// Only in VMs with this kernel: 5.10, 6.1, 6.12, 6.18 or 7.3
+        /// Run only in VMs with this kernel: 5.10, 6.1, 6.12, 6.18 or 7.3
         #[arg(long)]
         kernel: Vec<KernelSeries>,
-        /// In VMs with each of these kernels, with what takes long and the package; no unit tests
+        /// Run in VMs with each of these kernels, including slow tests and the package; no unit tests
         #[arg(long, conflicts_with = "kernel")]
         all_kernels: bool,
-        /// Only the tests that find out something about a kernel, and write that into docs/kernels.md and
-        /// docs/evasion.md (with a filter that leaves tests of one of them out: only into the other)
+        /// Run only the tests that examine a kernel, and write their results into docs/kernels.md and
+        /// docs/evasion.md (if a filter leaves out tests of one page: only into the other)
         #[arg(long)]
         document: bool,
-        /// Only VM tests whose name contains this, or one of these with commas between them
+        /// Run only VM tests whose name contains this word, or one of several words separated by commas
         filter: Option<String>,
     },
     /// Play a session in a VM: benign work, a reverse shell, a hot push, a bad rule
@@ -100,7 +100,7 @@ enum Task {
     },
     /// Build the Debian package and the RPM package
     Dist,
-    /// Let generations take a Debian host down in a VM, each in its own way, and print how it comes back
+    /// Let generations take down a Debian host in a VM, each in its own way, and print how it recovers
     Faults {
         /// The VM's kernel
         #[arg(long, default_value = "6.12")]
@@ -113,7 +113,7 @@ enum Task {
         #[command(subcommand)]
         what: Measure,
     },
-    /// Look for what breaks, with random rules, records and texts
+    /// Fuzz with random rules, records and texts
     Fuzz {
         #[command(subcommand)]
         what: fuzz::Fuzz,
@@ -128,7 +128,7 @@ enum Task {
         #[arg(long, default_value_t = 0)]
         vms: usize,
     },
-    /// Send a release, good or bad, to millions of virtual hosts, staged as ours are and otherwise
+    /// Send a release, good or bad, to millions of virtual hosts, by our staged plans and by others
     Simulate(simulate::Arguments),
     /// Look at the page of `creance rollout status --html` in a real browser
     Page {
@@ -136,7 +136,7 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
     },
-    /// Say what this host's kernel offers to the sensor
+    /// Show what this host's kernel offers to the sensor
     Doctor,
 }
 
@@ -148,7 +148,7 @@ enum Demo {
         /// The VMs' kernel
         #[arg(long, default_value = "6.12")]
         kernel: KernelSeries,
-        /// Leave the VM out in which the kernel goes down
+        /// Skip the VM in which the kernel goes down
         #[arg(long)]
         quick: bool,
     },

@@ -15,7 +15,7 @@ use super::{
     program::{Mark, program},
     sizes,
 };
-use crate::plan::{Judge, Link, Plan};
+use crate::plan::{Link, Plan, PlannedRule};
 
 /// Name of the array (of programs) through which the programs of one object call each other. The loader puts
 /// each program whose [`chained`](super::Program::chained) says so into it.
@@ -111,7 +111,7 @@ pub fn chain<'a>(
     plan: Plan<'a>,
     target: Target,
     budget: Budget,
-    words: &impl Fn(&[Judge<'_>]) -> usize,
+    words: &impl Fn(&[PlannedRule<'_>]) -> usize,
     reached: u32,
 ) -> Result<Vec<Part<'a>>, Broken<'a>> {
     let mut parts = divide(plan, target, budget, words)?;
@@ -136,14 +136,14 @@ fn divide<'a>(
     plan: Plan<'a>,
     target: Target,
     budget: Budget,
-    words: &impl Fn(&[Judge<'_>]) -> usize,
+    words: &impl Fn(&[PlannedRule<'_>]) -> usize,
 ) -> Result<Vec<Part<'a>>, Broken<'a>> {
     let over = match fitting(plan, target, budget, words) {
         Ok(part) => return Ok(vec![part]),
         Err(over) => over,
     };
     let Part { plan, code } = over.part;
-    let rules = plan.judges.len();
+    let rules = plan.rules.len();
     if rules < 2 {
         return Err(Broken::Rule(Box::new(plan), over.limit));
     }
@@ -153,7 +153,7 @@ fn divide<'a>(
         let parts = plan.parts(count, &sizes, words).into_iter().map(|part| fitting(part, target, budget, words));
         match parts.collect::<Result<Vec<_>, _>>() {
             Ok(parts) => return Ok(parts),
-            Err(over) if over.part.plan.judges.len() < 2 => {
+            Err(over) if over.part.plan.rules.len() < 2 => {
                 return Err(Broken::Rule(Box::new(over.part.plan), over.limit));
             }
             // The longest chain there may be is tried before it is given up.
@@ -183,7 +183,7 @@ fn fitting<'a>(
     plan: Plan<'a>,
     target: Target,
     budget: Budget,
-    words: &impl Fn(&[Judge<'_>]) -> usize,
+    words: &impl Fn(&[PlannedRule<'_>]) -> usize,
 ) -> Result<Part<'a>, Box<Over<'a>>> {
     let code = program(&plan, target);
     match limit(&plan, &code, budget) {
@@ -207,7 +207,7 @@ fn limit(plan: &Plan<'_>, code: &Code<Mark>, budget: Budget) -> Option<(Limit, u
     let (length, work) = (instructions.len(), work(code));
     // A rule cannot be divided; the verifier may well take it.
     let (most, most_work) =
-        if plan.judges.len() > 1 { (budget.instructions, budget.work()) } else { (LENGTH_MAX, usize::MAX) };
+        if plan.rules.len() > 1 { (budget.instructions, budget.work()) } else { (LENGTH_MAX, usize::MAX) };
     if length > most {
         return Some((Limit::Length, length.div_ceil(most).max(work.div_ceil(most_work))));
     }

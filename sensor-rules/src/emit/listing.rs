@@ -47,18 +47,18 @@ pub fn listing(plan: &Plan<'_>, code: &Code<Mark>, shown: &dyn Fn(&str) -> bool)
 }
 
 fn is_shown(plan: &Plan<'_>, mark: Mark, shown: &dyn Fn(&str) -> bool) -> bool {
-    mark.and_then(|(index, _)| plan.judges.get(index)).is_none_or(|judge| shown(&judge.rule.id))
+    mark.and_then(|(index, _)| plan.rules.get(index)).is_none_or(|planned_rule| shown(&planned_rule.rule.id))
 }
 
 /// What stands above the instructions of a predicate: the rule where it is another one, and the predicate.
 fn heading(plan: &Plan<'_>, before: Mark, mark: Mark) -> String {
     let Some((index, start)) = mark else { return "        ; no rule's\n".to_owned() };
-    let Some(judge) = plan.judges.get(index) else { return String::new() };
+    let Some(planned_rule) = plan.rules.get(index) else { return String::new() };
     let mut out = String::new();
     if before.is_none_or(|(before, _)| before != index) {
-        let _ = writeln!(out, "        ; rule {} ({})", judge.rule.id, judge.rule.condition_place);
+        let _ = writeln!(out, "        ; rule {} ({})", planned_rule.rule.id, planned_rule.rule.condition_place);
     }
-    let part = predicate::leaf_at(&judge.cond, start);
+    let part = predicate::leaf_at(&planned_rule.cond, start);
     let _ = match (part, plan.stage) {
         (Some(part), _) => writeln!(out, "        ;   {}", predicate::text(part)),
         (None, Stage::Rules | Stage::Unseen) => writeln!(out, "        ;   it matches"),
@@ -111,7 +111,7 @@ fn on_stack(plan: &Plan<'_>, offset: i16) -> Option<String> {
     if offset == stack::ROW {
         return Some("row found".to_owned());
     }
-    let booleans = booleans(&plan.judges);
+    let booleans = booleans(&plan.rules);
     if let Some(slot) = (0..booleans).find(|slot| stack::boolean(*slot) == offset) {
         return Some(format!("boolean {slot}"));
     }

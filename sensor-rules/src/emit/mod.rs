@@ -31,7 +31,7 @@ use self::{
 pub(crate) use self::{chain::Part, listing::listing};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics},
-    plan::{Judge, Plan},
+    plan::{Plan, PlannedRule},
     rule::{Rule, RuleSet},
     source::Place,
 };
@@ -120,8 +120,8 @@ pub fn compile_within(rules: &RuleSet, target: Target, budget: Budget) -> Result
 }
 
 /// How many words of marks there is room for.
-fn room(judges: &[Judge<'_>]) -> usize {
-    stack::words(booleans(judges))
+fn room(planned: &[PlannedRule<'_>]) -> usize {
+    stack::words(booleans(planned))
 }
 
 /// The programs for one event, as [`compile`] makes them.
@@ -135,15 +135,17 @@ fn chains<'a>(
     event: Event,
     target: Target,
     budget: Budget,
-    words: &impl Fn(&[Judge<'_>]) -> usize,
+    words: &impl Fn(&[PlannedRule<'_>]) -> usize,
     mut reached: u32,
 ) -> Result<Vec<Part<'a>>, Box<Diagnostic>> {
     let mut all = Vec::new();
     for plan in Plan::all(rules, event, words) {
-        if let Some(judge) = plan.judges.iter().find(|judge| judge.conds().any(|cond| cond.nested_same() > SLOTS_MAX)) {
-            return Err(Box::new(too_large(judge.rule, "its comparisons of booleans are nested too deep")));
+        if let Some(planned_rule) =
+            plan.rules.iter().find(|planned_rule| planned_rule.conds().any(|cond| cond.nested_same() > SLOTS_MAX))
+        {
+            return Err(Box::new(too_large(planned_rule.rule, "its comparisons of booleans are nested too deep")));
         }
-        let rules = plan.judges.len();
+        let rules = plan.rules.len();
         let parts = chain(plan, target, budget, words, reached).map_err(|broken| {
             Box::new(match broken {
                 Broken::Rule(plan, limit) => over(&plan, limit),
@@ -167,18 +169,18 @@ pub(crate) struct Sizes {
 
 /// The sizes of all rules in the code of `plan`.
 pub(crate) fn sizes(plan: &Plan<'_>, code: &Code<Mark>) -> Vec<Sizes> {
-    let mut sizes = vec![Sizes::default(); plan.judges.len()];
+    let mut sizes = vec![Sizes::default(); plan.rules.len()];
     let ends = code.origins.iter().skip(1).map(|(first, _)| *first).chain([code.bytes.len() / 8]);
     let mut before = None;
     for ((first, mark), end) in code.origins.iter().zip(ends) {
-        let Some((judge, _)) = *mark else {
+        let Some((planned_rule, _)) = *mark else {
             before = None;
             continue;
         };
         // Where a rule begins, nothing has been emitted yet.
-        let begins = before != Some(judge);
-        before = Some(judge);
-        if let Some(sizes) = sizes.get_mut(judge) {
+        let begins = before != Some(planned_rule);
+        before = Some(planned_rule);
+        if let Some(sizes) = sizes.get_mut(planned_rule) {
             sizes.all += end - first;
             if !begins {
                 sizes.leaves.push(end - first);
@@ -202,7 +204,7 @@ fn objects(
     rules: &RuleSet,
     target: Target,
     budget: Budget,
-    words: impl Fn(&[Judge<'_>]) -> usize,
+    words: impl Fn(&[PlannedRule<'_>]) -> usize,
 ) -> Result<Vec<Object>, Diagnostics> {
     let mut objects = Vec::new();
     for hook in Hook::ALL {
@@ -257,7 +259,7 @@ fn object(hook: Hook, parts: &[Part<'_>], target: Target) -> Result<Object, Box<
 /// The text behind a mark in a program's code.
 fn origin(plan: &Plan<'_>, mark: Mark) -> Option<Origin> {
     let (index, start) = mark?;
-    let rule = plan.judges.get(index)?.rule;
+    let rule = plan.rules.get(index)?.rule;
     let (place, text) = rule.origins.get(start)?;
     Some(Origin { rule: rule.id.clone(), place: place.clone(), text: text.clone() })
 }
@@ -265,7 +267,7 @@ fn origin(plan: &Plan<'_>, mark: Mark) -> Option<Origin> {
 /// The problem of a program over a limit.
 fn over(plan: &Plan<'_>, limit: Limit) -> Diagnostic {
     let name = plan.event.name();
-    let Some(judge) = plan.judges.first() else {
+    let Some(planned_rule) = plan.rules.first() else {
         return unwritten(plan.event.hook(), "a program without rules is too large");
     };
     let why = match limit {
@@ -283,7 +285,7 @@ fn over(plan: &Plan<'_>, limit: Limit) -> Diagnostic {
             )
         }
     };
-    too_large(judge.rule, &why)
+    too_large(planned_rule.rule, &why)
 }
 
 /// The problem of rules that need more programs than can call each other.

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     expr::{Cond, CondKind, Int},
-    plan::{Judge, Plan},
+    plan::{Plan, PlannedRule},
     state::{Effect, State},
 };
 
@@ -52,9 +52,9 @@ pub fn program(plan: &Plan<'_>, target: Target) -> Code<Mark> {
     finish(&mut asm, hook, target);
     asm.bind(found);
     asm.alu(Alu::Mov, RECORD, Reg::R0);
-    let matched = |asm: &mut Asm<Mark>, judge: &Judge<'_>| match plan.stage {
-        Stage::Rules | Stage::Unseen => match judge.effect {
-            Effect::Match => note(asm, judge.number.cast_signed(), asked(judge.rule.action)),
+    let matched = |asm: &mut Asm<Mark>, planned_rule: &PlannedRule<'_>| match plan.stage {
+        Stage::Rules | Stage::Unseen => match planned_rule.effect {
+            Effect::Match => note(asm, planned_rule.number.cast_signed(), asked(planned_rule.rule.action)),
             Effect::Note(state, step) => track(asm, state, step),
         },
         Stage::Early => {
@@ -63,9 +63,9 @@ pub fn program(plan: &Plan<'_>, target: Target) -> Code<Mark> {
         }
     };
     match &plan.index {
-        None => rules(&mut asm, plan, 0..plan.judges.len(), &Answers::default(), &matched),
+        None => rules(&mut asm, plan, 0..plan.rules.len(), &Answers::default(), &matched),
         Some(index) => {
-            let marks = Answers::new(index, booleans(&plan.judges));
+            let marks = Answers::new(index, booleans(&plan.rules));
             let marked = asm.label();
             lookup::all(&mut asm, index, &marks);
             asm.load(Size::Double, Reg::R1, Reg::R10, marks.word(0));
@@ -142,38 +142,44 @@ fn leave(asm: &mut Asm<Mark>) {
 }
 
 /// How many intermediate booleans the conditions need.
-pub fn booleans(judges: &[Judge<'_>]) -> usize {
-    judges.iter().flat_map(Judge::conds).map(Cond::nested_same).max().unwrap_or(0)
+pub fn booleans(planned: &[PlannedRule<'_>]) -> usize {
+    planned.iter().flat_map(PlannedRule::conds).map(Cond::nested_same).max().unwrap_or(0)
 }
 
 /// What is done where a rule matches.
-type Matched<'a> = dyn Fn(&mut Asm<Mark>, &Judge<'_>) + 'a;
+type Matched<'a> = dyn Fn(&mut Asm<Mark>, &PlannedRule<'_>) + 'a;
 
 /// Rules of the plan, in their order.
 fn rules(asm: &mut Asm<Mark>, plan: &Plan<'_>, which: Range<usize>, answers: &Answers<'_>, matched: &Matched<'_>) {
-    for (index, judge) in plan.judges.iter().enumerate().skip(which.start).take(which.len()) {
-        rule(asm, index, judge, answers, matched);
+    for (index, planned_rule) in plan.rules.iter().enumerate().skip(which.start).take(which.len()) {
+        rule(asm, index, planned_rule, answers, matched);
     }
     asm.origin(None);
 }
 
 /// One rule, and what is done where it matches. No register but [`CONTEXT`] and [`RECORD`] lives from one
 /// rule to the next, so that for the verifier all ways through a rule end in the same state.
-fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>, answers: &Answers<'_>, matched: &Matched<'_>) {
+fn rule(
+    asm: &mut Asm<Mark>,
+    index: usize,
+    planned_rule: &PlannedRule<'_>,
+    answers: &Answers<'_>,
+    matched: &Matched<'_>,
+) {
     let next = asm.label();
-    let origin = Some((index, judge.cond.range.start));
+    let origin = Some((index, planned_rule.cond.range.start));
     let mark = |part: &Cond| Some((index, part.range.start));
     let ground = Ground { mark: &mark, answers };
-    let holds = |asm: &mut Asm<Mark>| match &judge.sure {
-        None => matched(asm, judge),
-        Some(sure) => decided(asm, judge, sure, origin, &ground),
+    let holds = |asm: &mut Asm<Mark>| match &planned_rule.sure {
+        None => matched(asm, planned_rule),
+        Some(sure) => decided(asm, planned_rule, sure, origin, &ground),
     };
     asm.origin(origin);
-    match judge.cond.kind {
+    match planned_rule.cond.kind {
         CondKind::Const(false) => {}
         CondKind::Const(true) => holds(asm),
         _ => {
-            branch(asm, &judge.cond, false, next, 0, &ground);
+            branch(asm, &planned_rule.cond, false, next, 0, &ground);
             asm.origin(origin);
             holds(asm);
         }
@@ -182,10 +188,10 @@ fn rule(asm: &mut Asm<Mark>, index: usize, judge: &Judge<'_>, answers: &Answers<
 }
 
 /// What is done where a rule may match: it does, where `sure` holds, and is undecided elsewhere.
-fn decided(asm: &mut Asm<Mark>, judge: &Judge<'_>, sure: &Cond, origin: Mark, ground: &Ground<'_, Mark>) {
-    let (rule, undecided) = (judge.rule, undecided_rule(judge.number, judge.rule.undecided));
+fn decided(asm: &mut Asm<Mark>, planned_rule: &PlannedRule<'_>, sure: &Cond, origin: Mark, ground: &Ground<'_, Mark>) {
+    let (rule, undecided) = (planned_rule.rule, undecided_rule(planned_rule.number, planned_rule.rule.undecided));
     match sure.kind {
-        CondKind::Const(true) => note(asm, judge.number.cast_signed(), asked(rule.action)),
+        CondKind::Const(true) => note(asm, planned_rule.number.cast_signed(), asked(rule.action)),
         CondKind::Const(false) => note(asm, undecided.cast_signed(), asked(rule.undecided)),
         _ => {
             let (doubt, noting) = (asm.label(), asm.label());
@@ -195,7 +201,7 @@ fn decided(asm: &mut Asm<Mark>, judge: &Judge<'_>, sure: &Cond, origin: Mark, gr
                 asm.alu(Alu::Mov, Reg::R3, number.cast_signed());
                 asm.alu(Alu::Mov, Reg::R4, asked(action));
             };
-            hold(asm, judge.number, rule.action);
+            hold(asm, planned_rule.number, rule.action);
             asm.jump(noting);
             asm.bind(doubt);
             hold(asm, undecided, rule.undecided);

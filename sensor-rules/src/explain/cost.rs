@@ -146,16 +146,16 @@ pub fn costs(rules: &RuleSet) -> Result<Vec<EventCost>, Diagnostics> {
 /// What a part costs where strings have `length` bytes.
 fn of_part(Part { plan, code }: &Part<'_>, length: f64) -> EventCost {
     let sizes = emit::sizes(plan, code);
-    let entries = entries(&plan.judges);
+    let entries = entries(&plan.rules);
     let index = plan.index.as_ref();
     let walks = index.iter().flat_map(|index| &index.walks).map(|made| walk(made, length));
     let lookups = index.iter().flat_map(|index| &index.lookups).map(|made| lookup(made, length)).chain(walks).collect();
     let often = often(&entries);
-    let rules = plan.judges.iter().zip(&sizes).enumerate().map(|(number, (judge, sizes))| {
+    let rules = plan.rules.iter().zip(&sizes).enumerate().map(|(number, (planned_rule, sizes))| {
         let (tried, why) = tried(plan, &entries, &often, number);
         let mut leaves = sizes.leaves.iter().copied();
-        let (executed, _) = expected(&judge.cond, &mut leaves, length);
-        let (id, place) = (judge.rule.id.clone(), judge.rule.condition_place.clone());
+        let (executed, _) = expected(&planned_rule.cond, &mut leaves, length);
+        let (id, place) = (planned_rule.rule.id.clone(), planned_rule.rule.condition_place.clone());
         RuleCost { id, place, tried, instructions: sizes.all, executed, why }
     });
     let base = primitive::ENTRY + if plan.index.is_some() { primitive::SWEEP } else { 0.0 };

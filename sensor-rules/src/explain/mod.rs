@@ -27,7 +27,7 @@ pub fn assembly(rules: &RuleSet, shown: &dyn Fn(&str) -> bool) -> Result<String,
     let mut listings = Vec::new();
     for event in Event::ALL {
         for Part { plan, code } in emit::parts(rules, *event, TARGET)? {
-            if plan.judges.iter().any(|judge| shown(&judge.rule.id)) {
+            if plan.rules.iter().any(|planned_rule| shown(&planned_rule.rule.id)) {
                 listings.push(emit::listing(&plan, &code, shown));
             }
         }

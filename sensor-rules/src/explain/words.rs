@@ -29,7 +29,7 @@ pub fn plan(rules: &RuleSet, shown: &dyn Fn(&str) -> bool) -> Result<String, Dia
     let mut out = String::new();
     for event in Event::ALL {
         let parts = emit::parts(rules, *event, TARGET)?;
-        if parts.iter().flat_map(|part| &part.plan.judges).any(|judge| shown(&judge.rule.id)) {
+        if parts.iter().flat_map(|part| &part.plan.rules).any(|planned_rule| shown(&planned_rule.rule.id)) {
             if !out.is_empty() {
                 out.push('\n');
             }
@@ -52,7 +52,7 @@ impl Words<'_> {
         let hook = self.event.hook();
         let deny = if hook.can_deny() { "can deny" } else { "only observes" };
         let full = || self.parts.iter().map(|part| &part.plan).filter(|plan| plan.stage == Stage::Rules);
-        let count = full().map(|plan| plan.judges.len()).sum();
+        let count = full().map(|plan| plan.rules.len()).sum();
         writeln!(out, "{}: {}, on the hook {} ({deny})", self.event.name(), counted(count, "rule"), hook.name())?;
         let needs = self.rules.needs(self.event);
         let early = self.rules.early(self.event);
@@ -74,8 +74,8 @@ impl Words<'_> {
             program(out, plan, code.bytes.len() / 8)?;
         }
         for plan in full() {
-            for (number, entry) in entries(&plan.judges).iter().enumerate() {
-                if shown(&plan.judges[number].rule.id) {
+            for (number, entry) in entries(&plan.rules).iter().enumerate() {
+                if shown(&plan.rules[number].rule.id) {
                     rule(out, plan, number, entry)?;
                 }
             }
@@ -113,9 +113,9 @@ fn program(out: &mut String, plan: &Plan<'_>, size: usize) -> fmt::Result {
 
 /// How one rule is found, and what it says.
 fn rule(out: &mut String, plan: &Plan<'_>, number: usize, entry: &Entry) -> fmt::Result {
-    let judge = &plan.judges[number];
-    writeln!(out, "\n  rule {} ({})", judge.rule.id, judge.rule.condition_place)?;
-    writeln!(out, "    reads: {}", fields(plan.event, judge.cond.groups()))?;
+    let planned_rule = &plan.rules[number];
+    writeln!(out, "\n  rule {} ({})", planned_rule.rule.id, planned_rule.rule.condition_place)?;
+    writeln!(out, "    reads: {}", fields(plan.event, planned_rule.cond.groups()))?;
     let found = |cover: &crate::plan::key::Cover| {
         let keys: Vec<_> = cover.keys.iter().collect();
         some(&keys, |key| names::key(key))
@@ -140,8 +140,8 @@ fn rule(out: &mut String, plan: &Plan<'_>, number: usize, entry: &Entry) -> fmt:
     if let Some(index) = &plan.index {
         block(out, plan, index, number)?;
     }
-    writeln!(out, "    then: {}", predicate::text(&judge.cond))?;
-    match judge.effect {
+    writeln!(out, "    then: {}", predicate::text(&planned_rule.cond))?;
+    match planned_rule.effect {
         Effect::Match => Ok(()),
         Effect::Note(state, step) => writeln!(out, "    {}", noted(state, step)),
     }
@@ -187,7 +187,7 @@ fn block(out: &mut String, plan: &Plan<'_>, index: &Index, number: usize) -> fmt
     if others.is_empty() {
         return writeln!(out, "    in block {at}, alone");
     }
-    writeln!(out, "    in block {at}, with {}", some(&others, |other| plan.judges[*other].rule.id.clone()))
+    writeln!(out, "    in block {at}, with {}", some(&others, |other| plan.rules[*other].rule.id.clone()))
 }
 
 /// The fields of these groups that the event carries.

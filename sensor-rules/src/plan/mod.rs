@@ -35,7 +35,7 @@ use sensor_common::{event::Event, maps::Stage};
 use self::{
     blocks::{BLOCKS_MAX, Block, Grain, blocks},
     key::{Cover, How, Key, Look, cover, search},
-    rows::{Lookup, Memory, Walk},
+    rows::{Lookup, MemoryBuilder, Walk},
     trie::Trie,
 };
 use crate::{
@@ -59,7 +59,7 @@ const STRAIGHT_MAX: usize = 200;
 
 /// A rule of one program.
 #[derive(Clone)]
-pub struct Judge<'a> {
+pub struct PlannedRule<'a> {
     /// Its number in the rule set.
     pub number: u32,
     /// The rule.
@@ -72,7 +72,7 @@ pub struct Judge<'a> {
     pub effect: Effect<'a>,
 }
 
-impl Judge<'_> {
+impl PlannedRule<'_> {
     /// All that is asked.
     pub fn conds(&self) -> impl Iterator<Item = &Cond> {
         [&self.cond].into_iter().chain(&self.sure)
@@ -86,7 +86,7 @@ pub struct Plan<'a> {
     /// Whether by whole conditions, or early, by what is known early of them, or of texts that were not seen whole.
     pub stage: Stage,
     /// The rules for it, in their order.
-    pub judges: Vec<Judge<'a>>,
+    pub rules: Vec<PlannedRule<'a>>,
     /// The look-ups before them; `None` where trying every rule is cheaper.
     pub index: Option<Index>,
     /// How many rules that are always tried stand together.
@@ -133,20 +133,20 @@ pub struct Index {
 impl<'a> Plan<'a> {
     /// The plans for `event`: none where no rule is for it. `words` says how many words of marks there is
     /// room for, given the conditions.
-    pub fn all(rules: &'a RuleSet, event: Event, words: &impl Fn(&[Judge<'_>]) -> usize) -> Vec<Self> {
+    pub fn all(rules: &'a RuleSet, event: Event, words: &impl Fn(&[PlannedRule<'_>]) -> usize) -> Vec<Self> {
         type Halves = (Cond, Option<Cond>);
         let plan = |stage, condition: &dyn Fn(&Cond, Effect<'_>) -> Halves| {
-            let judges: Vec<_> = rules
+            let planned: Vec<_> = rules
                 .judging(event)
                 .map(|(number, rule, checked, effect)| {
                     let (cond, sure) = condition(&checked.cond, effect);
-                    Judge { number, rule, cond, sure, effect }
+                    PlannedRule { number, rule, cond, sure, effect }
                 })
                 .collect();
-            Self::of(event, stage, judges, Grain::Coarse, words)
+            Self::of(event, stage, planned, Grain::Coarse, words)
         };
         let rules_plan = plan(Stage::Rules, &|cond, _| (fold(cond), None));
-        if rules_plan.judges.is_empty() {
+        if rules_plan.rules.is_empty() {
             return Vec::new();
         }
         let early = rules.early(event).map(|early| plan(Stage::Early, &|cond, _| (weakened(cond, early.late), None)));
@@ -158,24 +158,24 @@ impl<'a> Plan<'a> {
     fn of(
         event: Event,
         stage: Stage,
-        judges: Vec<Judge<'a>>,
+        planned: Vec<PlannedRule<'a>>,
         grain: Grain,
-        words: &impl Fn(&[Judge<'_>]) -> usize,
+        words: &impl Fn(&[PlannedRule<'_>]) -> usize,
     ) -> Self {
-        let index = Index::new(&judges, words(&judges), grain);
-        Self { event, stage, judges, index, grain, link: Link::default() }
+        let index = Index::new(&planned, words(&planned), grain);
+        Self { event, stage, rules: planned, index, grain, link: Link::default() }
     }
 
     /// The same with smaller blocks; `None` where they are small already.
-    pub fn finer(&self, words: &impl Fn(&[Judge<'_>]) -> usize) -> Option<Self> {
+    pub fn finer(&self, words: &impl Fn(&[PlannedRule<'_>]) -> usize) -> Option<Self> {
         let is_coarse = self.grain == Grain::Coarse && self.index.is_some();
-        is_coarse.then(|| Self::of(self.event, self.stage, self.judges.clone(), Grain::Fine, words))
+        is_coarse.then(|| Self::of(self.event, self.stage, self.rules.clone(), Grain::Fine, words))
     }
 
     /// Up to `count` plans of about equal size, with all rules in their order. `sizes` are those of the rules.
-    pub fn parts(&self, count: usize, sizes: &[usize], words: &impl Fn(&[Judge<'_>]) -> usize) -> Vec<Self> {
-        let of = |judges: &[Judge<'a>]| Self::of(self.event, self.stage, judges.to_vec(), Grain::Coarse, words);
-        evenly(count, sizes).into_iter().filter_map(|part| self.judges.get(part)).map(of).collect()
+    pub fn parts(&self, count: usize, sizes: &[usize], words: &impl Fn(&[PlannedRule<'_>]) -> usize) -> Vec<Self> {
+        let of = |planned: &[PlannedRule<'a>]| Self::of(self.event, self.stage, planned.to_vec(), Grain::Coarse, words);
+        evenly(count, sizes).into_iter().filter_map(|part| self.rules.get(part)).map(of).collect()
     }
 
     /// The program's symbol.
@@ -218,14 +218,15 @@ fn evenly(count: usize, sizes: &[usize]) -> Vec<Range<usize>> {
 }
 
 impl Index {
-    fn new(judges: &[Judge<'_>], words: usize, grain: Grain) -> Option<Self> {
-        let keys: Vec<_> = entries(judges).into_iter().map(Entry::into_keys).collect();
-        let sought: BTreeSet<Key> = judges.iter().flat_map(|judge| searches(&judge.cond)).collect();
+    fn new(planned: &[PlannedRule<'_>], words: usize, grain: Grain) -> Option<Self> {
+        let keys: Vec<_> = entries(planned).into_iter().map(Entry::into_keys).collect();
+        let sought: BTreeSet<Key> = planned.iter().flat_map(|planned_rule| searches(&planned_rule.cond)).collect();
         let mut looks: BTreeSet<Look> = keys.iter().flatten().flatten().map(|key| key.look).collect();
         looks.extend(common_searches(&sought));
-        let patterns =
-            common_patterns(judges.iter().zip(&keys).filter(|(_, keys)| keys.is_none()).map(|(judge, _)| judge));
-        if words < 3 || looks.is_empty() && patterns.is_empty() && judges.len() <= STRAIGHT_MAX {
+        let patterns = common_patterns(
+            planned.iter().zip(&keys).filter(|(_, keys)| keys.is_none()).map(|(planned_rule, _)| planned_rule),
+        );
+        if words < 3 || looks.is_empty() && patterns.is_empty() && planned.len() <= STRAIGHT_MAX {
             return None;
         }
         let always: Vec<_> = keys.iter().map(Option::is_none).collect();
@@ -240,7 +241,7 @@ impl Index {
         for key in &asked {
             wakes.entry(key.clone()).or_default();
         }
-        let mut memory = Memory::new(&blocks, words);
+        let mut memory = MemoryBuilder::new(&blocks, words);
         let lookups = looks.iter().map(|look| {
             let of: Vec<_> = wakes.iter().filter(|(key, _)| key.look == *look).collect();
             memory.lookup(*look, &of, &asked)
@@ -248,7 +249,7 @@ impl Index {
         let lookups = lookups.collect::<Option<Vec<_>>>()?;
         let walks = patterns.iter().flat_map(|(offset, patterns)| memory.walks(*offset, patterns)).collect();
         let answered_in = memory.searches.div_ceil(memory.searched.len().max(1)).max(1);
-        let Memory { bytes: memory, words, searched, walked, .. } = memory;
+        let MemoryBuilder { bytes: memory, words, searched, walked, .. } = memory;
         Some(Self { blocks, lookups, walks, searched, walked, answered_in, words, memory })
     }
 }
@@ -283,9 +284,9 @@ impl Entry {
 }
 
 /// How each rule of one program is found. Only look-ups that are worth their cost are made.
-pub fn entries(judges: &[Judge<'_>]) -> Vec<Entry> {
-    let entry = |judge: &Judge<'_>| cover(&judge.cond, true).map_or(Entry::Always, Entry::Found);
-    let mut entries: Vec<_> = judges.iter().map(entry).collect();
+pub fn entries(planned: &[PlannedRule<'_>]) -> Vec<Entry> {
+    let entry = |planned_rule: &PlannedRule<'_>| cover(&planned_rule.cond, true).map_or(Entry::Always, Entry::Found);
+    let mut entries: Vec<_> = planned.iter().map(entry).collect();
     loop {
         let mut counts: BTreeMap<Look, BTreeSet<&[u8]>> = BTreeMap::new();
         for key in entries.iter().flat_map(Entry::keys) {
@@ -311,7 +312,7 @@ pub fn entries(judges: &[Judge<'_>]) -> Vec<Entry> {
 
 /// The patterns in the conditions of rules that are always tried, by the field's offset in the record, each
 /// once; only of fields with so many that one walk for all is worth it.
-fn common_patterns<'a>(judges: impl Iterator<Item = &'a Judge<'a>>) -> BTreeMap<usize, Vec<&'a Pattern>> {
+fn common_patterns<'a>(planned: impl Iterator<Item = &'a PlannedRule<'a>>) -> BTreeMap<usize, Vec<&'a Pattern>> {
     fn of<'a>(cond: &'a Cond, all: &mut BTreeMap<usize, BTreeMap<union::Name<'a>, &'a Pattern>>) {
         if let CondKind::Pattern(field, pattern) = &cond.kind {
             all.entry(field.offset).or_default().insert((pattern.syntax, &pattern.text), pattern);
@@ -319,7 +320,7 @@ fn common_patterns<'a>(judges: impl Iterator<Item = &'a Judge<'a>>) -> BTreeMap<
         cond.parts().into_iter().for_each(|part| of(part, all));
     }
     let mut all = BTreeMap::new();
-    judges.for_each(|judge| of(&judge.cond, &mut all));
+    planned.for_each(|planned_rule| of(&planned_rule.cond, &mut all));
     let enough = all.into_iter().filter(|(_, patterns)| patterns.len() >= PATTERNS_MIN);
     enough.map(|(offset, patterns)| (offset, patterns.into_values().collect())).collect()
 }

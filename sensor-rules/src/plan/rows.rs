@@ -59,8 +59,8 @@ pub struct Walk {
     pub area: Area,
 }
 
-/// Memory under construction.
-pub struct Memory {
+/// The memory under construction.
+pub struct MemoryBuilder {
     pub bytes: Vec<u8>,
     /// Row by which every event starts: a word about the others, then one bit per block.
     always: Vec<u64>,
@@ -75,7 +75,7 @@ pub struct Memory {
     pub searches: usize,
 }
 
-impl Memory {
+impl MemoryBuilder {
     /// The memory for rules in `blocks`, with room for `words_max` words of marks.
     pub fn new(blocks: &[Block], words_max: usize) -> Self {
         let words = 1 + blocks.len().div_ceil(64);

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Connection, Done};
 
-/// Show what holds blocking back, or let a rule that hit several users or services block again at once
+/// Show the brakes that hold blocking back, or release a demoted rule
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Brakes {
@@ -21,12 +21,12 @@ pub struct Brakes {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Let a rule that hit several users or services block again at once, with new budgets
+    /// Let a demoted rule (it hit several users or services) block again at once, with new budgets
     Release {
-        /// The rule's id, as `creance brakes` shows it
+        /// Id of the rule, as `creance brakes` shows it
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         rule: Option<String>,
-        /// All such rules
+        /// Release all demoted rules
         #[arg(long)]
         all: bool,
         #[command(flatten)]

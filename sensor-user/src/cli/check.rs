@@ -9,9 +9,9 @@ use clap::Args;
 use sensor_rules::{Diagnostics, Options, RuleSet, Source};
 
 use super::Done;
-use crate::sources;
+use crate::rule_files;
 
-/// Check rules without a daemon: syntax, fields, types; warn of rules that are easy to get around
+/// Check rules without a daemon: syntax, fields, types; warn about rules that are easy to evade
 #[derive(Args, Debug)]
 pub struct Check {
     /// Rule files, or directories with rule files (*.yaml)
@@ -21,7 +21,7 @@ pub struct Check {
 
 impl Check {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let sources = sources::read(&self.paths)?;
+        let sources = rule_files::read(&self.paths)?;
         let Some(rules) = checked(&sources, Options::default())? else { return Ok(Done::Badly) };
         let advice = sensor_rules::advice(&rules);
         for note in &advice {

@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::Done;
 use crate::{
-    content, control,
-    daemon::{self, core::Permits, rotation::Rotation, switch::OFF_FILE},
+    control,
+    daemon::{self, brakes::switch::OFF_FILE, core::Permits, events::rotation::Rotation, service::admission},
+    host::{places, settings::Settings},
     kernel::{
         self, WhenGone,
         probe::{self, Mode},
@@ -15,51 +16,51 @@ use crate::{
     metrics,
 };
 
-/// Run the sensor until SIGTERM or SIGINT; SIGUSR2 leaves everything in force to the next daemon; SIGHUP
-/// reopens the files of events, and reads the owner's policy and the rules directory anew
+/// Run the sensor until SIGTERM or SIGINT. SIGUSR2 ends it and leaves everything in force to the next daemon. SIGHUP
+/// reopens the event files, and rereads the host policy and the rules directory
 #[derive(Args, Debug)]
 pub struct Daemon {
-    /// Directory of the first rules; without it nothing is judged until the first push
+    /// Directory of the rules to start with; without it the sensor judges nothing until the first push
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
     /// Keep generations in this directory, take signed bundles, and start with the last good generation
     #[arg(long, value_name = "DIR", conflicts_with = "rules")]
     state: Option<PathBuf>,
-    /// Directory with what belongs to content: content.toml, keys/, approvals/, safe-mode
-    #[arg(long, value_name = "DIR", default_value = content::CONFIGURATION)]
+    /// Directory of the host policy and keys: content.toml, keys/, approvals/, safe-mode
+    #[arg(long, value_name = "DIR", default_value = places::CONFIGURATION)]
     config: PathBuf,
-    /// So long in force, a generation has settled, seconds
+    /// Time in force after which a generation has settled, seconds
     #[arg(long, value_name = "SECONDS", default_value = "600")]
     settle: u64,
-    /// So long after its start the host counts as up, and the generation on probation is tried again, seconds
+    /// Time after boot when the host counts as up, and the generation on probation is tried again, seconds
     #[arg(long, value_name = "SECONDS", default_value = "120")]
     up: u64,
-    /// Carry verdicts to block, quarantine and kill out; without it they are only reported
+    /// Carry out verdicts to block, quarantine and kill; without it the sensor only reports them
     #[arg(long)]
     enforce: bool,
-    /// Append events to this file, one JSON object per line; - is standard output; may be given several times
+    /// Append events to this file, one JSON object per line; - is standard output; repeatable
     #[arg(long, value_name = "FILE")]
     events: Vec<PathBuf>,
-    /// Put a file of events aside, as FILE.1, before it is longer than this, bytes; 0: never
+    /// Rotate an event file to FILE.1 before it exceeds this size, bytes; 0: never
     #[arg(long, value_name = "BYTES", default_value = "0", overrides_with = "rotate_size")]
     rotate_size: u64,
-    /// Put it aside when it was begun so long ago, seconds; 0: never
+    /// Rotate an event file at this age, seconds; 0: never
     #[arg(long, value_name = "SECONDS", default_value = "0", overrides_with = "rotate_age")]
     rotate_age: u64,
-    /// Keep so many files that were put aside
+    /// Number of rotated files to keep
     #[arg(long, value_name = "N", default_value = "7", overrides_with = "rotate_keep")]
     rotate_keep: NonZeroU32,
-    /// Where to listen for the other commands
+    /// Socket to listen on for the other commands
     #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
     socket: PathBuf,
-    /// Members of this group may read status and metrics; everything else is for root
+    /// Members of this group may read status and metrics; only root may do anything else
     #[arg(long, value_name = "NAME", value_parser = group)]
     group: Option<u32>,
-    /// Where Prometheus finds the figures (`GET /metrics`), a unix socket; without it, metrics.sock beside
+    /// Unix socket that serves metrics to Prometheus (`GET /metrics`); without it, metrics.sock beside
     /// the control socket
     #[arg(long, value_name = "PATH")]
     metrics: Option<PathBuf>,
-    /// Serve them here too: an address on loopback, such as 127.0.0.1:9781
+    /// Serve metrics on this loopback address too, such as 127.0.0.1:9781
     #[arg(long, value_name = "ADDRESS", value_parser = metrics::server::loopback)]
     metrics_listen: Option<SocketAddr>,
     /// Directory on bpffs for the maps that hooks and rules share
@@ -68,27 +69,29 @@ pub struct Daemon {
     /// Size of the ring buffer from the kernel to the daemon, bytes: a power of two, at least 4096
     #[arg(long, value_name = "BYTES", default_value = "4194304", value_parser = ring_size)]
     ring_size: u32,
-    /// How to see events: lsm, observe or tracepoints; without it the first that this kernel permits
+    /// How to attach hooks: lsm, modify-return, observe or tracepoints; without it the strongest that this kernel
+    /// permits
     #[arg(long, value_name = "MODE", value_parser = mode)]
     mode: Option<Mode>,
-    /// How often one rule may report one process in a second; further matches are judged, acted on and counted, and not
-    /// reported. 0: as often as it matches
+    /// How often one rule may report one process in a second. The sensor judges, acts on and counts further matches,
+    /// but does not report them. 0: no limit
     #[arg(long, value_name = "N", default_value = "100")]
     report_limit: u32,
-    /// File with executables, an absolute path on each line, that are never blocked or killed, besides the login path
+    /// File with executables to put on the lifeline beside the login path, an absolute path on each line: never blocked
+    /// or killed
     #[arg(long, value_name = "FILE")]
     lifeline: Option<PathBuf>,
-    /// How long the daemon may give no sign of life before nothing is blocked any more, seconds; 0: for ever
+    /// Time without a heartbeat of the daemon after which nothing is blocked, seconds; 0: never
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     heartbeat_limit: u64,
-    /// What becomes of rules in force when the daemon is gone and none comes back: keep them, held back by
+    /// What happens to rules in force when the daemon is gone and none comes back: keep them, held back by
     /// the heartbeat limit, or detach them
     #[arg(long, value_name = "WHAT", default_value = "keep")]
     when_gone: WhenGone,
-    /// While this file exists nothing is blocked
+    /// While this file exists, nothing is blocked
     #[arg(long, value_name = "PATH", default_value = OFF_FILE)]
     off_file: PathBuf,
-    /// For tests: let `creance push --skip-checks` push rules past the checks of their fields
+    /// For tests: let `creance push --skip-checks` skip the checks of fields
     #[arg(long)]
     allow_skip_checks: bool,
 }
@@ -96,10 +99,7 @@ pub struct Daemon {
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<Done> {
         daemon::run(&daemon::Options {
-            content: self
-                .state
-                .map(|state| content::settings(state, &self.config, self.settle, self.up))
-                .transpose()?,
+            content: self.state.map(|state| Settings::new(state, &self.config, self.settle, self.up)).transpose()?,
             rules: self.rules,
             group: self.group,
             metrics: self.metrics.unwrap_or_else(|| self.socket.with_file_name("metrics.sock")),
@@ -130,7 +130,7 @@ impl Daemon {
 
 fn group(name: &str) -> Result<u32, String> {
     let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
-    control::admission::group_id(&groups, name)
+    admission::group_id(&groups, name)
 }
 
 fn mode(name: &str) -> Result<Mode, String> {

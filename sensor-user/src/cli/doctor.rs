@@ -10,7 +10,7 @@ use crate::kernel::{
     tracepoints_see,
 };
 
-/// Show what this host's kernel offers, what is missing, and what can be done without it
+/// Show what this host's kernel offers, what is missing, and what to do about it
 #[derive(Args, Debug)]
 pub struct Doctor {}
 

@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 
 use super::{Connection, Done};
 
-/// Carry verdicts to block, quarantine and kill out (on), or only report them (off)
+/// Carry out verdicts to block, quarantine and kill (on), or only report them (off)
 #[derive(Args, Debug)]
 pub struct Enforce {
-    /// Whether to carry them out
+    /// Whether to carry out verdicts
     switch: Switch,
     #[command(flatten)]
     daemon: Connection,

@@ -7,16 +7,16 @@ use clap::Args;
 use super::{Connection, Done};
 use crate::event::{schema, summary};
 
-/// Show recent events, and with --follow those that come
+/// Show recent events; with --follow, new ones too
 #[derive(Args, Debug)]
 pub struct Events {
-    /// Go on with events as they come
+    /// Keep printing new events
     #[arg(long, short)]
     follow: bool,
-    /// As JSON, one event per line (docs/events.md)
+    /// Print JSON, one event per line (docs/events.md)
     #[arg(long)]
     json: bool,
-    /// Print docs/events.md, the description of the JSON, instead
+    /// Print docs/events.md, the description of the JSON, instead of events
     #[arg(long, conflicts_with_all = ["follow", "json"])]
     schema: bool,
     #[command(flatten)]

@@ -9,28 +9,28 @@ use super::{
     Done,
     check::{checked, show},
 };
-use crate::sources;
+use crate::rule_files;
 
-/// Say how rules are found and tried: in words, as instructions, or what they cost
+/// Explain what the compiler makes of rules: the plan in words, the instructions, or the cost
 #[derive(Args, Debug)]
 pub struct Explain {
-    /// Rule files, or directories with rule files (*.yaml): all that are in force together, since they share look-ups
+    /// Rule files, or directories with rule files (*.yaml): name all that are in force together, they share look-ups
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Only the rule with this id; can be given more than once
+    /// Show only the rule with this id; repeatable
     #[arg(long, value_name = "ID")]
     rule: Vec<String>,
     /// Print the eBPF instructions, as the verifier's log spells them
     #[arg(long)]
     asm: bool,
-    /// Print what each rule costs per event and why
+    /// Print what each rule costs per event, and why
     #[arg(long, conflicts_with = "asm")]
     cost: bool,
 }
 
 impl Explain {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let sources = sources::read(&self.paths)?;
+        let sources = rule_files::read(&self.paths)?;
         let Some(rules) = checked(&sources, Options::default())? else { return Ok(Done::Badly) };
         for id in &self.rule {
             anyhow::ensure!(rules.rules().iter().any(|rule| rule.id == *id), "there is no rule `{id}` in these files");

@@ -8,10 +8,10 @@ use sensor_common::field::FIELDS;
 use super::Done;
 use crate::event::schema;
 
-/// Show the fields that conditions of rules can name
+/// Show the fields that rules can name
 #[derive(Args, Debug)]
 pub struct Fields {
-    /// Print docs/fields.md
+    /// Print docs/fields.md instead
     #[arg(long)]
     markdown: bool,
 }

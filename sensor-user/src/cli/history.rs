@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::{Connection, Done};
 
-/// Show what became of generations: each step, when, and why
+/// Show the history of generations: each step, when, and why
 #[derive(Args, Debug)]
 pub struct History {
-    /// As JSON, one object per line
+    /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]

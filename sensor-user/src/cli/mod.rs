@@ -31,12 +31,12 @@ use sensor_content::printable::Plain;
 
 use crate::{
     control::{self, Client, client},
-    daemon::trial,
+    daemon::generations::bundle_tests,
     log::say,
 };
 
-/// An endpoint sensor: eBPF programs watch how processes talk to each other, rules are pushed while it runs,
-/// and the kernel refuses bad ones.
+/// An endpoint sensor for Linux: eBPF programs watch how processes talk to each other. You push rules while it runs,
+/// and the kernel's verifier refuses unsafe ones.
 #[derive(Debug, Parser)]
 #[command(name = "creance", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 struct Cli {
@@ -69,7 +69,7 @@ enum Command {
     Status(status::Status),
     History(history::History),
     Recover(recover::Recover),
-    #[command(name = trial::COMMAND, hide = true)]
+    #[command(name = bundle_tests::COMMAND, hide = true)]
     SelfTest,
     Events(events::Events),
     Rollback(rollback::Rollback),
@@ -141,7 +141,7 @@ impl Command {
             Self::History(command) => command.run(out),
             Self::Recover(command) => command.run(out),
             Self::SelfTest => {
-                let (said, well) = trial::child();
+                let (said, well) = bundle_tests::child();
                 writeln!(out, "{said}")?;
                 Ok(if well { Done::Well } else { Done::Badly })
             }

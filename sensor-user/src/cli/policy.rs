@@ -17,12 +17,12 @@ use sensor_content::{
 };
 
 use super::{Done, bundle};
-use crate::{
-    content,
+use crate::host::{
     files::{self, Existing},
+    places,
 };
 
-/// The policy of this host's owner: when which content is taken, and what it may do
+/// Check, explain and apply the host policy: when this host takes which content, and what it may do
 #[derive(Debug, Subcommand)]
 pub enum Commands {
     Check(Check),
@@ -30,14 +30,14 @@ pub enum Commands {
     Approve(Approve),
 }
 
-/// Check a policy: every value, that no two contradict each other, and that it says something still
+/// Check a policy: every value, contradictions between values, and settings that no longer have an effect
 #[derive(Args, Debug)]
 pub struct Check {
     /// The policy
-    #[arg(value_name = "FILE", default_value = content::POLICY)]
+    #[arg(value_name = "FILE", default_value = places::POLICY)]
     file: PathBuf,
-    /// Where the daemon keeps its generations: whether a wish to go back can be met
-    #[arg(long, value_name = "DIR", default_value = content::STATE)]
+    /// State directory of the daemon, to check whether a rollback is possible
+    #[arg(long, value_name = "DIR", default_value = places::STATE)]
     state: PathBuf,
 }
 
@@ -48,27 +48,27 @@ pub struct Explain {
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
     /// The policy
-    #[arg(long, value_name = "FILE", default_value = content::POLICY)]
+    #[arg(long, value_name = "FILE", default_value = places::POLICY)]
     policy: PathBuf,
-    /// Where the daemon keeps its generations
-    #[arg(long, value_name = "DIR", default_value = content::STATE)]
+    /// State directory of the daemon
+    #[arg(long, value_name = "DIR", default_value = places::STATE)]
     state: PathBuf,
-    /// Where approvals are
-    #[arg(long, value_name = "DIR", default_value = content::APPROVALS)]
+    /// Directory of approvals
+    #[arg(long, value_name = "DIR", default_value = places::APPROVALS)]
     approvals: PathBuf,
 }
 
 /// Approve a bundle with the owner's private key
 #[derive(Args, Debug)]
 pub struct Approve {
-    /// The bundle; its signature is verified where it is pushed
+    /// The bundle; the push verifies its signature
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
     /// The owner's private key (PEM)
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// Directory of approvals
-    #[arg(long, value_name = "DIR", default_value = content::APPROVALS)]
+    #[arg(long, value_name = "DIR", default_value = places::APPROVALS)]
     approvals: PathBuf,
 }
 
@@ -85,7 +85,7 @@ impl Commands {
 
 impl Check {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
-        let policy = content::check_policy(&self.file)?;
+        let policy = places::check_policy(&self.file)?;
         if let Some(words) = Host::open(&self.state)?.wish(&policy) {
             bail!("{}: {words}", self.file.display());
         }
@@ -96,11 +96,11 @@ impl Check {
 
 impl Explain {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
-        let policy = content::policy(&self.policy)?;
+        let policy = places::policy(&self.policy)?;
         let bundle = bundle::read(&self.bundle)?;
         let id = Id { number: bundle.claims().generation, digest: bundle.digest() };
         let host = Host::open(&self.state)?;
-        let approved = content::is_approved(&policy, &self.approvals, id)?;
+        let approved = places::is_approved(&policy, &self.approvals, id)?;
         let (category, now) = (bundle.claims().category, Timestamp::now());
         let gate = host.gate(&policy, approved);
         match gate.admits(&Step::Take { id, category, aside: false }, now) {
@@ -157,7 +157,7 @@ impl Approve {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let bundle = bundle::read(&self.bundle)?;
         let id = Id { number: bundle.claims().generation, digest: bundle.digest() };
-        let key = content::private_key(&self.key)?;
+        let key = places::private_key(&self.key)?;
         let path = self.approvals.join(approval::file_name(id));
         files::write(&path, approval::approve(id, &key).as_bytes(), 0o644, Existing::Replace)?;
         writeln!(out, "{}: generation {id} is approved", path.display())?;

@@ -8,16 +8,15 @@ use sensor_content::bundle::{BUNDLE_MAX, Unverified};
 
 use super::{Connection, Done, check, check::plural};
 use crate::{
-    content,
-    control::{
-        client,
+    api::{
         protocol::{Pushed, Refused, Refuser, Request},
+        status::goal,
     },
-    daemon::keeper,
-    files,
+    control::client,
+    daemon::generations::keeper,
+    host::{files, places},
     log::say,
-    sources,
-    status::goal,
+    rule_files,
 };
 
 /// How often the daemon is asked what became of a candidate.
@@ -27,10 +26,10 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Push {
-    /// A bundle, or directories with rule files (*.yaml), or rule files: together they replace all that is in force
+    /// A bundle, or directories with rule files (*.yaml), or rule files; together they replace everything in force
     #[arg(required = true, value_name = "DIR")]
     paths: Vec<PathBuf>,
-    /// For tests: leave the judgement of fields to the kernel's verifier (the daemon must have been started
+    /// For tests: leave checking of fields to the kernel's verifier (the daemon must run
     /// with --allow-skip-checks)
     #[arg(long)]
     skip_checks: bool,
@@ -38,14 +37,14 @@ pub struct Push {
     /// that it trusts
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// With a bundle: set the owner's hold, window, delay, pin and approval aside for it, until the policy is written
-    /// anew
+    /// With a bundle: set the policy's hold, window, delay, pin and approval aside for it, until the policy file
+    /// changes
     #[arg(long)]
     policy_aside: bool,
-    /// Put the rules in force at once, also where the owner's policy lets what is new judge in the shadow first
+    /// Put the rules in force at once, even if the host policy asks for a shadow run first
     #[arg(long)]
     no_shadow: bool,
-    /// Where the rules judge in the shadow first: wait until it is decided what becomes of them
+    /// If the rules judge in the shadow first, wait for the decision
     #[arg(long, conflicts_with = "no_shadow")]
     wait: bool,
     #[command(flatten)]
@@ -58,7 +57,7 @@ impl Push {
         let request = if let Some(bundle) = self.bundle()? {
             Request::push_bundle(&bundle, policy_aside, no_shadow)
         } else {
-            let sources = sources::read(&self.paths)?.into_iter().map(Into::into).collect();
+            let sources = rule_files::read(&self.paths)?.into_iter().map(Into::into).collect();
             Request::Push { sources, skip_checks, no_shadow }
         };
         match self.daemon.open()?.pushed(&request) {
@@ -83,7 +82,7 @@ impl Push {
         let bytes = files::read(path, BUNDLE_MAX, "bundle")?;
         if let Some(key) = &self.key {
             let bundle = Unverified::read(bytes.clone()).with_context(|| path.display().to_string())?;
-            bundle.signed_by(&[content::public_key(key)?])?;
+            bundle.signed_by(&[places::public_key(key)?])?;
         }
         Ok(Some(bytes))
     }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Connection, Done};
 
-/// Show the pipes, FIFOs and unix sockets that nobody may read, or let them be read again
+/// Show the pipes, FIFOs and unix sockets in quarantine, or release them
 #[derive(Args, Debug)]
 pub struct Quarantine {
     #[command(subcommand)]
@@ -15,7 +15,7 @@ pub struct Quarantine {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Show them, oldest first
+    /// List what is in quarantine, oldest first
     List {
         /// Print JSON
         #[arg(long)]
@@ -23,12 +23,12 @@ enum What {
         #[command(flatten)]
         daemon: Connection,
     },
-    /// Let them be read again
+    /// Release from quarantine
     Release {
-        /// Those with this inode number, as `list` shows it: 0 for sockets that were never accepted
+        /// Inode number, as `list` shows it; 0 for sockets that were never accepted
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         inode: Option<u64>,
-        /// All of them
+        /// Release everything
         #[arg(long)]
         all: bool,
         #[command(flatten)]

@@ -24,27 +24,29 @@ use sensor_content::{
 
 use super::Done;
 use crate::{
-    content, control,
-    control::Client,
-    files::{self, Existing},
+    control::{self, Client},
+    host::{
+        files::{self, Existing},
+        places,
+    },
 };
 
-/// Bring a host back that does not run, from rescue media: take back what is on probation, or more
+/// Recover a host that does not run, from rescue media: roll back the generation on probation, or more
 ///
-/// Needs no daemon and no network, and gives the same when it is run again: for scripts over many disks.
+/// Needs no daemon and no network. Running it again changes nothing more, so scripts can go over many disks.
 #[derive(Args, Debug)]
 pub struct Recover {
     /// Where the host's root file system is mounted
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
-    /// Take this generation back, whatever it is; may be given several times
+    /// Roll back this generation, whatever its state; repeatable
     #[arg(long, value_name = "NUMBER")]
     from: Vec<u64>,
     /// Set the switch that holds content back until the file etc/creance/safe-mode is removed: off, baseline
     /// or last-good
     #[arg(long, value_name = "SWITCH")]
     safe_mode: Option<Switch>,
-    /// Forget all that was held against generations
+    /// Forget everything held against generations
     #[arg(long, conflicts_with = "from")]
     pardon: bool,
 }
@@ -83,15 +85,15 @@ impl Recover {
             !running || Client::connect(control::SOCKET).is_err(),
             "a daemon runs on this host: ask it, with `creance rollback`"
         );
-        let state = inside(content::STATE)?;
+        let state = inside(places::STATE)?;
         // Before anything is changed.
-        let switch = self.safe_mode.map(|switch| inside(content::CONFIGURATION).map(|directory| (switch, directory)));
+        let switch = self.safe_mode.map(|switch| inside(places::CONFIGURATION).map(|directory| (switch, directory)));
         let switch = switch.transpose()?;
-        let named = below(content::STATE);
+        let named = below(places::STATE);
         self.repair(&state.path(), out).with_context(|| format!("the generations in {}", named.display()))?;
         if let Some((switch, directory)) = switch {
-            let path = content::safe_mode(&directory.path());
-            let named = content::safe_mode(&below(content::CONFIGURATION));
+            let path = places::safe_mode(&directory.path());
+            let named = places::safe_mode(&below(places::CONFIGURATION));
             files::write(&path, format!("{switch}\n").as_bytes(), 0o644, Existing::Replace)
                 .with_context(|| named.display().to_string())?;
             writeln!(out, "{}: {switch}", named.display())?;
@@ -101,22 +103,22 @@ impl Recover {
 
     /// A file of the host's configuration; `None` where there is no such directory.
     fn configured<T>(&self, read: impl FnOnce(&Path) -> T) -> Option<T> {
-        Inside::open(&self.root, content::CONFIGURATION).ok().map(|directory| read(&directory.path()))
+        Inside::open(&self.root, places::CONFIGURATION).ok().map(|directory| read(&directory.path()))
     }
 
     /// What that host's owner wants, as its daemon will read it.
     fn policy(&self) -> Policy {
         let read = |directory: &Path| {
-            let path = content::policy_file(directory);
+            let path = places::policy_file(directory);
             let is_there = path.symlink_metadata().is_ok();
-            if is_there { content::policy(&path).unwrap_or_else(|_| Policy::unreadable()) } else { Policy::default() }
+            if is_there { places::policy(&path).unwrap_or_else(|_| Policy::unreadable()) } else { Policy::default() }
         };
         self.configured(read).unwrap_or_default()
     }
 
     /// The switch that is set now, or was before, on its disk.
     fn switch(&self) -> Option<Switch> {
-        let on_disk = |directory: &Path| content::switch_in(&content::safe_mode(directory)).switch;
+        let on_disk = |directory: &Path| places::switch_in(&places::safe_mode(directory)).switch;
         self.safe_mode.or_else(|| self.configured(on_disk).flatten())
     }
 

@@ -5,9 +5,9 @@ use std::io::Write;
 use clap::Args;
 
 use super::{Connection, Done, push};
-use crate::{control::client, status::goal};
+use crate::{api::status::goal, control::client};
 
-/// Return to where `creance status` says: the last good generation that may run here, or the baseline
+/// Roll back to the target that `creance status` shows: the last good generation that may run here, or the baseline
 #[derive(Args, Debug)]
 pub struct Rollback {
     #[command(flatten)]

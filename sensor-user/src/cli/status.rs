@@ -9,7 +9,7 @@ use super::{Connection, Done};
 /// Show what runs, what it did and what was lost
 #[derive(Args, Debug)]
 pub struct Status {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     kernel::test_run::{TestRun, not_permitted},
-    sources,
+    rule_files,
 };
 
-/// Try each rule on its own tests, on the interpreter and, where the kernel here permits, on the compiled program; and
-/// say which parts of rules these tests leave untried
+/// Run each rule's own tests on the interpreter and, if this kernel permits, on the compiled program; report the
+/// parts of rules that these tests leave untried
 #[derive(Args, Debug)]
 pub struct Test {
     /// Directories with rule files (*.yaml), or rule files
@@ -29,7 +29,7 @@ pub struct Test {
 
 impl Test {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let sources = sources::read(&self.paths)?;
+        let sources = rule_files::read(&self.paths)?;
         let Some(rules) = checked(&sources, Options { mutants: true, ..Options::default() })? else {
             return Ok(Done::Badly);
         };

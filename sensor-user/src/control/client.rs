@@ -9,8 +9,10 @@ use std::{
 use sensor_content::life::Entry;
 use sensor_rules::Source;
 
-use super::protocol::{Pushed, Quarantined, REQUEST_MAX, Refused, Reply, Request};
-use crate::status::{Brakes, Status};
+use crate::api::{
+    protocol::{Pushed, Quarantined, REQUEST_MAX, Refused, Reply, Request},
+    status::{Brakes, Status},
+};
 
 /// A connection to the daemon.
 #[derive(Debug)]

@@ -3,10 +3,7 @@
 //! A unix socket; each request is one line of JSON, answered by one line of JSON ([`protocol::Request`],
 //! [`protocol::Reply`]), or, for `events`, by many. A connection may make several requests, one after the other.
 
-pub mod admission;
 pub mod client;
-pub mod protocol;
-pub mod server;
 
 pub use client::Client;
 

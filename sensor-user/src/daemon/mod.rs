@@ -1,65 +1,30 @@
 //! The daemon: start, loop, clean stop.
 //!
-//! | Part | Is |
+//! | Room | Owns |
 //! |---|---|
-//! | `options` | how a daemon is started |
-//! | [`engine`] | what is needed of the kernel side |
-//! | [`core`] | generations, without the loop |
-//! | `answers` | what is answered on the control socket |
-//! | [`journal`] | events: history, followers, [`sink`]s |
-//! | [`sink`], `output`, `event_file`, `lines`, [`rotation`] | where events are written: counted, opened, whole, put aside |
-//! | `signals`, `anew` | what signals mean, and what is read anew |
+//! | [`core`] | the daemon's state, without its loop |
+//! | [`generations`] | what is in force, what may come into force, what is kept on disk |
+//! | [`events`] | events: from the ring buffer to sinks and followers |
+//! | [`brakes`] | heartbeat, lifeline, and what is reported of the brakes |
+//! | [`service`] | the control socket: who may ask, what is answered |
 //! | [`fleet`] | the host in its fleet: releases from a repository |
-//! | [`keeper`], [`settings`], `generations`, `start` | generations on disk, where, their life, and with which the daemon starts |
-//! | `permit` | leave to put something in force: every road asks for it |
-//! | [`probation`] | what a generation on probation is held to |
-//! | [`shadow`] | a candidate that judges in the shadow of what is in force |
-//! | [`trial`] | a bundle's own tests, in a child |
-//! | [`ring`] | from the ring buffer to the journal |
-//! | [`guard`], [`pulse`], [`switch`], [`lifeline`], [`off_file`] | the brakes: what is reported, done again and again, asked for, kept alive, watched |
-//! | `names` | the names that one program has |
-//! | [`confine`], [`lookout`] | what is given up after the start, and the thread that still looks at processes |
-//! | [`fault`] | what goes wrong on purpose, in a build for tests |
-//! | [`manager`] | what systemd is told |
-//! | [`memory`] | the rules in force, for the daemon that comes next |
-//! | [`lock`] | one daemon at a time |
+//! | [`confine`] | what the daemon gives up after its start |
+//! | `options`, [`lock`], `signals`, `reload`, [`systemd`] | start and stop |
+//! | [`fault`] | faults on purpose, in a build for tests |
 
-mod anew;
-mod answers;
-mod cause;
+pub mod brakes;
 pub mod confine;
 pub mod core;
-pub mod engine;
-mod event_file;
+pub mod events;
 pub mod fault;
 pub mod fleet;
-mod flood;
-mod generations;
-pub mod guard;
-pub mod journal;
-pub mod keeper;
-pub mod lifeline;
-mod lines;
+pub mod generations;
 pub mod lock;
-mod lookout;
-pub mod manager;
-pub mod memory;
-mod names;
-mod off_file;
 mod options;
-mod output;
-mod permit;
-mod probation;
-mod pulse;
-pub mod ring;
-pub mod rotation;
-pub mod settings;
-pub mod shadow;
+mod reload;
+pub mod service;
 mod signals;
-pub mod sink;
-mod start;
-pub mod switch;
-pub mod trial;
+pub mod systemd;
 
 use std::{
     fs, io,
@@ -81,19 +46,20 @@ use tokio::{
 pub use options::Options;
 
 use self::{
-    core::Core, engine::Engine, journal::Journal, keeper::Keeper, lifeline::Lifeline, lock::Lock, lookout::Lookout,
-    memory::Memory, ring::Ring, sink::Sink,
+    brakes::{lifeline::Lifeline, process_scan::ProcessScan},
+    core::Core,
+    events::{journal::Journal, ring::Ring, sink::Sink},
+    generations::{keeper::Keeper, rule_archive::RuleArchive},
+    lock::Lock,
+    service::{admission::Admitted, server},
 };
 use crate::{
-    control::{
-        admission::Admitted,
-        server::{self, Service},
-    },
+    daemon::{brakes::heartbeat, generations::options::PushOptions, service::figures},
     event::Clock,
-    kernel::{Events, Sensor},
+    kernel::{Events, Sensor, engine::Engine},
     log::say,
     metrics::{self, server::AGAIN},
-    sources,
+    rule_files,
 };
 
 /// How long a clean stop waits for requests under way.
@@ -137,18 +103,18 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         control: Socket::bind(&options.socket, options.group)?,
         metrics: Socket::bind(&options.metrics, options.group)?,
     };
-    let lifeline = lifeline.seen_by(Lookout::start()?);
+    let lifeline = lifeline.seen_by(ProcessScan::start()?);
     let confinement = confine::daemon(mode, &options.writable()?, Some(&options.kernel.pin_dir));
     say(format_args!("confined: {confinement}"));
     // From here on there may be threads.
     let sinks = options.events.iter().map(|path| Sink::open(path, options.rotation)).collect::<io::Result<_>>()?;
-    let memory = Memory::open(options.socket.with_file_name("generations"))?;
+    let archive = RuleArchive::open(options.socket.with_file_name("generations"))?;
     let first = match (first, &options.content) {
-        (None, None) => inherited(&sensor, &memory)?,
+        (None, None) => inherited(&sensor, &archive)?,
         (first, _) => first,
     };
     let journal = Journal::new(sinks).going_on(events.numbers);
-    let core = Core::new(sensor, journal, mode, options.permits).with_memory(memory).confined(confinement);
+    let core = Core::new(sensor, journal, mode, options.permits).with_archive(archive).confined(confinement);
     let core = Arc::new(match &options.content {
         Some(settings) => core.keeping(Keeper::open(settings.clone())?),
         None => core,
@@ -157,14 +123,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let result = runtime.block_on(watch(options, events, &core, first, lifeline, sockets));
     if result.is_ok() {
         // First: whatever is under way may last longer than whoever wants us to end waits.
-        core.fleet().ends();
+        core.fleet().end();
     }
     // Ends all conversations. What waits for a server, or for a bundle's tests, is not waited for: it ends
     // with this process.
     runtime.shutdown_timeout(PATIENCE);
     let (mut ring_buffer, end) = result?;
     core.stop(end == End::Stop);
-    ring::drain(&mut ring_buffer, core.journal());
+    events::ring::drain(&mut ring_buffer, core.journal());
     core.journal().close();
     Ok(())
 }
@@ -208,18 +174,18 @@ enum End {
 }
 
 /// The rules that another version of the sensor has in force, to go on with.
-fn inherited(sensor: &Sensor, memory: &Memory) -> anyhow::Result<Option<Vec<Source>>> {
+fn inherited(sensor: &Sensor, archive: &RuleArchive) -> anyhow::Result<Option<Vec<Source>>> {
     if sensor.adopted() || !sensor.has_others() {
         return Ok(None);
     }
-    let Some(last) = memory.last() else { return Ok(None) };
+    let Some(last) = archive.last() else { return Ok(None) };
     say(format_args!("another version of the sensor is in force: its generation {last} goes on in this one"));
-    Ok(memory.sources(last)?.map(|(sources, _)| sources))
+    Ok(archive.sources(last)?.map(|(sources, _)| sources))
 }
 
 /// The first rules, checked.
 fn first_rules(directory: &Path) -> anyhow::Result<Vec<Source>> {
-    let sources = sources::read(&[directory])?;
+    let sources = rule_files::read(&[directory])?;
     sensor_rules::check(&sources, sensor_rules::Options::default())
         .map_err(|diagnostics| anyhow::anyhow!("{diagnostics}"))
         .context("the first rules are refused")?;
@@ -242,15 +208,15 @@ async fn watch(
     let hangup = signal(SignalKind::hangup())?;
     let mut ring = Ring::new(events.buffer)?;
     // Before the first rule can block.
-    let off_file = pulse::read_file(core, &options.off_file)?;
-    let mut lifeline = core.guard().go_on_with(lifeline)?;
-    core.guard().look_after(&mut lifeline)?;
+    let off_file = heartbeat::read_file(core, &options.off_file)?;
+    let mut lifeline = core.monitor().go_on_with(lifeline)?;
+    core.monitor().look_after(&mut lifeline)?;
     core.start_enforcing(options.enforce)?;
-    let mut pulse = tokio::spawn(pulse::beat(Arc::clone(core), lifeline));
-    let mut switch = tokio::spawn(pulse::obey_file(Arc::clone(core), off_file));
+    let mut heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(core), lifeline));
+    let mut switch = tokio::spawn(heartbeat::obey_file(Arc::clone(core), off_file));
     if let Some(sources) = first {
         let pushing = Arc::clone(core);
-        match tokio::task::spawn_blocking(move || pushing.push(&sources, false, true)).await? {
+        match tokio::task::spawn_blocking(move || pushing.push(&sources, PushOptions::AT_ONCE)).await? {
             Ok(pushed) => {
                 say(format_args!("generation {} is in force: {} rules", pushed.generation, pushed.rules));
                 pushed.unseen.iter().for_each(|unseen| say(format_args!("WARNING: not seen here: {unseen}")));
@@ -260,14 +226,14 @@ async fn watch(
     }
     if options.content.is_some() {
         let starting = Arc::clone(core);
-        tokio::task::spawn_blocking(move || starting.start_content()).await?;
+        tokio::task::spawn_blocking(move || starting.generations().start()).await?;
         tokio::spawn(fleet::follow(Arc::clone(core)));
-        tokio::spawn(tend(Arc::clone(core), TICK, Core::tick));
-        tokio::spawn(tend(Arc::clone(core), LOOK, Core::look_at_shadow));
+        tokio::spawn(tend(Arc::clone(core), TICK, |core| core.generations().tick()));
+        tokio::spawn(tend(Arc::clone(core), LOOK, |core| core.generations().look_at_shadow()));
     }
     tokio::spawn(tend(Arc::clone(core), READ_BACK, Core::attach_missing));
     tokio::spawn(tend(Arc::clone(core), READ_BACK, Core::look_for_meddling));
-    tokio::spawn(flood::look_out(Arc::clone(core), flood::begin(core)));
+    tokio::spawn(events::flood::look_out(Arc::clone(core), events::flood::begin(core)));
     core.with_engine(|sensor| {
         sensor.replace_others(|record| core.journal().accept(record, Clock::now()))?;
         sensor.number_from(core.journal().seq(), events.numbers.taken)
@@ -276,16 +242,16 @@ async fn watch(
     let admitted = Admitted::users([0, effective_user()]).readers(options.group);
     let _server = tokio::spawn(server::serve(listener, Arc::clone(core), admitted));
     let _metrics = serve_metrics(options, core, sockets.metrics)?;
-    let _watchdog = tokio::spawn(manager::watchdog(Arc::clone(core)));
-    let _reader = tokio::spawn(anew::by_order(Arc::clone(core), hangup, options.rules.clone()));
-    manager::ready();
+    let _watchdog = tokio::spawn(systemd::watchdog(Arc::clone(core)));
+    let _reader = tokio::spawn(reload::by_order(Arc::clone(core), hangup, options.rules.clone()));
+    systemd::ready();
     say(format_args!("ready, listening on {}", options.socket.display()));
     let end = tokio::select! {
         result = ring.pump(core.journal()) => {
             result?;
             End::HandOver
         }
-        result = &mut pulse => {
+        result = &mut heartbeat => {
             result?.context("the heartbeat stopped")?;
             End::HandOver
         }
@@ -297,13 +263,13 @@ async fn watch(
         _ = interrupt.recv() => said(End::Stop, "SIGINT: stopping, nothing stays in force"),
         _ = hand_over.recv() => said(End::HandOver, "SIGUSR2: leaving everything in force to the next daemon"),
     };
-    manager::stopping();
+    systemd::stopping();
     Ok((ring.into_inner(), end))
 }
 
 /// Serves the figures; the socket's file goes with what is returned.
 fn serve_metrics(options: &Options, core: &Arc<Core<Sensor>>, socket: Socket) -> anyhow::Result<Unlink> {
-    let text = metrics::of(Arc::clone(core));
+    let text = figures::of(core);
     let (listener, path) = socket.listen()?;
     tokio::spawn(metrics::server::serve(listener, Arc::clone(&text)));
     if let Some(address) = options.metrics_listen {

@@ -12,10 +12,9 @@ use sensor_content::store::Directory;
 
 use super::{
     core::Permits,
-    rotation::{self, Rotation},
-    settings::Settings,
+    events::rotation::{self, Rotation},
 };
-use crate::kernel;
+use crate::{host::settings::Settings, kernel};
 
 /// How a daemon is started.
 #[derive(Clone, Debug)]
@@ -83,7 +82,7 @@ mod tests {
     use sensor_common::event::Mode;
 
     use super::*;
-    use crate::{content, kernel::WhenGone};
+    use crate::kernel::WhenGone;
 
     #[test]
     fn what_is_kept_of_content_is_for_its_owner_only() {
@@ -93,7 +92,7 @@ mod tests {
         let below = |name: &str| root.path().join(name);
         let options = Options {
             rules: None,
-            content: Some(content::settings(below("state"), root.path(), 0, 0).unwrap()),
+            content: Some(Settings::new(below("state"), root.path(), 0, 0).unwrap()),
             socket: below("run/control.sock"),
             group: None,
             metrics: below("run/metrics.sock"),

@@ -3,6 +3,7 @@
 //! The fields are those of the field table; nothing here lists them again.
 
 pub(crate) mod clock;
+pub mod counts;
 mod summary;
 mod value;
 

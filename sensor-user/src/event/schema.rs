@@ -9,6 +9,8 @@ use sensor_common::{
     verdict::{Action, Outcome, RULES_MAX},
 };
 
+use crate::api::status::FURTHER_LOSSES;
+
 /// A member of every event besides the fields: name, JSON type, meaning.
 pub type Member = (&'static str, &'static str, &'static str);
 
@@ -17,13 +19,13 @@ pub const MEMBERS: &[Member] = &[
     (
         "seq",
         "integer",
-        "Number of the event, from 1; it goes on when another daemon comes. A gap in what you read is what you missed.",
+        "Number of the event, from 1; it goes on with the next daemon. A gap between two lines is what you missed.",
     ),
     ("time", "string", "When it happened: RFC 3339, UTC, nanoseconds."),
     (
         "boottime",
         "integer",
-        "When it happened: nanoseconds since boot (`CLOCK_BOOTTIME`), unmoved when the time of day is set.",
+        "When it happened: nanoseconds since boot (`CLOCK_BOOTTIME`), unaffected by changes of the clock.",
     ),
     ("event", "string", "What happened, see [Events](#events)."),
     ("generation", "integer", "The one generation of rules that judged it."),
@@ -34,13 +36,17 @@ pub const MEMBERS: &[Member] = &[
     (
         "truncated",
         "array",
-        "Names of the fields that are not whole: of a payload the beginning was kept, of other texts the first and the last 128 bytes; an empty one is not known at all.",
+        "Names of the fields that are not whole. The event keeps the beginning of a payload, and the first and the last 128 bytes of another text; an empty text is not known at all.",
     ),
-    ("undecided", "array", "Those of them that a rule which is undecided reads: of the whole it might match, or not."),
+    (
+        "undecided",
+        "array",
+        "Those of these fields that an undecided rule reads: on the whole text it might match, or not.",
+    ),
     (
         "undecided_rules",
         "array",
-        "Those of `rules` that are undecided, each with its `number`, and its `id` where that is known: what was not seen decides.",
+        "Those of `rules` that are undecided, because unseen data decides; each with its `number`, and its `id` if known.",
     ),
 ];
 
@@ -57,16 +63,16 @@ pub const RULE_MEMBERS: &[Member] = &[
 pub fn events_markdown() -> String {
     let mut text = String::from(EVENTS_HEAD);
     table(&mut text, "Member", MEMBERS);
-    text += "\nBesides these an event has the fields of [fields.md](fields.md) that it carries. `process.pid` is the member `pid` \
+    text += "\nAn event also has the fields of [fields.md](fields.md) that it carries. `process.pid` is the member `pid` \
              of the object\n`process`; a field without a dot is a member of the event itself. A field that the sensor could not \
-             read is left out.\n";
+             read is absent.\n";
     text += EVENTS_SPELLING;
     text += "\n## Rules\n\n";
     table(&mut text, "Member", RULE_MEMBERS);
     let _ = writeln!(
         text,
-        "\nAt most {RULES_MAX} rules are named; `matched` counts all. An event of a generation so old that the daemon has \
-         forgotten it has\nrules with a `number` only."
+        "\nAn event names at most {RULES_MAX} rules; `matched` counts all. If the daemon no longer knows the event's generation, \
+         the rules have\na `number` only."
     );
     text += "\n## Events\n\n| Event | Meaning | Rules can ask for |\n|---|---|---|\n";
     for event in Event::ALL {
@@ -78,11 +84,14 @@ pub fn events_markdown() -> String {
     for outcome in Outcome::ALL {
         let _ = writeln!(text, "| `{}` | {} |", outcome.name(), meaning(*outcome));
     }
-    text += "\n## Losses\n\nWhat is not reported is counted; `creance status` shows it. Where reports are left out or find no room, the log names who\n\
-        makes rules match most, each actor once a minute at most: `WARNING: 2890 reports were left out within 1.0 s; user 1000 made rules match most, 3200 times …`.\n\n\
+    text += "\n## Losses\n\nThe sensor counts what it does not report; `creance status` shows the counts. If reports are left out or find no room, the log\n\
+        names the actor that makes rules match most, each actor once a minute at most: `WARNING: 2890 reports were left out within 1.0 s; user 1000 made rules match most, 3200 times …`.\n\n\
         | Loss | Meaning |\n|---|---|\n";
     for loss in Loss::ALL {
         let _ = writeln!(text, "| `{}` | {} |", loss.name(), loss.doc());
+    }
+    for (name, meaning) in FURTHER_LOSSES {
+        let _ = writeln!(text, "| `{name}` | {meaning} |");
     }
     text += "\n## Quarantine\n\nCounted in `creance status`.\n\n| Count | Meaning |\n|---|---|\n";
     for kept in Kept::ALL {
@@ -154,7 +163,7 @@ const fn meaning(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Allowed => "No rule asked for more than a report.",
         Outcome::Denied => "The operation was refused with `EPERM`.",
-        Outcome::Killed => "The process was sent `SIGKILL`; the operation was refused where the hook can.",
+        Outcome::Killed => "The process was sent `SIGKILL`; the operation was refused if the hook can.",
         Outcome::NotEnforcing => {
             "A rule asked for more than a report, and the sensor is not enforcing (`creance enforce on`)."
         }
@@ -165,27 +174,28 @@ const fn meaning(outcome: Outcome) -> &'static str {
             "A rule asked to block or kill, and the process is on the lifeline: never blocked, never killed."
         }
         Outcome::OverBudget => {
-            "A rule asked for more than a report, and only alerts for now: it hit several users or services; or it would have killed or quarantined beyond its budget, where the hook cannot refuse."
+            "A rule asked for more than a report. It only alerts for now, because it hit several users or services; or it would have killed or quarantined beyond its budget, and the hook cannot refuse."
         }
-        Outcome::Unattended => {
-            "A rule asked for more than a report, and the daemon has given no sign of life for too long."
-        }
+        Outcome::Unattended => "A rule asked for more than a report, and the daemon's heartbeat is too old.",
     }
 }
 
-const EVENTS_HEAD: &str = "<!-- Made from the source by `creance events --schema`: do not edit. A test fails while it is stale. -->
+const EVENTS_HEAD: &str =
+    "<!-- Made from the source by `creance events --schema`: do not edit. A test fails while it is stale. -->
 # Events
 
-Each event that at least one rule matched is one JSON object on one line: in the files given with `creance daemon --events`, and
-from `creance events --json`. Members may be added; none changes its meaning.
+This page is for people who read events with a program: a log collector, a SIEM, a script.
+
+Each event that at least one rule matched is one JSON object on one line: in the files of `creance daemon --events`, and
+from `creance events --json`. Later versions may add members; none changes its meaning.
 
 ";
 
 const EVENTS_SPELLING: &str = r"
-**Bytes.** Paths, names and payloads are bytes, and JSON is text. What is UTF-8 is written as it is, except that a backslash is
-written as `\\`; every byte that is not UTF-8 is written as `\xNN`. So each text has one meaning. (JSON itself then escapes
-backslashes and control characters once more, as in every JSON string; and so is everything escaped here that a terminal would not
-show as itself, such as `\u202e`, which turns the direction of what follows.)
+**Bytes.** Paths, names and payloads are bytes, and JSON is text. Creance writes UTF-8 as it is, except that a backslash becomes
+`\\`; it writes every byte that is not UTF-8 as `\xNN`. So each text has one meaning. (JSON itself then escapes backslashes and
+control characters once more, as in every JSON string. Creance also escapes every character that a terminal would not show as
+itself, such as `\u202e`, which reverses the direction of the text after it.)
 
 **Integers** may need 64 bits, unsigned: `inode`, `process.cgroup`, `process.start_time`, `boottime`.
 ";
@@ -193,15 +203,15 @@ show as itself, such as `\u202e`, which turns the direction of what follows.)
 const FIELDS_HEAD: &str = "<!-- Made from the source by `creance fields --markdown`: do not edit. A test fails while it is stale. -->
 # Fields
 
-What the condition of a rule can name. A rule can name a field only if every event of the rule carries it. A string is bytes: what
-was kept of a path, name or payload, compared byte by byte.
+This page is for rule authors: it lists the fields that a condition can name. A rule can name a field only if every event of the
+rule carries it. A string is bytes: what the record keeps of a path, name or payload, compared byte by byte.
 
 ";
 
 const CONSTANTS_HEAD: &str = "
 ## Names for values
 
-Stand where a literal does, with the field that they are values of. Of bits one asks with `has`.
+Use a constant in place of a literal, with the field that it is a value of. Ask for bits with `has`.
 
 | Field | | Constants |
 |---|---|---|

@@ -23,26 +23,14 @@ use super::{
     hooks::Hooks,
     refusal::{Refusal, refusal},
 };
+use crate::api::kernel::LoadedProgram;
 
-/// A rule program that the kernel accepted.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct LoadedProgram {
-    /// Name of the event that it judges.
-    pub event: String,
-    /// Its length, in instructions.
-    pub instructions: usize,
-    /// How many instructions the verifier looked at, all paths taken together (since 5.16).
-    pub verified_instructions: Option<u32>,
-}
-
-impl LoadedProgram {
-    /// `program`, of which the kernel tells this.
-    pub(super) fn new(program: &Program, info: Option<&ProgramInfo>) -> Self {
-        Self {
-            event: program.event.name().to_owned(),
-            instructions: program.instructions,
-            verified_instructions: info.and_then(ProgramInfo::verified_instruction_count),
-        }
+/// Describes `program`; `info` is what the kernel says of it.
+pub(super) fn described(program: &Program, info: Option<&ProgramInfo>) -> LoadedProgram {
+    LoadedProgram {
+        event: program.event.name().to_owned(),
+        instructions: program.instructions,
+        verified_instructions: info.and_then(ProgramInfo::verified_instruction_count),
     }
 }
 
@@ -143,20 +131,20 @@ impl Verified {
             .load_rules(&object.elf, level)
             .with_context(|| format!("cannot load the object of the rules for {}", object.hook.name()))?;
         let mut unseen = [0; Event::COUNT];
-        for described in &object.programs {
+        for planned in &object.programs {
             // Itself, and finish behind the last of a chain.
-            let calls = 1 + u32::from(described.chained.is_none());
-            if described.stage == Stage::Unseen {
-                unseen[described.event as usize] += calls;
+            let calls = 1 + u32::from(planned.chained.is_none());
+            if planned.stage == Stage::Unseen {
+                unseen[planned.event as usize] += calls;
             } else {
-                self.facts.calls[described.event as usize] += calls;
+                self.facts.calls[planned.event as usize] += calls;
             }
-            let program = ebpf.program_mut(&described.name).context("an object lacks a program that it should have")?;
-            hooks.verify(object.hook, program).map_err(|error| refusal(described.event, described, error))?;
-            self.programs.push(LoadedProgram::new(described, program.info().ok().as_ref()));
-            if described.chained.is_none() {
+            let program = ebpf.program_mut(&planned.name).context("an object lacks a program that it should have")?;
+            hooks.verify(object.hook, program).map_err(|error| refusal(planned.event, planned, error))?;
+            self.programs.push(described(planned, program.info().ok().as_ref()));
+            if planned.chained.is_none() {
                 let fd = program.fd().and_then(|fd| fd.try_clone().map_err(ProgramError::from));
-                self.entries.insert((described.event, described.stage), fd.context("a program is not loaded")?);
+                self.entries.insert((planned.event, planned.stage), fd.context("a program is not loaded")?);
             }
         }
         for (calls, unseen) in self.facts.calls.iter_mut().zip(unseen) {

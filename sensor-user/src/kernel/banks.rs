@@ -6,13 +6,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use sensor_common::{
     event::{Event, Hook},
-    maps::{Generation, Stage, stage_of},
+    maps::{Generation, stage_of},
     shadow::NO_BANK,
     state::STATES_MAX,
 };
 use sensor_rules::RuleSet;
 
-use super::{Activation, Refusal, Sensor, bank::Verified, heap, maps::Value, standing};
+use super::{Activation, Refusal, Sensor, bank::Verified, heap, maps::Value, stages::places, standing};
 
 impl Sensor {
     /// Notes that there is no generation in a bank, before it is filled: a daemon may be killed in the middle.
@@ -182,9 +182,4 @@ impl Sensor {
         }
         self.guard_quarantine()
     }
-}
-
-/// Every place that a bank has for a program.
-pub(super) fn places() -> impl Iterator<Item = (Event, Stage)> {
-    Event::ALL.iter().flat_map(|event| Stage::ALL.iter().map(|stage| (*event, *stage)))
 }

@@ -7,11 +7,11 @@ use aya::{Ebpf, programs::ProgramFd};
 use super::{
     attach::{self, Link, program},
     crowd::Crowd,
-    hook_state::{HookState, recursion_misses},
+    hook_state::recursion_misses,
     pins::Pins,
     place::Place,
 };
-use crate::log::say;
+use crate::{api::kernel::HookState, log::say};
 
 /// One such program.
 pub struct Beside {

@@ -21,7 +21,7 @@ use super::{
     beside::Beside,
     btf::Btf,
     crowd::Crowd,
-    hook_state::{HookState, recursion_misses},
+    hook_state::recursion_misses,
     maps::take,
     offsets, own,
     pins::Pins,
@@ -29,7 +29,7 @@ use super::{
     quarantine::Quarantine,
     stages::Stages,
 };
-use crate::log::say;
+use crate::{api::kernel::HookState, log::say};
 
 /// The object with all hooks, built from `sensor-ebpf`.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor-ebpf.o"));

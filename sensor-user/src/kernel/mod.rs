@@ -37,6 +37,7 @@ mod cgroups;
 mod chain;
 mod comparison;
 mod crowd;
+pub mod engine;
 mod grace;
 mod heap;
 mod hook_state;
@@ -76,17 +77,16 @@ use sensor_common::{
 };
 use sensor_rules::RuleSet;
 
-pub use bank::LoadedProgram;
 pub use brakes::Brakes;
 pub use cgroups::Hierarchies;
 pub use comparison::Seen;
-pub use hook_state::HookState;
 pub use own::sees_host;
 pub use pins::WhenGone;
-pub use refusal::{Refusal, VerifierRefusal};
+pub use refusal::Refusal;
 pub use ring::{Events, Numbers};
-pub use unseen::{Unseen, tracepoints_see};
+pub use unseen::{tracepoints_see, unseen};
 
+use crate::api::kernel::{HookState, LoadedProgram};
 use bank::Verified;
 use btf::Btf;
 use comparison::Comparison;

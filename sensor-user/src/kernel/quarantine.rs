@@ -20,11 +20,11 @@ use super::{
     beside::Beside,
     btf::Btf,
     crowd::Crowd,
-    hook_state::HookState,
     maps::{self, Value, take},
     pins::Pins,
     place::Place,
 };
+use crate::api::kernel::HookState;
 
 /// Where a program is attached.
 #[derive(Clone, Copy)]

@@ -3,9 +3,10 @@
 use std::io;
 
 use sensor_common::event::Event;
-use sensor_rules::{Diagnostics, Origin, Program};
+use sensor_rules::{Diagnostics, Program};
 
 use super::{attach::LoadError, verifier_log};
+use crate::api::kernel::VerifierRefusal;
 
 /// Lines of the verifier's log that are kept before the reason's end.
 const LOG_LINES: usize = 6;
@@ -27,35 +28,6 @@ pub enum Refusal {
 impl From<anyhow::Error> for Refusal {
     fn from(error: anyhow::Error) -> Self {
         Self::Kernel(error)
-    }
-}
-
-/// What the kernel's verifier said, and about which rule.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct VerifierRefusal {
-    /// Name of the event whose rules were refused.
-    pub event: String,
-    /// Index of the instruction that the verifier stopped at.
-    pub instruction: Option<usize>,
-    /// The rule and the part of its condition that the instruction was made from.
-    pub origin: Option<Origin>,
-    /// The reason at the end of the verifier's log, in its own words.
-    pub log: String,
-    /// See [`verifier_log::gave_up`]: smaller programs may help.
-    #[serde(skip)]
-    pub gave_up: bool,
-}
-
-impl std::error::Error for VerifierRefusal {}
-
-impl std::fmt::Display for VerifierRefusal {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "the kernel's verifier refused the rules for {}", self.event)?;
-        if let Some(origin) = &self.origin {
-            write!(out, "\n  rule `{}`, {}: {}", origin.rule, origin.place, origin.text)?;
-        }
-        write!(out, "\n  the verifier's own words:")?;
-        self.log.lines().try_for_each(|line| write!(out, "\n    {line}"))
     }
 }
 

@@ -2,7 +2,10 @@
 
 use anyhow::{Context, Result};
 use aya::maps::{Array, Map, MapData, MapError};
-use sensor_common::event::Hook;
+use sensor_common::{
+    event::{Event, Hook},
+    maps::Stage,
+};
 
 use super::pins::Pins;
 
@@ -32,4 +35,9 @@ impl Stages {
             Err(error) => Err(error).context("cannot read where programs are"),
         }
     }
+}
+
+/// Every place that a bank has for a program.
+pub fn places() -> impl Iterator<Item = (Event, Stage)> {
+    Event::ALL.iter().flat_map(|event| Stage::ALL.iter().map(|stage| (*event, *stage)))
 }

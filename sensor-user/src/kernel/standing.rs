@@ -9,7 +9,13 @@ use sensor_common::{
     maps::{FINISH, Stage, stage_of},
 };
 
-use super::{Sensor, bank::Verified, banks::places, maps::Value, pins::Pins, stages::Stages};
+use super::{
+    Sensor,
+    bank::Verified,
+    maps::Value,
+    pins::Pins,
+    stages::{Stages, places},
+};
 
 /// The programs of a bank, by their ids, as they stand.
 ///

@@ -16,7 +16,8 @@ use aya::{
 use sensor_common::{event::Event, field::is_in_doubt, maps::Stage, record::Record, verdict::Verdict};
 use sensor_rules::{Budget, Object, Program, RECORD_MAP, RuleSet, Target, compile_within};
 
-use super::{bank::LoadedProgram, chain, verifier_log};
+use super::{chain, verifier_log};
+use crate::{api::kernel::LoadedProgram, kernel::bank::described};
 
 /// The packet that a socket filter is run on; the kernel wants an Ethernet header, our programs do not look at it.
 const PACKET: [u8; 64] = [0; 64];
@@ -167,15 +168,13 @@ impl Loaded {
         let loaded = LOADER.with_borrow_mut(|loader| loader.verifier_log_level(level).load(&object.elf));
         let mut ebpf = loaded.context("cannot load the object with the rules")?;
         let (mut verify_time, mut accepted) = (Duration::ZERO, Vec::new());
-        for described in &object.programs {
-            let program: &mut SocketFilter = ebpf
-                .program_mut(&described.name)
-                .context("an object lacks a program that it should have")?
-                .try_into()?;
+        for planned in &object.programs {
+            let program: &mut SocketFilter =
+                ebpf.program_mut(&planned.name).context("an object lacks a program that it should have")?.try_into()?;
             let started = Instant::now();
-            program.load().map_err(|error| refused(described, error))?;
+            program.load().map_err(|error| refused(planned, error))?;
             verify_time += started.elapsed();
-            accepted.push(LoadedProgram::new(described, program.info().ok().as_ref()));
+            accepted.push(described(planned, program.info().ok().as_ref()));
         }
         let parts = chain::link(&mut ebpf, object)?;
         let record = ebpf.take_map(RECORD_MAP).context("an object lacks its record")?.try_into()?;

@@ -1,34 +1,23 @@
 //! What a mode cannot see.
 
-use std::fmt;
-
 use sensor_common::event::{Event, Mode};
 use sensor_rules::RuleSet;
 
-/// An event that rules are for, and that cannot be seen in this mode.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Unseen {
-    /// Its name.
-    pub event: String,
-    /// Ids of the rules.
-    pub rules: Vec<String>,
-}
+use crate::api::kernel::Unseen;
 
-impl Unseen {
-    /// All events that rules in `rules` are for and that cannot be seen in this mode.
-    pub fn all(rules: &RuleSet, mode: Mode) -> Vec<Self> {
-        let unseen = Event::ALL.iter().filter(|event| !event.hook().is_seen_in(mode));
-        let of = |event: &Event| Self {
-            event: event.name().to_owned(),
-            rules: rules
-                .rules()
-                .iter()
-                .filter(|rule| rule.events.contains(event) || rule.first_events().contains(event))
-                .map(|rule| rule.id.clone())
-                .collect(),
-        };
-        unseen.map(of).filter(|unseen| !unseen.rules.is_empty()).collect()
-    }
+/// All events that rules in `rules` are for and that cannot be seen in this mode.
+pub fn unseen(rules: &RuleSet, mode: Mode) -> Vec<Unseen> {
+    let unseen = Event::ALL.iter().filter(|event| !event.hook().is_seen_in(mode));
+    let of = |event: &Event| Unseen {
+        event: event.name().to_owned(),
+        rules: rules
+            .rules()
+            .iter()
+            .filter(|rule| rule.events.contains(event) || rule.first_events().contains(event))
+            .map(|rule| rule.id.clone())
+            .collect(),
+    };
+    unseen.map(of).filter(|unseen| !unseen.rules.is_empty()).collect()
 }
 
 /// What is to be said of [`Mode::Tracepoints`] before anything else: what it does not do, and what it does not see.
@@ -44,10 +33,4 @@ pub fn tracepoints_see() -> String {
         names(seen),
         names(unseen)
     )
-}
-
-impl fmt::Display for Unseen {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: never judged in this mode, in vain are the rules {}", self.event, self.rules.join(", "))
-    }
 }

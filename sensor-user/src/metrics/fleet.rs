@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use sensor_content::{fleet::Enrolment, rollout::Signal};
 
-use super::{Figures, number};
-use crate::daemon::fleet::Fleet;
+use super::figures::{Figures, number};
+use crate::api::fleet::Fleet;
 
 /// Labels of a host that is compared.
 const COMPARED: [&str; 5] = ["release", "stage", "arm", "ring", "kernel"];
@@ -15,13 +15,13 @@ pub fn add(figures: &Figures, fleet: &Fleet) -> Result<(), prometheus::Error> {
     let (ring, kernel) = (fleet.ring.name(), fleet.kernel.as_str());
     figures.gauge(
         "fleet_host",
-        "1, by the ring that its owner chose",
+        "1, by the ring that the host's owner chose",
         &["ring", "kernel"],
         [(&[ring, kernel][..], 1)],
     )?;
     figures.number(
         "repository_trouble",
-        "1 while the repository does not answer, or is not believed",
+        "1 while the repository does not answer, or its answer is refused",
         fleet.trouble.is_some().into(),
     )?;
     let time = |time: Option<Timestamp>| time.map_or(0, Timestamp::as_second);
@@ -32,7 +32,7 @@ pub fn add(figures: &Figures, fleet: &Fleet) -> Result<(), prometheus::Error> {
     )?;
     figures.number(
         "repository_expires_timestamp_seconds",
-        "Until when what it said may be acted on; 0: it said nothing yet",
+        "When the repository's last answer expires; 0: no answer yet",
         time(fleet.expires),
     )?;
     fleet.enrolment.iter().try_for_each(|enrolment| compared(figures, enrolment))
@@ -44,13 +44,13 @@ fn compared(figures: &Figures, enrolment: &Enrolment) -> Result<(), prometheus::
     let age = Timestamp::now().duration_since(enrolment.since).as_secs().max(0);
     figures.gauge(
         "rollout_age_seconds",
-        "Time since the host fetched the release, or (arm control) would have",
+        "Time since the host fetched the release, or (arm control) would have fetched it",
         &COMPARED,
         [(&labels[..], age)],
     )?;
     figures.gauge(
         "rollout_watched_seconds",
-        "Of this, the time for which the daemon was up",
+        "The part of that time during which the daemon was up",
         &COMPARED,
         [(&labels[..], number(enrolment.watched))],
     )?;
@@ -66,5 +66,5 @@ fn compared(figures: &Figures, enrolment: &Enrolment) -> Result<(), prometheus::
         .collect();
     let with_signal: Vec<_> = COMPARED.into_iter().chain(["signal"]).collect();
     let samples = samples.iter().map(|(labels, count)| (labels.as_slice(), *count));
-    figures.gauge("rollout_mishaps", "What happened since that the judge must know", &with_signal, samples)
+    figures.gauge("rollout_mishaps", "Failures since then that the judge must know", &with_signal, samples)
 }

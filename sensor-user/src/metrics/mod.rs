@@ -3,34 +3,25 @@
 //! Each scrape asks for the status and builds the figures anew, so that they cannot differ from what `creance
 //! status` shows.
 
+mod figures;
 mod fleet;
 pub mod server;
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write};
 
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 use sensor_content::life::Stage;
 
 use crate::{
-    daemon::{core::Core, engine::Engine},
-    status::{Brakes, Changes, Reports, Shadow, Status},
+    api::status::{Brakes, Changes, Reports, Shadow, Status},
+    metrics::figures::{Figures, number},
 };
-
-/// The text of a daemon's figures, made anew for each scrape.
-pub fn of<E: Engine>(core: Arc<Core<E>>) -> server::Text {
-    Arc::new(move || {
-        core.fleet().scraped();
-        let status = core.status().map_err(|error| format!("{error:#}"))?;
-        text(&status).map_err(|error| error.to_string())
-    })
-}
 
 /// All figures of `status`, in the text format 0.0.4 of Prometheus.
 ///
 /// # Errors
 /// When the names clash or are no names, which is a defect.
 pub fn text(status: &Status) -> Result<String, prometheus::Error> {
-    let figures = Figures(Registry::new_custom(Some("creance".into()), None)?);
+    let figures = Figures::new()?;
     let Status { version, kernel, mode, .. } = status;
     figures.gauge(
         "info",
@@ -53,14 +44,14 @@ pub fn text(status: &Status) -> Result<String, prometheus::Error> {
         status.events.iter().map(|(event, counted)| (event.as_str(), counted.matched)),
     );
     figures.counter("judged_total", "Events judged by rules", "event", judged)?;
-    figures.counter("matched_total", "Judged events that a rule at least matched", "event", matched)?;
+    figures.counter("matched_total", "Judged events that at least one rule matched", "event", matched)?;
     figures.counter("outcomes_total", "Matched events by what the sensor did", "outcome", each(&status.outcomes))?;
-    figures.counter("quarantine_total", "What the quarantine did", "deed", each(&status.quarantine))?;
+    figures.counter("quarantine_total", "Actions of the quarantine", "deed", each(&status.quarantine))?;
     let Changes { pushed, rolled_back, refused, promoted } = status.changes;
     let changes = [("pushed", pushed), ("rolled_back", rolled_back), ("refused", refused), ("promoted", promoted)];
     figures.counter(
         "changes_total",
-        "Generations put in force (promoted: of these, after a shadow), rolled back, and refused or rejected in the shadow",
+        "Generations put in force (promoted: those of them that came from the shadow), rolled back, and refused or rejected in the shadow",
         "change",
         changes,
     )?;
@@ -73,7 +64,7 @@ pub fn text(status: &Status) -> Result<String, prometheus::Error> {
     let attached = attached.iter().map(|(name, attached)| (&name[..], *attached));
     figures.gauge("hook_attached", "1 for a hook that a rule in force needs", &["hook"], attached)?;
     let misses = hooks.iter().map(|hook| (hook.hook.as_str(), hook.recursion_misses));
-    figures.counter("recursion_misses_total", "Events that the kernel did not show to a hook", "hook", misses)?;
+    figures.counter("recursion_misses_total", "Events that the kernel skipped for a hook", "hook", misses)?;
     let Reports { received, unreadable, sink_lost, .. } = status.reports;
     let reports = [("received", received), ("unreadable", unreadable), ("sink_lost", sink_lost)];
     figures.counter(
@@ -86,7 +77,7 @@ pub fn text(status: &Status) -> Result<String, prometheus::Error> {
         fleet::add(&figures, fleet)?;
     }
     figures.number("followers", "Clients that follow the events", number(status.reports.followers as u64))?;
-    TextEncoder::new().encode_to_string(&figures.0.gather())
+    figures.text()
 }
 
 /// What is kept, and what judges in the shadow.
@@ -100,19 +91,27 @@ fn generations(figures: &Figures, status: &Status) -> Result<(), prometheus::Err
     ];
     let kept = kept.map(|(stage, count)| ([stage.name()], number(count as u64)));
     let kept = kept.iter().map(|(name, count)| (&name[..], *count));
-    figures.gauge("generations", "Generations by where they stand on this host", &["state"], kept)?;
+    figures.gauge("generations", "Generations on this host, by state", &["state"], kept)?;
     let Shadow { generation, events, matched, missed, nanoseconds_per_event, .. } =
         status.shadow.clone().unwrap_or_default();
     figures.number(
         "shadow_generation",
-        "The generation that judges in the shadow; 0 where none does",
+        "The generation that judges in the shadow; 0 if none does",
         number(generation),
     )?;
-    figures.number("shadow_events", "Events that it judged", number(events))?;
-    figures.number("shadow_matched", "Of these, events that a rule at least matched", number(matched))?;
-    figures.number("shadow_missed", "Events that it should have judged and did not", number(missed))?;
+    figures.number("shadow_events", "Events that the generation in the shadow judged", number(events))?;
+    figures.number("shadow_matched", "Of these, events that at least one rule matched", number(matched))?;
+    figures.number(
+        "shadow_missed",
+        "Events that the generation in the shadow should have judged and did not",
+        number(missed),
+    )?;
     let cost = number(nanoseconds_per_event);
-    figures.number("shadow_nanoseconds_per_event", "What judging an event takes it on average", cost)
+    figures.number(
+        "shadow_nanoseconds_per_event",
+        "Average time that the generation in the shadow takes for an event",
+        cost,
+    )
 }
 
 /// What holds blocking back.
@@ -127,70 +126,29 @@ fn brakes(figures: &Figures, brakes: &Brakes) -> Result<(), prometheus::Error> {
     let limit = number(*heartbeat_limit_s);
     figures.number(
         "heartbeat_limit_seconds",
-        "After so long without a heartbeat nothing is blocked; 0: never",
+        "Time without a heartbeat after which nothing is blocked; 0: never",
         limit,
     )?;
     let silence = number(*silence_ms);
     figures.number("heartbeat_age_milliseconds", "Time since the heartbeat that the kernel side saw last", silence)
 }
 
-/// Figures under way to the text.
-struct Figures(Registry);
-
-impl Figures {
-    fn number(&self, name: &str, help: &str, value: i64) -> Result<(), prometheus::Error> {
-        self.gauge(name, help, &[], [(&[][..], value)])
-    }
-
-    fn gauge<'a>(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        values: impl IntoIterator<Item = (&'a [&'a str], i64)>,
-    ) -> Result<(), prometheus::Error> {
-        let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
-        for (labels, value) in values {
-            gauges.get_metric_with_label_values(labels)?.set(value);
-        }
-        self.0.register(Box::new(gauges))
-    }
-
-    fn counter<'a>(
-        &self,
-        name: &str,
-        help: &str,
-        label: &str,
-        values: impl IntoIterator<Item = (&'a str, u64)>,
-    ) -> Result<(), prometheus::Error> {
-        let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
-        for (label, value) in values {
-            counters.get_metric_with_label_values(&[label])?.inc_by(value);
-        }
-        self.0.register(Box::new(counters))
-    }
-}
-
 fn each(counts: &BTreeMap<String, u64>) -> impl Iterator<Item = (&str, u64)> {
     counts.iter().map(|(name, count)| (name.as_str(), *count))
-}
-
-/// Prometheus' gauges are signed here.
-fn number(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// The page `docs/metrics.md`, made of the figures of a daemon.
 pub fn markdown(text: &str) -> String {
     let mut page = String::from(
         "# Metrics\n\n<!-- Made from the code: CREANCE_BLESS=1 cargo test -p sensor-user --test docs -->\n\n\
-         The daemon serves these figures to Prometheus on the unix socket `/run/creance/metrics.sock`, and with\n\
-         `--metrics-listen 127.0.0.1:9781` on loopback. Where that port is taken, the daemon says so (log, `creance status`) and tries again\n\
+         This page is for people who monitor hosts with Prometheus.\n\n\
+         The daemon serves these metrics on the unix socket `/run/creance/metrics.sock`, and with\n\
+         `--metrics-listen 127.0.0.1:9781` on loopback. If that port is taken, the daemon says so (log, `creance status`) and tries again\n\
          every 10 s:\n\n\
          ```console\n# curl --unix-socket /run/creance/metrics.sock http://localhost/metrics\n```\n\n\
-         They are those of `creance status`. What the kernel side counts goes on when the next daemon adopts it\n\
-         ([restart.md](restart.md)); the rest counts from the daemon's start.\n\n\
-         | Figure | Type | Labels | Is |\n|---|---|---|---|\n",
+         They are the figures of `creance status`. The counters of the kernel side continue when the next daemon adopts it\n\
+         ([restart.md](restart.md)); the others count from the daemon's start.\n\n\
+         | Metric | Type | Labels | Meaning |\n|---|---|---|---|\n",
     );
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {

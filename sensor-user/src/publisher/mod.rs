@@ -1,7 +1,7 @@
 //! The publisher's side of a roll-out: what is remembered between two steps, and who is asked how the fleet is.
 
-mod desk;
 mod health;
+mod rollout_store;
 
-pub use desk::{Desk, Rollout};
 pub use health::Prometheus;
+pub use rollout_store::{Rollout, RolloutStore};

@@ -8,7 +8,7 @@ use std::{
 
 use sensor_content::{key::PrivateKey, life::Stage};
 use sensor_rules::Source;
-use sensor_user::control::protocol::Refuser;
+use sensor_user::api::protocol::Refuser;
 
 use super::{Host, altered, altered_of, bundle, bundle_of, content, key, refused, running};
 use crate::support::rule_file;

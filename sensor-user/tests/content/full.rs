@@ -76,15 +76,15 @@ fn what_is_good_starts_and_nothing_else_until_there_is_room(make: &str) {
     fill(&state);
     let daemon = host.boots("next");
     for _ in 0..2 {
-        daemon.core.tick();
+        daemon.core.generations().tick();
         assert_eq!((running(&daemon), content(&daemon).denied), (Some(120), vec![]), "it is not to blame");
         let waits = content(&daemon).waits.unwrap();
         assert!(waits.contains("cannot be written down") && waits.contains("No space left"), "{waits}");
     }
     make_room(&state);
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!((running(&daemon), content(&daemon).trouble), (Some(124), vec![]));
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!(content(&daemon).good, [124, 120]);
     daemon.stop();
     assert!(Command::new("umount").arg(&state).status().unwrap().success());

@@ -21,11 +21,9 @@ use sensor_content::{
 };
 use sensor_rules::Source;
 use sensor_user::{
-    control::{
-        client::Error,
-        protocol::{Refused, Refuser},
-    },
-    daemon::settings::Settings,
+    api::protocol::{Refused, Refuser},
+    control::client::Error,
+    host::settings::Settings,
 };
 use support::{Daemon, Fake, rule_file, verifier_refusal};
 
@@ -88,8 +86,8 @@ impl Host {
             daemon.client().push_bundle(&bundle(*number), false).unwrap();
             daemon.stop();
             let daemon = self.boots(&format!("after {number}"));
-            daemon.core.tick();
-            daemon.core.tick();
+            daemon.core.generations().tick();
+            daemon.core.generations().tick();
             assert_eq!(content(&daemon).good[0], *number);
             daemon.stop();
         }
@@ -135,7 +133,7 @@ fn refused(daemon: &Daemon, bytes: &[u8]) -> Refused {
     }
 }
 
-fn content(daemon: &Daemon) -> sensor_user::status::Content {
+fn content(daemon: &Daemon) -> sensor_user::api::status::Content {
     daemon.client().status().unwrap().content.unwrap()
 }
 
@@ -161,16 +159,16 @@ fn a_bundle_goes_all_the_way_to_good() {
     let text = daemon.client().status().unwrap().to_string();
     assert!(text.contains("on probation until the host has been rebooted"), "{text}");
     // Its time is over; a reboot is missing.
-    daemon.core.tick();
-    daemon.core.tick();
+    daemon.core.generations().tick();
+    daemon.core.generations().tick();
     assert_eq!(content(&daemon).good, [0; 0]);
     daemon.stop();
 
     let daemon = host.boots("second");
     assert_eq!(running(&daemon), Some(0), "the host comes up without what is on probation");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!(running(&daemon), Some(124));
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!((content(&daemon).good, content(&daemon).trial), (vec![124], None));
     assert_eq!(stages(&daemon, 124), [&way[..], &[Good]].concat());
     daemon.stop();
@@ -221,7 +219,7 @@ fn each_check_can_refuse_and_what_runs_stays() {
 fn one_that_kills_the_daemon_at_load_is_not_tried_again() {
     let host = Host::with_good(&[120]);
     let daemon = host.boots("now");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     *daemon.die_next.lock().unwrap() = true;
     assert!(daemon.client().push_bundle(&bundle(124), false).is_err());
     drop(daemon);
@@ -243,7 +241,7 @@ fn one_that_takes_the_host_down_on_probation_costs_one_boot() {
     daemon.client().push_bundle(&bundle(124), false).unwrap();
     drop(daemon);
     let daemon = host.boots("after the crash");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!(running(&daemon), Some(122));
     assert_eq!(stages(&daemon, 124)[7..], [Stage::RolledBack, Stage::Denied]);
     let text = daemon.client().status().unwrap().to_string();
@@ -263,7 +261,7 @@ fn rollback_leaves_a_generation_for_good() {
     assert_eq!(running(&daemon), Some(0));
     daemon.stop();
     let daemon = host.boots("later");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!(running(&daemon), Some(0));
     assert!(refused(&daemon, &bundle(122)).message.contains("by order"));
     daemon.client().push_bundle(&bundle(125), false).unwrap();
@@ -291,12 +289,12 @@ fn the_owner_decides() {
     assert!(daemon.client().push_bundle(&bundle(125), true).is_err());
     // Unsigned rules need the owner's word.
     host.policy("");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert!(
         matches!(daemon.client().push(vec![rule_file("one")], false), Err(Error::Refused(refused)) if refused.by == Refuser::Policy)
     );
     host.policy("unsigned = true\n");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     daemon.client().push(vec![rule_file("one")], false).unwrap();
 }
 
@@ -306,7 +304,7 @@ fn a_wish_to_go_back_is_fulfilled_once() {
     let daemon = host.boots("now");
     host.policy("[rollback]\nfrom = 122\n");
     for _ in 0..3 {
-        daemon.core.tick();
+        daemon.core.generations().tick();
         assert_eq!(running(&daemon), Some(120));
     }
     assert_eq!(stages(&daemon, 122).iter().filter(|stage| **stage == Stage::RolledBack).count(), 1);
@@ -322,14 +320,14 @@ fn switches_hold_content_back() {
     {
         fs::write(host.path().join("safe-mode"), content_of_file).unwrap();
         let daemon = host.boots("next");
-        daemon.core.tick();
+        daemon.core.generations().tick();
         assert_eq!(running(&daemon), expected, "{content_of_file:?}");
         assert!(daemon.client().status().unwrap().to_string().contains("held back by a switch"));
         daemon.stop();
     }
     fs::remove_file(host.path().join("safe-mode")).unwrap();
     let daemon = host.boots("last");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!(running(&daemon), Some(124), "nothing was lost");
 }
 

@@ -42,14 +42,14 @@ fn a_roll_back_leads_where_push_and_status_say() {
     let host = Host::with_good(&[120, 122]);
     let daemon = host.boots("now");
     assert_eq!(daemon.client().push_bundle(&bundle(124), false).unwrap().previous, Some(122));
-    assert!(daemon.core.withdraw(122, None));
+    assert!(daemon.core.generations().withdraw(122, None));
     keeps_its_promise(&daemon, 120, "generation 120");
     // To what the owner holds it to.
     let host = Host::with_good(&[120, 122]);
     let daemon = host.boots("now");
     daemon.client().push_bundle(&bundle(124), false).unwrap();
     host.policy("pin = 120\n");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     keeps_its_promise(&daemon, 120, "generation 120");
     // From rules that nobody has signed.
     let host = Host::with_good(&[120]);
@@ -76,7 +76,7 @@ fn a_wish_to_leave_a_generation_is_met_also_where_none_is_good_yet() {
     let daemon = host.boots("now");
     daemon.client().push_bundle(&bundle(126), false).unwrap();
     host.policy("[rollback]\nfrom = 126\n");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!((running(&daemon), content(&daemon).denied[0].0), (Some(0), 126));
     assert_eq!(content(&daemon).trouble, [""; 0]);
 }
@@ -89,7 +89,7 @@ fn a_wish_that_cannot_be_met_says_so_everywhere() {
     daemon.client().push_bundle(&bundle(124), false).unwrap();
     host.policy("[rollback]\nfrom = 124\nto = 119\n");
     for _ in 0..2 {
-        daemon.core.tick();
+        daemon.core.generations().tick();
         assert_eq!(running(&daemon), Some(124));
         let status = daemon.client().status().unwrap();
         assert!(content(&daemon).trouble[0].contains(WORDS) && status.to_string().contains(WORDS), "{status}");
@@ -103,7 +103,7 @@ fn a_wish_that_cannot_be_met_says_so_everywhere() {
     let (said, well) = creance(&explain);
     assert!(well && said.contains(WORDS) && said.contains("generation 125 will be taken now"), "{said}");
     // What is denied here is not promised.
-    assert!(daemon.core.withdraw(124, None));
+    assert!(daemon.core.generations().withdraw(124, None));
     fs::write(&path, bundle(124)).unwrap();
     let (said, _) = creance(&explain);
     assert!(said.contains("is denied here") && !said.contains("will be taken"), "{said}");
@@ -149,7 +149,7 @@ fn a_misspelt_switch_is_the_baseline_and_is_said_to_be_none() {
     let words = "`last_good` is no switch: it is off, baseline or last-good; it is taken for `baseline`";
     assert!(text.contains("safe-mode: ") && text.contains(words), "{text}");
     fs::write(&switch, "last-good\n").unwrap();
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert!(!daemon.client().status().unwrap().to_string().contains("is no switch"));
 }
 
@@ -162,13 +162,13 @@ fn a_switch_that_is_gone_holds_nothing_back_and_one_that_comes_does() {
     let switch = host.path().join("safe-mode");
     fs::write(&switch, "last-good").unwrap();
     let daemon = host.boots("now");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     let held = |daemon: &Daemon| daemon.client().status().unwrap().to_string().contains("held back by a switch");
     assert!(held(&daemon) && running(&daemon) == Some(120));
     let said = refused(&daemon, &bundle(125)).message;
     assert!(said.contains("the switch `last-good` holds all content back"), "{said}");
     fs::remove_file(&switch).unwrap();
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!((held(&daemon), running(&daemon)), (false, Some(124)), "it is tried again");
     daemon.stop();
     // Switches say with what a daemon starts: it does not climb by itself, and says how.
@@ -176,7 +176,7 @@ fn a_switch_that_is_gone_holds_nothing_back_and_one_that_comes_does() {
     let daemon = host.boots("next");
     assert_eq!(running(&daemon), Some(0));
     fs::remove_file(&switch).unwrap();
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert!(!held(&daemon), "it is asked anew");
 }
 
@@ -187,7 +187,7 @@ fn a_daemon_that_was_started_under_a_switch_says_how_to_go_on_without() {
     fs::write(&switch, "baseline").unwrap();
     let daemon = host.boots("now");
     fs::remove_file(&switch).unwrap();
-    daemon.core.tick();
+    daemon.core.generations().tick();
     let text = daemon.client().status().unwrap().to_string();
     assert!(!text.contains("held back by a switch"), "{text}");
     assert!(text.contains("started under the switch `baseline`, which is gone: start it anew"), "{text}");
@@ -227,7 +227,7 @@ fn enforcing_says_what_the_rules_in_force_ask_for() {
     assert!(words.contains("are carried out, where rules ask for them: 1 of 1 in force"), "{words}");
     assert!(!status.contains("nothing is stopped"), "{status}");
     host.policy("[actions]\nblock = []\n");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     let (words, _) = said(&daemon);
     assert!(
         words.contains("nothing is stopped: the owner's policy ([actions]) lets these rules only alert: one"),

@@ -164,7 +164,7 @@ fn tried_again_after_a_start(word: Word) -> End {
     daemon.stop();
     word.is_said(&host, 124, "");
     let daemon = host.boots("next");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     end(&daemon)
 }
 
@@ -182,14 +182,14 @@ fn another_version(word: Word) -> End {
     daemon.hand_over();
     word.is_said(&host, 124, "");
     let daemon = host.adopts("now", Fake::beside(true));
-    daemon.core.tick();
+    daemon.core.generations().tick();
     end(&daemon)
 }
 
 fn roll_back_by_order(word: Word) -> End {
     let (host, daemon) = over_120();
     word.is_said(&host, 120, "");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     daemon.client().rollback().unwrap();
     end(&daemon)
 }
@@ -197,7 +197,7 @@ fn roll_back_by_order(word: Word) -> End {
 fn roll_back_by_the_owner(word: Word) -> End {
     let (host, daemon) = over_120();
     word.is_said(&host, 124, if word == Word::TakenBack { "" } else { "[rollback]\nfrom = 124\n" });
-    daemon.core.tick();
+    daemon.core.generations().tick();
     end(&daemon)
 }
 
@@ -205,18 +205,18 @@ fn mishap(word: Word) -> End {
     let (host, daemon) = over_120();
     word.is_said(&host, 120, "");
     daemon.brakes.demoted.lock().unwrap().insert(RuleKey::new(124, 0));
-    daemon.core.tick();
+    daemon.core.generations().tick();
     end(&daemon)
 }
 
 fn tried_again_after_a_mishap(word: Word) -> End {
     let (host, daemon) = over_120();
     daemon.brakes.demoted.lock().unwrap().insert(RuleKey::new(124, 0));
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!(running(&daemon), Some(120));
     daemon.brakes.demoted.lock().unwrap().clear();
     word.is_said(&host, 124, "");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     end(&daemon)
 }
 
@@ -233,7 +233,7 @@ fn rules_read_anew(word: Word) -> End {
 fn revocation(word: Word) -> End {
     let (host, daemon) = over_120();
     word.is_said(&host, 120, "");
-    assert!(daemon.core.withdraw(124, None));
+    assert!(daemon.core.generations().withdraw(124, None));
     end(&daemon)
 }
 
@@ -241,7 +241,7 @@ fn revocation(word: Word) -> End {
 fn change_of_the_policy(word: Word) -> End {
     let (host, daemon) = over_120();
     word.is_said(&host, 124, "");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     end(&daemon)
 }
 
@@ -251,7 +251,7 @@ fn change_of_the_policy_over_unsigned_rules(word: Word) -> End {
     let daemon = host.boots("now");
     daemon.client().push(vec![rule_file("one")], false).unwrap();
     word.is_said(&host, 124, "unsigned = true\n");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     end(&daemon)
 }
 

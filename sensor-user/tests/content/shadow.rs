@@ -6,10 +6,12 @@ use sensor_common::{
     shadow::Matches,
 };
 use sensor_content::{bundle::Budget, life::Stage};
-use sensor_user::control::{
-    admission::Access,
-    protocol::Request,
-    server::{Answer, Service as _},
+use sensor_user::{
+    api::protocol::Request,
+    daemon::service::{
+        admission::Access,
+        server::{Answer, Service as _},
+    },
 };
 
 use super::{Host, altered, bundle, content, running, stages};
@@ -26,7 +28,7 @@ pub fn saw(daemon: &Daemon, events: u64, (candidate, active): (u64, u64)) {
     seen.noise = vec![noise(124, 0, candidate), noise(124, EVERY, candidate), noise(120, 0, active)];
     seen.examples = vec![record(124, b"/tmp/seen")];
     *daemon.seen.lock().unwrap() = Some(seen);
-    daemon.core.look_at_shadow();
+    daemon.core.generations().look_at_shadow();
 }
 
 /// A host on which generation 120 is good, and 124 judges in its shadow.
@@ -55,7 +57,7 @@ fn what_keeps_its_limits_in_the_shadow_comes_into_force() {
     assert!(status.shadow.is_none() && status.last_shadow.unwrap().promoted);
     daemon.stop();
     let daemon = host.boots("later");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!(running(&daemon), Some(124));
 }
 
@@ -115,20 +117,20 @@ fn a_candidate_keeps_its_bundle_while_another_becomes_good_or_is_revoked() {
     daemon.client().push_bundle(&bundle(120), false).unwrap();
     daemon.stop();
     let daemon = host.boots("after it");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     host.policy("[shadow]\ntime = \"0s\"\nevents = 100\n");
     daemon
         .client()
         .push_bundle(&altered(124, |manifest, _| manifest.budget.nanoseconds_per_event = 100), false)
         .unwrap();
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!(content(&daemon).good, [120, 119, 118]);
-    assert!(daemon.core.withdraw(118, None));
+    assert!(daemon.core.generations().withdraw(118, None));
     saw(&daemon, 100, (0, 0));
     assert_eq!(running(&daemon), Some(124));
     daemon.stop();
     let daemon = host.boots("later");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!(running(&daemon), Some(124), "it cannot be started again");
 }
 
@@ -169,13 +171,13 @@ fn a_policy_that_was_set_aside_is_so_until_it_is_written_anew() {
         daemon.stop();
         // Also after a start: what was set aside is remembered with what it was set aside for.
         let daemon = host.boots("next");
-        daemon.core.tick();
+        daemon.core.generations().tick();
         assert_eq!(running(&daemon), Some(expected), "{anew}");
-        daemon.core.tick();
+        daemon.core.generations().tick();
         daemon.stop();
         host.policy(&format!("{HELD}reason = \"stop that\"\n"));
         let daemon = host.boots("after next");
-        daemon.core.tick();
+        daemon.core.generations().tick();
         assert_eq!(running(&daemon), Some(if anew { 120 } else { 124 }), "a good one starts at once");
         daemon.stop();
     }
@@ -185,7 +187,7 @@ fn a_policy_that_was_set_aside_is_so_until_it_is_written_anew() {
 fn another_generation_in_force_ends_the_shadow() {
     let (_host, daemon) = in_shadow("");
     daemon.client().pushed(&Request::push_bundle(&bundle(125), false, true)).unwrap();
-    daemon.core.look_at_shadow();
+    daemon.core.generations().look_at_shadow();
     assert_eq!((running(&daemon), stages(&daemon, 124).last()), (Some(125), Some(&Stage::Rejected)));
     assert_eq!(stages(&daemon, 125)[5..], [Stage::Shadow, Stage::Probation]);
 }

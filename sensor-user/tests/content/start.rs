@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use sensor_user::daemon::{lifeline::Lifeline, settings::Settings};
+use sensor_user::{daemon::brakes::lifeline::Lifeline, host::settings::Settings};
 
 use super::{Host, bundle, content, running};
 use crate::support::{Fake, rule_file};
@@ -34,17 +34,17 @@ fn where_the_policy_cannot_be_read_rules_only_alert_until_it_can() {
         assert_eq!(content(&daemon).restrained, ["one"], "{tick}");
         let text = daemon.client().status().unwrap().to_string();
         assert!(text.contains("every rule only alerts") && text.contains("content.toml:1:8"), "{text}");
-        daemon.core.tick();
+        daemon.core.generations().tick();
     }
     let refused = daemon.client().push_bundle(&bundle(124), true).unwrap_err().to_string();
     assert!(refused.contains("nothing new is taken"), "{refused}");
     host.policy("");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!((running(&daemon), content(&daemon).restrained), (Some(120), vec![]));
     assert_eq!(content(&daemon).trouble, [""; 0]);
     // What was read once goes on to hold.
     host.policy("hold = 1\n");
-    daemon.core.tick();
+    daemon.core.generations().tick();
     assert_eq!(content(&daemon).restrained, [""; 0]);
     assert!(content(&daemon).trouble[0].contains("goes on to hold"));
     let elsewhere = Settings { policy: host.path().join("content.toml/content.toml"), ..host.settings("now") };
@@ -86,8 +86,8 @@ fn the_lifeline_of_the_policy_is_as_new_as_the_policy() {
     let daemon = host.boots("now");
     for (policy, listed) in [(wanted.as_str(), true), ("", false), (&wanted, true), ("hold = 1\n", true)] {
         host.policy(policy);
-        daemon.core.tick();
-        daemon.core.guard().look_after(&mut lifeline).unwrap();
+        daemon.core.generations().tick();
+        daemon.core.monitor().look_after(&mut lifeline).unwrap();
         let found = daemon.brakes.lifeline.lock().unwrap().keys().any(|key| key.inode == inode);
         assert_eq!(found, listed, "{policy:?}");
     }

@@ -15,13 +15,15 @@ use sensor_content::{
     rollout::{Order, Ring},
 };
 use sensor_user::{
+    api::fleet::Fleet,
     daemon::{
         core::{Core, Permits},
-        fleet::{Fleet, Machine, Member},
-        journal::Journal,
-        keeper::Keeper,
-        settings::Settings,
+        events::journal::Journal,
+        fleet::{Machine, Member},
+        generations::keeper::Keeper,
+        service::figures,
     },
+    host::settings::Settings,
     kernel::probe::Mode,
     metrics,
 };
@@ -101,10 +103,10 @@ impl Host {
         let brakes = Arc::clone(&engine.brakes);
         let core = Core::new(engine, Journal::default(), Mode::Lsm, Permits::default()).keeping(keeper);
         let core = Arc::new(core);
-        core.start_content();
+        core.generations().start();
         let member = Member::open(&core, self.machine.clone()).unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let (text, listener) = (metrics::of(Arc::clone(&core)), self.listener.try_clone().unwrap());
+        let (text, listener) = (figures::of(&core), self.listener.try_clone().unwrap());
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -149,8 +151,8 @@ impl Host {
     /// What the daemon does every few seconds.
     pub fn tick(&mut self) {
         if let Some(Up { core, member, .. }) = &mut self.up {
-            core.tick();
-            core.look_at_shadow();
+            core.generations().tick();
+            core.generations().look_at_shadow();
             member.tick(core);
         }
     }
@@ -162,7 +164,7 @@ impl Host {
     }
 
     pub fn running(&self) -> u64 {
-        self.up.as_ref().map_or(0, |up| up.core.running())
+        self.up.as_ref().map_or(0, |up| up.core.generations().running())
     }
 
     pub fn fleet(&self) -> Option<Fleet> {
@@ -175,12 +177,12 @@ impl Host {
 
     pub fn scrape(&self) -> String {
         let core = &self.up.as_ref().unwrap().core;
-        metrics::of(Arc::clone(core))().unwrap()
+        figures::of(core)().unwrap()
     }
 
     /// The steps of a generation on this host, in words.
     pub fn history(&self, number: u64) -> Vec<String> {
-        let entries = self.up.as_ref().unwrap().core.history().unwrap();
+        let entries = self.up.as_ref().unwrap().core.generations().history().unwrap();
         let own = entries.into_iter().filter(|entry| entry.generation.number == number);
         own.map(|entry| entry.stage.name().to_owned()).collect()
     }

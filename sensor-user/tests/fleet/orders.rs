@@ -31,7 +31,7 @@ fn publish(world: &World, document: &Document) {
     use sensor_content::repository::{DOCUMENT, Lifetime, Signers, Tree};
     let tree = Tree::open(&world.path("repo")).unwrap();
     let mut metadata = tree.read().unwrap();
-    let key = sensor_user::content::private_key(&world.path("keys/online.key")).unwrap();
+    let key = sensor_user::host::places::private_key(&world.path("keys/online.key")).unwrap();
     let bytes = serde_json::to_vec(document).unwrap();
     metadata.publish(&bytes, &Signers::new(vec![key]), Lifetime::default(), jiff::Timestamp::now()).unwrap();
     tree.write(&metadata, &[(DOCUMENT.into(), &bytes)]).unwrap();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use sensor_content::{life::Entry, rollout::Order};
-use sensor_user::status::Status;
+use sensor_user::api::status::Status;
 
 pub struct Vm {
     pub name: String,

@@ -10,7 +10,7 @@ use sensor_common::{
     brakes::{Budget, Demotion, FileKey, Reach, RuleKey},
     verdict::Action,
 };
-use sensor_user::daemon::engine::Brakes;
+use sensor_user::kernel::engine::Brakes;
 
 /// Brakes that do nothing but remember.
 #[derive(Default)]

@@ -22,21 +22,21 @@ use sensor_common::{
 };
 use sensor_rules::{RuleSet, Source};
 use sensor_user::{
-    control::{
-        Client,
-        admission::Admitted,
-        server::{self, Service},
-    },
+    api::kernel::{HookState, LoadedProgram, VerifierRefusal},
+    control::Client,
     daemon::{
         core::{Core, Permits},
-        engine::{Brakes, Engine},
-        journal::Journal,
-        keeper,
-        memory::Memory,
-        settings::Settings,
+        events::journal::Journal,
+        generations::{keeper, rule_archive::RuleArchive},
+        service::{admission::Admitted, server},
     },
     event::Clock,
-    kernel::{Activation, HookState, LoadedProgram, Refusal, Seen, VerifierRefusal, probe::Mode},
+    host::settings::Settings,
+    kernel::{
+        Activation, Refusal, Seen,
+        engine::{Brakes, Engine},
+        probe::Mode,
+    },
 };
 
 pub use brakes::FakeBrakes;
@@ -282,8 +282,9 @@ impl Daemon {
 
     /// One that writes down the rules of each generation.
     pub fn remembering() -> Self {
-        let remembering =
-            |core: Core<Fake>, directory: &Path| core.with_memory(Memory::open(directory.join("memory")).unwrap());
+        let remembering = |core: Core<Fake>, directory: &Path| {
+            core.with_archive(RuleArchive::open(directory.join("memory")).unwrap())
+        };
         Self::serving(Fake::default(), Mode::Lsm, Permits::default(), Admitted::users([user()]), remembering)
     }
 
@@ -297,7 +298,7 @@ impl Daemon {
         let keeper = keeper::Keeper::open(settings.clone()).unwrap();
         let admitted = Admitted::users([user()]);
         let daemon = Self::serving(engine, Mode::Lsm, Permits::default(), admitted, |core, _| core.keeping(keeper));
-        daemon.core.start_content();
+        daemon.core.generations().start();
         daemon
     }
 

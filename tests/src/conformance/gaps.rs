@@ -20,25 +20,25 @@ pub struct Gap {
 pub const HUGE_MEMFD: Gap = Gap {
     what: "memfd_create with MFD_HUGETLB",
     event: Event::ShmCreate,
-    why: "Made by hugetlbfs, not by shmem: its creation, its seals and its maps are not seen.",
+    why: "hugetlbfs makes it, not shmem: its creation, its seals and its maps are not seen.",
 };
 /// `memfd_secret`.
 pub const SECRET: Gap = Gap {
     what: "memfd_secret",
     event: Event::ShmCreate,
-    why: "No shmem file; the kernel gives no hook, and nobody else can map it unless the descriptor is handed over.",
+    why: "Not a shmem file; the kernel offers no hook. Nobody else can map it unless the descriptor is handed over.",
 };
 /// A map that becomes executable later.
 pub const MPROTECT: Gap = Gap {
     what: "mprotect(PROT_EXEC) of mapped shared memory",
     event: Event::ShmMap,
-    why: "Seen is the map as it was made; `file_mprotect` is not hooked.",
+    why: "The map is seen as it was made; `file_mprotect` is not hooked.",
 };
 /// Memory shared without a file.
 pub const ANONYMOUS: Gap = Gap {
     what: "mmap(MAP_SHARED with MAP_ANONYMOUS)",
     event: Event::ShmMap,
-    why: "Shared with children only, and no object that a rule could name.",
+    why: "Shared only with children, and not an object that a rule could name.",
 };
 /// `sendmmsg` to the same address.
 pub const SENDMMSG: Gap = Gap {
@@ -65,7 +65,7 @@ pub const SEMCTL: Gap =
 pub const SIGIO: Gap = Gap {
     what: "signal by O_ASYNC and F_SETOWN",
     event: Event::ProcessSignal,
-    why: "Sent by the kernel when the file has news; `file_send_sigiotask` is not hooked.",
+    why: "The kernel sends it when the file becomes ready; `file_send_sigiotask` is not hooked.",
 };
 
 /// Data in registered memory.
@@ -79,7 +79,7 @@ pub const REGISTERED: Gap = Gap {
 pub const SEND_FD: Gap = Gap {
     what: "io_uring MSG_RING, an open pipe put into another ring",
     event: Event::PipeReceive,
-    why: "The kernel asks no security module; where a process takes it out (FIXED_FD_INSTALL), that is seen.",
+    why: "The kernel asks no security module. When a process takes it out (FIXED_FD_INSTALL), that is seen.",
 };
 /// Before 5.11.
 pub const SENDFILE: Gap = Gap {
@@ -92,7 +92,7 @@ pub const SENDFILE: Gap = Gap {
 pub const COMPAT_VMSPLICE: Gap = Gap {
     what: "vmsplice by a 32-bit program",
     event: Event::PipeVmsplice,
-    why: "Attached is the 64-bit system call; nothing that both share can be attached to.",
+    why: "The sensor attaches to the 64-bit system call; there is no common function to attach to.",
 };
 
 /// What else is not seen, of events that are, where system calls are observed by their tracepoints: by the
@@ -107,7 +107,7 @@ pub const TRACED: &[Gap] = &[
     Gap {
         what: "recvmsg with SCM_RIGHTS",
         event: Event::PipeReceive,
-        why: "Which descriptors came is in the memory of the process only; `unix.receive` is seen.",
+        why: "Only the memory of the process says which descriptors came; `unix.receive` is seen.",
     },
 ];
 
@@ -116,33 +116,33 @@ pub const TRACED: &[Gap] = &[
 const DIFFERENCES: &[(&str, &str)] = &[
     (
         "Calls of 32-bit programs, and `io_uring`",
-        "Not seen: the kernel's tracepoints leave the ones out, and the others are no system calls. The conformance test tries both.",
+        "Not seen: the kernel's tracepoints skip 32-bit calls, and `io_uring` makes no system calls. The conformance test tries both.",
     ),
     (
         "When an event comes",
-        "After its call, and only where that succeeded; what waits, such as a read of an empty pipe, is seen when it returns.",
+        "After its call, and only if that succeeded. A call that waits, such as a read of an empty pipe, is seen when it returns.",
     ),
     (
         "What a call pointed to: data, an address, the path of `mknod`",
-        "Read from the memory of the process when the kernel has done so before: another thread can have changed it.",
+        "The sensor reads it from the memory of the process after the kernel has: another thread can have changed it.",
     ),
     (
         "`path` of `fifo.create` and of `unix.create`",
-        "As it was given, joined to the directory where it begins: symbolic links and `..` stay in it.",
+        "As given, joined to the directory where it begins: it still contains symbolic links and `..`.",
     ),
     (
         "`mode` of `fifo.create` and of `unix.create`",
-        "As it was asked for, less the umask: default access control lists of the directory are not looked at.",
+        "As requested, less the umask: the sensor does not look at default access control lists of the directory.",
     ),
     (
         "`path` of `unix.bind`",
-        "That of the file, which is there by then, not as it was given. `unix.create` is seen where `mknod` makes the file.",
+        "The path of the file, which exists by then, not as given. `unix.create` is seen if `mknod` makes the file.",
     ),
     (
         "Datagram sockets that are connected",
         "No `unix.connect` in any mode, and no `unix.datagram` here: `unix.send` is seen.",
     ),
-    ("`size`", "How much was written or sent, not how much was to be."),
+    ("`size`", "The number of bytes written or sent, not the number requested."),
     (
         "Data that `splice`, `tee`, `vmsplice` or `sendfile` moves into a pipe",
         "No `pipe.moved_payload` and no `fifo.moved_payload`; the calls are seen (`pipe.splice`, …).",
@@ -152,11 +152,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "What `sendfile` puts into a pipe before 5.11, where the kernel writes it",
         "No `pipe.write` and no `pipe.payload`.",
     ),
-    ("Several messages of one call (`sendmmsg`, `recvmmsg`)", "One event, of the first."),
+    ("Several messages of one call (`sendmmsg`, `recvmmsg`)", "One event, for the first message."),
     (
         "Events while another tracing program runs on the same CPU",
-        "Skipped; since 6.7 the kernel counts them as recursion misses, before it does not. Programs at tracepoints can be preempted on the newest \
-         kernels (seen on 7.3, not on 6.18): while one is, all events on its CPU are skipped.",
+        "Skipped; the kernel counts them as recursion misses since 6.7, not before. Programs at tracepoints can be preempted on the newest \
+         kernels (seen on 7.3, not on 6.18): while one is preempted, all events on its CPU are skipped.",
     ),
 ];
 
@@ -206,38 +206,38 @@ fn markdown() -> String {
 const NAMES: &str = "
 ## The event may name another object
 
-No step of the conformance test does these; `tests/src/quarantine/splice.rs` does it with `vmsplice` and the quarantine.
+No step of the conformance test does this; `tests/src/quarantine/splice.rs` does it with `vmsplice` and the quarantine.
 
 | Operation | What differs |
 |---|---|
-| `vmsplice`, `sendfile`, `mq_timedsend`, `mq_timedreceive` while another thread gives the number of the descriptor to another file | The event names the file that the number meant when the call began; the call itself may work on another. Data moved into a pipe is judged on the pipe that the call uses (`pipe.moved_payload`), and so is what `vmsplice` takes out of a pipe in quarantine. |
+| `vmsplice`, `sendfile`, `mq_timedsend`, `mq_timedreceive` while another thread gives the descriptor's number to another file | The event names the file that the number meant when the call began; the call itself may work on another. The sensor judges data moved into a pipe on the pipe that the call uses (`pipe.moved_payload`), and so also data that `vmsplice` takes out of a pipe in quarantine. |
 ";
 
 #[cfg(test)]
 const MODIFY_RETURN: &str = "
 ## Without `bpf` among the security modules
 
-There (`creance status` says `modify-return`) programs on the kernel's `security_…` functions decide whether these run. The same events are
-seen, and the same is blocked, killed and kept in quarantine. What differs from LSM programs:
+In this mode (`creance status` says `modify-return`) programs on the kernel's `security_…` functions decide whether these run. The sensor
+sees the same events, and blocks, kills and quarantines the same. The differences from LSM programs:
 
 | What | How |
 |---|---|
-| An event while the same program is active on that CPU, preempted or interrupted | Skipped by the kernel, which then allows (since 5.12; LSM programs are not skipped). Counted as recursion miss of the hook, in `creance status` and the metrics. Where a kernel can be preempted (`preempt=full`), an ordinary user can bring this about. |
-| Order among the security modules | First, not last: an event that another module denies is seen, and counts for rules; what Creance denies, the others are not asked. |
-| Other programs of this kind on the same function | In the order in which they were attached; behind one that denies, none is asked. |
-| What a `security_…` function does beside asking the modules | Is left out where Creance denies; where it allows, all of it is done. |
-| A kernel whose compiler made such a function part of its callers, so that the type information lacks it | No such hook, as `creance doctor` says: on the kernels that are tested there is none. |
+| An event while the same program is active on that CPU, preempted or interrupted | The kernel skips the program, and allows the operation (since 5.12; it does not skip LSM programs). It counts as a recursion miss of the hook, in `creance status` and the metrics. If the kernel can be preempted (`preempt=full`), an ordinary user can cause this. |
+| Order among the security modules | First, not last: the sensor sees an event that another module denies, and it counts for rules. The kernel does not ask the other modules about an operation that Creance denies. |
+| Other programs of this kind on the same function | They run in the order in which they were attached; after one that denies, the kernel asks no other. |
+| What a `security_…` function does beside asking the modules | If Creance denies, it is left out; if Creance allows, all of it is done. |
+| A kernel whose compiler made such a function part of its callers, so that the type information lacks it | The hook does not exist there, as `creance doctor` says. No tested kernel is like that. |
 ";
 
 #[cfg(test)]
 const TRACED_HEAD: &str = "
 ## On tracepoints of system calls
 
-Where a host permits neither LSM nor fentry programs, the daemon observes system calls by their tracepoints (`creance status` says
-`tracepoints`). These events are never seen there; rules for them are accepted, and `creance push` and `creance status` say that
-they are in vain: UNSEEN.
+If a host permits neither LSM nor fentry programs, the daemon observes system calls by their tracepoints (`creance status` says
+`tracepoints`). In this mode these events are never seen; the daemon accepts rules for them, and `creance push` and `creance status`
+say that they have no effect: UNSEEN.
 
-Of the others, these operations are not seen, beside those above. The conformance test performs them in this mode too.
+Of the other events, these operations are not seen, in addition to those above. The conformance test performs them in this mode too.
 
 | Operation | Event that does not come | Why |
 |---|---|---|
@@ -245,7 +245,7 @@ Of the others, these operations are not seen, beside those above. The conformanc
 
 #[cfg(test)]
 const DIFFERENCES_HEAD: &str = "
-What is seen differs from what the other modes see:
+Events that are seen differ from those of the other modes:
 
 | What | How |
 |---|---|
@@ -255,7 +255,8 @@ What is seen differs from what the other modes see:
 const HEAD: &str = "<!-- Made from tests/src/conformance/gaps.rs: do not edit. A test fails while it is stale. -->
 # Known gaps
 
-Operations that no hook sees, or not wholly. The conformance test performs each of them, and fails on the day when it is seen.
+This page is for rule authors and assessors: it lists the operations that no hook sees, or sees only in part, and what differs in the weaker
+modes. The conformance test performs each operation, and fails when one is seen after all.
 
 | Operation | Event that does not come | Why |
 |---|---|---|

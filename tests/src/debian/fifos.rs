@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use sensor_user::status::Status;
+use sensor_user::api::status::Status;
 
 use super::host::{self, PATIENCE, run};
 use crate::{fifo, protocol::Message, report, wait};

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use sensor_content::bundle::Release;
 use sensor_rules::Source;
 use sensor_user::{
+    api::status::Status,
     control::{self, Client},
-    status::Status,
 };
 
 use crate::{

@@ -26,14 +26,14 @@ use crate::{
 const CRASHES: Row = Row {
     test: "replay::row_7_the_daemon_crashes_on_it",
     mistake: "the daemon crashes on this content",
-    stopped_by: "attempt record, the way back, denied here",
+    stopped_by: "attempt record, rollback, denied here",
     run: host::daemon_crashes,
 };
 /// Ends with the kernel.
 const GOES_DOWN: Row = Row {
     test: "replay::row_8_the_host_goes_down_on_it",
     mistake: "the host goes down on this content (a kernel bug, simulated)",
-    stopped_by: "the boot ladder, with nobody there",
+    stopped_by: "the recovery ladder, with nobody there",
     run: host::host_goes_down,
 };
 

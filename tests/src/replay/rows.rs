@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use sensor_content::{bundle, digest::Digest};
-use sensor_user::control::{client::Error, protocol::Refuser};
+use sensor_user::{api::protocol::Refuser, control::client::Error};
 
 use super::{
     channel::{self, translated},

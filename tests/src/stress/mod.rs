@@ -18,16 +18,16 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use sensor_common::event::{Attach, Event, Hook};
 use sensor_user::{
-    control::{
-        self,
+    api::{
         protocol::{Reply, Request},
+        status::Status,
     },
-    status::Status,
+    control::{self},
 };
 use serde_json::Value;
 
-use crate::preemption::can_preempt;
 use crate::{
+    preemption::can_preempt,
     report,
     rules::{self, Draft},
     sensor::{Launch, Sensor, field},

@@ -134,7 +134,7 @@ impl Scenario {
             ..Self::bad(
                 "stolen",
                 7,
-                "takes a host down as it is loaded; who stole the online key offers it to everybody at once",
+                "takes a host down as it is loaded; a thief of the online key offers it to everybody at once",
                 Failure::OnLoad,
                 Strategy::OURS,
             )

@@ -31,7 +31,9 @@ const PAGES: &[Page] = &[
             "<!-- Made by `cargo xtask test --all-kernels`: do not edit. Every test run compares its kernels with it. -->
 # Features by kernel
 
-Each cell is what a test in a VM with Debian's kernel of that series reported. An empty cell: not tried there.
+This page is for people who choose a kernel: it says what the sensor can see and stop on each.
+
+A test in a VM with Debian's kernel of that series reported each cell. An empty cell means: not tried there.
 ",
         finders: &["features::", "conformance::", "block::", "quarantine::", "uring::", "hooks::", "preemption::"],
         tables: &[

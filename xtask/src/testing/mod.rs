@@ -46,7 +46,7 @@ pub fn everything(kernels: &[KernelSeries], filter: Option<&str>, document: Docu
     }
     build::user_space()?;
     if all || long {
-        verifiers::all(&mut tally);
+        verifiers::all(&mut tally, all);
     }
     let initramfs = initramfs::build()?;
     let shown = Mutex::new(guest::Shown { tally, facts: Facts::default(), failed: Vec::new() });

@@ -12,9 +12,11 @@ use crate::{
         Done,
         check::{plural, show},
     },
-    content,
-    files::{self, Existing},
-    sources,
+    host::{
+        files::{self, Existing},
+        places,
+    },
+    rule_files,
 };
 
 /// Longest release file, bytes.
@@ -23,16 +25,16 @@ const RELEASE_MAX: usize = 1 << 20;
 /// Make a bundle; the same files and key give the same bytes
 #[derive(Args, Debug)]
 pub struct Build {
-    /// What is said of the release (release.toml): number, category, soak, budget, changelog
+    /// Description of the release (release.toml): number, category, soak, budget, changelog
     #[arg(value_name = "RELEASE")]
     release: PathBuf,
     /// Directories with rule files (*.yaml), or rule files
     #[arg(required = true, value_name = "DIR")]
     paths: Vec<PathBuf>,
-    /// Private key (PEM) that signs it
+    /// Private key (PEM) that signs the bundle
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Where the bundle is written; a file that is there is kept, and refused
+    /// File to write the bundle to; an existing file is never overwritten
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
 }
@@ -41,7 +43,7 @@ impl Build {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let text = files::read_text(&self.release, RELEASE_MAX, "release")?;
         let release = Release::parse(&text).map_err(|error| anyhow!("{}: {error}", self.release.display()))?;
-        let key = content::private_key(&self.key)?;
+        let key = places::private_key(&self.key)?;
         let bytes = match release.build(self.sources()?, &key) {
             Ok(bytes) => bytes,
             Err(BuildError::Rules(diagnostics)) => {
@@ -73,7 +75,7 @@ impl Build {
         for path in &self.paths {
             let directory = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
             let prefix = directory.map(|directory| directory.display().to_string()).unwrap_or_default();
-            for source in sources::read(&[path])? {
+            for source in rule_files::read(&[path])? {
                 let name = source.name.strip_prefix(&prefix).unwrap_or(&source.name).trim_start_matches('/').to_owned();
                 all.push(Source { name, ..source });
             }

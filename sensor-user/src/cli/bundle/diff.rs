@@ -12,7 +12,7 @@ use sensor_content::{
 use super::{Trusted, read};
 use crate::cli::Done;
 
-/// Show what changed from one bundle to another; also of bundles for other versions of the sensor
+/// Show what changed from one bundle to another, even if they are for other versions of the sensor
 #[derive(Args, Debug)]
 pub struct Diff {
     /// The earlier bundle

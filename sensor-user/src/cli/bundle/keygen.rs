@@ -8,13 +8,13 @@ use sensor_content::key::PrivateKey;
 
 use crate::{
     cli::Done,
-    files::{self, Existing},
+    host::files::{self, Existing},
 };
 
-/// Make a pair of keys: NAME.key signs, and stays secret; NAME.pub verifies
+/// Make a key pair: NAME.key signs and stays secret, NAME.pub verifies
 #[derive(Args, Debug)]
 pub struct Keygen {
-    /// Path of the files without `.key` and `.pub`; neither may be there
+    /// Path of the files without `.key` and `.pub`; neither may exist
     #[arg(value_name = "NAME")]
     name: PathBuf,
 }

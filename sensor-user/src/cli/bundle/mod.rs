@@ -19,9 +19,9 @@ use sensor_content::{
 };
 
 use super::Done;
-use crate::{content, files};
+use crate::host::{files, places};
 
-/// Make, look at and verify bundles: signed files with rules and what is said of them
+/// Make, inspect and verify bundles: signed files with a manifest and rules
 #[derive(Debug, Subcommand)]
 pub enum Bundle {
     Build(build::Build),
@@ -46,14 +46,14 @@ impl Bundle {
 /// Keys that count.
 #[derive(Args, Debug)]
 pub struct Trusted {
-    /// Public key (PEM) of a publisher who is trusted; may be given several times
+    /// Public key (PEM) of a trusted publisher; repeatable
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
 }
 
 impl Trusted {
     pub(super) fn read(&self) -> anyhow::Result<Vec<PublicKey>> {
-        self.keys.iter().map(|path| content::public_key(path)).collect()
+        self.keys.iter().map(|path| places::public_key(path)).collect()
     }
 }
 

@@ -15,7 +15,7 @@ use sensor_content::{
 use super::{Trusted, read};
 use crate::cli::Done;
 
-/// Show what a bundle holds; also one for another version of the sensor
+/// Show what a bundle holds, even if it is for another version of the sensor
 #[derive(Args, Debug)]
 pub struct Show {
     /// The bundle

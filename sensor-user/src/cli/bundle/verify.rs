@@ -13,7 +13,7 @@ use crate::cli::{
     check::{plural, show},
 };
 
-/// Verify a bundle: made for this sensor, signed, truthful, and right by its own tests
+/// Verify a bundle: made for this sensor, signed, manifest true, own tests pass
 #[derive(Args, Debug)]
 pub struct Verify {
     /// The bundle

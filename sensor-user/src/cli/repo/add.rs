@@ -9,7 +9,7 @@ use sensor_content::repository::{Lifetime, bundle_name};
 use super::{Directory, keys, open};
 use crate::cli::{Done, bundle};
 
-/// Add bundles: they exist from then on, and nobody takes them before a roll-out says so
+/// Add bundles; no host takes them before a roll-out
 #[derive(Args, Debug)]
 pub struct Add {
     /// The repository
@@ -18,7 +18,7 @@ pub struct Add {
     /// The bundles
     #[arg(value_name = "BUNDLE", required = true)]
     bundles: Vec<PathBuf>,
-    /// A private key that signs: as many content keys as must, and the online key
+    /// A private key that signs; repeatable: enough content keys, and the online key
     #[arg(long, value_name = "FILE", required = true)]
     key: Vec<PathBuf>,
 }

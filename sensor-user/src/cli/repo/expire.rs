@@ -9,17 +9,17 @@ use sensor_content::repository::Lifetime;
 use super::{Directory, keys, open, remaining};
 use crate::cli::Done;
 
-/// Say when what is signed expires; with keys, sign anew what expires soon. Exit code 1 where something
+/// Show when signed files expire; with keys, renew those that expire soon. Exit code 1 if something
 /// expires soon and no key for it was given
 #[derive(Args, Debug)]
 pub struct Expire {
     /// The repository
     #[arg(value_name = "DIR")]
     repository: Directory,
-    /// Soon: so many hours
+    /// Hours that count as soon
     #[arg(long, value_name = "HOURS", default_value = "24")]
     within: u32,
-    /// A private key that signs
+    /// A private key that signs; repeatable
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
 }

@@ -9,13 +9,13 @@ use sensor_content::repository::Tree;
 use super::Directory;
 use crate::cli::Done;
 
-/// Copy what is in force to a directory, for an air gap: read there as a host would read it before it is called done
+/// Copy the current repository to a directory, for an air gap; the copy is verified as a host would verify it
 #[derive(Args, Debug)]
 pub struct Export {
     /// The repository
     #[arg(value_name = "DIR")]
     repository: Directory,
-    /// Where the copy will be; nothing may be there
+    /// Directory of the copy; it must not exist
     #[arg(value_name = "TO")]
     to: PathBuf,
 }

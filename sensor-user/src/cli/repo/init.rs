@@ -10,26 +10,26 @@ use sensor_content::repository::{Founding, Lifetime, Metadata, Signers, Tree};
 use super::{Directory, keys, show_versions};
 use crate::cli::Done;
 
-/// Make a repository; keys come from `creance bundle keygen`. Of root and content keys, private ones sign and
-/// must be enough; public ones are only named
+/// Make a repository. Keys come from `creance bundle keygen`. Give enough private root and content keys to sign;
+/// public keys are only listed
 #[derive(Args, Debug)]
 pub struct Init {
-    /// Where it will be; its files are for a web server
+    /// Directory of the new repository; a web server serves its files
     #[arg(value_name = "DIR")]
     repository: Directory,
-    /// A root key, kept offline: it says which keys there are
+    /// A root key, kept offline: root keys say which keys count; repeatable
     #[arg(long, value_name = "FILE", required = true)]
     root_key: Vec<PathBuf>,
-    /// So many root keys must sign [default: the smallest majority]
+    /// Number of root keys that must sign [default: the smallest majority]
     #[arg(long, value_name = "N")]
     root_threshold: Option<u64>,
-    /// A content key, kept offline: it says which bundles exist
+    /// A content key, kept offline: content keys say which bundles exist; repeatable
     #[arg(long, value_name = "FILE", required = true)]
     content_key: Vec<PathBuf>,
-    /// So many content keys must sign [default: the smallest majority]
+    /// Number of content keys that must sign [default: the smallest majority]
     #[arg(long, value_name = "N")]
     content_threshold: Option<u64>,
-    /// The online key: it says who gets what when
+    /// The online key: it says which host gets what, and when
     #[arg(long, value_name = "FILE")]
     online_key: PathBuf,
 }

@@ -7,7 +7,7 @@ use sensor_content::{
     repository::{Keys, Signers},
 };
 
-use crate::{content, files};
+use crate::host::{files, places};
 
 /// The public halves of the keys in these files, of which so many must sign.
 pub fn named(paths: &[PathBuf], threshold: Option<u64>) -> anyhow::Result<Keys> {
@@ -19,7 +19,7 @@ pub fn named(paths: &[PathBuf], threshold: Option<u64>) -> anyhow::Result<Keys> 
 
 /// The private keys in these files.
 pub fn signing(paths: &[PathBuf]) -> anyhow::Result<Signers> {
-    Ok(Signers::new(paths.iter().map(|path| content::private_key(path)).collect::<anyhow::Result<_>>()?))
+    Ok(Signers::new(paths.iter().map(|path| places::private_key(path)).collect::<anyhow::Result<_>>()?))
 }
 
 /// The private ones among the keys in these files.
@@ -28,7 +28,7 @@ pub fn private_ones(paths: &[&PathBuf]) -> anyhow::Result<Vec<PrivateKey>> {
     for path in paths {
         let text = files::read_text(path, KEY_FILE_MAX, "key")?;
         if let Err(KeyError::PrivateForPublic) = PublicKey::from_pem(&text) {
-            keys.push(content::private_key(path)?);
+            keys.push(places::private_key(path)?);
         }
     }
     Ok(keys)
@@ -37,7 +37,7 @@ pub fn private_ones(paths: &[&PathBuf]) -> anyhow::Result<Vec<PrivateKey>> {
 fn public_half(path: &Path) -> anyhow::Result<PublicKey> {
     let text = files::read_text(path, KEY_FILE_MAX, "key")?;
     match PublicKey::from_pem(&text) {
-        Err(KeyError::PrivateForPublic) => Ok(content::private_key(path)?.public()),
-        _ => content::public_key(path),
+        Err(KeyError::PrivateForPublic) => Ok(places::private_key(path)?.public()),
+        _ => places::public_key(path),
     }
 }

@@ -19,7 +19,7 @@ use sensor_content::repository::{Metadata, Role, Tree};
 
 use super::Done;
 
-/// The publisher's repository: signed static files for any web server
+/// Manage the publisher's repository: signed static files for any web server
 #[derive(Debug, Subcommand)]
 pub enum Repo {
     Init(init::Init),

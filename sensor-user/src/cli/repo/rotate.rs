@@ -9,24 +9,24 @@ use sensor_content::repository::{Holder, Lifetime};
 use super::{Directory, keys, open, show_versions};
 use crate::cli::Done;
 
-/// Give a holder other keys, or another threshold: after a theft, or because people come and go. Hosts follow
+/// Replace the keys or the threshold of a holder, after a theft or when people leave. Hosts follow
 /// by themselves
 #[derive(Args, Debug)]
 pub struct Rotate {
     /// The repository
     #[arg(value_name = "DIR")]
     repository: Directory,
-    /// Whose keys
+    /// The holder whose keys to replace
     #[arg(value_name = "HOLDER")]
     holder: Whose,
-    /// One of the keys from now on, public or private; the others count no more
+    /// A key that counts from now on, public or private; repeatable. Keys not given stop counting
     #[arg(long, value_name = "FILE", required = true)]
     to: Vec<PathBuf>,
-    /// So many of them must sign [default: the smallest majority]
+    /// Number of these keys that must sign [default: the smallest majority]
     #[arg(long, value_name = "N")]
     threshold: Option<u64>,
-    /// A private key that signs: enough root keys (the old ones and the new ones), the online key, and of new
-    /// content keys enough
+    /// A private key that signs; repeatable: enough old and new root keys, the online key, and enough new
+    /// content keys
     #[arg(long, value_name = "FILE", required = true)]
     key: Vec<PathBuf>,
 }

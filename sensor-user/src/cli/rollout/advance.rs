@@ -9,13 +9,13 @@ use sensor_content::rollout::Order;
 use super::{Place, table};
 use crate::{cli::Done, log::say, publisher::Prometheus};
 
-/// Look at the fleet, decide, sign, publish: one step, for a timer or cron, once a minute. Where it does not
-/// run, nothing advances
+/// Do one step of the roll-out: look at the fleet, decide, sign, publish. Run it once a minute from a timer or cron;
+/// without it nothing advances
 #[derive(Args, Debug)]
 pub struct Advance {
     #[command(flatten)]
     place: Place,
-    /// Where Prometheus answers
+    /// Address of Prometheus
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
     prometheus: String,
 }
@@ -23,9 +23,9 @@ pub struct Advance {
 impl Advance {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let (now, key) = (Timestamp::now(), self.place.key()?);
-        let mut desk = self.place.open()?;
-        let Some(mut rollout) = desk.rollout()? else {
-            let renewed = desk.renew(key, now)?;
+        let mut store = self.place.open()?;
+        let Some(mut rollout) = store.rollout()? else {
+            let renewed = store.renew(key, now)?;
             writeln!(out, "there is no roll-out; {}", if renewed { "signed anew" } else { "nothing to do" })?;
             return Ok(Done::Well);
         };
@@ -40,7 +40,7 @@ impl Advance {
             )),
         }
         let before = rollout.state.order;
-        let decision = desk.step(&mut rollout, key, now)?;
+        let decision = store.step(&mut rollout, key, now)?;
         writeln!(out, "generation {}: {}", rollout.state.release, table::place(&rollout))?;
         decision.reasons.iter().try_for_each(|reason| writeln!(out, "  {reason}"))?;
         let stopped = rollout.state.order == Order::Revoke && before != Order::Revoke;

@@ -16,11 +16,11 @@ use clap::{Args, Subcommand};
 
 use super::{Done, repo};
 use crate::{
-    content,
-    publisher::{Desk, Rollout},
+    host::places,
+    publisher::{Rollout, RolloutStore},
 };
 
-/// Roll a release out by stages, each opened by evidence from the one before
+/// Roll out a release in stages; evidence from one stage opens the next
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Plan(plan::ShowPlan),
@@ -57,7 +57,7 @@ struct Place {
     /// The repository
     #[arg(value_name = "REPO")]
     repository: PathBuf,
-    /// Where roll-outs are remembered, and every decision with what it was made of
+    /// Directory for the state of roll-outs, and for every decision with its inputs
     #[arg(long, value_name = "DIR", default_value = STATE)]
     state: PathBuf,
     /// The private online key
@@ -66,18 +66,18 @@ struct Place {
 }
 
 impl Place {
-    fn open(&self) -> anyhow::Result<Desk> {
-        Desk::open(repo::open(&self.repository)?, &self.state)
+    fn open(&self) -> anyhow::Result<RolloutStore> {
+        RolloutStore::open(repo::open(&self.repository)?, &self.state)
     }
 
     fn key(&self) -> anyhow::Result<sensor_content::key::PrivateKey> {
-        content::private_key(&self.key)
+        places::private_key(&self.key)
     }
 
-    /// The desk, and the roll-out on it.
-    fn rollout(&self) -> anyhow::Result<(Desk, Rollout)> {
-        let desk = self.open()?;
-        let rollout = desk.rollout()?.context("there is no roll-out; `creance rollout start` begins one")?;
-        Ok((desk, rollout))
+    /// The store, and the roll-out on it.
+    fn rollout(&self) -> anyhow::Result<(RolloutStore, Rollout)> {
+        let store = self.open()?;
+        let rollout = store.rollout()?.context("there is no roll-out; `creance rollout start` begins one")?;
+        Ok((store, rollout))
     }
 }

@@ -9,22 +9,22 @@ use sensor_content::rollout::{Order, State, halt, resume, revoke};
 use super::{Place, table};
 use crate::cli::Done;
 
-/// Stop the roll-out: nobody new takes the release, who has it keeps it
+/// Stop the roll-out: no further host takes the release, hosts that have it keep it
 #[derive(Args, Debug)]
 pub struct Halt {
     #[command(flatten)]
     place: Place,
 }
 
-/// Let a halted roll-out go on; the judge looks before anything is offered
+/// Resume a halted roll-out; the judge looks before anything is offered
 #[derive(Args, Debug)]
 pub struct Resume {
     #[command(flatten)]
     place: Place,
 }
 
-/// Take the release back: hosts that have it return to their last good generation. It comes back with a new
-/// number or not at all
+/// Revoke the release: hosts that have it return to their last good generation. To try again, release it
+/// under a new number
 #[derive(Args, Debug)]
 pub struct Revoke {
     #[command(flatten)]
@@ -51,7 +51,7 @@ impl Revoke {
 
 fn order(place: &Place, change: fn(&State) -> State, so: &str, out: &mut impl Write) -> anyhow::Result<Done> {
     let key = place.key()?;
-    let (mut desk, mut rollout) = place.rollout()?;
+    let (mut store, mut rollout) = place.rollout()?;
     let wanted = change(&rollout.state);
     if wanted == rollout.state {
         let why = if wanted.order == Order::Revoke { "it is revoked, for good" } else { "that changes nothing" };
@@ -59,7 +59,7 @@ fn order(place: &Place, change: fn(&State) -> State, so: &str, out: &mut impl Wr
         return Ok(Done::Badly);
     }
     rollout.state = wanted;
-    desk.step(&mut rollout, key, Timestamp::now())?;
+    store.step(&mut rollout, key, Timestamp::now())?;
     writeln!(out, "generation {}: {}; {so}", rollout.state.release, table::place(&rollout))?;
     Ok(Done::Well)
 }

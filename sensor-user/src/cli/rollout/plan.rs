@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use sensor_content::rollout::{Plan, Ring};
 
-use crate::{cli::Done, files};
+use crate::{cli::Done, host::files};
 
 /// Longest plan, bytes.
 const PLAN_MAX: usize = 1 << 20;
@@ -14,10 +14,10 @@ const PLAN_MAX: usize = 1 << 20;
 /// Check a plan and show it
 #[derive(Args, Debug)]
 pub struct ShowPlan {
-    /// routine, urgent, or a file
+    /// The plan: routine, urgent, or a file
     #[arg(value_name = "PLAN", default_value = "routine")]
     plan: String,
-    /// Show the text, to make one of your own from
+    /// Print the plan's file, as a start for your own
     #[arg(long)]
     text: bool,
 }

@@ -10,18 +10,18 @@ use sensor_content::rollout::{Order, State};
 use super::{Place, plan, table};
 use crate::{cli::Done, publisher::Rollout};
 
-/// Begin to roll a release out; nothing is open before the first `advance` has looked at the fleet
+/// Start to roll out a release; no stage opens before the first `advance` has looked at the fleet
 #[derive(Args, Debug)]
 pub struct Start {
     #[command(flatten)]
     place: Place,
-    /// The generation, which is in the repository
+    /// The generation; it must be in the repository
     #[arg(value_name = "GENERATION")]
     generation: u64,
-    /// routine, urgent, or a file
+    /// The plan: routine, urgent, or a file
     #[arg(long, value_name = "PLAN", default_value = "routine")]
     plan: String,
-    /// Give up the roll-out under way
+    /// Give up the roll-out in progress
     #[arg(long)]
     instead: bool,
 }
@@ -30,13 +30,13 @@ impl Start {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let (now, number) = (Timestamp::now(), self.generation);
         let (plan, key) = (plan::read(&self.plan)?, self.place.key()?);
-        let mut desk = self.place.open()?;
-        let exist = desk.generations();
+        let mut store = self.place.open()?;
+        let exist = store.generations();
         ensure!(
             exist.contains(&number),
             "generation {number} is not in the repository (there are {exist:?}); `creance repo add` it first"
         );
-        let last = desk.rollout()?;
+        let last = store.rollout()?;
         let state = match &last {
             None => State::start(number, now),
             Some(last) => {
@@ -58,7 +58,7 @@ impl Start {
         };
         let base = state.base;
         let mut rollout = Rollout::start(plan, state);
-        desk.step(&mut rollout, key, now)?;
+        store.step(&mut rollout, key, now)?;
         let stages = rollout.plan.stages().len();
         writeln!(out, "generation {number} goes out by the plan `{}` in {stages} stages", self.plan)?;
         if let Some(base) = base {

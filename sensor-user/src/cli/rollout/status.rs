@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::{STATE, html, table};
 use crate::{
     cli::Done,
-    files::{self, Existing},
+    host::files::{self, Existing},
     log::say,
-    publisher::{Desk, Prometheus, Rollout},
+    publisher::{Prometheus, Rollout, RolloutStore},
 };
 
 /// Characters of a bar.
@@ -19,16 +19,16 @@ const BAR: usize = 20;
 /// Show stages, hosts, gates and the judge's reasons
 #[derive(Args, Debug)]
 pub struct Status {
-    /// Where roll-outs are remembered
+    /// Directory for the state of roll-outs
     #[arg(long, value_name = "DIR", default_value = STATE)]
     state: PathBuf,
-    /// Ask Prometheus for the counts of this moment; without it, those of the last step are shown
+    /// Ask Prometheus at this address for current counts; without it, show those of the last step
     #[arg(long, value_name = "URL")]
     prometheus: Option<String>,
-    /// Write a page for people: one file, no server
+    /// Write an HTML page to this file; it needs no server
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// For programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -36,7 +36,7 @@ pub struct Status {
 impl Status {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let now = Timestamp::now();
-        let Some(mut rollout) = Desk::read(&self.state)? else {
+        let Some(mut rollout) = RolloutStore::read(&self.state)? else {
             writeln!(out, "there is no roll-out; `creance rollout start` begins one")?;
             return Ok(Done::Badly);
         };

@@ -6,10 +6,7 @@
 
 mod calls;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
@@ -19,9 +16,8 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set, set_capabilities,
     set_no_new_privs,
 };
-use serde::{Deserialize, Serialize};
 
-use crate::kernel::probe::Mode;
+use crate::{api::confinement::Confinement, kernel::probe::Mode};
 
 /// What the daemon still needs, and what for.
 ///
@@ -37,26 +33,8 @@ fn needed(mode: Mode) -> CapabilitySet {
     if mode == Mode::Tracepoints { DAEMON.union(CapabilitySet::SYS_ADMIN) } else { DAEMON }
 }
 
-/// What the [`lookout`](super::lookout) needs: to see which executables other users' processes run.
-const LOOKOUT: CapabilitySet = CapabilitySet::SYS_PTRACE.union(CapabilitySet::DAC_READ_SEARCH);
-
-/// What has been given up, in words.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confinement {
-    /// The capabilities that are left.
-    pub capabilities: String,
-    /// Where files can be written.
-    pub files: String,
-    /// System calls.
-    pub calls: String,
-}
-
-impl fmt::Display for Confinement {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { capabilities, files, calls } = self;
-        write!(out, "capabilities: {capabilities}; files: {files}; system calls: {calls}")
-    }
-}
+/// What the [`ProcessScan`](super::brakes::process_scan::ProcessScan) needs: to see which executables other users' processes run.
+const PROCESS_SCAN: CapabilitySet = CapabilitySet::SYS_PTRACE.union(CapabilitySet::DAC_READ_SEARCH);
 
 /// Confines the daemon: of all files it can write those below the directories `writable` only, and remove
 /// `passing` itself.
@@ -74,8 +52,8 @@ pub fn daemon(mode: Mode, writable: &[PathBuf], passing: Option<&Path>) -> Confi
 ///
 /// # Errors
 /// When the kernel does not take it; what was given up until then is.
-pub fn lookout() -> anyhow::Result<()> {
-    keep(LOOKOUT)?;
+pub fn process_scan() -> anyhow::Result<()> {
+    keep(PROCESS_SCAN)?;
     set_no_new_privs(true)?;
     calls::deny().map(drop)
 }

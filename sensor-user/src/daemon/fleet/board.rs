@@ -1,42 +1,12 @@
 //! What status and metrics say of the host in its fleet.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
-
-use jiff::Timestamp;
-use sensor_content::{
-    fleet::Enrolment,
-    rollout::{Order, Ring},
-};
-use serde::{Deserialize, Serialize};
 
 use super::ledger::Ledger;
-
-/// How far the host follows a repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fleet {
-    /// The ring that its owner chose.
-    pub ring: Ring,
-    /// Release of its kernel.
-    pub kernel: String,
-    /// When the repository was asked last, and answered.
-    pub polled: Option<Timestamp>,
-    /// Until when what it said may be acted on.
-    pub expires: Option<Timestamp>,
-    /// The release that is rolled out, and what hosts are told to do about it.
-    pub release: Option<(u64, Order)>,
-    /// The host's part in it.
-    pub enrolment: Option<Enrolment>,
-    /// What it does about it.
-    pub doing: String,
-    /// What is wrong with the repository, or the road to it.
-    pub trouble: Option<String>,
-}
+use crate::api::fleet::Fleet;
 
 /// Between the member, who writes, and those who ask.
 #[derive(Debug, Default)]
@@ -58,45 +28,24 @@ impl Board {
     }
 
     /// The member writes its part in roll-outs here.
-    pub fn keeps(&self, ledger: &Arc<Ledger>) {
+    pub fn set_ledger(&self, ledger: &Arc<Ledger>) {
         let _ = self.ledger.set(Arc::clone(ledger));
     }
 
     /// The daemon ends in order, whatever the member waits for.
-    pub fn ends(&self) {
+    pub fn end(&self) {
         if let Some(ledger) = self.ledger.get() {
-            ledger.ends();
+            ledger.end();
         }
     }
 
     /// Somebody has asked for the figures.
-    pub fn scraped(&self) {
+    pub fn count_scrape(&self) {
         self.scrapes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often somebody has.
     pub fn scrapes(&self) -> u64 {
         self.scrapes.load(Ordering::Relaxed)
-    }
-}
-
-impl fmt::Display for Fleet {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ring, kernel: _, polled, expires: _, release, enrolment, doing, trouble } = self;
-        let polled = polled.map_or_else(|| "never answered yet".into(), |time| format!("asked {time:.0}"));
-        writeln!(out, "{:<12} {polled}; this host is in the ring {ring:?}", "repository")?;
-        if let Some((release, order)) = release {
-            writeln!(out, "{:<12} generation {release}: {order:?}; {doing}", "roll-out")?;
-        }
-        if let Some(Enrolment { release, arm, since, mishaps, .. }) = enrolment {
-            let seen: u64 = mishaps.values().sum();
-            writeln!(
-                out,
-                "{:<12} {} for generation {release} since {since:.0}, {seen} mishaps",
-                "counted as",
-                arm.name()
-            )?;
-        }
-        trouble.iter().try_for_each(|trouble| writeln!(out, "WARNING: repository: {trouble}"))
     }
 }

@@ -67,7 +67,7 @@ impl Ledger {
     }
 
     /// The daemon ends in order: that is written down, and nothing after it. One that is killed does not come here.
-    pub fn ends(&self) {
+    pub fn end(&self) {
         let inner = &mut *self.lock();
         inner.membership.ends();
         self.write(inner);

@@ -15,11 +15,12 @@ use sensor_content::{
     rollout::{Document, Order, Signal},
 };
 
-use super::{Fleet, Machine, ledger::Ledger};
+use super::{Machine, ledger::Ledger};
 use crate::{
-    control::protocol::Refuser,
-    daemon::{core::Core, engine::Engine},
-    files,
+    api::{fleet::Fleet, protocol::Refuser},
+    daemon::{core::Core, generations::options::PushOptions},
+    host::files,
+    kernel::engine::Engine,
     log::say,
 };
 
@@ -70,13 +71,13 @@ pub struct Member {
 impl Member {
     /// The host as it remembers itself. `None` where the daemon keeps no generations.
     pub fn open<E: Engine>(core: &Core<E>, machine: Machine) -> Option<Self> {
-        let (state, boot) = core.keeper_place()?;
+        let (state, boot) = core.generations().keeper_place()?;
         let directory = state.join("repository");
         let ledger = Ledger::open(directory.clone(), &machine, &boot)
             .map_err(|error| say(format_args!("WARNING: no repository is followed: {}: {error}", directory.display())))
             .ok()?;
         let ledger = Arc::new(ledger);
-        core.fleet().keeps(&ledger);
+        core.fleet().set_ledger(&ledger);
         Some(Self {
             machine,
             directory,
@@ -96,7 +97,7 @@ impl Member {
 
     /// Does what is to be done now: to be called every few seconds.
     pub fn tick<E: Engine>(&mut self, core: &Core<E>) {
-        let policy = core.policy();
+        let policy = core.generations().policy();
         self.follow(&policy);
         self.poll();
         self.obey(core, &policy);
@@ -168,21 +169,22 @@ impl Member {
         let Some(document) = &view.document else {
             return "nothing is rolled out".clone_into(&mut self.doing);
         };
-        if let Some((number, signal)) = core.take_charge()
+        let charge = core.generations().take_charge();
+        if let Some((number, signal)) = charge
             && let Some(listed) = view.listed.get(&number)
         {
             self.record_refusal(*listed, document, signal);
         }
         if document.order == Order::Revoke {
             self.pending.take_if(|pending| pending.listed.id.number == document.release);
-            core.withdraw(document.release, view.listed.get(&document.release).map(|listed| listed.id));
+            core.generations().withdraw(document.release, view.listed.get(&document.release).map(|listed| listed.id));
         }
         if !fresh {
             self.pending = None;
             return "nothing new is taken: what is known has expired".clone_into(&mut self.doing);
         }
         if let Some(listed) = self.shadowed {
-            if core.in_shadow() == Some(listed.id.number) {
+            if core.generations().in_shadow() == Some(listed.id.number) {
                 self.doing = format!("generation {} judges in the shadow", listed.id.number);
                 return;
             }
@@ -212,13 +214,15 @@ impl Member {
     /// What is offered to this host and wanted by its owner now.
     fn wanted<E: Engine>(&self, core: &Core<E>, policy: &Policy, view: &View, document: &Document) -> Option<Listed> {
         let exist: Vec<_> = view.listed.keys().copied().collect();
-        let Wish::Take(numbers) = Self::standing(&self.machine, policy, core.running()).wish(document, &exist) else {
+        let Wish::Take(numbers) =
+            Self::standing(&self.machine, policy, core.generations().running()).wish(document, &exist)
+        else {
             return None;
         };
         let offered = numbers.iter().filter_map(|number| view.listed.get(number).copied());
         let put_off = self.put_off().map(|put_off| put_off.listed);
         let offered: Vec<_> = offered.filter(|listed| put_off != Some(*listed) && !self.has_refused(listed)).collect();
-        core.wanted(&offered)
+        core.generations().wanted(&offered)
     }
 
     fn put_off(&self) -> Option<&PutOff> {
@@ -232,12 +236,12 @@ impl Member {
     /// Where this host is one of those that are compared, and would take the release now if it were offered,
     /// it is counted from now on.
     fn enrol_control<E: Engine>(&mut self, core: &Core<E>, policy: &Policy, view: &View, document: &Document) {
-        let standing = Self::standing(&self.machine, policy, core.running());
+        let standing = Self::standing(&self.machine, policy, core.generations().running());
         if document.order != Order::Offer || !standing.is_control(document) {
             return;
         }
         let release = view.listed.get(&document.release).copied();
-        if release.is_some_and(|release| core.wanted(&[release]).is_some()) {
+        if release.is_some_and(|release| core.generations().wanted(&[release]).is_some()) {
             self.enrol(Arm::Control, document, policy);
         }
     }
@@ -268,7 +272,7 @@ impl Member {
             match client.bundle(number, Timestamp::now()) {
                 Ok(bytes) => {
                     if number == document.release && !document.finished {
-                        self.enrol(Arm::Treated, document, &core.policy());
+                        self.enrol(Arm::Treated, document, &core.generations().policy());
                     }
                     self.doing = format!("generation {number} is fetched, and loaded when that has been seen");
                     let (since, scrapes) = (Instant::now(), core.fleet().scrapes());
@@ -282,7 +286,7 @@ impl Member {
             self.pending = Some(pending);
             return;
         }
-        match core.push_bundle(pending.bytes, false, false) {
+        match core.push_bundle(pending.bytes, PushOptions::default()) {
             Ok(pushed) if pushed.shadow.is_some() => self.shadowed = Some(listed),
             Ok(_) => {
                 say(format_args!("generation {number} is in force, from the repository"));
@@ -320,7 +324,8 @@ impl Member {
         }
         self.minute = Instant::now();
         let mut flood = false;
-        if let Some((budget, matched)) = core.alerts() {
+        let alerts = core.generations().alerts();
+        if let Some((budget, matched)) = alerts {
             self.matched.push(matched);
             let surplus = self.matched.len().saturating_sub(HOUR + 1);
             self.matched.drain(..surplus);

@@ -5,7 +5,6 @@
 //! |---|---|
 //! | [`member`] | from poll to push |
 //! | [`board`] | what status and metrics say of it |
-//! | `offers` | what the daemon does with what is offered |
 //! | [`ledger`] | the host's part in roll-outs, on disk |
 //! | [`machine`] | what this host is, as far as a roll-out must know |
 
@@ -13,15 +12,14 @@ pub mod board;
 pub mod ledger;
 pub mod machine;
 pub mod member;
-mod offers;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 
-pub use self::{board::Fleet, machine::Machine, member::Member};
-use super::{core::Core, engine::Engine};
-use crate::log::say;
+pub use self::{machine::Machine, member::Member};
+use super::core::Core;
+use crate::{kernel::engine::Engine, log::say};
 
 /// How often it is looked whether there is something to do: an order is obeyed so long after it was read at most.
 const TICK: Duration = Duration::from_secs(5);
