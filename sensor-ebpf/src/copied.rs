@@ -32,7 +32,7 @@ use sensor_common::{
 use crate::{
     asm,
     hook::fexit_hook,
-    kernel::{MSGHDR_ITER, Ptr, SKB_DATA, SKB_LEN, SKB_SK, Struct, probe, task, value},
+    kernel::{MSGHDR_ITER, Ptr, SKB_DATA, SKB_LEN, SKB_SK, Struct, member, probe, probe_ptr, task, value},
     memory::Memory,
     payload, quarantine,
     record::Held,
@@ -176,7 +176,8 @@ impl Copied {
         }
         let message = Message { socket, header: header(ctx)? };
         let rest = payload::size(message.header.part(&MSGHDR_ITER));
-        let data = skb.get::<u64>(&SKB_DATA) as Ptr;
+        // As a number: the verifiers of newer kernels know what a load from there points to.
+        let data = probe_ptr(member(skb.base, &SKB_DATA))?;
         Some((Event::UnixCopied, Self { message, data, length: u64::from(length), rest }))
     }
 

@@ -125,9 +125,10 @@ fn flipping() -> Result<bool> {
 }
 
 fn flipped(bytes: &[AtomicU8]) -> Result<bool> {
-    let (sender, receiver) = UnixDatagram::pair()?;
-    receiver.set_nonblocking(true)?;
     for _ in 0..TRIES {
+        // Each time another: of one in quarantine nothing is read, and who sends to it waits when it is full.
+        let (sender, receiver) = UnixDatagram::pair()?;
+        receiver.set_nonblocking(true)?;
         let sent = call!(send(sender.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0));
         let mut room = [0_u8; 64];
         match receiver.recv(&mut room) {
