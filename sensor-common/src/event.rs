@@ -109,6 +109,8 @@ events! {
         "A connection to a unix socket is about to be accepted.";
     UnixSend: "unix.send", SocketSend, CONNECTED.with(Groups::PAYLOAD),
         "Data is about to be sent through a unix socket; carries its first bytes and can be blocked.";
+    UnixCopied: "unix.copied", SocketCopy, CONNECTED.with(Groups::PAYLOAD),
+        "Bytes that unix.send did not see are about to reach a unix socket: changed while they were sent, or never asked about; a rule on unix.send that reads the payload is on this too.";
     UnixReceive: "unix.receive", SocketReceive, CONNECTED,
         "Data is about to be received from a unix socket.";
     UnixPair: "unix.pair", SocketPair, Groups::SOCKET,
@@ -179,7 +181,7 @@ impl Event {
             Self::FifoPayload | Self::FifoMovedPayload | Self::PipePayload | Self::PipeMovedPayload => {
                 Some(Container::Pipe)
             }
-            Self::UnixSend => Some(Container::Socket),
+            Self::UnixSend | Self::UnixCopied => Some(Container::Socket),
             _ => None,
         }
     }
@@ -190,6 +192,15 @@ impl Event {
         match self {
             Self::FifoPayload => Some(Self::FifoMovedPayload),
             Self::PipePayload => Some(Self::PipeMovedPayload),
+            _ => None,
+        }
+    }
+
+    /// The event that a rule for this one is for too where it reads the payload: the same data, as the kernel
+    /// has copied it.
+    pub const fn copied(self) -> Option<Self> {
+        match self {
+            Self::UnixSend => Some(Self::UnixCopied),
             _ => None,
         }
     }

@@ -52,6 +52,8 @@ pub enum Attach {
     Lsm,
     /// fentry program on the first of these functions that the kernel has: observes only.
     Fentry(&'static [&'static str]),
+    /// fexit program on the first of these functions that the kernel has: it sees what the function has done.
+    Fexit(&'static [&'static str]),
 }
 
 /// Declares [`Hook`] and everything known of each hook.
@@ -120,6 +122,7 @@ impl Hook {
                 ("moved_between", "pipe_double_lock"),
                 ("moved_waited", "pipe_wait_writable"),
             ],
+            Self::SocketCopy => &[("copied_gone", "taskstats_exit")],
             _ => &[],
         }
     }
@@ -183,6 +186,9 @@ hooks! {
     SocketAccept: "socket_accept", Attach::Lsm, [Accept, Accept4];
     /// `int socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`
     SocketSend: "socket_sendmsg", Attach::Lsm, [Write, Writev, Pwritev2, Sendto, Sendmsg, Sendmmsg];
+    /// `int skb_copy_datagram_from_iter(struct sk_buff *skb, int offset, struct iov_iter *from, int len)`, where it
+    /// returns: a message of a unix socket lies in the kernel's memory, and in no queue yet. See [`Hook::notes`].
+    SocketCopy: "skb_copy_datagram_from_iter", Attach::Fexit(&["skb_copy_datagram_from_iter"]);
     /// `int socket_recvmsg(struct socket *sock, struct msghdr *msg, int size, int flags)`
     SocketReceive: "socket_recvmsg", Attach::Lsm, [Read, Readv, Preadv2, Recvfrom, Recvmsg, Recvmmsg];
     /// `int socket_socketpair(struct socket *socka, struct socket *sockb)`

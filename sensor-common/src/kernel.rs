@@ -104,6 +104,9 @@ macro_rules! kernel_members {
             UNIX_PEER: "unix_sock", ["peer"];
             UNIX_ADDRESS_LEN: "unix_address", ["len"];
             UNIX_ADDRESS_NAME: "unix_address", ["name"];
+            SKB_SK: "sk_buff", ["sk"];
+            SKB_DATA: "sk_buff", ["data"];
+            SKB_LEN: "sk_buff", ["len"];
             MSGHDR_NAME: "msghdr", ["msg_name"];
             MSGHDR_NAMELEN: "msghdr", ["msg_namelen"];
             MSGHDR_ITER: "msghdr", ["msg_iter"];

@@ -7,7 +7,7 @@
 use aya_ebpf::{
     Argument, EbpfContext,
     maps::ProgramArray,
-    programs::{FEntryContext, LsmContext},
+    programs::{FEntryContext, FExitContext, LsmContext},
 };
 
 use crate::{
@@ -29,6 +29,13 @@ impl Context for LsmContext {
 }
 
 impl Context for FEntryContext {
+    #[inline(always)]
+    fn arg<T: Argument>(&self, n: usize) -> T {
+        self.arg(n)
+    }
+}
+
+impl Context for FExitContext {
     #[inline(always)]
     fn arg<T: Argument>(&self, n: usize) -> T {
         self.arg(n)
@@ -137,4 +144,25 @@ macro_rules! fentry_hook {
     };
 }
 
-pub(crate) use {fentry_hook, lsm_guard, lsm_hook, program, stages};
+/// Declares the programs of a hook where a kernel function returns: what it did can be refused no more, only
+/// kept from being read. `$begins` is [`Seen`] where the event is to be judged at all, `$seen` what it is about.
+macro_rules! fexit_hook {
+    ($(#[$doc:meta])* $name:ident, $begins:expr, $seen:expr) => {
+        $(#[$doc])*
+        pub mod $name {
+            use aya_ebpf::{maps::ProgramArray, programs::FExitContext};
+            use sensor_common::maps::STAGES as STAGE_COUNT;
+            #[allow(unused_imports, reason = "what the hook sees is named as in the file around it")]
+            use super::*;
+            use $crate::{hook::{self, program, stages}, stage::{self, Answer}};
+
+            stages!($name);
+            program!(start, stringify!($name), concat!("fexit/", stringify!($name)), FExitContext,
+                |ctx| hook::start(ctx, &STAGES, Answer::Keeps, $begins(ctx)));
+            program!(finish, concat!("finish_", stringify!($name)), concat!("fexit/", stringify!($name)), FExitContext,
+                |ctx| stage::finish(ctx, &STAGES, Answer::Keeps, #[inline(always)] || $seen(ctx)));
+        }
+    };
+}
+
+pub(crate) use {fentry_hook, fexit_hook, lsm_guard, lsm_hook, program, stages};

@@ -40,6 +40,13 @@ kernel_variables!(variables);
 #[unsafe(no_mangle)]
 pub static HOST_MOUNT_NAMESPACE: u32 = 0;
 
+/// Address of the `struct task_struct` of the current task: never 0.
+#[inline(always)]
+pub fn task() -> u64 {
+    // SAFETY: the helper takes nothing and always succeeds.
+    unsafe { bpf_get_current_task() }
+}
+
 /// The value that user space gave to a global.
 #[inline(always)]
 pub fn value(global: &'static u32) -> u32 {

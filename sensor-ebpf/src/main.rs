@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`fifo`], [`pipe`], [`unix`], [`sysv`], [`mqueue`], [`shm`], [`process`] | the hooks of one family each |
 //! | [`moved`] | pages that are moved into a pipe |
+//! | [`copied`] | messages of unix sockets as the kernel has copied them |
 //! | [`traced`] | the same, where only tracepoints of system calls are permitted |
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
@@ -32,6 +33,7 @@ mod actor;
 mod asm;
 mod brakes;
 mod cgroup;
+mod copied;
 mod fifo;
 mod hook;
 mod kernel;

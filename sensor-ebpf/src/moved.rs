@@ -16,7 +16,6 @@
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
-    helpers::generated::bpf_get_current_task,
     macros::{fentry, fexit, map},
     maps::HashMap,
     programs::{FEntryContext, FExitContext},
@@ -31,7 +30,7 @@ use crate::{
     kernel::{
         BUFFER_LEN, BUFFER_OFFSET, BUFFER_OPS, BUFFER_PAGE, PAGE_OFFSET_BASE, PAGE_STRUCT, PIPE_BUFFER_STRUCT,
         PIPE_BUFS, PIPE_HEAD, PIPE_RING_SIZE, Ptr, Struct, USER_PAGE_OPS, VMEMMAP_BASE, address, member, probe,
-        probe_ptr, value, variable,
+        probe_ptr, task, value, variable,
     },
     maps::count_loss,
     object::{File, Type},
@@ -71,13 +70,6 @@ struct Move {
 /// By `struct task_struct *`: a thread that executes a program may get another number.
 #[map]
 static MOVES: HashMap<u64, Move> = HashMap::with_max_entries(MOVES_MAX, BPF_F_NO_PREALLOC);
-
-/// The current task.
-#[inline(always)]
-fn task() -> u64 {
-    // SAFETY: the helper takes nothing and always succeeds.
-    unsafe { bpf_get_current_task() }
-}
 
 /// `struct pipe_inode_info *get_pipe_info(struct file *file, bool for_splice)`, where it returns. Each call
 /// that moves data asks it for the pipe of every file that it was given, the file that is written to last: so

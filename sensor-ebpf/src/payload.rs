@@ -147,6 +147,12 @@ pub fn fill_from(held: &mut Held, from: Ptr, count: u64, memory: Memory) {
     keep(held, count, from, count, memory);
 }
 
+/// Fills the payload from the first `there` of `count` bytes, in the kernel's memory at `from`.
+#[inline(always)]
+pub fn fill_copied(held: &mut Held, from: Ptr, there: u64, count: u64) {
+    keep(held, count, from, there, Memory::Kernel);
+}
+
 /// Writes down the first of `kept` bytes at `from`, of `count` in all, and counts data of which nothing could be read.
 #[inline(always)]
 fn keep(held: &mut Held, count: u64, from: Ptr, kept: u64, memory: Memory) {

@@ -9,7 +9,6 @@
 //! Claiming uses nothing but an atomic add without result, which all kernels have: whoever raised `claims` from 0
 //! to 1 holds the record. Two tasks that raise it together may both give way, never both hold it.
 
-use aya_ebpf::helpers::generated::bpf_get_current_task;
 use sensor_common::{
     event::Groups,
     maps::{Loss, SLOTS, Stage},
@@ -18,7 +17,7 @@ use sensor_common::{
 
 use crate::{
     asm,
-    kernel::{Ptr, Struct, TASK_REAL_CRED},
+    kernel::{Ptr, Struct, TASK_REAL_CRED, task},
     maps::{RECORDS, SCRATCH, count_loss, count_preempted},
     scratch::Scratch,
     user,
@@ -48,13 +47,6 @@ impl Held {
     }
 }
 
-/// The current task, as the owner of a record: never 0.
-#[inline(always)]
-fn current() -> u64 {
-    // SAFETY: the helper takes nothing and always succeeds.
-    unsafe { bpf_get_current_task() }
-}
-
 #[inline(always)]
 fn slot(index: u32) -> Option<(*mut Record, *mut Scratch)> {
     Some((RECORDS.get_ptr_mut(index)?, SCRATCH.get_ptr_mut(index)?))
@@ -69,7 +61,7 @@ fn hold(record: *mut Record, scratch: *mut Scratch) -> Held {
 /// Takes a free record for the current task; `None` where all are taken.
 #[inline(always)]
 pub fn claim() -> Option<Held> {
-    let owner = current();
+    let owner = task();
     for index in 0..SLOTS {
         let (record, scratch) = slot(index)?;
         // SAFETY: `record` points to a live map value, aligned to 8 bytes; `claim` is read and written by other
@@ -137,7 +129,7 @@ pub fn are_held_for_same_user() -> bool {
 /// Finds the record that the current task holds; `None`, and a counted loss, where it holds none.
 #[inline(always)]
 pub fn find() -> Option<Held> {
-    let owner = current();
+    let owner = task();
     for index in 0..SLOTS {
         let (record, scratch) = slot(index)?;
         // SAFETY: `record` points to a live map value; see `claim`.

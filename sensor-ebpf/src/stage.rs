@@ -129,11 +129,13 @@ pub fn is_wanted(event: Event) -> bool {
     (0..BANKS).any(wants)
 }
 
-/// Whether a program's answer counts: that of an LSM program does, that of an fentry program does not.
+/// Whether a program's answer counts: that of an LSM program does, that of an fentry program does not. Where a
+/// function returns it comes too late to refuse anything, and what is forbidden is kept from being read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     Counts,
     Observes,
+    Keeps,
 }
 
 /// Ends an event: what finish returns to the kernel. Where an early program asks for the rest of the record,
@@ -217,7 +219,7 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
     if !shadow::is_under_way(held) {
         let outcome = match (decide(held, answer, subject), answer) {
             (Outcome::Killed, Answer::Counts) if !subject.is_by_current() => Outcome::Denied,
-            (Outcome::Killed, Answer::Observes) if !subject.is_by_current() => Outcome::NotEnforcing,
+            (Outcome::Killed, _) if !subject.is_by_current() => Outcome::NotEnforcing,
             (outcome, _) => outcome,
         };
         count_matched(event, outcome);
@@ -229,7 +231,9 @@ fn conclude<S: Subject>(answer: Answer, held: &mut Held, event: Event, subject: 
     // Read back, not remembered: the verifier would go through the report once for each outcome.
     // SAFETY: a reference is valid to read.
     let outcome = unsafe { core::ptr::read_volatile(&raw const held.record.head.outcome) };
-    if outcome == Outcome::Quarantined as u32 {
+    // Whose sender would have been refused beside.
+    let is_too_late = event == Event::UnixCopied && outcome == Outcome::Killed as u32;
+    if outcome == Outcome::Quarantined as u32 || is_too_late {
         subject.quarantine(held);
     }
     if outcome == Outcome::Killed as u32 {
@@ -287,6 +291,7 @@ fn decide<S: Subject>(held: &mut Held, answer: Answer, subject: &S) -> Outcome {
         // Left where the quarantine is over its budget.
         _ if spared => Outcome::Lifeline,
         left if left == Action::Block as u32 && answer == Answer::Observes => Outcome::OverBudget,
+        left if left == Action::Block as u32 && answer == Answer::Keeps => Outcome::Quarantined,
         left if left == Action::Block as u32 => Outcome::Denied,
         _ => Outcome::Killed,
     }

@@ -7,12 +7,12 @@ use sensor_common::{
 };
 
 use crate::{
-    asm,
+    asm, copied,
     hook::{Context, lsm_hook},
     kernel::{
         FILE_PRIVATE_DATA, FS_PWD, FS_ROOT, MSGHDR_ITER, MSGHDR_NAME, MSGHDR_NAMELEN, PATH_DENTRY, PATH_MNT,
-        PID_NUMBERS, Ptr, SK_FAMILY, SK_PEER_PID, SK_TYPE, SOCKET_SK, Struct, TASK_FS, UNIX_ADDR, UNIX_ADDRESS_LEN,
-        UNIX_ADDRESS_NAME, UNIX_PATH_DENTRY, UNIX_PATH_MNT, UNIX_PEER, member, probe, probe_ptr,
+        PID_NUMBERS, Ptr, SK_FAMILY, SK_PEER_PID, SK_SOCKET, SK_TYPE, SOCKET_SK, Struct, TASK_FS, UNIX_ADDR,
+        UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME, UNIX_PATH_DENTRY, UNIX_PATH_MNT, UNIX_PEER, member, probe, probe_ptr,
     },
     memory::Memory,
     object::File,
@@ -32,9 +32,9 @@ const SUN_PATH_AT: usize = 2;
 
 /// A unix socket.
 pub struct Socket {
-    socket: Struct,
+    pub socket: Struct,
     /// Its `struct sock`.
-    sk: Struct,
+    pub sk: Struct,
 }
 
 impl Socket {
@@ -43,6 +43,15 @@ impl Socket {
     fn new(socket: Struct) -> Option<Self> {
         let sk = socket.to(&SOCKET_SK)?;
         (sk.get::<u16>(&SK_FAMILY) == AF_UNIX).then_some(Self { socket, sk })
+    }
+
+    /// The socket of a `struct sock`, or `None` where it is of another family, after one load.
+    #[inline(always)]
+    pub fn of_sk(sk: Struct) -> Option<Self> {
+        if sk.get::<u16>(&SK_FAMILY) != AF_UNIX {
+            return None;
+        }
+        Some(Self { socket: sk.to(&SK_SOCKET)?, sk })
     }
 
     /// The socket that a file is, or `None` where it is none or of another family.
@@ -312,10 +321,10 @@ pub fn fill_receiver(held: &mut Held, wanted: Wanted, socket: &Socket, given: Ad
 }
 
 /// Data on its way into a socket.
-struct Message {
-    socket: Socket,
+pub struct Message {
+    pub socket: Socket,
     /// `struct msghdr`
-    header: Struct,
+    pub header: Struct,
 }
 
 impl Message {
@@ -324,17 +333,25 @@ impl Message {
         let socket = Socket::new(Struct::typed(ctx.arg(0)))?;
         Some((Event::UnixSend, Self { socket, header: Struct::typed(ctx.arg(1)) }))
     }
+
+    /// Writes down where it goes.
+    #[inline(always)]
+    pub fn fill_way(&self, held: &mut Held, wanted: Wanted) {
+        let name = self.header.get::<u64>(&MSGHDR_NAME) as Ptr;
+        let length: u32 = self.header.get(&MSGHDR_NAMELEN);
+        fill_receiver(held, wanted, &self.socket, Address { base: name, length, memory: Memory::Kernel });
+    }
 }
 
 impl Subject for Message {
     #[inline(always)]
     fn fill(&self, held: &mut Held, wanted: Wanted) {
-        let name = self.header.get::<u64>(&MSGHDR_NAME) as Ptr;
-        let length: u32 = self.header.get(&MSGHDR_NAMELEN);
-        fill_receiver(held, wanted, &self.socket, Address { base: name, length, memory: Memory::Kernel });
+        self.fill_way(held, wanted);
+        let iter = self.header.part(&MSGHDR_ITER);
         if wanted.contains(Groups::PAYLOAD) {
-            payload::fill(held, self.header.part(&MSGHDR_ITER));
+            payload::fill(held, iter);
         }
+        copied::note(held, self.header, payload::size(iter));
     }
 
     #[inline(always)]

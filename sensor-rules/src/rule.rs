@@ -210,6 +210,10 @@ impl RuleSet {
 
     /// What rules may put in quarantine: the last of [`Container`] that one asks for; `None` where none does.
     pub fn quarantines(&self) -> Option<Container> {
+        // What is forbidden and already copied can only be kept from being read.
+        if self.acts_on(Event::UnixCopied) {
+            return Event::UnixCopied.container();
+        }
         let rules = self.rules.iter().filter(|rule| [rule.action, rule.undecided].contains(&Action::Quarantine));
         rules.flat_map(|rule| &rule.events).filter_map(|event| event.container()).max()
     }

@@ -47,6 +47,7 @@ fn names_are_explained() {
         "pipe.payload",
         "pipe.moved_payload",
         "unix.send",
+        "unix.copied",
         "sysv.msg_send",
         "sysv.msg_receive",
     ];

@@ -50,6 +50,7 @@ fn alone(sensor: &Sensor, hook: Hook) -> Result<u32> {
     let way = match hook.attach() {
         Attach::Lsm => "LSM".to_owned(),
         Attach::Fentry(_) => format!("fentry `{}`", own.function),
+        Attach::Fexit(_) => format!("fexit `{}`", own.function),
     };
     report::fact(Table::Hooks, hook.name(), &way);
     Ok(own.verified_instructions.unwrap_or(0))
@@ -58,6 +59,7 @@ fn alone(sensor: &Sensor, hook: Hook) -> Result<u32> {
 /// The programs that a rule for all events of one hook needs: of the hook, of those of the events that go
 /// with them, and beside these.
 pub fn needed(hook: Hook) -> BTreeSet<&'static str> {
+    // A rule that reads no payload is not for what is copied.
     let events = Event::of(hook).flat_map(|event| [Some(event), event.companion()]).flatten();
     let beside = |hook: Hook| hook.notes().iter().map(|(program, _)| *program);
     events.flat_map(|event| iter::once(event.hook().name()).chain(beside(event.hook()))).collect()

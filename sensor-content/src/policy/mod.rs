@@ -84,7 +84,7 @@ impl Actions {
             Action::Quarantine => &self.0[1],
             Action::Kill => &self.0[2],
         };
-        let is_meant = |named: &Event| *named == event || named.companion() == Some(event);
+        let is_meant = |named: &Event| *named == event || [named.companion(), named.copied()].contains(&Some(event));
         limit.as_ref().is_none_or(|events| events.iter().any(is_meant))
     }
 }

@@ -65,6 +65,7 @@ fn section_name(hook: Hook, target: Target) -> String {
         (Target::SocketFilter, _) => "socket".to_owned(),
         (Target::Hook(Mode::Tracepoints), _) => "tracepoint/syscalls".to_owned(),
         (Target::Hook(Mode::Lsm), Attach::Lsm) => format!("lsm/{}", hook.name()),
+        (Target::Hook(_), Attach::Fexit(_)) => format!("fexit/{}", hook.name()),
         (Target::Hook(_), _) => format!("fentry/{}", hook.name()),
     }
 }

@@ -5,7 +5,7 @@ use sensor_common::{
     field::{Field, Kind},
 };
 
-use super::{Reader, judged::Part};
+use super::{Reader, judged::Part, with_copied};
 use crate::{
     condition::{Names, nearest, quoted_list},
     expr::IntField,
@@ -98,6 +98,7 @@ impl Reader<'_, '_> {
         let Part { alignment, checked, .. } =
             self.part(condition, "the condition", Names { events: &events, ..names })?;
         lines.add(self.text, &alignment, &checked.cond, behind);
+        let events = with_copied(events, &checked.cond);
         let checked = checked.moved(behind);
         Some(State { number: 0, by: by?, within: within?, kind: StateKind::After(events, checked) })
     }

@@ -19,7 +19,7 @@ use sensor_common::{
         BUDGETS, BUDGETS_MAX, Budget, DEMOTED, Demotion, FIRINGS, FileKey, FiringsKey, HEARTBEAT, LIFELINE,
         LIFELINE_MAX, Reach, RuleKey, UNNAMED, WITNESSES,
     },
-    event::Event,
+    event::{Event, Groups},
     maps::{Container, Generation, SETTINGS, Settings},
     verdict::Action,
 };
@@ -192,6 +192,10 @@ impl Brakes {
 
     /// What the rules of a generation may put in quarantine: at most what its events lead to.
     pub fn quarantines(&self, generation: &Generation) -> Result<Option<Container>> {
+        // What is forbidden and already copied can only be kept from being read.
+        if Groups(generation.needs[Event::UnixCopied as usize]).contains(Groups::ENFORCED) {
+            return Ok(Event::UnixCopied.container());
+        }
         let asks = |(key, budget): (&RuleKey, &Budget)| {
             key.generation == generation.id && budget.action == Action::Quarantine as u32
         };

@@ -371,6 +371,6 @@ fn program_name(hook: Hook, mode: Mode) -> String {
         (Mode::Tracepoints, _) => format!("trace_{}", hook.name()),
         (Mode::ModifyReturn, Attach::Lsm) => format!("modify_{}", hook.name()),
         (Mode::Observe, Attach::Lsm) => format!("observe_{}", hook.name()),
-        (Mode::Lsm, Attach::Lsm) | (_, Attach::Fentry(_)) => hook.name().to_owned(),
+        (Mode::Lsm, Attach::Lsm) | (_, Attach::Fentry(_) | Attach::Fexit(_)) => hook.name().to_owned(),
     }
 }

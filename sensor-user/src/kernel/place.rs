@@ -48,7 +48,7 @@ pub fn of(hook: Hook, mode: Mode, btf: &Btf) -> Result<Place, String> {
         }
         (Mode::Lsm, Attach::Lsm) => return Err(format!("this kernel has no LSM hook {} for BPF", hook.name())),
         (Mode::ModifyReturn | Mode::Observe, Attach::Lsm) => &security[..],
-        (_, Attach::Fentry(names)) => names,
+        (_, Attach::Fentry(names) | Attach::Fexit(names)) => names,
     };
     let lacks =
         |names: &[&str]| format!("this kernel has no function {} for the hook {}", names.join(" or "), hook.name());

@@ -46,12 +46,10 @@ const HELD: &str = "preempted";
 pub const REMAINS: &[Remain] = &[
     always("splice from a file, and write to the file afterwards", CHANGED),
     always("write from memory that another thread changes", CHANGED),
-    always("send from memory that another thread changes", CHANGED),
     always("a text in two writes", WRITTEN),
     always("a text behind 300 other bytes", WRITTEN),
     always("a message in two sends", WRITTEN),
     always("a message behind 300 other bytes", WRITTEN),
-    always("a message as the second of sendmmsg", UNASKED),
     // Since 6.5 the kernel sends messages there, and asks.
     on((0, 0)..(6, 5), "sendfile from a memfd into a socket", UNASKED),
     on((0, 0)..(6, 5), "splice from a pipe into a socket", UNASKED),

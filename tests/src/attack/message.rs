@@ -9,9 +9,10 @@ use std::{
     },
     ptr,
     sync::atomic::AtomicU8,
+    thread,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 
 use super::{
     Attempt,
@@ -52,6 +53,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     }),
     Attempt::new("a message as the second of sendmmsg", "message", second),
     Attempt::race("send from memory that another thread changes", "message", flipping),
+    Attempt::race("send from memory that another thread changes, to one who reads all the time", "message", spinning),
 ];
 
 /// Sends it to a socket of one's own, and receives: whether it is there. Each of the two can be refused.
@@ -102,7 +104,12 @@ fn second() -> Result<bool> {
         return Ok(false);
     }
     let mut room = [0; 64];
-    receiver.recv(&mut room)?;
+    let first = receiver.recv(&mut room);
+    // All that lies in the socket is kept from being read.
+    if fifo::is_refused(&first) {
+        return Ok(false);
+    }
+    first?;
     received(receiver.recv(&mut room), &room)
 }
 
@@ -118,9 +125,10 @@ fn flipping() -> Result<bool> {
 }
 
 fn flipped(bytes: &[AtomicU8]) -> Result<bool> {
-    let (sender, receiver) = UnixDatagram::pair()?;
-    receiver.set_nonblocking(true)?;
     for _ in 0..TRIES {
+        // Each time another: of one in quarantine nothing is read, and who sends to it waits when it is full.
+        let (sender, receiver) = UnixDatagram::pair()?;
+        receiver.set_nonblocking(true)?;
         let sent = call!(send(sender.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0));
         let mut room = [0_u8; 64];
         match receiver.recv(&mut room) {
@@ -133,6 +141,46 @@ fn flipped(bytes: &[AtomicU8]) -> Result<bool> {
     }
     Ok(false)
 }
+
+fn spinning() -> Result<bool> {
+    changing(TEXT, spun, || through(|socket| socket.write_all(&text())))
+}
+
+/// Through a connection: what is found there is in the receiver's quarantine before it is in its queue.
+fn spun(bytes: &[AtomicU8]) -> Result<bool> {
+    for _ in 0..SPINS {
+        let (sender, receiver) = UnixStream::pair()?;
+        receiver.set_nonblocking(true)?;
+        let came = thread::scope(|scope| {
+            let reads = scope.spawn(|| spin(&receiver, b"forbidden message"));
+            // Refused where the rule has seen the message.
+            let _ = call!(send(sender.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0));
+            drop(sender);
+            reads.join().map_err(|_| anyhow!("the thread panicked"))?
+        })?;
+        if came {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether `part` comes out of what does not block before its end does, to one who asks for it all the time.
+fn spin(mut from: impl io::Read, part: &[u8]) -> Result<bool> {
+    let mut room = [0_u8; 64];
+    loop {
+        match from.read(&mut room) {
+            Ok(0) => return Ok(false),
+            Ok(length) if room[..length].windows(part.len()).any(|there| there == part) => return Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => return Ok(false),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error.into()),
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// How often that is tried, each time by a new thread.
+const SPINS: usize = 100;
 
 /// The error of a call, with its number.
 fn last<T>(result: Result<T>) -> io::Result<()> {

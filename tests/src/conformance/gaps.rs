@@ -44,7 +44,7 @@ pub const ANONYMOUS: Gap = Gap {
 pub const SENDMMSG: Gap = Gap {
     what: "sendmmsg, second message to the same address",
     event: Event::UnixSend,
-    why: "For consecutive messages to the same address the kernel asks its security modules only before the first; `unix.datagram` is seen for each.",
+    why: "For consecutive messages to the same address the kernel asks its security modules only before the first; `unix.datagram` is seen for each, and `unix.copied`, with the data.",
 };
 /// `recvmmsg`.
 pub const RECVMMSG: Gap = Gap {

@@ -4,8 +4,8 @@ use std::{mem, os::fd::RawFd, path::Path, ptr};
 
 use anyhow::Result;
 use sensor_common::event::Event::{
-    PipeReceive, PipeSplice, UnixAccept, UnixBind, UnixConnect, UnixCreate, UnixDatagram, UnixListen, UnixPair,
-    UnixReceive, UnixSend,
+    PipeReceive, PipeSplice, UnixAccept, UnixBind, UnixConnect, UnixCopied, UnixCreate, UnixDatagram, UnixListen,
+    UnixPair, UnixReceive, UnixSend,
 };
 use serde_json::json;
 
@@ -184,7 +184,8 @@ fn datagrams(plan: &mut Plan) -> Result<()> {
         let mut room = Room::new(PAYLOAD.len());
         call!(recvfrom(server, room.start(), PAYLOAD.len(), 0, ptr::null_mut(), ptr::null_mut())).map(drop)
     });
-    plan.gap(&gaps::SENDMMSG, vec![given, found.clone(), found.clone()], move || {
+    let copied = seen(UnixCopied, &known::all([&both, &known::payload(PAYLOAD), &values([("path", known::UNKNOWN)])]));
+    plan.gap(&gaps::SENDMMSG, vec![given, found.clone(), copied, found.clone()], move || {
         let parts = segments(&[PAYLOAD]);
         let mut header = header(&parts);
         header.msg_name = address.start().cast_mut().cast();

@@ -193,7 +193,7 @@ fn function(hook: Hook, btf: &Btf) -> Option<&'static str> {
     let security = hook.security_functions();
     let names = match hook.attach() {
         Attach::Lsm => &security[..],
-        Attach::Fentry(names) => names,
+        Attach::Fentry(names) | Attach::Fexit(names) => names,
     };
     btf.first_function(names)
 }
