@@ -38,6 +38,7 @@ mod fifo;
 mod hook;
 mod kernel;
 mod limit;
+mod look;
 mod maps;
 mod memory;
 mod mounts;

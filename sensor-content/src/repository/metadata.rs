@@ -18,6 +18,7 @@ use super::{
     roles::{Holder, Lifetime, Role},
     signers::{Signers, TufId},
 };
+use crate::repository::paced;
 use crate::{bundle::Unverified, rollout::Ramp};
 
 /// All roles of a repository. Signed and consistent at any time.
@@ -113,7 +114,7 @@ impl Metadata {
             Some(_) => return Err(EditError::Taken(number)),
             None => {}
         }
-        target.custom.insert(PACE.into(), paces::signed(now, ramp)?);
+        target.custom.insert(PACE.into(), paced::signed(now, ramp)?);
         let mut content = self.content.signed.clone();
         content.targets.insert(name, target);
         self.change_content(content, pen)?;

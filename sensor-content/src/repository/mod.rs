@@ -30,6 +30,7 @@ mod keys;
 mod memory;
 mod metadata;
 mod names;
+mod paced;
 mod roles;
 mod signers;
 mod transport;

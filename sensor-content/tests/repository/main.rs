@@ -5,4 +5,5 @@ mod attacks;
 mod client;
 mod editing;
 mod publisher;
+mod ramps;
 mod server;

@@ -7,6 +7,7 @@ use crate::{
     repository::{
         edit_error::EditError,
         names::{PACE, bundle_name},
+        paced,
         roles::Lifetime,
         signers::Signers,
     },
@@ -31,7 +32,7 @@ impl Metadata {
         let mut content = self.content.signed.clone();
         let target = content.targets.get_mut(&target_name(&bundle_name(number))?);
         let target = target.ok_or(EditError::Unknown(number))?;
-        target.custom.insert(PACE.into(), signed(published, ramp)?);
+        target.custom.insert(PACE.into(), paced::signed(published, ramp)?);
         self.change_content(content, Pen { signers, lifetime, now })?;
         Ok(Pace { published, ramp: ramp.clone() })
     }
@@ -47,12 +48,4 @@ impl Metadata {
         let pace = target.custom.get(PACE).map(read).transpose();
         pace.map_err(|error| EditError::Pace(number, error.to_string()))
     }
-}
-
-/// A pace as it is signed.
-pub(super) fn signed(published: Timestamp, ramp: &Ramp) -> Result<serde_json::Value, EditError> {
-    // Whole seconds, as all times in a repository.
-    let published = Timestamp::from_second(published.as_second()).unwrap_or(published);
-    let pace = serde_json::to_value(Pace { published, ramp: ramp.clone() });
-    pace.map_err(|error| EditError::Tuf(error.to_string()))
 }

@@ -9,7 +9,10 @@ use sensor_content::{
     rollout::Ramp,
 };
 
-use super::{Directory, keys, open, ramp};
+use super::{
+    directory::{Directory, open},
+    keys, ramp,
+};
 use crate::cli::{bundle, done::Done};
 
 /// Add bundles; no host takes them before a roll-out

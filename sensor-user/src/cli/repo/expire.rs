@@ -6,7 +6,10 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use sensor_content::repository::Lifetime;
 
-use super::{Directory, keys, open, remaining};
+use super::{
+    directory::{Directory, open, remaining},
+    keys,
+};
 use crate::cli::done::Done;
 
 /// Show when signed files expire; with keys, renew those that expire soon. Exit code 1 if something

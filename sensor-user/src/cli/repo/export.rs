@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use sensor_content::repository::Tree;
 
-use super::Directory;
+use super::directory::Directory;
 use crate::cli::done::Done;
 
 /// Copy the current repository to a directory, for an air gap; the copy is verified as a host would verify it

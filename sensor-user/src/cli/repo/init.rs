@@ -7,7 +7,10 @@ use clap::Args;
 use jiff::Timestamp;
 use sensor_content::repository::{Founding, Lifetime, Metadata, Signers, Tree};
 
-use super::{Directory, keys, show_versions};
+use super::{
+    directory::{Directory, show_versions},
+    keys,
+};
 use crate::cli::done::Done;
 
 /// Make a repository. Keys come from `creance bundle keygen`. Give enough private root and content keys to sign;

@@ -13,7 +13,10 @@ use sensor_content::{
     rollout::{Pace, Ramp, Ring},
 };
 
-use super::{Directory, keys, open};
+use super::{
+    directory::{Directory, open},
+    keys,
+};
 use crate::{cli::done::Done, host::files};
 
 /// Longest ramp, bytes.

@@ -6,7 +6,10 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use sensor_content::repository::{Holder, Lifetime};
 
-use super::{Directory, keys, open, show_versions};
+use super::{
+    directory::{Directory, open, show_versions},
+    keys,
+};
 use crate::cli::done::Done;
 
 /// Replace the keys or the threshold of a holder, after a theft or when people leave. Hosts follow

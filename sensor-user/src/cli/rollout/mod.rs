@@ -67,7 +67,7 @@ struct Place {
 
 impl Place {
     fn open(&self) -> anyhow::Result<RolloutStore> {
-        RolloutStore::open(repo::open(&self.repository)?, &self.state)
+        RolloutStore::open(repo::directory::open(&self.repository)?, &self.state)
     }
 
     fn key(&self) -> anyhow::Result<sensor_content::key::PrivateKey> {

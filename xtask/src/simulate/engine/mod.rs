@@ -7,13 +7,14 @@
 mod life;
 mod pace;
 mod queue;
+mod signed;
 mod watch;
 
 use anyhow::Result;
 use sensor_content::rollout::{Document, Order};
 
-use pace::Signed;
 use queue::{Queue, queues};
+use signed::Signed;
 
 use super::{
     fleet::{Fleet, MINUTE, Owner, Time},

@@ -4,39 +4,12 @@ use std::iter;
 
 use jiff::SignedDuration;
 use sensor_content::{
-    bundle::Category,
-    digest::Digest,
-    fleet::{Paced, Ramps, Release, Seat},
-    life::Id,
-    rollout::{Order, Pace, Ramp},
+    fleet::{Ramps, Seat},
+    rollout::Order,
 };
 
 use super::{Life, Simulation, life::shifted};
-use crate::simulate::{
-    fleet::Time,
-    publisher::{RELEASE, at},
-    scenario::Strategy,
-    wheel::Event,
-};
-
-/// The release, as the content keys have signed it at its publication.
-pub struct Signed {
-    id: Id,
-    category: Category,
-    paced: Paced,
-}
-
-impl Signed {
-    pub fn new(strategy: Strategy) -> Self {
-        let category = if strategy == Strategy::Urgent { Category::Urgent } else { Category::Routine };
-        let pace = Pace { published: at(0), ramp: Ramp::shipped(category) };
-        Self { id: Id { number: RELEASE, digest: Digest::of(b"291") }, category, paced: Paced::Signed(pace) }
-    }
-
-    fn release(&self) -> Release<'_> {
-        Release { id: self.id, category: self.category, paced: Some(&self.paced) }
-    }
-}
+use crate::simulate::{fleet::Time, publisher::at, wheel::Event};
 
 impl Simulation<'_> {
     /// How long the release has to wait on a host whose clock is so many seconds fast. Whoever publishes signs
