@@ -4,7 +4,10 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{Pin, Policy, Window};
+use super::{
+    terms::{Pin, Policy},
+    window::Window,
+};
 use crate::{
     bundle::{Category, Number},
     printable,
