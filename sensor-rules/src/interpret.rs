@@ -6,12 +6,12 @@ mod value;
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
-use cel::{Context, ExecutionError, Value, common::ast::IdedExpr, extractors::This};
+use cel::{Context, ExecutionError, Value, extractors::This};
 use globset::GlobBuilder;
 use regex::bytes::{Regex, RegexBuilder};
 use sensor_common::{
     event::Event,
-    field::{Field, Kind, is_in_doubt},
+    field::{Field, is_in_doubt},
     record::Record,
     verdict::Verdict,
 };

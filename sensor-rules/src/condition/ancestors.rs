@@ -3,16 +3,14 @@
 use std::ops::Range;
 
 use cel::common::ast::{ComprehensionExpr, Expr, operators as op};
-use sensor_common::field::{FIELDS, Field, Kind};
+use sensor_common::field::Field;
 
 use super::{
-    fault::Fault,
-    suggest::quoted_list,
-    typed::{Text, Typed},
+    typed::Typed,
     types::{Checked, Checker},
 };
 use crate::{
-    ancestors::{ALL, FIRST_SMALL, LIST},
+    ancestors::{ALL, LIST},
     expr::{Cond, CondKind, Relation},
     int::{Int, IntField},
 };

@@ -8,7 +8,7 @@ use sensor_common::field::Field;
 
 use super::{
     fault::Fault,
-    is_taken,
+    names::is_taken,
     spans::{Constants, INSERTED, Inserted, Spans},
 };
 use crate::definitions::{Body, Definition, Definitions, Macro, visit};

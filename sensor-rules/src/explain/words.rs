@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostics,
-    emit::{self, Part},
+    emit::Part,
     plan::{Entry, Index, KEYS_MIN, Plan, SEARCHES_MIN, entries, key::How},
     rule::RuleSet,
     state::{By, Effect, State, StateKind},

@@ -36,14 +36,13 @@ use self::{
     blocks::{BLOCKS_MAX, Block, Grain, blocks},
     key::{Cover, How, Key, Look, cover, search},
     rows::{Lookup, MemoryBuilder, Walk, Walked},
-    trie::Trie,
 };
 use crate::{
     early::weakened,
     expr::{Cond, CondKind},
     fold::fold,
     kleene::{Both, both},
-    pattern::{Pattern, Syntax},
+    pattern::Pattern,
     rule::{Rule, RuleSet},
     state::Effect,
     text_test::TextTest,
