@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Result, ensure};
 
 use super::{
-    Attempt,
+    attempt::Attempt,
     payload::{TRIES, behind_empty, changing, memory, untouched},
     setting,
 };
