@@ -4,10 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{
-    terms::{Pin, Policy},
-    window::Window,
-};
+use super::{Pin, Policy, Window};
 use crate::{
     bundle::{Category, Number},
     printable,

@@ -7,10 +7,7 @@ use sensor_common::{event::Event, verdict::Action};
 use serde::Deserialize;
 use toml::{Spanned, value::Datetime};
 
-use super::{
-    terms::{Actions, Hold, Pin, Policy, Repository, Rollback},
-    window::{Day, Window},
-};
+use super::{Actions, Hold, Pin, Policy, Repository, Rollback, Window, window::Day};
 use crate::{bundle::Number, digest::Digest, lasting::Lasting, rollout::Ring, shadow::Limits};
 
 /// An urgent release is delayed so long at most: it is never skipped.
