@@ -1,5 +1,5 @@
-//! Integers: literals, fields, and what is computed of them. Only arithmetic that cannot fail is made: CEL's fails where it overflows and
-//! where it divides by 0, and a rule that fails would be silent.
+//! Integers: literals, fields, and what is computed of them. Only arithmetic that cannot fail is made: CEL's fails
+//! where it overflows and where it divides by 0, and a rule that fails would be silent.
 
 use core::mem::offset_of;
 
