@@ -17,6 +17,8 @@ mod types;
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
+use cel::common::ast::IdedExpr;
+
 use self::spans::Spans;
 pub use self::{
     checked::Checked,
@@ -42,6 +44,11 @@ pub fn check(text: &str, names: Names<'_>) -> Result<Checked, Vec<Fault>> {
     (spans.inserted, spans.constants) = (expanded.inserted, expanded.constants);
     let cond = types::check(&expr, spans, names)?;
     Ok(Checked { cond, expr: Arc::new(expr) })
+}
+
+/// Where the node `expr` of `program`, made from `text`, stands in it.
+pub fn place(text: &str, program: &cel::Program, expr: &IdedExpr) -> Range<usize> {
+    Spans::new(text, program).of(expr)
 }
 
 /// Where the nodes of `program`, made from `text`, stand in it, by their ids.

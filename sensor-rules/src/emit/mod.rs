@@ -28,11 +28,7 @@ pub use self::{
     chain::Budget,
     target::{PARTS_MAP, RECORD_MAP, Target},
 };
-pub(crate) use self::{
-    chain::Part,
-    listing::listing,
-    sizes::{Sizes, sizes},
-};
+pub(crate) use self::{chain::Part, listing::listing, sizes::sizes};
 use self::{
     chain::{Broken, CARRIED_MAX, Limit, PARTS_MAX, chain},
     cond::SLOTS_MAX,
