@@ -73,6 +73,14 @@ impl Early {
     }
 }
 
+impl RuleSet {
+    /// What the early program for `event` reads of the groups that its rules need, and what not; `None` where there is
+    /// no such program. Takes a look at every condition.
+    pub fn early(&self, event: Event) -> Option<Early> {
+        Early::of(self, event)
+    }
+}
+
 /// The groups that the early program for `event` does without: those that cost much, and of those that cost less
 /// each that no rule needs to be found by a key.
 fn late(rules: &RuleSet, event: Event) -> Groups {

@@ -1,7 +1,94 @@
-//! Integers that are computed. Only arithmetic that cannot fail is made: CEL's fails where it overflows and
-//! where it divides by 0, and a rule that fails would be silent.
+//! Integers: literals, fields, and what is computed of them. Only arithmetic that cannot fail is made: CEL's fails
+//! where it overflows and where it divides by 0, and a rule that fails would be silent.
 
-use crate::expr::Int;
+use core::mem::offset_of;
+
+use sensor_common::{
+    event::Groups,
+    field::{FIELDS, Field, Kind},
+    record::{Record, TEXT_MAX, Text},
+};
+
+/// An integer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Int {
+    /// A literal.
+    Const(i64),
+    /// A field.
+    Field(IntField),
+    /// What is computed.
+    Made(Box<Made>),
+}
+
+impl Int {
+    /// Adds the string fields whose lengths it reads.
+    pub fn collect_lengths(&self, fields: &mut Vec<&'static Field>) {
+        match self {
+            Self::Const(_) => {}
+            Self::Field(field) => fields.extend(field.text()),
+            Self::Made(made) => [&made.left, &made.right].into_iter().for_each(|int| int.collect_lengths(fields)),
+        }
+    }
+
+    /// The field groups that it reads.
+    pub fn groups(&self) -> Groups {
+        match self {
+            Self::Const(_) => Groups::NONE,
+            Self::Field(field) => field.group,
+            Self::Made(made) => made.left.groups().with(made.right.groups()),
+        }
+    }
+}
+
+/// An integer field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IntField {
+    /// Where it is in the record, bytes.
+    pub offset: usize,
+    /// Whether it has 64 bits; else it has 32.
+    pub wide: bool,
+    /// The largest value, where it has 32.
+    pub largest: u32,
+    /// The group it is filled with.
+    pub group: Groups,
+}
+
+impl IntField {
+    /// `field` as an integer, or `None` where it is none.
+    pub fn new(field: &Field) -> Option<Self> {
+        let wide = match field.kind {
+            Kind::U32 => false,
+            Kind::U64 => true,
+            Kind::Bool | Kind::Text(_) => return None,
+        };
+        Some(Self { offset: field.offset, wide, largest: u32::MAX, group: field.group })
+    }
+
+    /// The field of the table that it is, where it is not only a part of one.
+    pub fn field(self) -> Option<&'static Field> {
+        FIELDS.iter().find(|field| Self::new(field) == Some(self))
+    }
+
+    /// The string field of which it is the length.
+    pub fn text(self) -> Option<&'static Field> {
+        FIELDS.iter().find(|field| matches!(field.kind, Kind::Text(_)) && Self::length(field) == self)
+    }
+
+    /// How many bytes of the string `field` are kept.
+    pub fn length(field: &Field) -> Self {
+        let largest = match field.kind {
+            Kind::Text(capacity) => u32::try_from(capacity).unwrap_or(u32::MAX),
+            Kind::U32 | Kind::U64 | Kind::Bool => u32::MAX,
+        };
+        let offset = field.offset + offset_of!(Text<TEXT_MAX>, len);
+        Self { offset, wide: false, largest, group: field.group }
+    }
+
+    /// Field number `index` of those that only a newer definition is said to have: behind the end of the record.
+    pub const fn unchecked(index: usize) -> Self {
+        Self { offset: size_of::<Record>() + 8 * index, wide: true, largest: u32::MAX, group: Groups::NONE }
+    }
+}
 
 /// How many intermediate results there is room for.
 pub const REGISTERS: usize = 5;

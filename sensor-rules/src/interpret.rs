@@ -2,20 +2,24 @@
 
 mod implied;
 mod truth;
+mod value;
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
-use cel::{Context, ExecutionError, Value, common::ast::IdedExpr, extractors::This};
+use cel::{Context, ExecutionError, Value, extractors::This};
 use globset::GlobBuilder;
 use regex::bytes::{Regex, RegexBuilder};
 use sensor_common::{
     event::Event,
-    field::{Field, Kind, is_in_doubt},
+    field::{Field, is_in_doubt},
     record::Record,
     verdict::Verdict,
 };
 
-use self::truth::{Judged, Truth};
+use self::{
+    truth::{Judged, Truth, holds},
+    value::value,
+};
 use crate::{
     ancestors,
     condition::Checked,
@@ -85,15 +89,6 @@ fn failed(rule: &Rule, reason: String) -> InterpretError {
     InterpretError { rule: rule.id.clone(), condition: rule.condition.clone(), reason }
 }
 
-/// What the interpreter says of a condition, or its words where it fails.
-fn holds(expr: &IdedExpr, context: &Context<'_, '_>) -> Result<bool, String> {
-    match context.resolve(expr) {
-        Ok(Value::Bool(holds)) => Ok(holds),
-        Ok(other) => Err(format!("it is not a boolean but {other:?}")),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 /// The fields that `event` carries, which those of ancestors are among, as variables: `process.exe` is the
 /// member `exe` of the map `process`.
 fn context(event: Event, record: &Record) -> Context<'static, 'static> {
@@ -147,20 +142,4 @@ fn has(is_glob: bool, text: &str, pattern: &str) -> Result<bool, ExecutionError>
         }
         Ok(made.get(&key).is_some_and(|regex| regex.is_match(&narrowed(text))))
     })
-}
-
-/// The value of a field; a string's bytes each become the character of that number.
-fn value(field: &Field, record: &Record) -> Value {
-    let bytes = record.as_bytes().get(field.offset..field.offset + field.kind.size()).unwrap_or_default();
-    let word = |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_ne_bytes);
-    match field.kind {
-        Kind::U32 => Value::Int(i64::from(word(0))),
-        Kind::U64 => Value::Int(bytes.try_into().map_or(0, i64::from_ne_bytes)),
-        Kind::Bool => Value::Bool(word(0) != 0),
-        Kind::Text(_) => {
-            let text = bytes.get(8..).unwrap_or_default();
-            let kept = text.get(..word(0) as usize).unwrap_or(text);
-            Value::from(kept.iter().copied().map(char::from).collect::<String>())
-        }
-    }
 }

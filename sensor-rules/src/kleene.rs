@@ -9,7 +9,11 @@ use sensor_common::{
     record::TEXT_MAX,
 };
 
-use crate::expr::{Cond, CondKind, Int, TextTest};
+use crate::{
+    expr::{Cond, CondKind},
+    int::Int,
+    text_test::TextTest,
+};
 
 /// How many bytes of each end of a text that was cut are known.
 pub const END: usize = TEXT_MAX / 2;

@@ -42,7 +42,9 @@ mod source;
 mod state;
 mod terms;
 mod text;
+mod text_test;
 mod time;
+mod windows;
 mod yaml;
 
 pub use advice::advice;
@@ -55,4 +57,4 @@ pub use emit::{
 pub use interpret::{InterpretError, interpret};
 pub use rule::{Answer, Example, Happening, Happenings, Rule, RuleSet, Severity};
 pub use source::{Options, Place, Source};
-pub use state::Windows;
+pub use windows::Windows;

@@ -20,7 +20,7 @@ use regex_syntax::{
     },
 };
 
-use crate::expr::TextTest;
+use crate::text_test::TextTest;
 
 /// Most cells of an automaton: a cell says where one class of bytes leads from one state, and is numbered by 16 bits.
 const CELLS_MAX: usize = 1 << 15;

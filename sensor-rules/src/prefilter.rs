@@ -9,7 +9,8 @@ use sensor_common::{event::Event, record::Record};
 
 use crate::{
     early::by_known,
-    expr::{Cond, CondKind, Int, IntField},
+    expr::{Cond, CondKind},
+    int::{Int, IntField},
     rule::RuleSet,
 };
 

@@ -3,7 +3,8 @@
 use sensor_common::{event::Event, field::Field, state::Step};
 
 use crate::{
-    expr::{Cond, CondKind, Int, IntField},
+    expr::{Cond, CondKind},
+    int::{Int, IntField},
     rule::{Rule, RuleSet},
     state::{By, Effect},
 };

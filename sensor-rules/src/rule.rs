@@ -1,18 +1,25 @@
 //! Rules that were checked.
 
-use std::{collections::BTreeMap, fmt, sync::OnceLock};
+use std::{collections::BTreeMap, fmt};
 
 use sensor_common::{
     event::{Event, Groups},
     field::{Field, Sight},
     maps::Container,
     record::Record,
+    state::{Step, Tracked},
     verdict::{Action, Verdict},
 };
 
 use crate::{
-    align::Alignment, budget::BlockBudget, condition::Checked, early::Early, expr::Cond, mutant::Mutant, source::Place,
-    state::State, text::Text,
+    align::Alignment,
+    budget::BlockBudget,
+    condition::Checked,
+    expr::Cond,
+    mutant::Mutant,
+    source::Place,
+    state::{Effect, State, StateKind},
+    text::Text,
 };
 
 /// How much a match matters to whoever reads it.
@@ -165,6 +172,32 @@ pub struct Happening {
 }
 
 impl Rule {
+    /// What the sensor has to know of the state of the rule, which has this number; `None` where it has none.
+    pub(crate) fn tracked(&self, number: u32) -> Option<Tracked> {
+        let state = self.state.as_ref()?;
+        let more_than = match state.kind {
+            StateKind::Count(more_than) => more_than.into(),
+            StateKind::After(..) => 0,
+        };
+        Some(Tracked { rule: number, action: self.action as u32, within: state.within, more_than })
+    }
+
+    /// What of the rule judges `event`.
+    pub(crate) fn parts(&self, event: Event) -> impl Iterator<Item = (&Checked, Effect<'_>)> {
+        let (first, own) = match &self.state {
+            None => (None, Effect::Match),
+            Some(state) => match &state.kind {
+                StateKind::Count(_) => (None, Effect::Note(state, Step::Count)),
+                StateKind::After(events, first) => {
+                    let first = events.contains(&event).then_some((first, Effect::Note(state, Step::First)));
+                    (first, Effect::Note(state, Step::Second))
+                }
+            },
+        };
+        // The second step first: an event that is both does not follow itself.
+        self.events.contains(&event).then_some((&self.checked, own)).into_iter().chain(first)
+    }
+
     /// The string fields that it reads and that were not seen whole in `record`, an event of kind `event`.
     pub fn unseen(&self, event: Event, record: &Record) -> Vec<&'static Field> {
         in_order(self.doubtful(event, record))
@@ -189,13 +222,11 @@ fn in_order(fields: impl Iterator<Item = &'static Field>) -> Vec<&'static Field>
 pub struct RuleSet {
     /// Their conditions never change.
     pub(crate) rules: Vec<Rule>,
-    /// By event, once somebody has asked: it takes a look at every condition.
-    early: [OnceLock<Option<Early>>; Event::COUNT],
 }
 
 impl RuleSet {
     pub(crate) const fn new(rules: Vec<Rule>) -> Self {
-        Self { rules, early: [const { OnceLock::new() }; Event::COUNT] }
+        Self { rules }
     }
 
     /// All rules; a rule's index is its number in verdicts.
@@ -237,9 +268,16 @@ impl RuleSet {
         })
     }
 
-    /// What the early program for `event` reads of them, and what not; `None` where there is no such program.
-    pub fn early(&self, event: Event) -> Option<Early> {
-        *self.early.get(event as usize)?.get_or_init(|| Early::of(self, event))
+    /// What judges `event`, in rule order.
+    pub(crate) fn judging(&self, event: Event) -> impl Iterator<Item = (u32, &Rule, &Checked, Effect<'_>)> {
+        (0..).zip(&self.rules).flat_map(move |(number, rule)| {
+            rule.parts(event).map(move |(checked, effect)| (number, rule, checked, effect))
+        })
+    }
+
+    /// What the sensor has to know of the states, by their numbers.
+    pub fn tracked(&self) -> Vec<Tracked> {
+        (0..).zip(&self.rules).filter_map(|(number, rule)| rule.tracked(number)).collect()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     interpret::by_rule,
     rule::{Answer, Example, Happening, Happenings, Rule, RuleSet},
     source::Place,
-    state::Windows,
+    windows::Windows,
 };
 
 /// What came of the tests of all rules.

@@ -1,21 +1,14 @@
 //! Rules with state: counts and sequences of two. What they judge by is pure, as in every rule; what they say
-//! is noted, and the sensor keeps it. [`Windows`] is the sensor's part as a model.
-
-use std::collections::HashMap;
+//! is noted, and the sensor keeps it; [`Windows`](crate::Windows) is its part as a model.
 
 use sensor_common::{
     event::{Event, Groups},
     field::Field,
     record::Record,
-    state::{Note, Step, Tracked, Window, WindowKey},
-    verdict::Verdict,
+    state::{Note, Step},
 };
 
-use crate::{
-    condition::Checked,
-    expr::IntField,
-    rule::{Rule, RuleSet},
-};
+use crate::{condition::Checked, int::IntField};
 
 /// What is counted apart, or must be the same in both events.
 #[derive(Clone, Debug)]
@@ -105,48 +98,6 @@ impl Effect<'_> {
     }
 }
 
-impl Rule {
-    /// What the sensor has to know of the state of the rule, which has this number; `None` where it has none.
-    pub(crate) fn tracked(&self, number: u32) -> Option<Tracked> {
-        let state = self.state.as_ref()?;
-        let more_than = match state.kind {
-            StateKind::Count(more_than) => more_than.into(),
-            StateKind::After(..) => 0,
-        };
-        Some(Tracked { rule: number, action: self.action as u32, within: state.within, more_than })
-    }
-
-    /// What of the rule judges `event`.
-    pub(crate) fn parts(&self, event: Event) -> impl Iterator<Item = (&Checked, Effect<'_>)> {
-        let (first, own) = match &self.state {
-            None => (None, Effect::Match),
-            Some(state) => match &state.kind {
-                StateKind::Count(_) => (None, Effect::Note(state, Step::Count)),
-                StateKind::After(events, first) => {
-                    let first = events.contains(&event).then_some((first, Effect::Note(state, Step::First)));
-                    (first, Effect::Note(state, Step::Second))
-                }
-            },
-        };
-        // The second step first: an event that is both does not follow itself.
-        self.events.contains(&event).then_some((&self.checked, own)).into_iter().chain(first)
-    }
-}
-
-impl RuleSet {
-    /// What judges `event`, in rule order.
-    pub(crate) fn judging(&self, event: Event) -> impl Iterator<Item = (u32, &Rule, &Checked, Effect<'_>)> {
-        (0..).zip(&self.rules).flat_map(move |(number, rule)| {
-            rule.parts(event).map(move |(checked, effect)| (number, rule, checked, effect))
-        })
-    }
-
-    /// What the sensor has to know of the states, by their numbers.
-    pub fn tracked(&self) -> Vec<Tracked> {
-        (0..).zip(&self.rules).filter_map(|(number, rule)| rule.tracked(number)).collect()
-    }
-}
-
 /// The notes of one step about `record`.
 pub fn notes(state: &State, step: Step, record: &Record) -> Vec<Note> {
     let bytes = record.as_bytes();
@@ -161,41 +112,4 @@ pub fn notes(state: &State, step: Step, record: &Record) -> Vec<Note> {
     let keys = state.by.keys(step).into_iter().map(|(field, least)| (read(field), least));
     let counted = keys.filter(|(key, least)| least.is_none_or(|least| *key >= least));
     counted.map(|(key, _)| Note { state: state.number, step: step as u32, key: key.cast_unsigned() }).collect()
-}
-
-/// What the sensor remembers, without its bounds: windows are not forgotten.
-#[derive(Debug, Default)]
-pub struct Windows(HashMap<WindowKey, Window>);
-
-impl Windows {
-    /// Follows up the notes of `verdict`, which `generation` gave at `now` (nanoseconds), and adds the rules
-    /// that match by them.
-    pub fn follow_notes(&mut self, rules: &RuleSet, generation: u64, now: u64, verdict: &mut Verdict) {
-        let tracked = rules.tracked();
-        for note in verdict.notes().to_vec() {
-            let Some(tracked) = tracked.get(note.state as usize) else { continue };
-            if self.follow(tracked, generation, now, note) {
-                verdict.add_by_state(tracked);
-            }
-        }
-    }
-
-    /// Follows up one note; whether the rule matches by it.
-    pub(crate) fn follow(&mut self, tracked: &Tracked, generation: u64, now: u64, note: Note) -> bool {
-        let key = WindowKey { generation, state: note.state.into(), key: note.key };
-        match self.0.get_mut(&key) {
-            known if note.step == Step::Second as u32 => {
-                known.is_some_and(|window| !window.is_over(now, tracked.within))
-            }
-            Some(window) if note.step == Step::Count as u32 => {
-                *window = window.turned(window.passed(now, tracked.within), tracked.within);
-                window.counts[0] += 1;
-                window.total() > tracked.more_than
-            }
-            _ => {
-                self.0.insert(key, Window::new(now));
-                note.step == Step::Count as u32 && tracked.more_than == 0
-            }
-        }
-    }
 }

@@ -25,7 +25,7 @@ pub fn everything() -> Result<()> {
 pub fn ebpf() -> Result<()> {
     let compiler = Compiler::find_or_install()?;
     let directory = project::target("ebpf");
-    let mut path = vec![setup::linker_directory()];
+    let mut path = vec![setup::tools_directory()];
     path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     let mut cargo = compiler.cargo();
     kernel_side(cargo.arg("build"));

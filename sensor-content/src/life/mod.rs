@@ -15,6 +15,7 @@
 //! }
 //! ```
 
+mod id;
 mod probation;
 mod stage;
 
@@ -23,34 +24,12 @@ use std::{fmt, marker::PhantomData};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use id::{BootId, Id};
 pub use probation::{BACK_OFF, Judgement, Trial};
 pub use stage::{
     Checked, Compiled, Denied, Downloaded, Good, Next, Probation, Rejected, RolledBack, Shadow, Signed, Stage, State,
     Verified,
 };
-
-use crate::{bundle::Number, digest::Digest};
-
-/// Which generation: its number, and what it is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Id {
-    /// Its number.
-    pub number: Number,
-    /// Digest of the signed part of its bundle.
-    pub digest: Digest,
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} ({})", self.number, self.digest.short())
-    }
-}
-
-/// This start of the kernel, as `/proc/sys/kernel/random/boot_id` names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct BootId(pub String);
 
 /// A step that was taken: a line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +114,7 @@ impl<S: State> Generation<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
 
     #[test]
     fn a_life_is_written_down_step_by_step() {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{BootId, Id};
+use super::id::{BootId, Id};
 use crate::digest::Digest;
 
 /// A generation on probation.

@@ -2,7 +2,7 @@
 
 use sensor_common::record::TEXT_MAX;
 
-use super::Random;
+use super::generator::Random;
 
 /// Texts from which fields and literals are made: short and long, empty, not ASCII, equal but for a byte.
 const WORDS: &[&str] = &[

@@ -3,16 +3,16 @@
 use std::ops::Range;
 
 use cel::common::ast::{ComprehensionExpr, Expr, operators as op};
-use sensor_common::field::{FIELDS, Field, Kind};
+use sensor_common::field::Field;
 
 use super::{
-    Fault,
-    suggest::quoted_list,
-    types::{Checked, Checker, Text, Typed},
+    typed::Typed,
+    types::{Checked, Checker},
 };
 use crate::{
-    ancestors::{ALL, FIRST_SMALL, LIST},
-    expr::{Cond, CondKind, Int, IntField, Relation},
+    ancestors::{ALL, LIST},
+    expr::{Cond, CondKind, Relation},
+    int::{Int, IntField},
 };
 
 impl Checker<'_> {
@@ -62,26 +62,4 @@ impl Checker<'_> {
             "use `in`, or `||` between conditions",
         )
     }
-}
-
-/// The field `name` of an ancestor, which the rule calls by `variable`.
-pub(super) fn field(name: &str, variable: &str, range: Range<usize>) -> Result<Typed, Fault> {
-    let prefix = format!("{FIRST_SMALL}.");
-    let known: Vec<_> = FIELDS.iter().filter_map(|field| field.name.strip_prefix(&prefix)).collect();
-    let member = name.split_once('.').map_or("", |(_, member)| member);
-    let field = Field::from_name(name).filter(|_| known.contains(&member));
-    let typed = field.and_then(|field| match field.kind {
-        Kind::Bool => Some(Typed::Bool(CondKind::Flag(field))),
-        Kind::Text(_) => Some(Typed::Text(Text::Field(field))),
-        Kind::U32 | Kind::U64 => Some(Typed::Int(Int::Field(IntField::new(field)?))),
-    });
-    typed.ok_or_else(|| {
-        let message = if member.is_empty() {
-            format!("`{variable}` is a process, not a field")
-        } else {
-            format!("no field `{member}` of an ancestor")
-        };
-        let known = known.iter().map(|member| format!("{variable}.{member}")).collect::<Vec<_>>();
-        Fault::new(range, message).help(format!("its fields are {}", quoted_list(known.iter().map(String::as_str))))
-    })
 }

@@ -9,8 +9,9 @@
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators as op};
 
 use super::{
-    Fault,
-    types::{Checked, Checker, Typed},
+    fault::Fault,
+    typed::Typed,
+    types::{Checked, Checker},
 };
 use crate::expr::{Cond, CondKind};
 

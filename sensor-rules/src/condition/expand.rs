@@ -7,7 +7,8 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, ListExpr, Li
 use sensor_common::field::Field;
 
 use super::{
-    Fault, is_taken,
+    fault::Fault,
+    names::is_taken,
     spans::{Constants, INSERTED, Inserted, Spans},
 };
 use crate::definitions::{Body, Definition, Definitions, Macro, visit};

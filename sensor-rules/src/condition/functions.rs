@@ -6,13 +6,16 @@ use cel::common::ast::IdedExpr;
 use sensor_common::field::Field;
 
 use super::{
-    Fault,
+    fault::Fault,
     names::no_function,
-    types::{Checked, Checker, Text, Typed},
+    typed::{Text, Typed},
+    types::{Checked, Checker},
 };
 use crate::{
-    expr::{CondKind, Int, IntField, TextTest},
+    expr::CondKind,
+    int::{Int, IntField},
     pattern::{Pattern, Syntax},
+    text_test::TextTest,
 };
 
 impl Checker<'_> {

@@ -5,13 +5,14 @@ use std::ops::Range;
 use cel::common::ast::IdedExpr;
 
 use super::{
-    Fault,
+    fault::Fault,
     suggest::quoted_list,
-    types::{Checked, Checker, Typed},
+    typed::Typed,
+    types::{Checked, Checker},
 };
 use crate::{
-    expr::{CondKind, Int, IntField, Relation},
-    int::{Arithmetic, Made, REGISTERS, Unsafe, together},
+    expr::{CondKind, Relation},
+    int::{Arithmetic, Int, IntField, Made, REGISTERS, Unsafe, together},
 };
 
 impl Checker<'_> {

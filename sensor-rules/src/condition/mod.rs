@@ -1,8 +1,10 @@
 //! Conditions: CEL text to a typed condition and a program for the interpreter.
 
 mod ancestors;
+mod checked;
 mod choices;
 mod expand;
+mod fault;
 mod functions;
 mod integers;
 mod names;
@@ -10,98 +12,22 @@ mod ranges;
 mod scan;
 mod spans;
 mod suggest;
+mod typed;
 mod types;
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
-use cel::common::ast::{Expr, IdedExpr, LiteralValue};
-use sensor_common::event::Event;
+use cel::common::ast::IdedExpr;
 
 use self::spans::Spans;
 pub use self::{
-    names::is_taken,
+    checked::Checked,
+    fault::Fault,
+    names::{Names, is_taken},
     scan::comments,
     suggest::{nearest, quoted_list},
 };
-use crate::{
-    align::Alignment,
-    definitions::Definitions,
-    diagnostic::{Diagnostic, Other},
-    expr::{Cond, CondKind},
-    text::Text,
-};
-
-/// Something wrong in a condition.
-#[derive(Debug)]
-pub struct Fault {
-    /// Where, in the condition's text, bytes.
-    pub range: Range<usize>,
-    /// What.
-    pub message: String,
-    /// What stands at the caret.
-    pub label: String,
-    /// What to do about it.
-    pub help: Option<String>,
-    /// The place in the macro or list that was put in at `range`.
-    pub inside: Option<Box<Other>>,
-}
-
-impl Fault {
-    fn new(range: Range<usize>, message: impl Into<String>) -> Self {
-        Self { range, message: message.into(), label: String::new(), help: None, inside: None }
-    }
-
-    /// The fault as a problem of the file `text`, in which the condition lies as `alignment` says.
-    pub fn at(self, text: &Text<'_>, alignment: &Alignment) -> Diagnostic {
-        let Self { range, message, label, help, inside } = self;
-        Diagnostic { label, help, other: inside, ..text.problem(&alignment.range(&range), message) }
-    }
-
-    fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
-        self
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-}
-
-/// A condition that was checked, in both forms.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// For the compiler.
-    pub cond: Cond,
-    /// For the interpreter; in its strings each byte is one character.
-    pub expr: Arc<IdedExpr>,
-}
-
-impl Checked {
-    /// A condition that never holds.
-    pub fn never() -> Self {
-        let no = Expr::Literal(LiteralValue::Boolean(false.into()));
-        Self { cond: Cond { kind: CondKind::Const(false), range: 0..0 }, expr: Arc::new(IdedExpr { id: 0, expr: no }) }
-    }
-
-    /// The same condition `by` bytes further on.
-    pub fn moved(self, by: usize) -> Self {
-        Self { cond: self.cond.moved(by), ..self }
-    }
-}
-
-/// The names that a condition can use.
-#[derive(Clone, Copy)]
-pub struct Names<'a> {
-    /// The events the rule judges: their common fields.
-    pub events: &'a [Event],
-    /// Integer fields that are taken on trust, in the order in which they lie behind the record.
-    pub unchecked: &'a [String],
-    /// For tests only: comparisons that hold of no event are let pass.
-    pub any_range: bool,
-    /// Lists and macros.
-    pub definitions: &'a Definitions<'a>,
-}
+use crate::definitions::visit;
 
 /// Parses `text`, with each byte as one character.
 pub fn parse(text: &str) -> Result<cel::Program, Vec<Fault>> {
@@ -123,6 +49,16 @@ pub fn check(text: &str, names: Names<'_>) -> Result<Checked, Vec<Fault>> {
 /// Where the node `expr` of `program`, made from `text`, stands in it.
 pub fn place(text: &str, program: &cel::Program, expr: &IdedExpr) -> Range<usize> {
     Spans::new(text, program).of(expr)
+}
+
+/// Where the nodes of `program`, made from `text`, stand in it, by their ids.
+pub fn places(text: &str, program: &cel::Program) -> HashMap<u64, Range<usize>> {
+    let spans = Spans::new(text, program);
+    let mut places = HashMap::new();
+    visit(program.expression(), &mut |node| {
+        places.entry(node.id).or_insert_with(|| spans.of(node));
+    });
+    places
 }
 
 /// The bytes of `text`, each as the character of that number: strings in rules are bytes, and so character `n` of the

@@ -7,16 +7,30 @@ use sensor_common::{
     field::{FIELDS, Field, Kind},
 };
 
-pub(super) use super::Names;
 use super::{
-    Fault,
+    fault::Fault,
     suggest::{nearest, quoted_list},
-    types::{Text, Typed},
+    typed::{Text, Typed},
 };
 use crate::{
-    ancestors::LIST,
-    expr::{CondKind, Int, IntField},
+    ancestors::{FIRST_SMALL, LIST},
+    definitions::Definitions,
+    expr::CondKind,
+    int::{Int, IntField},
 };
+
+/// The names that a condition can use.
+#[derive(Clone, Copy)]
+pub struct Names<'a> {
+    /// The events the rule judges: their common fields.
+    pub events: &'a [Event],
+    /// Integer fields that are taken on trust, in the order in which they lie behind the record.
+    pub unchecked: &'a [String],
+    /// For tests only: comparisons that hold of no event are let pass.
+    pub any_range: bool,
+    /// Lists and macros.
+    pub definitions: &'a Definitions<'a>,
+}
 
 impl Names<'_> {
     /// The field `name`, which stands at `range`.
@@ -61,6 +75,28 @@ impl Names<'_> {
                 .help(format!("its fields are {}", quoted_list(self.carried()))),
         }
     }
+}
+
+/// The field `name` of an ancestor, which the rule calls by `variable`.
+pub(super) fn ancestor_field(name: &str, variable: &str, range: Range<usize>) -> Result<Typed, Fault> {
+    let prefix = format!("{FIRST_SMALL}.");
+    let known: Vec<_> = FIELDS.iter().filter_map(|field| field.name.strip_prefix(&prefix)).collect();
+    let member = name.split_once('.').map_or("", |(_, member)| member);
+    let field = Field::from_name(name).filter(|_| known.contains(&member));
+    let typed = field.and_then(|field| match field.kind {
+        Kind::Bool => Some(Typed::Bool(CondKind::Flag(field))),
+        Kind::Text(_) => Some(Typed::Text(Text::Field(field))),
+        Kind::U32 | Kind::U64 => Some(Typed::Int(Int::Field(IntField::new(field)?))),
+    });
+    typed.ok_or_else(|| {
+        let message = if member.is_empty() {
+            format!("`{variable}` is a process, not a field")
+        } else {
+            format!("no field `{member}` of an ancestor")
+        };
+        let known = known.iter().map(|member| format!("{variable}.{member}")).collect::<Vec<_>>();
+        Fault::new(range, message).help(format!("its fields are {}", quoted_list(known.iter().map(String::as_str))))
+    })
 }
 
 /// The fault of `name` behind `in`, where a list is expected.

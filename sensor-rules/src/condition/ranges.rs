@@ -10,12 +10,12 @@ use sensor_common::{
 };
 
 use super::{
-    Fault,
+    fault::Fault,
     types::{Checked, Checker},
 };
 use crate::{
-    expr::{Int, IntField, Relation},
-    int::Extent,
+    expr::Relation,
+    int::{Extent, Int, IntField},
     pattern::Pattern,
 };
 

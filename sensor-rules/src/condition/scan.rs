@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::Fault;
+use super::fault::Fault;
 use crate::octal;
 
 /// Longest condition, bytes.

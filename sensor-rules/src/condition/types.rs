@@ -6,38 +6,17 @@ use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators as op};
 use sensor_common::field::Field;
 
 use super::{
-    Fault, ancestors,
-    names::{Names, no_list},
+    fault::Fault,
+    names::{Names, ancestor_field, no_list},
     spans::Spans,
+    typed::{Text, Typed},
 };
 use crate::{
     diagnostic::Other,
-    expr::{Cond, CondKind, Int, Relation, TextTest},
-    int::Arithmetic,
+    expr::{Cond, CondKind, Relation},
+    int::{Arithmetic, Int},
+    text_test::TextTest,
 };
-
-/// What an expression is.
-pub(super) enum Typed {
-    Bool(CondKind),
-    Int(Int),
-    Text(Text),
-}
-
-/// A string.
-pub(super) enum Text {
-    Literal(Vec<u8>),
-    Field(&'static Field),
-}
-
-impl Typed {
-    pub(super) const fn name(&self) -> &'static str {
-        match self {
-            Self::Bool(_) => "a boolean",
-            Self::Int(_) => "an integer",
-            Self::Text(_) => "a string",
-        }
-    }
-}
 
 /// The problem was noted; there is nothing to go on with.
 pub(super) struct Noted;
@@ -160,7 +139,7 @@ impl Checker<'_> {
             && *variable == root
         {
             let name = [&[*group], &segments[1..]].concat().join(".");
-            return match ancestors::field(&name, variable, range) {
+            return match ancestor_field(&name, variable, range) {
                 Ok(typed) => Ok(typed),
                 Err(fault) => self.note(fault),
             };

@@ -4,8 +4,8 @@ use sensor_common::field::Field;
 
 use super::{
     asm::{Alu, Asm, Label, Reg, Size, TABLES, When},
+    record::{RECORD, bytes, capacity, imm, length},
     stack::ROW,
-    text::{RECORD, bytes, capacity, imm, length},
 };
 use crate::{pattern::Automaton, plan::union::Union};
 

@@ -9,17 +9,13 @@
 //! bits; and for an event 33 calls of this kind (`MAX_TAIL_CALL_CNT`), 32 on some kernels.
 
 use super::{
-    Target,
     asm::Code,
     decode::{CALL, EXIT, GOTO, WIDE},
     program::{Mark, program},
-    sizes,
+    sizes::sizes,
+    target::Target,
 };
 use crate::plan::{Link, Plan, PlannedRule};
-
-/// Name of the array (of programs) through which the programs of one object call each other. The loader puts
-/// each program whose [`chained`](super::Program::chained) says so into it.
-pub const PARTS_MAP: &str = "PARTS";
 
 /// Most programs of a chain: an event passes through two of them, early and in full, and twice through others.
 pub const PARTS_MAX: usize = 14;

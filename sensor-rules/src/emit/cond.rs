@@ -3,10 +3,15 @@
 use super::{
     asm::{Alu, Asm, Label, Reg, Size, TABLES, When},
     automaton, int,
+    record::{RECORD, at},
     stack::{self, Answers},
-    text::{self, RECORD, at},
+    text::{self},
 };
-use crate::expr::{Cond, CondKind, Int, TextTest};
+use crate::{
+    expr::{Cond, CondKind},
+    int::Int,
+    text_test::TextTest,
+};
 
 /// How many intermediate booleans there may be.
 pub const SLOTS_MAX: usize = 60;

@@ -2,12 +2,12 @@
 
 use super::{
     asm::{Alu, Asm, Label, Reg, Size, When},
+    record::{RECORD, at},
     set,
-    text::{RECORD, at},
 };
 use crate::{
-    expr::{Int, IntField, Relation},
-    int::{Arithmetic, Made, REGISTERS},
+    expr::Relation,
+    int::{Arithmetic, Int, IntField, Made, REGISTERS},
 };
 
 /// The registers for results. `R0`, `R7` and `R9` are for what is between.

@@ -8,8 +8,8 @@ use super::{
     asm::{Code, MEMORY},
     decode::{Raw, decode},
     program::{Mark, booleans},
+    record::RECORD,
     stack::{self, Answers},
-    text::RECORD,
 };
 use crate::{
     explain::{names, predicate},

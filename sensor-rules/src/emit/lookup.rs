@@ -11,8 +11,8 @@ use super::{
     asm::{Alu, Asm, Label, MEMORY, Reg, Size, When},
     automaton,
     hashed::{ADDRESS, Hashed, NODE, WORD, follow},
+    record::{RECORD, at, imm},
     stack::{Answers, ROW},
-    text::{RECORD, at, imm},
 };
 use crate::plan::{
     Index,

@@ -11,45 +11,35 @@ mod listing;
 mod lookup;
 mod object;
 mod program;
+mod record;
 mod set;
+mod sizes;
 mod stack;
 mod sweep;
+mod target;
 mod text;
 
 use sensor_common::{
-    event::{Event, Hook, Mode},
+    event::{Event, Hook},
     maps::Stage,
 };
 
-pub use self::chain::{Budget, PARTS_MAP};
+pub use self::{
+    chain::Budget,
+    target::{PARTS_MAP, RECORD_MAP, Target},
+};
+pub(crate) use self::{chain::Part, listing::listing, sizes::sizes};
 use self::{
-    asm::Code,
     chain::{Broken, CARRIED_MAX, Limit, PARTS_MAX, chain},
     cond::SLOTS_MAX,
     program::{Mark, booleans},
 };
-pub(crate) use self::{chain::Part, listing::listing};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics},
     plan::{Plan, PlannedRule},
     rule::{Rule, RuleSet},
     source::Place,
 };
-
-/// Name of the map (array of one [`Record`](sensor_common::record::Record)) that programs for
-/// [`Target::SocketFilter`] judge.
-pub const RECORD_MAP: &str = "RECORD";
-
-/// What programs are compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The sensor's hooks, as they are attached in this mode: one object per hook that has rules, one program
-    /// per event in it, and for some events an early one. A program finds the record of its task in
-    /// `RECORDS`, writes the verdict into it, and calls finish.
-    Hook(Mode),
-    /// Test runs: the same judgement in a socket filter, on the record in the map [`RECORD_MAP`].
-    SocketFilter,
-}
 
 /// One ELF file with the programs of one hook, to be loaded with aya's `EbpfLoader`.
 #[derive(Clone, Debug)]
@@ -156,38 +146,6 @@ fn chains<'a>(
         all.extend(parts);
     }
     Ok(all)
-}
-
-/// How long the code of a rule is, instructions.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Sizes {
-    /// All of it.
-    pub all: usize,
-    /// The parts of its condition that have no parts, in the order in which they are tried.
-    pub leaves: Vec<usize>,
-}
-
-/// The sizes of all rules in the code of `plan`.
-pub(crate) fn sizes(plan: &Plan<'_>, code: &Code<Mark>) -> Vec<Sizes> {
-    let mut sizes = vec![Sizes::default(); plan.rules.len()];
-    let ends = code.origins.iter().skip(1).map(|(first, _)| *first).chain([code.bytes.len() / 8]);
-    let mut before = None;
-    for ((first, mark), end) in code.origins.iter().zip(ends) {
-        let Some((planned_rule, _)) = *mark else {
-            before = None;
-            continue;
-        };
-        // Where a rule begins, nothing has been emitted yet.
-        let begins = before != Some(planned_rule);
-        before = Some(planned_rule);
-        if let Some(sizes) = sizes.get_mut(planned_rule) {
-            sizes.all += end - first;
-            if !begins {
-                sizes.leaves.push(end - first);
-            }
-        }
-    }
-    sizes
 }
 
 /// As [`compile`], with programs that look nothing up and try one rule after the other: what look-ups are

@@ -11,8 +11,8 @@ use sensor_common::{
 };
 
 use super::{
-    PARTS_MAP, RECORD_MAP, Target,
     asm::{MEMORY, TABLES},
+    target::{PARTS_MAP, RECORD_MAP, Target},
 };
 
 const LICENSE: &[u8] = b"Dual MIT/GPL\0";

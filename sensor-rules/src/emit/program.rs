@@ -11,16 +11,17 @@ use sensor_common::{
 };
 
 use super::{
-    PARTS_MAP, RECORD_MAP, Target,
     asm::{Alu, Asm, Code, Helper, Label, Operand, Reg, Size, When},
     cond::{Ground, branch},
     int, lookup,
+    record::{RECORD, at},
     stack::{Answers, KEY},
     sweep::sweep,
-    text::{RECORD, at},
+    target::{PARTS_MAP, RECORD_MAP, Target},
 };
 use crate::{
-    expr::{Cond, CondKind, Int},
+    expr::{Cond, CondKind},
+    int::Int,
     plan::{Plan, PlannedRule},
     state::{Effect, State},
 };

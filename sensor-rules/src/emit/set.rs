@@ -5,7 +5,7 @@ use sensor_common::field::Field;
 use super::{
     asm::{Alu, Asm, Label, Reg, Size, TABLES, When},
     hashed::{ADDRESS, Hashed, NODE, WORD as LOADED, follow},
-    text::{RECORD, at, bytes, imm, length},
+    record::{RECORD, at, bytes, imm, length},
 };
 use crate::plan::set::{Set, WORD, slot};
 

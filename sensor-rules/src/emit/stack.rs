@@ -10,7 +10,7 @@
 
 use sensor_common::field::Field;
 
-use super::text::at;
+use super::record::at;
 use crate::{
     pattern::Pattern,
     plan::{Index, key::search},

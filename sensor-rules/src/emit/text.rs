@@ -5,46 +5,16 @@
 //! field's capacity, and where the verifier has to know that, the code compares.
 
 use sensor_common::{
-    field::{Field, Kind},
-    record::{COMM_MAX, TEXT_MAX, Text},
+    field::Field,
+    record::{TEXT_MAX, Text},
 };
 
 use super::{
     asm::{Alu, Asm, Label, Reg, Size, When, words},
+    record::{RECORD, at, bytes, capacity, imm, length},
     set,
 };
-use crate::expr::TextTest;
-
-/// The register that holds the address of the record.
-pub const RECORD: Reg = Reg::R8;
-
-/// Where a field's bytes start in the record.
-pub fn bytes(field: &Field) -> i16 {
-    at(field.offset + core::mem::offset_of!(Text<TEXT_MAX>, bytes))
-}
-
-/// Where a field's length is in the record.
-pub fn length(field: &Field) -> i16 {
-    at(field.offset + core::mem::offset_of!(Text<TEXT_MAX>, len))
-}
-
-/// An offset in the record as instructions take it.
-pub fn at(offset: usize) -> i16 {
-    const { assert!(size_of::<sensor_common::record::Record>() + 8 * 1024 < i16::MAX as usize) };
-    i16::try_from(offset).unwrap_or(i16::MAX)
-}
-
-/// A length as instructions take it: literals and capacities are at most `TEXT_MAX`.
-pub fn imm(length: usize) -> i32 {
-    i32::try_from(length).unwrap_or(i32::MAX)
-}
-
-pub fn capacity(field: &Field) -> usize {
-    match field.kind {
-        Kind::Text(capacity) => capacity,
-        Kind::U32 | Kind::U64 | Kind::Bool => COMM_MAX,
-    }
-}
+use crate::text_test::TextTest;
 
 /// Not all of `field` is kept.
 pub fn cut<O>(asm: &mut Asm<O>, field: &Field, miss: Label) {

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sensor_common::{event::Event, maps::Stage, record::TEXT_MAX};
 
-use super::{TARGET, names};
+use super::{names, programs};
 use crate::{
     diagnostic::Diagnostics,
     emit::{self, Part},
-    expr::{Cond, CondKind, TextTest},
+    expr::{Cond, CondKind},
     plan::{
         Entry, Plan, entries,
         key::{Look, cover},
@@ -17,6 +17,7 @@ use crate::{
     },
     rule::RuleSet,
     source::Place,
+    text_test::TextTest,
 };
 
 /// Nanoseconds of the primitives, measured natively (`BPF_PROG_TEST_RUN`, see `docs/language.md`). Machines differ; the
@@ -125,7 +126,7 @@ impl EventCost {
 pub fn costs(rules: &RuleSet) -> Result<Vec<EventCost>, Diagnostics> {
     let mut costs: Vec<EventCost> = Vec::new();
     for event in Event::ALL {
-        let parts = emit::parts(rules, *event, TARGET)?;
+        let parts = programs::of(rules, *event)?;
         let parts = parts.iter().filter(|part| part.plan.stage == Stage::Rules).map(|part| {
             let by_length = LENGTHS.map(|length| of_part(part, length.into()).time());
             EventCost { by_length, ..of_part(part, LENGTH) }

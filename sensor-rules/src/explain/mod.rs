@@ -3,10 +3,11 @@
 pub mod cost;
 pub(crate) mod names;
 pub(crate) mod predicate;
+mod programs;
 mod table;
 mod words;
 
-use sensor_common::event::{Event, Mode};
+use sensor_common::event::Event;
 
 pub use cost::{EventCost, LookupCost, RuleCost, costs};
 pub use table::table;
@@ -14,7 +15,7 @@ pub use words::plan;
 
 use crate::{
     diagnostic::Diagnostics,
-    emit::{self, Part, Target},
+    emit::{self, Part},
     rule::RuleSet,
 };
 
@@ -26,7 +27,7 @@ use crate::{
 pub fn assembly(rules: &RuleSet, shown: &dyn Fn(&str) -> bool) -> Result<String, Diagnostics> {
     let mut listings = Vec::new();
     for event in Event::ALL {
-        for Part { plan, code } in emit::parts(rules, *event, TARGET)? {
+        for Part { plan, code } in programs::of(rules, *event)? {
             if plan.rules.iter().any(|planned_rule| shown(&planned_rule.rule.id)) {
                 listings.push(emit::listing(&plan, &code, shown));
             }
@@ -34,6 +35,3 @@ pub fn assembly(rules: &RuleSet, shown: &dyn Fn(&str) -> bool) -> Result<String,
     }
     Ok(listings.join("\n"))
 }
-
-/// What is explained is what hooks call.
-const TARGET: Target = Target::Hook(Mode::Lsm);

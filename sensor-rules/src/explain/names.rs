@@ -9,7 +9,7 @@ use sensor_common::{
 };
 
 use crate::{
-    expr::IntField,
+    int::IntField,
     plan::key::{How, Key, Look},
 };
 

@@ -1,7 +1,11 @@
 //! Parts of conditions as text, after the checks: macros and lists are put in.
 
 use super::names::{int as int_name, literal};
-use crate::expr::{Cond, CondKind, Int, Relation, TextTest};
+use crate::{
+    expr::{Cond, CondKind, Relation},
+    int::Int,
+    text_test::TextTest,
+};
 
 /// How many values of a list are shown.
 const SHOWN: usize = 4;

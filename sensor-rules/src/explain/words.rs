@@ -10,12 +10,13 @@ use sensor_common::{
 };
 
 use super::{
-    TARGET, names,
+    names,
     predicate::{self, some},
+    programs,
 };
 use crate::{
     diagnostic::Diagnostics,
-    emit::{self, Part},
+    emit::Part,
     plan::{Entry, Index, KEYS_MIN, Plan, SEARCHES_MIN, entries, key::How},
     rule::RuleSet,
     state::{By, Effect, State, StateKind},
@@ -28,7 +29,7 @@ use crate::{
 pub fn plan(rules: &RuleSet, shown: &dyn Fn(&str) -> bool) -> Result<String, Diagnostics> {
     let mut out = String::new();
     for event in Event::ALL {
-        let parts = emit::parts(rules, *event, TARGET)?;
+        let parts = programs::of(rules, *event)?;
         if parts.iter().flat_map(|part| &part.plan.rules).any(|planned_rule| shown(&planned_rule.rule.id)) {
             if !out.is_empty() {
                 out.push('\n');

@@ -8,7 +8,7 @@ use sensor_common::{
 use super::{Reader, copied::with_copied, judged::Part};
 use crate::{
     condition::{Names, nearest, quoted_list},
-    expr::IntField,
+    int::IntField,
     keys::{ON, on, unknown_key},
     rule::Lines,
     state::{By, State, StateKind},

@@ -3,8 +3,8 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use crate::{
-    expr::TextTest,
     pattern::{Pattern, Syntax},
+    text_test::TextTest,
 };
 
 /// A test, and how long its literal is.

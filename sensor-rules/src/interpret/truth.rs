@@ -11,8 +11,8 @@ use sensor_common::{
     record::Record,
 };
 
-use super::{holds, implied::implied};
-use crate::{ancestors, expr::TextTest, kleene::END};
+use super::{implied::implied, value::value};
+use crate::{ancestors, kleene::END, text_test::TextTest};
 
 /// What a condition says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,15 @@ impl Truth {
 
     const fn or(self, other: Self) -> Self {
         self.not().and(other.not()).not()
+    }
+}
+
+/// What the interpreter says of a condition, or its words where it fails.
+pub fn holds(expr: &IdedExpr, context: &Context<'_, '_>) -> Result<bool, String> {
+    match context.resolve(expr) {
+        Ok(Value::Bool(holds)) => Ok(holds),
+        Ok(other) => Err(format!("it is not a boolean but {other:?}")),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -112,7 +121,7 @@ impl Judged<'_, '_, '_> {
         let exists = step.func_name == op::LOGICAL_OR;
         let mut whole = Truth::of(!exists);
         for group in ancestors::ALL {
-            let pid = Field::from_name(&format!("{group}.pid")).map(|field| super::value(field, self.record));
+            let pid = Field::from_name(&format!("{group}.pid")).map(|field| value(field, self.record));
             if pid.is_none_or(|pid| pid == Value::Int(0)) {
                 continue;
             }

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use sensor_common::field::{Field, Kind};
 
 use crate::{
-    expr::{Cond, CondKind, Int, IntField, Relation, TextTest},
+    expr::{Cond, CondKind, Relation},
+    int::{Int, IntField},
     pattern::Implied,
+    text_test::TextTest,
 };
 
 /// Most keys by which one rule is entered.

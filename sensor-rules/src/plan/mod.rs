@@ -35,17 +35,17 @@ use sensor_common::{event::Event, maps::Stage};
 use self::{
     blocks::{BLOCKS_MAX, Block, Grain, blocks},
     key::{Cover, How, Key, Look, cover, search},
-    rows::{Lookup, MemoryBuilder, Walk},
-    trie::Trie,
+    rows::{Lookup, MemoryBuilder, Walk, Walked},
 };
 use crate::{
     early::weakened,
-    expr::{Cond, CondKind, TextTest},
+    expr::{Cond, CondKind},
     fold::fold,
     kleene::{Both, both},
-    pattern::{Pattern, Syntax},
+    pattern::Pattern,
     rule::{Rule, RuleSet},
     state::Effect,
+    text_test::TextTest,
 };
 
 /// A look-up costs about as much as this many rules that are tried and do not match.
@@ -106,9 +106,6 @@ pub struct Link {
     /// Where it reaches the next; `None` for the last, which goes on to finish.
     pub next: Option<u32>,
 }
-
-/// A pattern in a field: the field's offset in the record, and what is written.
-pub type Walked = (usize, Syntax, String);
 
 /// The look-ups of one program.
 pub struct Index {

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    Key, Look, Trie, Walked,
     blocks::Block,
     filter::Filter,
-    key::How,
+    key::{How, Key, Look},
     table::{Table, shift},
-    trie::Side,
+    trie::{Side, Trie},
     union::Union,
 };
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, Syntax};
 
 /// Rows of one width. The first is what every event wakes, and wakes no more than that.
 #[derive(Clone, Debug)]
@@ -58,6 +57,9 @@ pub struct Walk {
     /// Its rows.
     pub area: Area,
 }
+
+/// A pattern in a field: the field's offset in the record, and what is written.
+pub type Walked = (usize, Syntax, String);
 
 /// The memory under construction.
 pub struct MemoryBuilder {

@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use super::{
-    Attempt, paths,
+    attempt::Attempt,
+    paths,
     setting::{BUDGETED, FIFO, NOISE},
 };
 

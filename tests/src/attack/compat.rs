@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Attempt, payload::comes_out, setting::FIFO};
+use super::{attempt::Attempt, payload::comes_out, setting::FIFO};
 use crate::{
     conformance::compat::entry::{self, Low},
     fifo,

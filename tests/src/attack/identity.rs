@@ -13,7 +13,8 @@ use std::{
 use anyhow::{Result, ensure};
 
 use super::{
-    Attempt, judge,
+    attempt::Attempt,
+    judge,
     paths::open,
     setting::{self, HOME},
 };

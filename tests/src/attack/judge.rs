@@ -12,7 +12,7 @@ use sensor_rules::Source;
 use sensor_user::kernel::probe::Mode;
 use serde_json::Value;
 
-use super::{Attempt, setting};
+use super::{attempt::Attempt, setting};
 use crate::{
     sensor::{Launch, Sensor, names_rule},
     suite::NotHere,

@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Result, anyhow, ensure};
 
 use super::{
-    Attempt,
+    attempt::Attempt,
     payload::{TRIES, behind_empty, changing, memory, untouched},
     setting,
 };

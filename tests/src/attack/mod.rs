@@ -5,13 +5,16 @@
 //! | Module | Holds |
 //! |---|---|
 //! | `rounds` | has all of them tried again and again, and compares |
+//! | `attempt`, `families` | what an attempt is, and the list of all |
 //! | `judge` | runs an attempt, and says what came of it |
 //! | `known` | what still gets through, and why |
 //! | `rules.yaml` | the rules that are attacked |
 //! | the others | one family of attempts each |
 
 mod actors;
+mod attempt;
 mod compat;
+mod families;
 mod identity;
 mod judge;
 mod known;
@@ -33,6 +36,7 @@ use crate::{
     protocol::Table,
     suite::{Boot, Test},
 };
+use families::attempts;
 use rounds::Round;
 
 /// The tests of this file.
@@ -46,51 +50,6 @@ pub const TESTS: &[Test] = &[
 
 /// With the start of a daemon and its end it is one.
 const MINUTE: Duration = Duration::from_secs(50);
-
-/// Tries the forbidden thing: whether it succeeded. What stands in its way otherwise is an error.
-type Try = fn() -> Result<bool>;
-
-/// One way to get around a rule.
-struct Attempt {
-    /// Unique, and stable: rows of `docs/evasion.md` are known by it.
-    name: &'static str,
-    /// The rule of `rules.yaml` that forbids it.
-    rule: &'static str,
-    /// By the first of the users.
-    run: Try,
-    /// By another user afterwards: then this is the forbidden thing, and `run` only prepares it.
-    then: Option<Try>,
-    /// It tries many times, and what comes of it depends on luck: an event of a try that was refused tells
-    /// nothing of one that was not.
-    races: bool,
-}
-
-impl Attempt {
-    const fn new(name: &'static str, rule: &'static str, run: Try) -> Self {
-        Self { name, rule, run, then: None, races: false }
-    }
-
-    const fn race(name: &'static str, rule: &'static str, run: Try) -> Self {
-        Self { races: true, ..Self::new(name, rule, run) }
-    }
-}
-
-const FAMILIES: &[&[Attempt]] = &[
-    paths::ATTEMPTS,
-    identity::ATTEMPTS,
-    payload::ATTEMPTS,
-    message::ATTEMPTS,
-    unix::ATTEMPTS,
-    uring::ATTEMPTS,
-    compat::ATTEMPTS,
-    resources::ATTEMPTS,
-    // Last: they use up budgets.
-    actors::ATTEMPTS,
-];
-
-fn attempts() -> impl Iterator<Item = &'static Attempt> {
-    FAMILIES.iter().copied().flatten()
-}
 
 /// The role: tries one, or what follows it.
 ///

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Attempt, setting};
+use super::{attempt::Attempt, setting};
 use crate::{conformance::call::syscall, fifo};
 
 pub const ATTEMPTS: &[Attempt] = &[

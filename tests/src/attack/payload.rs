@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::{Result, anyhow, ensure};
 
-use super::{Attempt, setting};
+use super::{attempt::Attempt, setting};
 use crate::{conformance::call::call, fifo, wait};
 
 const PAGE: usize = 4096;

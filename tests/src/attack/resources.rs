@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::{Attempt, judge, paths, setting};
+use super::{attempt::Attempt, judge, paths, setting};
 use crate::{preemption, work};
 
 pub const ATTEMPTS: &[Attempt] = &[

@@ -9,7 +9,8 @@ use anyhow::{Result, ensure};
 use sensor_user::kernel::probe::Mode;
 
 use super::{
-    Attempt, attempts,
+    attempt::Attempt,
+    families::attempts,
     judge::{Judge, Verdict},
     known::{self, Remain},
     setting,

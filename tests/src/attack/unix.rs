@@ -11,7 +11,7 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    Attempt,
+    attempt::Attempt,
     paths::outcome,
     setting::{DATAGRAM, HOME, SOCKET},
 };

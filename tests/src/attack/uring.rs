@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd as _;
 use anyhow::Result;
 use io_uring::{opcode, types::Fd};
 
-use super::{Attempt, setting::SOCKET};
+use super::{attempt::Attempt, setting::SOCKET};
 use crate::{
     conformance::unix::{self, Address},
     fifo,

@@ -73,3 +73,13 @@ fn privileged(program: &str, what: &str) -> Result<Command> {
     command.arg(program);
     Ok(command)
 }
+
+/// Installs the packages of those programs that are missing: each with the package that it comes from.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_programs(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<_> =
+        programs.iter().filter(|(program, _)| command::find(program).is_none()).map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Compiler, apt, packagers};
+use super::{apt, packagers};
 use crate::project;
 
 /// The newest that builds with the project's compiler.
@@ -19,15 +19,14 @@ pub const LLVM_VERSIONS: RangeInclusive<u32> = 21..=23;
 
 /// Where it is installed.
 pub fn path() -> PathBuf {
-    super::linker_directory().join("bpf-linker")
+    packagers::directory().join("bpf-linker")
 }
 
-/// Builds and installs it below `target/tools`, where it is not there for this LLVM already.
+/// Builds and installs it below `target/tools`, where it is not there for this version of LLVM already.
 ///
 /// # Errors
 /// Where LLVM's development package or the crate cannot be had.
-pub fn install(compiler: Compiler) -> Result<()> {
-    let llvm = compiler.llvm()?;
+pub fn install(llvm: u32) -> Result<()> {
     let built_for = project::target("tools/bpf-linker.llvm");
     if path().exists() && fs::read_to_string(&built_for).is_ok_and(|text| text == llvm.to_string()) {
         return Ok(());

@@ -20,7 +20,7 @@ use anyhow::Result;
 pub use self::{
     compiler::Compiler,
     headers::fetch as headers,
-    packagers::{CARGO_DEB, CARGO_GENERATE_RPM, Packager, install as packager},
+    packagers::{CARGO_DEB, CARGO_GENERATE_RPM, Packager, directory as tools_directory, install as packager},
     uml::kernel as user_mode_linux,
 };
 use crate::{
@@ -68,7 +68,7 @@ pub fn compiler() -> Result<Compiler> {
         apt::install(&["gcc", "libc6-dev"])?;
     }
     let compiler = Compiler::find_or_install()?;
-    linker::install(compiler)?;
+    linker::install(compiler.llvm()?)?;
     Ok(compiler)
 }
 
@@ -78,15 +78,8 @@ pub fn compiler() -> Result<Compiler> {
 /// Where a right or the network is missing.
 pub fn machines(kernels: &[KernelSeries]) -> Result<()> {
     qemu::install()?;
-    programs(VM_PROGRAMS)?;
+    apt::install_programs(VM_PROGRAMS)?;
     KernelSeries::USUAL.iter().chain(kernels).try_for_each(|series| kernels::fetch(*series))
-}
-
-/// Installs the packages of those programs that are missing.
-fn programs(programs: &[(&str, &str)]) -> Result<()> {
-    let missing: Vec<_> =
-        programs.iter().filter(|(program, _)| command::find(program).is_none()).map(|(_, package)| *package).collect();
-    if missing.is_empty() { Ok(()) } else { apt::install(&missing) }
 }
 
 /// What VMs with these kernels need that have a network and a disk; prints only what it installs.
@@ -112,7 +105,7 @@ pub fn servers() -> Result<()> {
 /// # Errors
 /// Where a right or the network is missing.
 pub fn browser() -> Result<()> {
-    programs(&[("chromium", "chromium")])
+    apt::install_programs(&[("chromium", "chromium")])
 }
 
 /// What makes the image of a Debian host; prints only what it installs.
@@ -120,7 +113,7 @@ pub fn browser() -> Result<()> {
 /// # Errors
 /// Where a right or the network is missing.
 pub fn debian() -> Result<()> {
-    programs(&[("mmdebstrap", "mmdebstrap")])?;
+    apt::install_programs(&[("mmdebstrap", "mmdebstrap")])?;
     file_systems()
 }
 
@@ -140,16 +133,11 @@ pub fn file_systems() -> Result<()> {
 /// # Errors
 /// Where a right or the network is missing.
 pub fn rpm() -> Result<()> {
-    programs(&[("rpm", "rpm")])
+    apt::install_programs(&[("rpm", "rpm")])
 }
 
 /// Where Debian has it; not on everybody's `PATH`.
 pub const MKE2FS: &str = "/sbin/mke2fs";
-
-/// Where bpf-linker is; the directory goes on the `PATH` of the eBPF build.
-pub fn linker_directory() -> std::path::PathBuf {
-    project::target("tools/bin")
-}
 
 fn size(directory: &str) -> u64 {
     fn walk(path: &Path) -> u64 {

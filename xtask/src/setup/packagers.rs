@@ -6,6 +6,11 @@ use anyhow::{Context, Result};
 
 use crate::{command, project};
 
+/// Where cargo puts the programs that it installs here; it goes on the `PATH` of the eBPF build.
+pub fn directory() -> PathBuf {
+    project::target("tools/bin")
+}
+
 /// A subcommand of cargo that makes packages.
 #[derive(Clone, Copy)]
 pub struct Packager {
@@ -21,7 +26,7 @@ pub const CARGO_GENERATE_RPM: Packager = Packager { name: "cargo-generate-rpm", 
 impl Packager {
     /// Where it is installed.
     pub fn path(self) -> PathBuf {
-        super::linker_directory().join(self.name)
+        directory().join(self.name)
     }
 
     /// What cargo calls it by.

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{lists::Lists, programs};
+use super::{apt, lists::Lists};
 use crate::{
     command,
     project::{self, KernelSeries},
@@ -45,7 +45,7 @@ pub fn kernel(series: KernelSeries) -> Result<Option<PathBuf>> {
     if kernel.exists() && fs::read_to_string(&recipe).is_ok_and(|text| text == CONFIG) {
         return Ok(Some(kernel));
     }
-    programs(PROGRAMS)?;
+    apt::install_programs(PROGRAMS)?;
     let sources = directory.join(format!("{series}.sources"));
     let Some(tree) = unpack(series, &sources)? else { return Ok(None) };
     println!("setup: building Linux {series} as a process (some minutes)");

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, time::Duration};
 
 use anyhow::{Context, Result};
 
-use super::Tally;
+use super::tally::Tally;
 use crate::{
     project::{self, KernelSeries},
     protocol::{Table, is_chosen},

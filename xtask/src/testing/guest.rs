@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::{Tally, facts::Facts};
+use super::{facts::Facts, tally::Tally};
 use crate::{
     command, console,
     debian::{self, Job},

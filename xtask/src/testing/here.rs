@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::Tally;
+use super::tally::Tally;
 use crate::{build, command, project};
 
 /// How much of it.

@@ -3,14 +3,14 @@
 mod facts;
 mod guest;
 mod here;
+mod tally;
 mod verifiers;
 
 use std::{
-    fmt,
     path::Path,
     process::ExitCode,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Result, bail};
@@ -18,6 +18,7 @@ use anyhow::{Result, bail};
 use facts::Facts;
 pub use facts::{Document, finders};
 use here::Scope;
+use tally::Tally;
 
 use crate::{build, demo, initramfs, project::KernelSeries, setup};
 
@@ -104,52 +105,4 @@ pub fn quick() -> Result<ExitCode> {
     here::units(&mut tally, Scope::Quick)?;
     println!("{tally}, {:.0} s", started.elapsed().as_secs_f64());
     Ok(tally.code())
-}
-
-/// What has been counted so far.
-#[derive(Default)]
-struct Tally {
-    passed: usize,
-    failed: usize,
-    /// Tests that do not apply on a kernel.
-    not_here: usize,
-    /// Tests that this machine has no right or no program for: they say so, and pass.
-    not_run: usize,
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} passed, {} failed", self.passed, self.failed)?;
-        for (count, what) in [(self.not_here, "not applicable"), (self.not_run, "NOT RUN")] {
-            if count > 0 {
-                write!(out, ", {count} {what}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Tally {
-    /// Counts one test and prints its line.
-    fn add(&mut self, name: &str, time: Duration, failure: Option<&str>) {
-        let seconds = time.as_secs_f64();
-        if let Some(why) = failure {
-            self.failed += 1;
-            println!("{name} ... FAILED ({seconds:.1} s)");
-            why.lines().for_each(|line| println!("      {line}"));
-        } else {
-            self.passed += 1;
-            println!("{name} ... ok ({seconds:.1} s)");
-        }
-    }
-
-    /// Counts one test that does not apply, and prints its line.
-    fn not_here(&mut self, name: &str, why: &str) {
-        self.not_here += 1;
-        println!("{name} ... does not apply on this kernel: {why}");
-    }
-
-    fn code(&self) -> ExitCode {
-        if self.failed == 0 && self.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-    }
 }

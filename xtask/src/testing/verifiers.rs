@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Tally;
+use super::tally::Tally;
 use crate::{project::KernelSeries, proof};
 
 /// Random rule sets for each; the largest ones come first. Many more: `cargo xtask fuzz accepted`.
