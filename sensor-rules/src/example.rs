@@ -11,7 +11,7 @@ use crate::{
     condition::{nearest, quoted_list},
     diagnostic::Diagnostic,
     keys::unknown_key,
-    rule::{Example, Happening, Happenings},
+    rule::{Answer, Example, Happening, Happenings},
     text::Text,
     time,
     yaml::{Entry, Node, Value},
@@ -34,23 +34,24 @@ pub struct Kinds<'a> {
     pub sequences: bool,
 }
 
+/// The keys of `tests`.
+fn keys() -> impl Iterator<Item = &'static str> {
+    Answer::ALL.into_iter().map(Answer::key)
+}
+
 /// Reads the value of the key `tests` of a rule; what is wrong goes to `problems`.
 pub fn read(text: &Text<'_>, node: &Node, kinds: Kinds<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Example> {
     let Value::Map(entries) = &node.value else {
         let message =
-            format!("`tests` is a map with the keys `match` and `no_match`, and this is {}", node.value.kind());
+            format!("`tests` is a map with the keys {}, and this is {}", quoted_list(keys()), node.value.kind());
         problems.push(text.problem(&node.range, message));
         return Vec::new();
     };
     let mut examples = Vec::new();
     for entry in entries {
-        let matches = match entry.key.as_str() {
-            "match" => true,
-            "no_match" => false,
-            _ => {
-                problems.push(unknown_key(text, entry, &["match", "no_match"]));
-                continue;
-            }
+        let Some(expected) = Answer::ALL.into_iter().find(|answer| answer.key() == entry.key) else {
+            problems.push(unknown_key(text, entry, &Answer::ALL.map(Answer::key)));
+            continue;
         };
         let Value::List(nodes) = &entry.node.value else {
             let message = format!("`{}` is a list of events, and this is {}", entry.key, entry.node.value.kind());
@@ -58,7 +59,7 @@ pub fn read(text: &Text<'_>, node: &Node, kinds: Kinds<'_>, problems: &mut Vec<D
             continue;
         };
         for node in nodes {
-            match example(text, node, kinds, matches) {
+            match example(text, node, kinds, expected) {
                 Ok(example) => examples.push(example),
                 Err(found) => problems.extend(found),
             }
@@ -68,12 +69,17 @@ pub fn read(text: &Text<'_>, node: &Node, kinds: Kinds<'_>, problems: &mut Vec<D
 }
 
 /// One test.
-fn example(text: &Text<'_>, node: &Node, kinds: Kinds<'_>, matches: bool) -> Result<Example, Vec<Diagnostic>> {
+fn example(text: &Text<'_>, node: &Node, kinds: Kinds<'_>, expected: Answer) -> Result<Example, Vec<Diagnostic>> {
+    if expected == Answer::Undecided && kinds.sequences {
+        let problem = text.problem(&node.range, "a rule with `count` or `after` is never undecided");
+        let help = "it takes a possible step for a step: write the event under `match`";
+        return Err(vec![Diagnostic { help: Some(help.to_owned()), ..problem }]);
+    }
     let events = match &node.value {
         Value::List(nodes) => Happenings::Sequence(sequence(text, node, nodes, kinds)?),
         _ => Happenings::One(happening(text, node, kinds.events, None)?),
     };
-    Ok(Example { events, matches, place: text.place(node.range.start) })
+    Ok(Example { events, expected, place: text.place(node.range.start) })
 }
 
 /// Events one after the other.
@@ -248,6 +254,8 @@ fn encoded(kind: Kind, value: &Value) -> Option<Vec<u8>> {
             bytes.extend(kept.as_bytes().iter().take(length));
             Some(bytes)
         }
+        // There is a text, and nothing of it was seen. What is kept of names of threads always is.
+        (Kind::Text(TEXT_MAX), Value::Null) => Some([0u32.to_ne_bytes(), 1u32.to_ne_bytes()].concat()),
         _ => None,
     }
 }

@@ -53,6 +53,6 @@ pub use emit::{
     Budget, Object, Origin, PARTS_MAP, Program, RECORD_MAP, Target, compile, compile_unplanned, compile_within,
 };
 pub use interpret::{InterpretError, interpret};
-pub use rule::{Example, Happening, Happenings, Rule, RuleSet, Severity};
+pub use rule::{Answer, Example, Happening, Happenings, Rule, RuleSet, Severity};
 pub use source::{Options, Place, Source};
 pub use state::Windows;

@@ -9,6 +9,10 @@ pub(crate) struct Mutant {
     pub place: Place,
     /// What was changed, in words.
     pub change: String,
+    /// The test that would notice, in words.
+    pub noticed_by: String,
+    /// The exception that it is about, by its name.
+    pub exception: Option<String>,
     /// The condition with the change.
     pub checked: Checked,
 }

@@ -110,10 +110,35 @@ impl Rule {
 pub struct Example {
     /// What happens.
     pub events: Happenings,
-    /// Whether the rule must match it.
-    pub matches: bool,
+    /// What the rule must say of it.
+    pub expected: Answer,
     /// Where the test stands.
     pub place: Place,
+}
+
+/// What a rule says of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It matches.
+    Match,
+    /// It does not match.
+    NoMatch,
+    /// What was not seen decides.
+    Undecided,
+}
+
+impl Answer {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Match, Self::NoMatch, Self::Undecided];
+
+    /// The key of `tests` below which the events stand of which a rule must say so.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::NoMatch => "no_match",
+            Self::Undecided => "undecided",
+        }
+    }
 }
 
 /// What happens in a test.
@@ -137,6 +162,26 @@ pub struct Happening {
     pub at: u64,
     /// How often it happens then.
     pub times: u32,
+}
+
+impl Rule {
+    /// The string fields that it reads and that were not seen whole in `record`, an event of kind `event`.
+    pub fn unseen(&self, event: Event, record: &Record) -> Vec<&'static Field> {
+        in_order(self.doubtful(event, record))
+    }
+
+    fn doubtful(&self, event: Event, record: &Record) -> impl Iterator<Item = &'static Field> {
+        let texts = self.parts(event).flat_map(|(checked, _)| checked.cond.doubtful());
+        texts.filter(|field| field.sight(record) != Sight::Whole)
+    }
+}
+
+/// Each once, as they lie in the record.
+fn in_order(fields: impl Iterator<Item = &'static Field>) -> Vec<&'static Field> {
+    let mut fields: Vec<_> = fields.collect();
+    fields.sort_unstable_by_key(|field| field.offset);
+    fields.dedup();
+    fields
 }
 
 /// Rules of which every one was checked: made by [`check`](crate::check) only.
@@ -177,11 +222,7 @@ impl RuleSet {
     /// a rule that is undecided by `verdict`.
     pub fn undecided(&self, event: Event, record: &Record, verdict: &Verdict) -> Vec<&'static Field> {
         let rules = verdict.undecided().filter_map(|number| self.rules.get(number as usize));
-        let texts = rules.flat_map(|rule| rule.parts(event)).flat_map(|(checked, _)| checked.cond.doubtful());
-        let mut undecided: Vec<_> = texts.filter(|field| field.sight(record) != Sight::Whole).collect();
-        undecided.sort_unstable_by_key(|field| field.offset);
-        undecided.dedup();
-        undecided
+        in_order(rules.flat_map(|rule| rule.doubtful(event, record)))
     }
 
     /// Whether a rule for `event` asks for more than an alert.

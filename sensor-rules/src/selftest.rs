@@ -11,8 +11,9 @@ use sensor_common::{
 };
 
 use crate::{
+    condition::quoted_list,
     interpret::by_rule,
-    rule::{Example, Happening, Happenings, Rule, RuleSet},
+    rule::{Answer, Example, Happening, Happenings, Rule, RuleSet},
     source::Place,
     state::Windows,
 };
@@ -106,19 +107,20 @@ impl Example {
     ) -> Result<Option<String>, E> {
         match &self.events {
             Happenings::One(one) => {
-                let verdict = judge(one.event, &one.record)?;
-                Ok((rule.holds(number, &verdict) == Some(!self.matches)).then(|| {
-                    let (must, does) =
-                        if self.matches { ("must match", "does not") } else { ("must not match", "does") };
-                    format!("it {must} this {} and {does}", one.event.name())
+                let answer = rule.answer(number, &judge(one.event, &one.record)?);
+                Ok(answer.filter(|answer| *answer != self.expected).map(|answer| {
+                    let (must, event) = (must(self.expected), one.event.name());
+                    format!("{must} {event} and {}", does(answer, rule, one))
                 }))
             }
             Happenings::Sequence(events) => {
                 let Some(matched) = matched(rule, number, events, judge)? else { return Ok(None) };
                 let last = matched.last().copied().unwrap_or(false);
-                Ok(match (self.matches, matched.iter().position(|matched| *matched)) {
-                    (true, _) if !last => Some("it must match the last event of this sequence and does not".to_owned()),
-                    (false, Some(first)) => {
+                Ok(match (self.expected, matched.iter().position(|matched| *matched)) {
+                    (Answer::Match, _) if !last => {
+                        Some("it must match the last event of this sequence and does not".to_owned())
+                    }
+                    (Answer::NoMatch, Some(first)) => {
                         let count = matched.len();
                         Some(format!(
                             "it must match no event of this sequence and does match number {} of {count}",
@@ -132,18 +134,47 @@ impl Example {
     }
 }
 
+/// What an event had to be, for messages.
+const fn must(expected: Answer) -> &'static str {
+    match expected {
+        Answer::Match => "it must match this",
+        Answer::NoMatch => "it must not match this",
+        Answer::Undecided => "it must be undecided on this",
+    }
+}
+
+/// What the rule says instead.
+fn does(answer: Answer, rule: &Rule, happening: &Happening) -> String {
+    match answer {
+        Answer::Match => "matches".to_owned(),
+        Answer::NoMatch => "does not match".to_owned(),
+        Answer::Undecided => {
+            let unseen = rule.unseen(happening.event, &happening.record);
+            format!(
+                "is undecided, since not all is seen of {}: should that be so, write it under `undecided`",
+                quoted_list(unseen.iter().map(|field| field.name))
+            )
+        }
+    }
+}
+
 impl Rule {
-    /// Whether by `verdict` the rule, which has this number, matches; one with state, whether a condition of it
-    /// holds. `None` where the verdict does not say: of many rules it names the first only.
-    fn holds(&self, number: u32, verdict: &Verdict) -> Option<bool> {
+    /// What by `verdict` the rule says, which has this number; one with state, whether a condition of it holds.
+    /// `None` where the verdict does not say: of many rules it names the first only.
+    fn answer(&self, number: u32, verdict: &Verdict) -> Option<Answer> {
         let (named, is_cut) = match &self.state {
-            None => (verdict.matches(number), verdict.matched as usize > RULES_MAX),
+            None => (verdict.rules().any(|named| named == number), verdict.matched as usize > RULES_MAX),
             Some(state) => {
                 let noted = verdict.notes().iter().any(|note| note.state == state.number);
                 (noted, is_cut_of_notes(verdict))
             }
         };
-        (named || !is_cut).then_some(named)
+        let is_undecided = self.state.is_none() && verdict.undecided().any(|undecided| undecided == number);
+        match named {
+            true if is_undecided => Some(Answer::Undecided),
+            true => Some(Answer::Match),
+            false => (!is_cut).then_some(Answer::NoMatch),
+        }
     }
 }
 

@@ -37,7 +37,7 @@ fn one_event_tries_the_conditions_of_a_rule_with_state() {
     assert_eq!(right(COUNT, "{match: [{path: /tmp/f}], no_match: [{path: /tmp/g}]}"), 2);
     let said = wrong(COUNT, "no_match: [{path: /tmp/f}]");
     assert!(
-        said.contains("x.yaml:9:16: rule `x`: it must not match this fifo.open and does, says the interpreter"),
+        said.contains("x.yaml:9:16: rule `x`: it must not match this fifo.open and matches, says the interpreter"),
         "{said}"
     );
     assert!(said.contains("one event alone tries conditions only"), "{said}");
@@ -124,4 +124,32 @@ fn what_is_no_sequence_is_refused() {
         assert!(problem.message.contains(message), "{tests}: {problem}");
         assert_eq!(problem.place.line, 9, "{problem}");
     }
+}
+
+/// What is wrong about the tests of a rule on this event, with this condition; empty where all is right.
+fn answers(event: &str, condition: &str, tests: &str) -> String {
+    let head = "rules:\n- id: x\n  title: x\n  severity: low";
+    let text = format!("{head}\n  on: {event}\n  condition: '{condition}'\n  tests:\n    {tests}\n");
+    let source = Source { name: "x.yaml".into(), text: text.into_bytes() };
+    let rules = check(&[source], Options::default()).unwrap_or_else(|problems| panic!("{problems}"));
+    selftest::run(&rules).all_right().err().unwrap_or_default().join("\n")
+}
+
+/// A rule whose event was not seen whole neither matches nor does not: its tests say that it is undecided.
+#[test]
+fn what_was_not_seen_is_a_third_answer() {
+    let curl = |tests: &str| answers("pipe.payload", "payload.contains(\"curl\")", tests);
+    for list in ["match", "no_match"] {
+        let said = curl(&format!("{list}: [{{payload: null}}]"));
+        assert!(said.contains("is undecided, since not all is seen of `payload`"), "{list}: {said}");
+    }
+    assert_eq!(curl("undecided: [{payload: null}]"), "");
+    assert!(curl("undecided: [{payload: curl}]").contains("must be undecided on this pipe.payload and matches"));
+    assert!(curl("undecided: [{payload: wget}]").contains("must be undecided on this pipe.payload and does not match"));
+    // Of a longer path than what is kept, its beginning is known.
+    let long = format!("[{{path: /tmp/{}}}]", "x".repeat(300));
+    assert_eq!(answers("fifo.open", "path.contains(\"/secret\")", &format!("undecided: {long}")), "");
+    assert_eq!(answers("fifo.open", "path.startsWith(\"/tmp/\")", &format!("match: {long}")), "");
+    let said = refused(COUNT, "undecided: [[{path: /tmp/f}]]").to_string();
+    assert!(said.contains("never undecided"), "{said}");
 }

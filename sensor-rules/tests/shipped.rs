@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use sensor_rules::{Options, RuleSet, Source, Target, check, compile, mutants, selftest};
+use sensor_rules::{Answer, Options, RuleSet, Source, Target, check, compile, mutants, selftest};
 
 fn shipped() -> RuleSet {
     let directory = "../rules";
@@ -23,8 +23,12 @@ fn there_are_ten_and_each_is_complete() {
     assert!(rules.rules().len() >= 10);
     for rule in rules.rules() {
         assert!(!rule.attack.is_empty() && !rule.references.is_empty() && rule.description.is_some(), "{}", rule.id);
-        assert!(rule.examples.iter().any(|example| example.matches), "{} has no `match`", rule.id);
-        assert!(rule.examples.iter().any(|example| !example.matches), "{} has no `no_match`", rule.id);
+        assert!(rule.examples.iter().any(|example| example.expected == Answer::Match), "{} has no `match`", rule.id);
+        assert!(
+            rule.examples.iter().any(|example| example.expected == Answer::NoMatch),
+            "{} has no `no_match`",
+            rule.id
+        );
     }
 }
 

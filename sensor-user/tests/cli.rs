@@ -203,7 +203,7 @@ fn rules_are_tested_by_their_own_events() {
     fs::write(directory.path().join("rules/wrong.yaml"), wrong).unwrap();
     let came = run(&mut creance(["test", directory.path().to_str().unwrap()]));
     assert_eq!(came.code, Some(1));
-    assert!(came.out.contains("rule `wrong`: it must match this fifo.open and does not"), "{}", came.out);
+    assert!(came.out.contains("rule `wrong`: it must match this fifo.open and does not match"), "{}", came.out);
     assert!(came.out.contains("wrong.yaml:11:"), "{}", came.out);
 }
 

@@ -12,12 +12,12 @@ use crate::{
     mutant::Mutant,
     rule::Lines,
     scalar,
-    terms::terms,
+    terms::{Term, terms},
     yaml::{Entry, Value},
 };
 
 /// What terms are replaced by.
-const VALUES: [&str; 2] = ["true", "false"];
+const VALUES: [bool; 2] = [true, false];
 
 /// A condition and its exceptions.
 pub struct Judged {
@@ -77,15 +77,18 @@ impl Reader<'_, '_> {
             let others = exceptions.iter().enumerate().filter(|(index, _)| *index != but);
             others.fold(all, |all, (_, (_, exception))| without(all, exception.checked.clone()))
         };
-        let mut mutants = self.changed(condition, names, &VALUES, |checked| without_others(checked, usize::MAX));
-        for (index, (entry, exception)) in exceptions.iter().enumerate() {
+        let mut mutants = self.changed(condition, names, &VALUES, None, |checked| without_others(checked, usize::MAX));
+        for (index, (entry, part)) in exceptions.iter().enumerate() {
             let rest = without_others(condition.checked.clone(), index);
-            let place = self.text.place(exception.alignment.range(&(0..exception.text.len())).start);
+            let place = self.text.place(part.alignment.range(&(0..part.text.len())).start);
             let change = format!("where the exception `{}` is left out", entry.key);
-            mutants.push(Mutant { place, change, checked: rest.clone() });
+            let noticed_by = "an event that only this exception spares, under `no_match`".to_owned();
+            let name = Some(entry.key.as_str());
+            let exception = name.map(str::to_owned);
+            mutants.push(Mutant { place, change, noticed_by, exception, checked: rest.clone() });
             // One that is a single term, and never holds, is left out.
-            let values = if terms(&exception.text).len() > 1 { &VALUES[..] } else { &VALUES[..1] };
-            mutants.extend(self.changed(exception, names, values, |checked| without(rest.clone(), checked)));
+            let values = if terms(&part.text).len() > 1 { &VALUES[..] } else { &VALUES[..1] };
+            mutants.extend(self.changed(part, names, values, name, |checked| without(rest.clone(), checked)));
         }
         mutants
     }
@@ -95,19 +98,29 @@ impl Reader<'_, '_> {
         &self,
         part: &Part,
         names: Names<'_>,
-        values: &[&str],
+        values: &[bool],
+        exception: Option<&str>,
         whole: impl Fn(Checked) -> Checked,
     ) -> Vec<Mutant> {
         let mut mutants = Vec::new();
-        for range in terms(&part.text) {
+        for Term { range, widens } in terms(&part.text) {
             let Some(term) = part.text.get(range.clone()) else { continue };
-            for value in values.iter().filter(|value| **value != term) {
-                let text = [&part.text[..range.start], value, &part.text[range.end..]].concat();
+            for value in values.iter().filter(|value| value.to_string() != term) {
+                let text = [&part.text[..range.start], &value.to_string(), &part.text[range.end..]].concat();
                 // Not where the term is no condition: what is asked of a choice can be a string.
                 let Ok(checked) = condition::check(&text, names) else { continue };
                 let place = self.text.place(part.alignment.range(&range).start);
                 let change = format!("where `{term}` is always {value}");
-                mutants.push(Mutant { place, change, checked: whole(checked) });
+                // An exception that holds more often makes the rule match less often.
+                let widens = widens.map(|widens| (widens == *value) == exception.is_none());
+                let noticed_by = noticed_by(!value, widens);
+                mutants.push(Mutant {
+                    place,
+                    change,
+                    noticed_by,
+                    exception: exception.map(str::to_owned),
+                    checked: whole(checked),
+                });
             }
         }
         mutants
@@ -140,6 +153,16 @@ impl Reader<'_, '_> {
             }
         }
     }
+}
+
+/// The test that notices that a term is not `value` where it is; `widens` says whether the rule matches more often then.
+fn noticed_by(value: bool, widens: Option<bool>) -> String {
+    let list = match widens {
+        Some(true) => "under `no_match`",
+        Some(false) => "under `match`",
+        None => "whose answer depends on it",
+    };
+    format!("an event that this term alone decides by being {value}, {list}")
 }
 
 /// `rule && !exception`: in the compiler's form and in the interpreter's.

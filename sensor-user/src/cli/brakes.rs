@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::{Connection, Done};
+use super::{connection::Connection, done::Done};
 
 /// Show the brakes that hold blocking back, or release a demoted rule
 #[derive(Args, Debug)]

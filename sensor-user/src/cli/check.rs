@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use sensor_rules::{Diagnostics, Options, RuleSet, Source};
 
-use super::Done;
+use super::done::Done;
 use crate::rule_files;
 
 /// Check rules without a daemon: syntax, fields, types; warn about rules that are easy to evade

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::Done;
+use super::done::Done;
 use crate::{
     control,
     daemon::{self, brakes::switch::OFF_FILE, core::Permits, events::rotation::Rotation, service::admission},

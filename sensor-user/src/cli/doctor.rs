@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::Done;
+use super::done::Done;
 use crate::kernel::{
     probe::{Finding, Host, Mode},
     tracepoints_see,

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 
-use super::{Connection, Done};
+use super::{connection::Connection, done::Done};
 
 /// Carry out verdicts to block, quarantine and kill (on), or only report them (off)
 #[derive(Args, Debug)]

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::{Connection, Done};
+use super::{connection::Connection, done::Done};
 use crate::event::{schema, summary};
 
 /// Show recent events; with --follow, new ones too

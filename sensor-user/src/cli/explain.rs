@@ -6,8 +6,8 @@ use clap::Args;
 use sensor_rules::{Options, explain};
 
 use super::{
-    Done,
     check::{checked, show},
+    done::Done,
 };
 use crate::rule_files;
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Args;
 use sensor_common::field::FIELDS;
 
-use super::Done;
+use super::done::Done;
 use crate::event::schema;
 
 /// Show the fields that rules can name

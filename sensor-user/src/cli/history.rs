@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::{Connection, Done};
+use super::{connection::Connection, done::Done};
 
 /// Show the history of generations: each step, when, and why
 #[derive(Args, Debug)]

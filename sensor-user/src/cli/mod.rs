@@ -3,8 +3,10 @@
 mod brakes;
 mod bundle;
 mod check;
+mod connection;
 mod daemon;
 mod doctor;
+mod done;
 mod enforce;
 mod events;
 mod explain;
@@ -22,18 +24,13 @@ mod test;
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
     process::ExitCode,
 };
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use sensor_content::printable::Plain;
 
-use crate::{
-    control::{self, Client, client},
-    daemon::generations::bundle_tests,
-    log::say,
-};
+use crate::{cli::done::Done, control::client, daemon::generations::bundle_tests, log::say};
 
 /// An endpoint sensor for Linux: eBPF programs watch how processes talk to each other. You push rules while it runs,
 /// and the kernel's verifier refuses unsafe ones.
@@ -78,29 +75,6 @@ enum Command {
     Quarantine(quarantine::Quarantine),
     Fields(fields::Fields),
     Doctor(doctor::Doctor),
-}
-
-/// How a command ended that did not fail to do its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Done {
-    /// As hoped.
-    Well,
-    /// Refused or failed, and all has been said.
-    Badly,
-}
-
-/// The daemon a command talks to.
-#[derive(Args, Debug)]
-struct Connection {
-    /// The daemon's control socket
-    #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
-    socket: PathBuf,
-}
-
-impl Connection {
-    fn open(&self) -> anyhow::Result<Client> {
-        Ok(Client::connect(&self.socket)?)
-    }
 }
 
 /// All commands and options, for man pages and shell completions.

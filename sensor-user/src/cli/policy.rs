@@ -16,7 +16,7 @@ use sensor_content::{
     store::{Directory, Memory, Rung, Store},
 };
 
-use super::{Done, bundle};
+use super::{bundle, done::Done};
 use crate::host::{
     files::{self, Existing},
     places,
@@ -97,7 +97,7 @@ impl Check {
 impl Explain {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let policy = places::policy(&self.policy)?;
-        let bundle = bundle::read(&self.bundle)?;
+        let bundle = bundle::source::read(&self.bundle)?;
         let id = Id { number: bundle.claims().generation, digest: bundle.digest() };
         let host = Host::open(&self.state)?;
         let approved = places::is_approved(&policy, &self.approvals, id)?;
@@ -155,7 +155,7 @@ impl Host {
 
 impl Approve {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
-        let bundle = bundle::read(&self.bundle)?;
+        let bundle = bundle::source::read(&self.bundle)?;
         let id = Id { number: bundle.claims().generation, digest: bundle.digest() };
         let key = places::private_key(&self.key)?;
         let path = self.approvals.join(approval::file_name(id));

@@ -6,7 +6,11 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use sensor_content::bundle::{BUNDLE_MAX, Unverified};
 
-use super::{Connection, Done, check, check::plural};
+use super::{
+    check::{self, plural},
+    connection::Connection,
+    done::Done,
+};
 use crate::{
     api::{
         protocol::{Pushed, Refused, Refuser, Request},

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::{Connection, Done};
+use super::{connection::Connection, done::Done};
 
 /// Show the pipes, FIFOs and unix sockets in quarantine, or release them
 #[derive(Args, Debug)]

@@ -22,7 +22,7 @@ use sensor_content::{
     store::{Directory, Rung, Store, Switch},
 };
 
-use super::Done;
+use super::done::Done;
 use crate::{
     control::{self, Client},
     host::{

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::{Connection, Done, push};
+use super::{connection::Connection, done::Done, push};
 use crate::{api::status::goal, control::client};
 
 /// Roll back to the target that `creance status` shows: the last good generation that may run here, or the baseline

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::{Connection, Done};
+use super::{connection::Connection, done::Done};
 
 /// Show what runs, what it did and what was lost
 #[derive(Args, Debug)]

@@ -6,12 +6,12 @@ use clap::Args;
 use sensor_common::record::Record;
 use sensor_rules::{
     Options, RuleSet, mutants,
-    selftest::{self, Report},
+    selftest::{self, Report, Wrong},
 };
 
 use super::{
-    Done,
     check::{checked, plural},
+    done::Done,
 };
 use crate::{
     kernel::test_run::{TestRun, not_permitted},
@@ -43,33 +43,31 @@ impl Test {
             Err(error) => return Err(error.context("the compiled rules cannot be run here")),
         };
         table(out, &rules, &interpreted, compiled.as_ref())?;
-        let wrong: Vec<_> = std::iter::once(&interpreted).chain(&compiled).flat_map(|report| &report.wrong).collect();
+        // What both get wrong is said once.
+        let is_new = |wrong: &&Wrong| {
+            !interpreted.wrong.iter().any(|known| (&known.place, &known.rule) == (&wrong.place, &wrong.rule))
+        };
+        let of_compiled = compiled.iter().flat_map(|report| &report.wrong).filter(is_new);
+        let wrong: Vec<_> = interpreted.wrong.iter().chain(of_compiled).collect();
         for wrong in &wrong {
             writeln!(out, "FAILED {wrong}")?;
         }
-        let tests = interpreted.tried;
-        writeln!(
-            out,
-            "{} rule{}, {tests} test{}: {}",
-            rules.rules().len(),
-            plural(rules.rules().len()),
-            plural(tests),
-            if wrong.is_empty() { "all right".into() } else { format!("{} wrong", wrong.len()) }
-        )?;
         // Tests that are wrong say nothing of what they leave untried.
         let untried = if wrong.is_empty() { mutants::run(&rules).wrong } else { Vec::new() };
         for part in &untried {
             writeln!(out, "UNTRIED {part}")?;
         }
-        if !untried.is_empty() {
-            writeln!(
-                out,
-                "{} change{} that no test notices: add a test that tells; where none can, since another part decides \
-                 already, take the part out",
-                untried.len(),
-                plural(untried.len())
-            )?;
-        }
+        let (tests, count) = (interpreted.tried, rules.rules().len());
+        let found = match (wrong.len(), untried.len()) {
+            (0, 0) => "all right".to_owned(),
+            (0, parts) => format!(
+                "all right, but {parts} change{} of the rules would go unnoticed: add the tests named above; where no test can \
+                 tell, because another part already decides, remove the part",
+                plural(parts)
+            ),
+            (wrong, _) => format!("{wrong} wrong"),
+        };
+        writeln!(out, "{count} rule{}, {tests} test{}: {found}", plural(count), plural(tests))?;
         if let Some(error) = why_not {
             writeln!(
                 out,

@@ -110,6 +110,23 @@ fn a_daemon_that_ends_gives_the_shadow_up_and_a_host_that_goes_down_denies_it() 
     }
 }
 
+/// Pushed twice, it is one candidate that took its own place: it is charged all the same, and keeps its bundle.
+#[test]
+fn one_that_takes_its_own_place_in_the_shadow_is_charged_should_the_host_go_down() {
+    let (host, daemon) = in_shadow("");
+    let again = altered(124, |manifest, _| manifest.budget = Budget { nanoseconds_per_event: 100, alerts_per_hour: 9 });
+    daemon.client().push_bundle(&again, false).unwrap();
+    let stages = stages(&daemon, 124);
+    assert_eq!(stages[stages.len() - 2..], [Stage::Verified, Stage::Shadow], "{stages:?}");
+    assert!(stages.contains(&Stage::Rejected));
+    drop(daemon);
+    let daemon = host.boots("after the crash");
+    let last = super::stages(&daemon, 124).last().copied();
+    assert_eq!((running(&daemon), last), (Some(120), Some(Stage::Denied)));
+    assert_eq!(content(&daemon).denied.len(), 1);
+    assert_eq!(content(&daemon).good, [120]);
+}
+
 #[test]
 fn a_candidate_keeps_its_bundle_while_another_becomes_good_or_is_revoked() {
     let host = Host::with_good(&[118, 119]);

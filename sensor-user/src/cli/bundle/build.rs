@@ -9,8 +9,8 @@ use sensor_rules::Source;
 
 use crate::{
     cli::{
-        Done,
         check::{plural, show},
+        done::Done,
     },
     host::{
         files::{self, Existing},

@@ -9,8 +9,8 @@ use sensor_content::{
     printable,
 };
 
-use super::{Trusted, read};
-use crate::cli::Done;
+use super::source::{Trusted, read};
+use crate::cli::done::Done;
 
 /// Show what changed from one bundle to another, even if they are for other versions of the sensor
 #[derive(Args, Debug)]

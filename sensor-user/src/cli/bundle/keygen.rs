@@ -7,7 +7,7 @@ use clap::Args;
 use sensor_content::key::PrivateKey;
 
 use crate::{
-    cli::Done,
+    cli::done::Done,
     host::files::{self, Existing},
 };
 

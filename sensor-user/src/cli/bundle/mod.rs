@@ -4,22 +4,14 @@ mod build;
 mod diff;
 mod keygen;
 mod show;
+pub(super) mod source;
 mod verify;
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::io::Write;
 
-use anyhow::anyhow;
-use clap::{Args, Subcommand};
-use sensor_content::{
-    bundle::{self, Unverified},
-    key::PublicKey,
-};
+use clap::Subcommand;
 
-use super::Done;
-use crate::host::{files, places};
+use super::done::Done;
 
 /// Make, inspect and verify bundles: signed files with a manifest and rules
 #[derive(Debug, Subcommand)]
@@ -41,24 +33,4 @@ impl Bundle {
             Self::Keygen(command) => command.run(out),
         }
     }
-}
-
-/// Keys that count.
-#[derive(Args, Debug)]
-pub struct Trusted {
-    /// Public key (PEM) of a trusted publisher; repeatable
-    #[arg(long = "key", value_name = "FILE")]
-    keys: Vec<PathBuf>,
-}
-
-impl Trusted {
-    pub(super) fn read(&self) -> anyhow::Result<Vec<PublicKey>> {
-        self.keys.iter().map(|path| places::public_key(path)).collect()
-    }
-}
-
-/// The bundle in a file, of unknown origin.
-pub(super) fn read(path: &Path) -> anyhow::Result<Unverified> {
-    let bytes = files::read(path, bundle::BUNDLE_MAX, "bundle")?;
-    Unverified::read(bytes).map_err(|error| anyhow!("{}: {error}", path.display()))
 }

@@ -12,8 +12,8 @@ use sensor_content::{
     printable,
 };
 
-use super::{Trusted, read};
-use crate::cli::Done;
+use super::source::{Trusted, read};
+use crate::cli::done::Done;
 
 /// Show what a bundle holds, even if it is for another version of the sensor
 #[derive(Args, Debug)]

@@ -7,10 +7,10 @@ use clap::Args;
 use sensor_content::bundle::{Engine, Untrue};
 use sensor_rules::selftest;
 
-use super::{Trusted, read};
+use super::source::{Trusted, read};
 use crate::cli::{
-    Done,
     check::{plural, show},
+    done::Done,
 };
 
 /// Verify a bundle: made for this sensor, signed, manifest true, own tests pass

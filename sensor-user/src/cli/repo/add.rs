@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sensor_content::repository::{Lifetime, bundle_name};
 
 use super::{Directory, keys, open};
-use crate::cli::{Done, bundle};
+use crate::cli::{bundle, done::Done};
 
 /// Add bundles; no host takes them before a roll-out
 #[derive(Args, Debug)]
@@ -25,7 +25,7 @@ pub struct Add {
 
 impl Add {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
-        let bundles = self.bundles.iter().map(|path| bundle::read(path)).collect::<anyhow::Result<Vec<_>>>()?;
+        let bundles = self.bundles.iter().map(|path| bundle::source::read(path)).collect::<anyhow::Result<Vec<_>>>()?;
         let signers = keys::signing(&self.key)?;
         let (tree, mut metadata) = open(&self.repository)?;
         let mut said = Vec::new();

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use sensor_content::repository::Lifetime;
 
 use super::{Directory, keys, open, remaining};
-use crate::cli::Done;
+use crate::cli::done::Done;
 
 /// Show when signed files expire; with keys, renew those that expire soon. Exit code 1 if something
 /// expires soon and no key for it was given

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sensor_content::repository::Tree;
 
 use super::Directory;
-use crate::cli::Done;
+use crate::cli::done::Done;
 
 /// Copy the current repository to a directory, for an air gap; the copy is verified as a host would verify it
 #[derive(Args, Debug)]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sensor_content::repository::{Founding, Lifetime, Metadata, Signers, Tree};
 
 use super::{Directory, keys, show_versions};
-use crate::cli::Done;
+use crate::cli::done::Done;
 
 /// Make a repository. Keys come from `creance bundle keygen`. Give enough private root and content keys to sign;
 /// public keys are only listed

@@ -17,7 +17,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use sensor_content::repository::{Metadata, Role, Tree};
 
-use super::Done;
+use super::done::Done;
 
 /// Manage the publisher's repository: signed static files for any web server
 #[derive(Debug, Subcommand)]

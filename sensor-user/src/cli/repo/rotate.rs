@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sensor_content::repository::{Holder, Lifetime};
 
 use super::{Directory, keys, open, show_versions};
-use crate::cli::Done;
+use crate::cli::done::Done;
 
 /// Replace the keys or the threshold of a holder, after a theft or when people leave. Hosts follow
 /// by themselves

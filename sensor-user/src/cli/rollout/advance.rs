@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sensor_content::rollout::Order;
 
 use super::{Place, table};
-use crate::{cli::Done, log::say, publisher::Prometheus};
+use crate::{cli::done::Done, log::say, publisher::Prometheus};
 
 /// Do one step of the roll-out: look at the fleet, decide, sign, publish. Run it once a minute from a timer or cron;
 /// without it nothing advances

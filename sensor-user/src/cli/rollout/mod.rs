@@ -14,7 +14,7 @@ use std::{io::Write, path::PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::{Done, repo};
+use super::{done::Done, repo};
 use crate::{
     host::places,
     publisher::{Rollout, RolloutStore},

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sensor_content::rollout::{Order, State, halt, resume, revoke};
 
 use super::{Place, table};
-use crate::cli::Done;
+use crate::cli::done::Done;
 
 /// Stop the roll-out: no further host takes the release, hosts that have it keep it
 #[derive(Args, Debug)]

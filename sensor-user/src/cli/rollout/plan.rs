@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use sensor_content::rollout::{Plan, Ring};
 
-use crate::{cli::Done, host::files};
+use crate::{cli::done::Done, host::files};
 
 /// Longest plan, bytes.
 const PLAN_MAX: usize = 1 << 20;

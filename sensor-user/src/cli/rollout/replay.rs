@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf};
 use clap::Args;
 
 use super::STATE;
-use crate::{cli::Done, publisher::RolloutStore};
+use crate::{cli::done::Done, publisher::RolloutStore};
 
 /// Repeat every decision about a release from its recorded inputs
 #[derive(Args, Debug)]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sensor_content::rollout::{Order, State};
 
 use super::{Place, plan, table};
-use crate::{cli::Done, publisher::Rollout};
+use crate::{cli::done::Done, publisher::Rollout};
 
 /// Start to roll out a release; no stage opens before the first `advance` has looked at the fleet
 #[derive(Args, Debug)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{STATE, html, table};
 use crate::{
-    cli::Done,
+    cli::done::Done,
     host::files::{self, Existing},
     log::say,
     publisher::{Prometheus, Rollout, RolloutStore},

@@ -272,7 +272,8 @@ impl Member {
             match client.bundle(number, Timestamp::now()) {
                 Ok(bytes) => {
                     if number == document.release && !document.finished {
-                        self.enrol(Arm::Treated, document, &core.generations().policy());
+                        let policy = core.generations().policy();
+                        self.enrol(Arm::Treated, document, &policy);
                     }
                     self.doing = format!("generation {number} is fetched, and loaded when that has been seen");
                     let (since, scrapes) = (Instant::now(), core.fleet().scrapes());

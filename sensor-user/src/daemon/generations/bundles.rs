@@ -162,6 +162,9 @@ impl<E: Engine> Generations<E> {
         let aside = options.policy_aside.then(|| keeper.policy().written());
         let boot = keeper.store.boot().clone();
         let kept = keeper.store.keep(&bundle);
+        if kept.is_err() {
+            keeper.record_still_running();
+        }
         // On disk before anything is loaded: should the host go down now, the next start knows whom to charge.
         let attempt = match kept.and_then(|_| keeper.begin(permit.clone())) {
             Ok(attempt) => attempt,
@@ -193,8 +196,9 @@ impl<E: Engine> Generations<E> {
         if let Some(limits) = in_shadow {
             let beside = activation.previous.unwrap_or_default();
             let life = log.took(verified.step::<Shadow>(now, format!("beside generation {beside}")));
-            attempt.commit_in_shadow(id, &std::mem::take(&mut log.0));
+            attempt.commit_in_shadow(id);
             let release = Release { life, soak, category, aside };
+            // The end of a candidate before stands in the journal before this one's steps: they may be the same.
             self.begin_candidate(Candidate::new(id.number, rules, asked, limits).of(release));
             return Ok(answer.in_shadow(&limits));
         }

@@ -33,9 +33,14 @@ impl<E: Engine> Generations<E> {
     }
 
     /// Lets rules judge in the shadow from now on, in place of a candidate before.
-    pub(super) fn shadow(&mut self, candidate: Candidate) -> Result<Activation, Refusal> {
-        let activation = self.kernel.shadow(candidate.generation, &candidate.rules)?;
-        self.begin_candidate(candidate);
+    pub(super) fn shadow(
+        &mut self,
+        generation: u64,
+        (rules, asked): (&Arc<RuleSet>, &Arc<RuleSet>),
+        limits: Limits,
+    ) -> Result<Activation, Refusal> {
+        let activation = self.kernel.shadow(generation, rules)?;
+        self.begin_candidate(Candidate::new(generation, Arc::clone(rules), Arc::clone(asked), limits));
         Ok(activation)
     }
 
@@ -100,8 +105,7 @@ impl<E: Engine> Generations<E> {
     /// The owner permits the candidate other actions than when it was loaded: what was seen is of other rules.
     fn judge_anew(&mut self, candidate: Candidate, rules: &Arc<RuleSet>) {
         let generation = candidate.generation;
-        let anew = Candidate::new(generation, Arc::clone(rules), Arc::clone(&candidate.asked), candidate.limits);
-        if let Err(refusal) = self.shadow(anew) {
+        if let Err(refusal) = self.shadow(generation, (rules, &candidate.asked), candidate.limits) {
             return self.reject(candidate, &refusal.to_string());
         }
         say(format_args!(
@@ -192,7 +196,7 @@ impl<E: Engine> Generations<E> {
         self.last_refusal =
             Some(LastRefusal { time: Timestamp::now(), reason: format!("generation {generation} {first}") });
         if let Some(keeper) = &mut self.keeper {
-            keeper.end_shadow(candidate.id());
+            keeper.set_shadow(self.candidate.as_ref().and_then(Candidate::id));
             if let Some(release) = candidate.bundle.take() {
                 let (_, entry) = release.life.step::<Rejected>(Timestamp::now(), reason);
                 keeper.write(|store| store.record(&[entry]));

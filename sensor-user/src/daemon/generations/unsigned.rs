@@ -6,7 +6,6 @@ use sensor_content::gate::Step;
 use sensor_rules::{RuleSet, Source};
 
 use super::{
-    candidate::Candidate,
     options::PushOptions,
     permit::{Permit, asks_the_same},
     reply::{Cause, pushed},
@@ -31,7 +30,7 @@ impl<E: Engine> Generations<E> {
             archive.remember(generation, sources, options.skip_checks).map_err(Refusal::from)?;
         }
         if let Some(limits) = self.limits().filter(|_| !options.at_once) {
-            let activation = self.shadow(Candidate::new(generation, Arc::clone(&rules), asked, limits))?;
+            let activation = self.shadow(generation, (&rules, &asked), limits)?;
             self.next += 1;
             return Ok(pushed(&activation, &rules, self.kernel.mode).in_shadow(&limits));
         }

@@ -55,11 +55,10 @@ impl Attempt<'_> {
     }
 
     /// What was permitted judges in the shadow of what stays in force: should the host go down, that is charged.
-    pub fn commit_in_shadow(mut self, id: Id, entries: &[Entry]) {
+    pub fn commit_in_shadow(mut self, id: Id) {
         self.permit = None;
         self.keeper.shadow = Some(id);
         self.keeper.charge_shadow();
-        self.keeper.write(|store| store.record(entries));
     }
 }
 

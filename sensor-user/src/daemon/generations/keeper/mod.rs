@@ -266,9 +266,9 @@ impl Keeper {
         self.charge_shadow();
     }
 
-    /// The candidate does not judge in the shadow any more.
-    pub fn end_shadow(&mut self, id: Option<Id>) {
-        self.shadow.take_if(|shadow| Some(*shadow) == id);
+    /// Notes what judges in the shadow: from the next record of an attempt on, it is charged should the host go down.
+    pub const fn set_shadow(&mut self, id: Option<Id>) {
+        self.shadow = id;
     }
 
     fn charge_shadow(&mut self) {
@@ -339,7 +339,7 @@ impl Keeper {
         let category = self.budget(trial.id).map_or(Category::Routine, |(_, category)| category);
         let step = Step::Take { id: trial.id, category, aside: self.is_aside(trial.aside) };
         let waits = match self.admit(&step) {
-            Ok(permit) => self.cannot_attempt(permit),
+            Ok(permit) => self.cannot_attempt(&permit),
             Err(objection) => Some(objection.to_string()),
         };
         let retry = self.retry.as_mut()?;
@@ -356,8 +356,10 @@ impl Keeper {
 
     /// Why what was permitted cannot be tried, where its attempt cannot be written down: a full disk is nobody's
     /// fault but the host's.
-    fn cannot_attempt(&mut self, permit: Permit) -> Option<String> {
-        self.begin(permit).err().map(|error| format!("the attempt cannot be written down: {error}"))
+    fn cannot_attempt(&mut self, permit: &Permit) -> Option<String> {
+        let error = self.store.attempt(permit.rung(), Phase::Loading).err()?;
+        self.record_still_running();
+        Some(format!("the attempt cannot be written down: {error}"))
     }
 
     /// Whether the policy that the owner has set `aside` for a release is still the one that he has written.
