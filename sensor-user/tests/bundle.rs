@@ -199,6 +199,19 @@ fn a_wrong_test_of_a_count_is_refused_by_test_and_build_alike() {
     }
 }
 
+/// A host without a policy takes every release; a policy that was named must be there.
+#[test]
+fn a_host_without_a_policy_says_what_holds_then() {
+    let directory = publisher();
+    let here = directory.path();
+    well(here, BUILD);
+    badly(here, "policy explain 124.bundle --policy none.toml", "none.toml");
+    if !Path::new("/etc/creance/content.toml").exists() {
+        let said = well(here, "policy explain 124.bundle --state none");
+        assert!(said.contains("takes every release at once") && said.contains("now"), "{said}");
+    }
+}
+
 #[test]
 fn a_bundle_is_never_overwritten() {
     let directory = publisher();

@@ -24,10 +24,11 @@ impl Check {
         let sources = rule_files::read(&self.paths)?;
         let Some(rules) = checked(&sources, Options::default())? else { return Ok(Done::Badly) };
         let advice = sensor_rules::advice(&rules);
-        for note in &advice {
-            let _ = writeln!(io::stderr(), "{}\n", note.render_warning(has_colour()));
+        let notes = advice.len();
+        for note in advice {
+            let _ = writeln!(io::stderr(), "{}\n", note.with_line(&sources).render_warning(has_colour()));
         }
-        let (count, files, notes) = (rules.rules().len(), sources.len(), advice.len());
+        let (count, files) = (rules.rules().len(), sources.len());
         let found = match notes {
             0 => "no problem found".to_owned(),
             _ => format!("sound, with {notes} warning{}", plural(notes)),

@@ -52,7 +52,7 @@ pub struct Generations<E> {
 }
 
 /// What `creance status` says of generations.
-pub struct Told {
+pub struct Summary {
     /// To which a roll-back returns.
     pub previous: Option<u64>,
     /// What became of pushes and rollbacks.
@@ -149,9 +149,9 @@ impl<E: Engine> Generations<E> {
     }
 
     /// For `creance status`.
-    pub fn told(&mut self) -> Told {
+    pub fn summary(&mut self) -> Summary {
         let active = self.active();
-        Told {
+        Summary {
             // With an owner, a roll-back does not lead to what the kernel holds, but to what may come into force.
             previous: match &mut self.keeper {
                 Some(keeper) => keeper.goal(),

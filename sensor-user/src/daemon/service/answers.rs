@@ -49,7 +49,7 @@ impl<E: Engine> Core<E> {
         let counters = generations.engine().counters()?;
         let generation = generations.active();
         let rules = generations.rules_in_force();
-        let told = generations.told();
+        let summary = generations.summary();
         let hooks = generations.engine().hooks()?;
         let in_vain = rules.as_ref().and_then(|rules| Hierarchies::of_this_host().warning(rules));
         let missing = hooks.iter().filter_map(|hook| hook.missing.clone());
@@ -65,7 +65,7 @@ impl<E: Engine> Core<E> {
             confinement: self.confinement.clone(),
             brakes: self.monitor().status(self.journal())?,
             generation,
-            previous: told.previous,
+            previous: summary.previous,
             rules: rules.as_ref().map_or(0, |rules| rules.rules().len()),
             asking: rules.as_ref().map_or(0, |rules| rules.braked().count()),
             unseen: rules.as_ref().map_or(Vec::new(), |rules| kernel::unseen(rules, self.mode)),
@@ -78,12 +78,12 @@ impl<E: Engine> Core<E> {
             preempted: counters.preempted,
             undecided: counters.undecided,
             reports: self.journal().tally(),
-            changes: told.changes,
-            content: told.content,
+            changes: summary.changes,
+            content: summary.content,
             fleet: self.fleet().read(),
-            shadow: told.shadow,
-            last_shadow: told.last_shadow,
-            last_refusal: told.last_refusal,
+            shadow: summary.shadow,
+            last_shadow: summary.last_shadow,
+            last_refusal: summary.last_refusal,
         })
     }
 }

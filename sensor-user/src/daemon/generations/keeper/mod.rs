@@ -1,9 +1,9 @@
 //! What the daemon keeps of generations: the store, the owner's policy, trusted keys; and how far the present one got.
 
 mod attempt;
-mod left;
+mod inherited;
 mod policy_file;
-mod told;
+mod status;
 
 use std::time::{Duration, Instant};
 

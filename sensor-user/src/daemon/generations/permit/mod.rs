@@ -1,7 +1,7 @@
 //! Leave to put something in force. Only [`Keeper::admit`](super::keeper::Keeper::admit) gives it, and
 //! nothing is loaded without: so every road is asked by the same [`gate`](sensor_content::gate).
 
-mod asked;
+mod admission;
 
 use sensor_content::{policy::Actions, store::Rung};
 use sensor_rules::RuleSet;
