@@ -8,6 +8,7 @@
 //! | [`room`] | the same on the machine of the developer, without a VM |
 //! | `case`, [`suite`] | what a test is, and the list of tests and how they run |
 //! | `sensor`, `shared`, `rules`, `shell`, `fifo`, `wait` | what tests are written with |
+//! | [`roles`], `work` | the processes that tests watch, and what these are written with |
 //! | `session`, `overhead` | the played session, the measurements |
 //! | the others | one subject of tests each |
 
@@ -22,6 +23,7 @@ pub mod report;
 pub mod suite;
 
 mod fifo;
+pub mod roles;
 pub mod room;
 mod rules;
 mod sensor;
@@ -29,7 +31,7 @@ pub mod shared;
 mod shell;
 mod user;
 mod wait;
-pub mod work;
+mod work;
 
 mod overhead;
 mod session;

@@ -5,7 +5,10 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -19,13 +22,16 @@ use sensor_user::{
 };
 use serde_json::Value;
 
-use crate::{shared, suite, wait};
+use crate::{case, wait};
 
 /// The program under test.
 pub const CREANCE: &str = "/bin/creance";
 
 /// Makes each daemon's files its own.
 static STARTED: AtomicU32 = AtomicU32::new(0);
+
+/// The daemon that no test uses at this moment.
+static PARKED: Mutex<Option<Sensor>> = Mutex::new(None);
 
 /// How to start a daemon.
 #[derive(Default)]
@@ -80,7 +86,7 @@ impl Launch {
     /// # Errors
     /// Where it ends instead, with its words.
     pub fn start(self) -> Result<Sensor> {
-        shared::stop()?;
+        Sensor::stop_parked()?;
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         // The disk is the memory of the VM: what nobody reads any more goes. Two daemons may be compared.
         if let Some(old) = number.checked_sub(2) {
@@ -106,7 +112,7 @@ impl Launch {
     pub fn command(&self, events: &Path) -> Command {
         let mut command = Command::new(CREANCE);
         command.arg("daemon").args(&self.arguments).arg("--events").arg(events);
-        if let Some(mode) = suite::told_mode() {
+        if let Some(mode) = case::told_mode() {
             command.args(["--mode", mode.name()]);
         }
         if !self.arguments.iter().any(|argument| argument == "--report-limit") {
@@ -218,6 +224,24 @@ impl Sensor {
         let status = self.ended()?;
         ensure!(status.success(), "after SIGTERM the daemon ended with {status}: {}", self.words());
         Ok(())
+    }
+
+    /// Leaves it to the next test.
+    pub fn park(self) {
+        *PARKED.lock().unwrap_or_else(PoisonError::into_inner) = Some(self);
+    }
+
+    /// Takes the parked one, where there is one.
+    pub fn parked() -> Option<Self> {
+        PARKED.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Stops the parked one, cleanly: only one can run.
+    ///
+    /// # Errors
+    /// Where it does not stop well.
+    pub fn stop_parked() -> Result<()> {
+        Self::parked().map_or(Ok(()), Self::stop)
     }
 
     /// The file that its events are written to.

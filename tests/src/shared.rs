@@ -1,14 +1,9 @@
 //! One daemon for many tests, each with rules of its own: to start one takes a slow machine ten seconds.
 
-use std::sync::{Mutex, PoisonError};
-
 use anyhow::Result;
 use sensor_rules::Source;
 
 use crate::sensor::{Launch, Sensor};
-
-/// The daemon that no test uses at this moment.
-static PARKED: Mutex<Option<Sensor>> = Mutex::new(None);
 
 /// A daemon that does not enforce, with these rules in force; its reports count from here. Give it back with
 /// [`park`]: one that a failed test had is not used again.
@@ -16,7 +11,7 @@ static PARKED: Mutex<Option<Sensor>> = Mutex::new(None);
 /// # Errors
 /// Where it does not start, or refuses the rules.
 pub fn sensor(sources: Vec<Source>) -> Result<Sensor> {
-    let mut sensor = match take() {
+    let mut sensor = match Sensor::parked() {
         Some(sensor) => sensor,
         None => Launch::default().roomy().with(&["--allow-skip-checks"]).start()?,
     };
@@ -38,7 +33,7 @@ pub fn enforcing(sources: Vec<Source>) -> Result<Sensor> {
 
 /// Leaves the daemon to the next test.
 pub fn park(sensor: Sensor) {
-    *PARKED.lock().unwrap_or_else(PoisonError::into_inner) = Some(sensor);
+    sensor.park();
 }
 
 /// Stops the parked daemon, cleanly: only one can run.
@@ -46,9 +41,5 @@ pub fn park(sensor: Sensor) {
 /// # Errors
 /// Where it does not stop well.
 pub fn stop() -> Result<()> {
-    take().map_or(Ok(()), Sensor::stop)
-}
-
-fn take() -> Option<Sensor> {
-    PARKED.lock().unwrap_or_else(PoisonError::into_inner).take()
+    Sensor::stop_parked()
 }

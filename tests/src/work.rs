@@ -1,53 +1,20 @@
-//! Processes that tests watch: `vm-init work ROLE …`.
+//! What the processes that tests watch are written with; [`roles`](crate::roles) lists them.
 
-use std::{
-    ffi::CString, fs, io, os::unix::process::CommandExt as _, path::Path, process::Command, thread, time::Duration,
-};
+use std::{ffi::CString, fs, io, path::Path, process::Command, thread, time::Duration};
 
-use anyhow::{Context, Result, bail};
-
-use crate::{attack, conformance, endurance, flood, forger, preemption, quarantine, uring};
+use anyhow::{Context, Result};
 
 /// The program that plays the roles.
 pub const PROGRAM: &str = "/bin/vm-init";
 
-/// Plays a role.
-///
-/// # Errors
-/// Where there is none of this name, or it cannot be played.
-pub fn play(arguments: &[&str]) -> Result<()> {
-    match arguments {
-        ["hammer", number, rounds] => preemption::hammer(number.parse()?, rounds.parse()?),
-        ["opener", path] => flood::opener(path),
-        ["forger", way] => forger::forger(way),
-        ["guarded"] => forger::opener(),
-        ["idler", path] => preemption::idler(path),
-        [role @ ("great-grandparent" | "grandparent" | "parent")] => conformance::above(role),
-        ["attack", part, name] => attack::play(part, name),
-        ["attack-open", path] => attack::open(path),
-        ["actor"] => conformance::actor(),
-        ["ring-opener", way] => uring::opener(way),
-        ["ring-taker", way, request] => quarantine::taker(way, request),
-        ["sender", way] => quarantine::sender(way),
-        ["victim", way] => quarantine::victim(way),
-        ["pump", operations] => endurance::pump(operations.parse()?),
-        ["as", user, program, rest @ ..] => bail!("cannot start {program}: {}", as_user(user.parse()?, program, rest)),
-        ["first", program, rest @ ..] => first(program, rest),
-        ["take", way] => quarantine::take(way),
-        _ => bail!("no such role: {arguments:?}"),
-    }
-}
-
-/// Runs a program as a user, in the place of this process; why that failed.
-fn as_user(user: u32, program: &str, arguments: &[&str]) -> io::Error {
-    Command::new(program).args(arguments).uid(user).gid(user).exec()
-}
-
 /// Where [`first`] says what the host calls the process that it started.
 pub const NAMESPACED: &str = "/tmp/namespaced";
 
-/// Starts a program as process 1 of a pid namespace, and waits for its end.
-fn first(program: &str, arguments: &[&str]) -> Result<()> {
+/// The role: starts a program as process 1 of a pid namespace, and waits for its end.
+///
+/// # Errors
+/// Where the kernel refuses the namespace, or the program does not start.
+pub fn first(program: &str, arguments: &[&str]) -> Result<()> {
     // SAFETY: takes a number; what this process starts from here on is in the namespace.
     if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
         return Err(io::Error::last_os_error()).context("unshare");

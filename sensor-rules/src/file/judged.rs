@@ -155,7 +155,8 @@ impl Reader<'_, '_> {
     }
 }
 
-/// The test that notices that a term is not `value` where it is; `widens` says whether the rule matches more often then.
+/// The test that notices that a term is not `value` where it is; `widens` says whether the rule matches more often
+/// then.
 fn noticed_by(value: bool, widens: Option<bool>) -> String {
     let list = match widens {
         Some(true) => "under `no_match`",

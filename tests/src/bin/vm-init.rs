@@ -2,7 +2,7 @@
 
 use std::{env, process, process::ExitCode};
 
-use creance_tests::{debian, init, job, report, room, shared, suite, work};
+use creance_tests::{debian, init, job, report, roles, room, shared, suite};
 
 fn main() -> ExitCode {
     if process::id() == 1 {
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             suite::run(boot, only.first().copied());
             told("the last daemon", shared::stop())
         }
-        ["work", role @ ..] => told(&format!("work {role:?}"), work::play(role)),
+        ["work", role @ ..] => told(&format!("work {role:?}"), roles::play(role)),
         _ => {
             eprintln!("vm-init is process 1 of the VMs that `cargo xtask` boots; `vm-init list` lists the tests");
             ExitCode::FAILURE

@@ -11,10 +11,10 @@ use sensor_common::event::Event::{FifoCreate, FifoOpen, FifoPayload, FifoRead, F
 use serde_json::json;
 
 use super::{
-    PAYLOAD, at,
     call::{Room, call, segments, syscall},
     known::{self, values},
     plan::{Plan, Seen, seen},
+    setting::{PAYLOAD, at},
 };
 
 /// A path as system calls take it.

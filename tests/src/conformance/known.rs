@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::USER;
+use super::setting::USER;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 

@@ -13,6 +13,7 @@
 //! | `compat` | the same by system calls of 32-bit programs |
 //! | `gaps` | what no hook sees |
 //! | `known` | what is known without the sensor, from `/proc` and `stat` |
+//! | `setting` | what the actor finds, and who it is |
 //! | `child`, `call` | processes and system calls of the actor |
 
 pub(crate) mod call;
@@ -26,6 +27,7 @@ mod mqueue;
 mod pipe;
 mod plan;
 mod process;
+mod setting;
 mod shm;
 mod sysv;
 pub(crate) mod unix;
@@ -35,7 +37,7 @@ use std::{
     collections::BTreeSet,
     fs,
     os::unix::fs::{PermissionsExt as _, chown},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     thread,
 };
@@ -57,6 +59,7 @@ use crate::{
 use call::{call, syscall};
 use judge::Rules;
 use plan::{Plan, Script, Seen};
+use setting::{CAPABILITIES, CGROUP, DIRECTORY, EFFECTIVE_USER, LOGIN_USER, OWNER, PARENT_USER, PAYLOAD, USER, at};
 
 /// The tests of this file.
 pub const TESTS: &[Test] = &[
@@ -69,25 +72,6 @@ pub const TESTS: &[Test] = &[
         run: by_tracepoints,
     },
 ];
-
-const DIRECTORY: &str = "/tmp/conformance";
-const CGROUP: &str = "/sys/fs/cgroup/conformance/actors";
-/// What is written and sent.
-const PAYLOAD: &[u8] = b"a known payload";
-/// Its length, as calls with 32 bits take it.
-#[expect(clippy::cast_possible_truncation, reason = "15")]
-const PAYLOAD_LENGTH: u32 = PAYLOAD.len() as u32;
-const PARENT_USER: u32 = 1001;
-const USER: u32 = 1002;
-const EFFECTIVE_USER: u32 = 1003;
-const OWNER: u32 = 1004;
-const LOGIN_USER: u32 = 1005;
-/// `CAP_KILL`, `CAP_SYS_PTRACE`, `CAP_SYS_ADMIN`: what the plan takes.
-const CAPABILITIES: u64 = 1 << 5 | 1 << 19 | 1 << 21;
-
-fn at(name: &str) -> PathBuf {
-    Path::new(DIRECTORY).join(name)
-}
 
 /// Whether the kernel has the system calls of 32-bit programs.
 pub fn has_compat() -> Result<bool> {

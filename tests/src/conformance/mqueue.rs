@@ -7,11 +7,11 @@ use sensor_common::event::Event::{MqueueOpen, MqueueReceive, MqueueSend};
 use serde_json::json;
 
 use super::{
-    EFFECTIVE_USER, PAYLOAD,
     call::{Room, call},
     fifo,
     known::{self, UNKNOWN, values},
     plan::{Plan, seen},
+    setting::{EFFECTIVE_USER, PAYLOAD},
 };
 
 /// Where queues are files.

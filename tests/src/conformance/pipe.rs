@@ -10,11 +10,11 @@ use sensor_common::event::Event::{
 use serde_json::json;
 
 use super::{
-    PAYLOAD, at,
     call::{Room, call, segments, syscall},
     fifo, gaps,
     known::{self, Values, values},
     plan::{Plan, Seen, seen},
+    setting::{PAYLOAD, at},
 };
 
 /// A pipe, and all that is known of it.

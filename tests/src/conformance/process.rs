@@ -17,12 +17,12 @@ use sensor_common::event::Event::{
 use serde_json::json;
 
 use super::{
-    USER, at,
     call::{Room, call, syscall},
     child::Child,
     fifo, gaps,
     known::{self, Values, values},
     plan::{Plan, Seen, by, seen},
+    setting::{USER, at},
 };
 
 /// A byte that is at the same place in the memory of every process that was forked.

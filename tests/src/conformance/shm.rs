@@ -7,11 +7,11 @@ use sensor_common::event::Event::{ShmCreate, ShmMap, ShmOpen, ShmSeal};
 use serde_json::json;
 
 use super::{
-    EFFECTIVE_USER,
     call::{call, syscall},
     fifo, gaps,
     known::{self, UNKNOWN, Values, values},
     plan::{Plan, seen},
+    setting::EFFECTIVE_USER,
 };
 
 const PAGE: usize = 4096;

@@ -8,11 +8,11 @@ use sensor_common::event::Event::{
 use serde_json::json;
 
 use super::{
-    EFFECTIVE_USER, PAYLOAD,
     call::{call, syscall},
     gaps,
     known::{self, Values, values},
     plan::{Plan, seen},
+    setting::{EFFECTIVE_USER, PAYLOAD},
 };
 
 /// Keys: of objects that are there, and of those that the plan makes.

@@ -10,12 +10,12 @@ use sensor_common::event::Event::{
 use serde_json::json;
 
 use super::{
-    EFFECTIVE_USER, PAYLOAD, at,
     call::{Room, call, segments, syscall},
     gaps,
     known::{self, Values, values},
     pipe::{Pipe, moved},
     plan::{Plan, Seen, seen},
+    setting::{EFFECTIVE_USER, PAYLOAD, at},
 };
 
 /// An address, and how long it is.

@@ -14,9 +14,9 @@ use sensor_rules::Source;
 use sensor_user::control::client::Error;
 
 use super::{
-    Step, fifos,
+    fifos,
     host::{self, BROUGHT, PATIENCE, SERVICE, property, run},
-    progress::{self, Next, Progress, now},
+    progress::{self, Next, Progress, Step, now},
 };
 use crate::{
     content::{GUARD, guarded},

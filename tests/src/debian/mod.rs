@@ -12,15 +12,8 @@ use std::{fs, process::ExitCode};
 
 use anyhow::{Result, bail};
 
+use self::progress::Step;
 use crate::{init, job::argument, protocol::Message, report};
-
-/// How a job has gone on.
-enum Step {
-    /// It is done, well or not.
-    Done(bool),
-    /// The host is going down, and the job goes on after its next start.
-    Reboot,
-}
 
 /// Does what the kernel's command line asks for; powers off when that is done.
 pub fn run() -> ExitCode {

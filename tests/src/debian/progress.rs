@@ -20,6 +20,14 @@ pub const COUNTS_BOOTS: (&str, &str) = (
      [Install]\nWantedBy=sysinit.target\n",
 );
 
+/// How a job has gone on.
+pub enum Step {
+    /// It is done, well or not.
+    Done(bool),
+    /// The host is going down, and the job goes on after its next start.
+    Reboot,
+}
+
 /// What comes next.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub enum Next {

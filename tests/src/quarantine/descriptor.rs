@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{CONTENT, RULE, released};
+use super::setting::{CONTENT, RULE, released};
 use crate::{
     conformance::unix::{Rights, header},
     fifo, rules,

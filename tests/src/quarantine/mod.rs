@@ -2,6 +2,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | `setting` | the rule, what it marks, what the sensor says of it |
 //! | `splice` | the ways out of a pipe that copy nothing |
 //! | `socket` | unix sockets |
 //! | `descriptor` | descriptors that are handed over |
@@ -9,6 +10,7 @@
 //! | `users` | readers of another user |
 
 mod descriptor;
+mod setting;
 mod socket;
 mod splice;
 mod uring;
@@ -30,13 +32,14 @@ use sensor_common::maps::Kept;
 use crate::{
     fifo,
     protocol::Table,
-    report,
-    rules::{self, Draft},
-    sensor::{CREANCE, Launch, Sensor, names_rule},
+    report, rules,
+    sensor::{Launch, names_rule},
     shared, shell,
     suite::{Boot, Test},
     wait,
 };
+
+use setting::{CONTENT, FIFO, RULE, creance, kept, released};
 
 pub use socket::victim;
 pub use splice::take;
@@ -79,17 +82,6 @@ pub const TESTS: &[Test] = &[
     Test { name: "quarantine::the_lifeline_reads_and_is_counted", boot: Boot::Plain, run: lifeline },
     Test { name: "quarantine::is_off_where_nothing_is_enforced", boot: Boot::Plain, run: not_enforced },
 ];
-
-const FIFO: &str = "/tmp/kept";
-const CONTENT: &[u8] = b"echo owned > /tmp/owned\n";
-const RULE: Draft<'_> = Draft {
-    action: "quarantine",
-    ..Draft::alert("kept", &["fifo.payload", "pipe.payload"], "payload.contains('owned')")
-};
-
-fn kept(sensor: &Sensor, kept: Kept) -> Result<u64> {
-    Ok(sensor.status()?.quarantine[kept.name()])
-}
 
 /// The calls that read.
 const READS: [&str; 3] = ["read", "readv", "preadv2"];
@@ -194,11 +186,6 @@ fn lifeline() -> Result<()> {
     sensor.stop()
 }
 
-/// Releases everything.
-fn released() -> Result<()> {
-    creance(&["quarantine", "release", "--all"]).map(drop)
-}
-
 fn not_enforced() -> Result<()> {
     let sensor = shared::sensor(vec![rules::file("kept.yaml", &[RULE])])?;
     let (mut reader, mut writer) = fifo::pipe()?;
@@ -209,11 +196,4 @@ fn not_enforced() -> Result<()> {
     ensure!(sensor.client()?.quarantine()?.is_empty(), "something is in quarantine");
     shared::park(sensor);
     Ok(())
-}
-
-/// What the command prints.
-fn creance(arguments: &[&str]) -> Result<String> {
-    let output = Command::new(CREANCE).args(arguments).output().context("cannot start creance")?;
-    ensure!(output.status.success(), "creance {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

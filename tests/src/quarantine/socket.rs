@@ -20,7 +20,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use sensor_common::maps::Kept;
 
-use super::{CONTENT, creance, kept, released};
+use super::setting::{CONTENT, creance, kept, released};
 use crate::{
     fifo,
     rules::{self, Draft},
@@ -28,7 +28,7 @@ use crate::{
     shared, wait, work,
 };
 
-const RULE: Draft<'_> = Draft { events: &["unix.send"], ..super::RULE };
+const RULE: Draft<'_> = Draft { events: &["unix.send"], ..super::setting::RULE };
 /// What a receiver does that got its message.
 const OWNED: &str = "/tmp/owned";
 const TYPES: [i32; 3] = [libc::SOCK_STREAM, libc::SOCK_SEQPACKET, libc::SOCK_DGRAM];
@@ -145,7 +145,7 @@ pub fn later() -> Result<()> {
 
 /// What is closed is in quarantine no more, so that nobody inherits it.
 pub fn ends() -> Result<()> {
-    let both = Draft { events: &["unix.send", "pipe.payload", "fifo.payload"], ..super::RULE };
+    let both = Draft { events: &["unix.send", "pipe.payload", "fifo.payload"], ..super::setting::RULE };
     let sensor = shared::enforcing(vec![rules::file("kept.yaml", &[both])])?;
     let count = || Ok::<_, anyhow::Error>(sensor.client()?.quarantine()?.len());
     let path = "/tmp/kept-unaccepted";

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use sensor_common::maps::Kept;
 
-use super::{CONTENT, RULE, kept, released};
+use super::setting::{CONTENT, RULE, kept, released};
 use crate::{fifo, rules, sensor::Sensor, shared, wait, work};
 
 /// Where content is taken from, and where a way leads.

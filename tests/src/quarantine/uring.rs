@@ -15,7 +15,7 @@ use anyhow::{Result, bail, ensure};
 use io_uring::{opcode, types::Fd};
 use sensor_common::maps::Kept;
 
-use super::{CONTENT, kept, released};
+use super::setting::{CONTENT, kept, released};
 use crate::{
     fifo,
     protocol::Table,
@@ -26,7 +26,7 @@ use crate::{
     shared, wait, work,
 };
 
-const RULE: Draft<'_> = Draft { events: &["unix.send", "pipe.payload", "fifo.payload"], ..super::RULE };
+const RULE: Draft<'_> = Draft { events: &["unix.send", "pipe.payload", "fifo.payload"], ..super::setting::RULE };
 /// Where content is spliced to, and what somebody makes who got at it.
 const TARGET: &str = "/tmp/kept-target";
 const TAKEN: &str = "/tmp/kept-taken";

@@ -17,7 +17,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use sensor_common::maps::Kept;
 
-use super::{CONTENT, FIFO, kept, released, socket};
+use super::{
+    setting::{CONTENT, FIFO, RULE, kept, released},
+    socket,
+};
 use crate::{fifo, rules, shared, wait, work};
 
 /// An ordinary user.
@@ -90,7 +93,7 @@ pub fn sockets() -> Result<()> {
 pub fn sleeper() -> Result<()> {
     fifo::remake(FIFO)?;
     open_to_all(FIFO)?;
-    let sensor = shared::enforcing(vec![rules::file("kept.yaml", &[super::RULE])])?;
+    let sensor = shared::enforcing(vec![rules::file("kept.yaml", &[RULE])])?;
     let (killed, spared) = (kept(&sensor, Kept::Killed)?, kept(&sensor, Kept::Spared)?);
     let both = fifo::open(FIFO)?;
     let mut reader =

@@ -165,6 +165,10 @@ impl<E: Engine> KernelSide<E> {
     /// Lets go of the engine: with `everything`, no trace is left in the kernel. Nobody may ask for it afterwards.
     pub fn stop(&mut self, everything: bool) {
         if everything {
+            // The kernel frees links by a worker: until it has, a hook still runs, and must find nothing in force.
+            if let Err(error) = self.engine.unload() {
+                say(format_args!("WARNING: what is in force stays so until the kernel has detached it: {error:#}"));
+            }
             self.engine.stop();
             if let Some(archive) = &self.archive {
                 archive.clear();

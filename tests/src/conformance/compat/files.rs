@@ -11,7 +11,6 @@ use serde_json::json;
 
 use super::{
     super::{
-        PAYLOAD, PAYLOAD_LENGTH, at,
         call::{call as native, syscall},
         fifo::path,
         gaps,
@@ -21,6 +20,7 @@ use super::{
     },
     entry::{Low, call, segments, word},
 };
+use crate::conformance::setting::{PAYLOAD, PAYLOAD_LENGTH, at};
 
 /// `AT_FDCWD`
 const HERE: u32 = libc::AT_FDCWD.cast_unsigned();

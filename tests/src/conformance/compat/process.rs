@@ -7,7 +7,6 @@ use sensor_common::event::Event::{ProcessPtrace, ProcessSignal};
 
 use super::{
     super::{
-        at,
         call::{call as native, syscall},
         child::Child,
         fifo, known,
@@ -16,6 +15,7 @@ use super::{
     },
     entry::{Low, call, segments, word},
 };
+use crate::conformance::setting::at;
 
 /// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan, low: &Rc<Low>) -> Result<()> {

@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::{
     super::{
-        PAYLOAD, PAYLOAD_LENGTH, at,
         known::values,
         pipe::Pipe,
         plan::{Plan, Seen, seen},
@@ -16,6 +15,7 @@ use super::{
     },
     entry::{Low, call, segments, word},
 };
+use crate::conformance::setting::{PAYLOAD, PAYLOAD_LENGTH, at};
 
 const SOCKETCALL: u32 = 102;
 const STREAM: i32 = libc::SOCK_STREAM;

@@ -11,7 +11,6 @@ use serde_json::json;
 
 use super::{
     super::{
-        PAYLOAD, PAYLOAD_LENGTH,
         call::call as native,
         known::{self, values},
         plan::{Plan, Seen, seen},
@@ -19,6 +18,7 @@ use super::{
     },
     entry::{Low, call, word},
 };
+use crate::conformance::setting::{PAYLOAD, PAYLOAD_LENGTH};
 
 /// Keys of objects that are there, and of those that the plan makes.
 const OLD: i32 = 0x0c0f_0010;

@@ -19,15 +19,16 @@ use serde_json::json;
 
 use super::{
     super::{
-        PAYLOAD, PAYLOAD_LENGTH, at,
         call::{Room, segments},
         fifo, gaps,
         known::{self, UNKNOWN, Values, values},
         pipe::{Pipe, Transfer, moved},
         plan::{Plan, seen},
     },
-    Ring, Way,
+    Way,
+    ring::Ring,
 };
+use crate::conformance::setting::{PAYLOAD, PAYLOAD_LENGTH, at};
 
 /// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {

@@ -11,14 +11,14 @@ use sensor_common::event::Event::{PipeReceive, UnixAccept, UnixBind, UnixConnect
 
 use super::{
     super::{
-        PAYLOAD, PAYLOAD_LENGTH, at,
         call::{Room, call, segments},
         pipe::Pipe,
         plan::{Plan, seen},
         unix::{Address, Rights, addressed, connected, header, made, pair, sent, socket},
     },
-    Ring,
+    ring::Ring,
 };
+use crate::conformance::setting::{PAYLOAD, PAYLOAD_LENGTH, at};
 
 /// Adds the steps of this file to the plan.
 pub fn plan(plan: &mut Plan, ring: &Rc<Ring>) -> Result<()> {
