@@ -7,13 +7,14 @@ use sensor_common::{
 };
 
 use crate::{
-    asm, copied,
+    asm,
     hook::{Context, lsm_hook},
     kernel::{
         FILE_PRIVATE_DATA, FS_PWD, FS_ROOT, MSGHDR_ITER, MSGHDR_NAME, MSGHDR_NAMELEN, PATH_DENTRY, PATH_MNT,
         PID_NUMBERS, Ptr, SK_FAMILY, SK_PEER_PID, SK_SOCKET, SK_TYPE, SOCKET_SK, Struct, TASK_FS, UNIX_ADDR,
         UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME, UNIX_PATH_DENTRY, UNIX_PATH_MNT, UNIX_PEER, member, probe, probe_ptr,
     },
+    look,
     memory::Memory,
     object::File,
     path::{self, Name},
@@ -351,7 +352,7 @@ impl Subject for Message {
         if wanted.contains(Groups::PAYLOAD) {
             payload::fill(held, iter);
         }
-        copied::note(held, self.header, payload::size(iter));
+        look::note(held, self.header, payload::size(iter));
     }
 
     #[inline(always)]

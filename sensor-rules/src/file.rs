@@ -1,23 +1,20 @@
 //! The shape of a rule file: which keys, which values.
 
 mod budget;
+mod copied;
 mod judged;
 mod stateful;
 mod undecided;
 
 use std::ops::Range;
 
-use sensor_common::{
-    event::{Event, Groups},
-    verdict::Action,
-};
+use sensor_common::{event::Event, verdict::Action};
 
 use crate::{
     condition::{Names, nearest, quoted_list},
     definitions::Definitions,
     diagnostic::Diagnostic,
     example,
-    expr::Cond,
     keys::{ON, on, unknown_key},
     rule::{Example, Lines, Rule, Severity},
     source::Options,
@@ -172,7 +169,7 @@ impl Reader<'_, '_> {
         let kinds = example::Kinds { events: &judging, sequences: state.as_ref().is_ok_and(Option::is_some) };
         let examples = find("tests").map_or(Some(Vec::new()), |entry| self.examples(&entry.node, kinds));
         let (mut judged, condition_node) = (judged?, &condition?.node);
-        let events = with_copied(events, &judged.checked.cond);
+        let events = copied::with_copied(events, &judged.checked.cond);
         judged.lines.append(lines);
         Some(Rule {
             id: id?,
@@ -381,17 +378,6 @@ impl Reader<'_, '_> {
         }
         sound.then_some(examples)
     }
-}
-
-/// The events, and those that a condition which reads the payload is for too ([`Event::copied`]).
-fn with_copied(mut events: Vec<Event>, condition: &Cond) -> Vec<Event> {
-    if condition.groups().meets(Groups::PAYLOAD) {
-        let copied: Vec<_> = events.iter().filter_map(|event| event.copied()).collect();
-        events.extend(copied);
-        events.sort_unstable();
-        events.dedup();
-    }
-    events
 }
 
 /// Whether `text` looks like `T1059` or `T1059.004`.

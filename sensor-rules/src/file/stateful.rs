@@ -5,7 +5,7 @@ use sensor_common::{
     field::{Field, Kind},
 };
 
-use super::{Reader, judged::Part, with_copied};
+use super::{Reader, copied::with_copied, judged::Part};
 use crate::{
     condition::{Names, nearest, quoted_list},
     expr::IntField,
