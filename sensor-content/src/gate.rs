@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::{
     bundle::{Category, Number},
+    fleet::Ramps,
     life::{Id, Trial},
     policy::{Answer, Decision, Host, Offer, Policy, Rollback, because},
     store::{Memory, Rung, Switch},
@@ -27,7 +28,7 @@ pub enum Step {
         id: Id,
         /// What kind of release it is.
         category: Category,
-        /// Whether the owner has set the policy aside for it: all but `rollback.from`, and no switch.
+        /// Whether the owner has set the policy aside for it, and the ramp: all but `rollback.from`, and no switch.
         aside: bool,
     },
     /// Rules that nobody has signed.
@@ -55,6 +56,8 @@ pub struct Gate<'a> {
     pub known: &'a BTreeMap<Number, Timestamp>,
     /// Whether the owner has approved what is to be taken.
     pub approved: bool,
+    /// How fast the content keys allow what the repository lists.
+    pub ramps: &'a Ramps,
 }
 
 /// Why something does not come into force. `Display` says it in a sentence.
@@ -64,7 +67,7 @@ pub enum Objection {
     Denied(String),
     /// A newer one is in force.
     Old(String),
-    /// The owner does not want it now: it may be asked again.
+    /// The owner does not want it now, or the content keys do not allow it yet: it may be asked again.
     Waits(String),
     /// The owner does not want it, as long as the policy is what it is.
     Unwanted(String),
@@ -156,6 +159,15 @@ impl Gate<'_> {
         self.policy.decide(&Offer { number, category, first_seen }, &host, now)
     }
 
+    /// Whether it would take the release if the content keys allowed it by now: a host of the control group goes
+    /// through the same motions as those that come first, and takes nothing.
+    ///
+    /// # Errors
+    /// See [`Objection`].
+    pub fn would_take(&self, id: Id, category: Category, now: Timestamp) -> Result<(), Objection> {
+        Gate { ramps: &Ramps::default(), ..*self }.takes(id, category, false, now)
+    }
+
     fn takes(&self, id: Id, category: Category, aside: bool, now: Timestamp) -> Result<(), Objection> {
         self.is_not_denied(id)?;
         self.sees()?;
@@ -169,6 +181,9 @@ impl Gate<'_> {
             } else {
                 Err(Objection::Old(format!("generation {id} is not newer than {}, which is in force", self.running)))
             };
+        }
+        if let Some(waits) = self.ramps.waits(id) {
+            return Err(Objection::Waits(waits.to_string()));
         }
         let answer = self.answer(id.number, category, now);
         objection(answer.decision, || answer.to_string())

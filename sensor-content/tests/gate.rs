@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use sensor_content::{
     bundle::Category,
     digest::Digest,
+    fleet::{Ramps, Release, Seat},
     gate::{Gate, Objection, Step, Wish},
     life::Id,
     policy::Policy,
+    rollout::{HostId, Ring},
     store::{Memory, Rung, Switch},
 };
 
@@ -29,7 +31,16 @@ fn memory(good: &[u64]) -> Memory {
 /// Asks the gate of a host on which 120 runs, on a Friday at noon.
 fn ask<T>(policy: &str, memory: &Memory, switch: Option<Switch>, question: impl FnOnce(&Gate) -> T) -> T {
     let (policy, known) = (Policy::parse(policy).unwrap(), BTreeMap::new());
-    question(&Gate { policy: &policy, blind: None, switch, memory, running: 120, known: &known, approved: false })
+    question(&Gate {
+        policy: &policy,
+        blind: None,
+        switch,
+        memory,
+        running: 120,
+        known: &known,
+        approved: false,
+        ramps: &Ramps::default(),
+    })
 }
 
 fn now() -> Timestamp {
@@ -119,6 +130,7 @@ fn nothing_new_is_taken_while_the_policy_cannot_be_read() {
         running: 120,
         known: &known,
         approved: true,
+        ramps: &Ramps::default(),
     };
     for aside in [false, true] {
         let step = Step::Take { id: id(124), category: Category::Urgent, aside };
@@ -159,4 +171,30 @@ fn a_wish_to_go_back_is_met_or_says_why_not() {
         panic!("119 is not there")
     };
     assert!(words.contains("119 is not among the good generations here (122, 120)"), "{words}");
+}
+
+#[test]
+fn what_the_content_keys_do_not_allow_yet_waits_unless_the_owner_sets_it_aside() {
+    let seat = Seat { host: HostId([7; 16]), ring: Ring::General, hangs: false };
+    let mut ramps = Ramps::default();
+    ramps.learns(seat, None, [Release { id: id(124), category: Category::Routine, paced: None }].into_iter());
+    let (policy, memory, known) = (Policy::parse("").unwrap(), memory(&[120]), BTreeMap::new());
+    let gate = Gate {
+        policy: &policy,
+        blind: None,
+        switch: None,
+        memory: &memory,
+        running: 120,
+        known: &known,
+        approved: false,
+        ramps: &ramps,
+    };
+    let take = |number, aside| Step::Take { id: id(number), category: Category::Routine, aside };
+    let Err(Objection::Waits(words)) = gate.admits(&take(124, false), now()) else { panic!("it is taken") };
+    assert!(words.contains("the content keys have signed no ramp with it"), "{words}");
+    assert_eq!(gate.admits(&take(124, true), now()), Ok(()));
+    assert_eq!(gate.admits(&take(125, false), now()), Ok(()), "it is none of the repository's");
+    assert_eq!(gate.admits(&Step::Return(rung(120)), now()), Ok(()));
+    // The control group goes through the motions.
+    assert_eq!(gate.would_take(id(124), Category::Routine, now()), Ok(()));
 }

@@ -62,7 +62,17 @@ fn fleet() -> Fleet {
         mishaps: std::collections::BTreeMap::new(),
     };
     let (release, enrolment) = (Some((124, Order::Offer)), Some(enrolment));
-    Fleet { ring, kernel, polled: None, expires: None, release, enrolment, doing: String::new(), trouble: None }
+    Fleet {
+        ring,
+        kernel,
+        polled: None,
+        expires: None,
+        release,
+        earliest: None,
+        enrolment,
+        doing: String::new(),
+        trouble: None,
+    }
 }
 
 /// A record of `event` with all that it can carry.

@@ -3,10 +3,12 @@
 //!
 //! ```text
 //! Document, what exists ─► wish ─► the owner's policy ─► take, wait, leave
+//! what exists, time ─► Ramps ─► not before the content keys allow
 //! what happens ─► Membership ─► metrics ─► Prometheus ─► the judge
 //! ```
 
 mod membership;
+mod ramps;
 
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 pub use membership::{Arm, Enrolment, Membership};
+pub use ramps::{Paced, Ramps, Release, Seat, Waits};
 
 use crate::{
     bundle::Number,

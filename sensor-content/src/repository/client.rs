@@ -22,7 +22,7 @@ use url::Url;
 use super::{
     fetch::{Fetch, FetchError, Reply, Request},
     memory::Memory,
-    names::{DOCUMENT, DOCUMENT_MAX, ISSUED, METADATA_MAX, bundle_name},
+    names::{DOCUMENT, DOCUMENT_MAX, ISSUED, METADATA_MAX, PACE, bundle_name},
     roles::Role,
     transport::{BASE, PATIENCE, Road, TIMESTAMP},
     view::{Listed, View},
@@ -30,7 +30,9 @@ use super::{
 use crate::{
     bundle::{BUNDLE_MAX, Number},
     digest::Digest,
+    fleet::Paced,
     life::Id,
+    printable::escaped,
     store::{Directory, Fs, replace, sealed},
 };
 
@@ -137,6 +139,11 @@ impl Client {
     /// What was believed last.
     pub const fn view(&self) -> &View {
         &self.memory.view
+    }
+
+    /// When the newest metadata was signed, as the online key says.
+    pub const fn issued(&self) -> Option<Timestamp> {
+        self.memory.issued
     }
 
     /// Whether the view may still be acted on: what has expired may stop content, and brings none.
@@ -259,7 +266,7 @@ impl Client {
             .transpose()
             .map_err(|error| ClientError::Refused(format!("{DOCUMENT} is no document of this version: {error}")))?;
         let content = repository.targets().signed.delegated_targets("content").map_err(|error| refused(&error))?;
-        let mut listed = BTreeMap::new();
+        let (mut listed, mut paces) = (BTreeMap::new(), BTreeMap::new());
         for (name, target) in &content.signed.targets {
             let field = |name: &str| target.custom.get(name).cloned().unwrap_or_default();
             let read = || -> Result<Listed, serde_json::Error> {
@@ -274,8 +281,14 @@ impl Client {
                 ClientError::Refused(format!("`content` says nonsense of {}", crate::printable::ascii(name.raw())))
             })?;
             listed.insert(this.id.number, this);
+            // Nonsense in one release must not keep the order from a host that another is to be left.
+            if let Some(pace) = target.custom.get(PACE) {
+                let pace = serde_json::from_value(pace.clone());
+                let pace = pace.map_or_else(|error| Paced::Unreadable(escaped(&error.to_string())), Paced::Signed);
+                paces.insert(this.id.number, pace);
+            }
         }
-        Ok(View { document, listed, expires: expiry(repository) })
+        Ok(View { document, listed, paces, expires: expiry(repository) })
     }
 
     /// The bytes of a target, if there is one.
@@ -373,5 +386,5 @@ fn refused(error: &dyn Error) -> ClientError {
         }
         source = error.source();
     }
-    ClientError::Refused(crate::printable::escaped(&words))
+    ClientError::Refused(escaped(&words))
 }

@@ -35,6 +35,9 @@ pub enum EditError {
     /// Not in the repository.
     #[error("generation {0} is not in the repository: `creance repo add` it first")]
     Unknown(u64),
+    /// A ramp of another version.
+    #[error("how fast generation {0} may go out cannot be read ({1}): use the version of creance that signed it")]
+    Pace(u64, String),
     /// A version beyond counting.
     #[error("the version of `{0}` cannot be counted on")]
     Version(&'static str),

@@ -1,5 +1,7 @@
 //! All roles of a repository, and what a publisher can do with them. Pure: keys come in, signed metadata comes out.
 
+mod paces;
+
 use std::{collections::HashMap, num::NonZeroU64};
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,11 +14,11 @@ use super::{
     edit_error::EditError,
     encoding::{hex, target},
     keys::{self, Founding, Keys, SPECIFICATION, check, delegated_keys, delegations, public_key, role_keys},
-    names::{DOCUMENT, ISSUED, bundle_name},
+    names::{DOCUMENT, ISSUED, PACE, bundle_name},
     roles::{Holder, Lifetime, Role},
     signers::{Signers, TufId},
 };
-use crate::bundle::Unverified;
+use crate::{bundle::Unverified, rollout::Ramp};
 
 /// All roles of a repository. Signed and consistent at any time.
 #[derive(Clone, Debug)]
@@ -83,13 +85,15 @@ impl Metadata {
         Ok(metadata)
     }
 
-    /// Adds a bundle; false where it is there already.
+    /// Adds a bundle, which is published first now and goes out by this ramp at the fastest; false where it is there
+    /// already, with whatever ramp.
     ///
     /// # Errors
     /// [`EditError`].
     pub fn add(
         &mut self,
         bundle: &Unverified,
+        ramp: &Ramp,
         signers: &Signers,
         lifetime: Lifetime,
         now: Timestamp,
@@ -101,18 +105,27 @@ impl Metadata {
         target.custom.insert("generation".into(), number.into());
         target.custom.insert("category".into(), bundle.claims().category.to_string().into());
         target.custom.insert("digest".into(), bundle.digest().to_string().into());
+        if let Some(pace) = self.content.signed.targets.get(&name).and_then(|there| there.custom.get(PACE)) {
+            target.custom.insert(PACE.into(), pace.clone());
+        }
         match self.content.signed.targets.get(&name) {
             Some(there) if *there == target => return Ok(false),
             Some(_) => return Err(EditError::Taken(number)),
             None => {}
         }
+        target.custom.insert(PACE.into(), paces::signed(now, ramp)?);
         let mut content = self.content.signed.clone();
         content.targets.insert(name, target);
+        self.change_content(content, pen)?;
+        Ok(true)
+    }
+
+    fn change_content(&mut self, content: Targets, pen: Pen) -> Result<(), EditError> {
         let mut new = self.clone();
         new.content = self.resign(content, Role::Content, pen)?;
         new.seal(pen, true)?;
         *self = new;
-        Ok(true)
+        Ok(())
     }
 
     /// Publishes the document that says who may take what.

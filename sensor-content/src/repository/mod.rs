@@ -4,12 +4,12 @@
 //! |---|---|---|
 //! | `root` | threshold of the root keys, offline | which keys there are |
 //! | `targets` | the root keys too | that `content/*` and `rollout/*` are delegated, and to whom |
-//! | `content` | threshold of the content keys, offline | which bundles exist |
+//! | `content` | threshold of the content keys, offline | which bundles exist, and how fast each may go out |
 //! | `rollout` | the online key | who may take which: `rollout/current.json` |
 //! | `snapshot`, `timestamp` | the online key | which files belong together, and that they are the newest |
 //!
 //! A stolen online key can stop content, or offer what exists to more hosts than the plan says, as far as
-//! their owners permit. It cannot add content.
+//! their owners permit, and no faster than the content keys signed. It cannot add content.
 //!
 //! | Module | Holds |
 //! |---|---|

@@ -2,7 +2,7 @@
 
 use crate::bundle::Number;
 
-/// Longest metadata file, bytes. `content` needs some 400 for each bundle.
+/// Longest metadata file, bytes. `content` needs some 1400 for each bundle.
 pub const METADATA_MAX: usize = 4 << 20;
 /// Longest `rollout/current.json`, bytes.
 pub const DOCUMENT_MAX: usize = 1 << 20;
@@ -16,3 +16,6 @@ pub fn bundle_name(number: Number) -> String {
 
 /// When the metadata was signed, in `timestamp`.
 pub(super) const ISSUED: &str = "issued";
+
+/// What `content` says of a bundle's [`Pace`](crate::rollout::Pace).
+pub(super) const PACE: &str = "pace";

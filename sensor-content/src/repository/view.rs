@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bundle::{Category, Number},
+    fleet::{Paced, Release},
     life::Id,
     rollout::Document,
 };
@@ -29,6 +30,20 @@ pub struct View {
     pub document: Option<Document>,
     /// The bundles that exist.
     pub listed: BTreeMap<Number, Listed>,
+    /// How fast the content keys allow each of them; none where nothing was signed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub paces: BTreeMap<Number, Paced>,
     /// From then on it is not believed any more.
     pub expires: Timestamp,
+}
+
+impl View {
+    /// The releases that exist.
+    pub fn releases(&self) -> impl Iterator<Item = Release<'_>> {
+        self.listed.iter().map(|(number, Listed { id, category })| Release {
+            id: *id,
+            category: *category,
+            paced: self.paces.get(number),
+        })
+    }
 }

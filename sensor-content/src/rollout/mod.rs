@@ -6,6 +6,9 @@
 //! now ─────────┘   the controller    who may take it
 //! ```
 //!
+//! However fast a plan is, and whoever publishes the document: no host takes a release sooner than the [`Ramp`] allows
+//! that the content keys have signed with it.
+//!
 //! Nothing here reads a clock, a file or a network: what a decision was made of can be kept, and the decision replayed
 //! ([`Decision::replay`]). Where the controller is dead nothing advances, because only its steps open anything.
 
@@ -16,6 +19,7 @@ mod health;
 mod judge;
 mod plan;
 pub mod prometheus;
+mod ramp;
 mod ring;
 mod statistics;
 
@@ -25,4 +29,5 @@ pub use document::{Answer, Document, Host, Offer, Order, Slice};
 pub use health::{Census, Cohort, Counts, Health, Signal};
 pub use judge::{Finding, Judgement, Question, Verdict, judge};
 pub use plan::{Limits, Plan, PlanError, Stage};
+pub use ramp::{Pace, Ramp, RampError, Step};
 pub use ring::Ring;

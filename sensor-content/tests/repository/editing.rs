@@ -9,7 +9,9 @@ use sensor_content::{
     rollout::Order,
 };
 
-use crate::publisher::{CONTENT, ONLINE, ROOT, World, bundle, bundle_with, days, document, founding, keys, signers};
+use crate::publisher::{
+    CONTENT, ONLINE, ROOT, World, bundle, bundle_with, days, document, founding, keys, ramp, signers,
+};
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
@@ -21,7 +23,7 @@ fn all() -> Vec<u8> {
 fn the_same_keys_and_moment_give_the_same_bytes() {
     let make = || {
         let mut metadata = Metadata::found(&founding(), &signers(&all()), Lifetime::default(), NOW).unwrap();
-        metadata.add(&bundle(1), &signers(&[11, 13, 21]), Lifetime::default(), NOW).unwrap();
+        metadata.add(&bundle(1), &ramp(), &signers(&[11, 13, 21]), Lifetime::default(), NOW).unwrap();
         let document = serde_json::to_vec(&document(1, 1, Order::Offer)).unwrap();
         metadata.publish(&document, &signers(&ONLINE), Lifetime::default(), NOW).unwrap();
         metadata.files().unwrap()
@@ -43,9 +45,9 @@ fn adding_twice_changes_nothing_and_a_number_is_used_once() {
     let world = World::new();
     let mut metadata = world.metadata.clone();
     let keys = signers(&[11, 12, 21]);
-    assert!(!metadata.add(&bundle(1), &keys, Lifetime::default(), NOW).unwrap());
+    assert!(!metadata.add(&bundle(1), &ramp(), &keys, Lifetime::default(), NOW).unwrap());
     assert_eq!(metadata.files().unwrap(), world.metadata.files().unwrap());
-    let taken = metadata.add(&bundle_with(1, " "), &keys, Lifetime::default(), NOW);
+    let taken = metadata.add(&bundle_with(1, " "), &ramp(), &keys, Lifetime::default(), NOW);
     assert!(matches!(taken, Err(EditError::Taken(1))));
 }
 
@@ -86,7 +88,7 @@ fn keys_are_rotated_and_a_host_follows_the_whole_way() {
     late.poll(Timestamp::now()).unwrap();
     // One of the new content keys suffices now, and the old ones do not count.
     let add = |keys: &[u8], metadata: &mut Metadata| {
-        metadata.add(&bundle(2), &signers(keys), Lifetime::default(), Timestamp::now()).map(drop)
+        metadata.add(&bundle(2), &ramp(), &signers(keys), Lifetime::default(), Timestamp::now()).map(drop)
     };
     assert!(add(&[11, 12, 22], &mut world.metadata).is_err());
     assert!(add(&[14, 21], &mut world.metadata).is_err());

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use sensor_content::{
-    bundle::{Release, Unverified},
+    bundle::{Category, Release, Unverified},
     key::PrivateKey,
     repository::{Client, Fetch, Founding, Http, Keys, Lifetime, Metadata, Signers, Tree},
-    rollout::{Document, Offer, Order, Plan, Ring, Share},
+    rollout::{Document, Offer, Order, Plan, Ramp, Ring, Share},
 };
 use sensor_rules::Source;
 use tempfile::TempDir;
@@ -48,6 +48,11 @@ pub fn bundle_with(number: u64, comment: &str) -> Unverified {
          path.startsWith(\"/tmp/\")\n    action: alert\n    tests:\n      match: [{path: /tmp/f}]\n      no_match: [{path: /home/f}]\n";
     let source = Source { name: "fifo.yaml".into(), text: text.into() };
     Unverified::read(Release::parse(&release).unwrap().build(vec![source], &key(99)).unwrap()).unwrap()
+}
+
+/// The ramp that ships for routine releases, which all are here.
+pub fn ramp() -> Ramp {
+    Ramp::shipped(Category::Routine)
 }
 
 /// A document that lets everybody take `release`.
@@ -95,7 +100,7 @@ impl World {
 
     pub fn add(&mut self, number: u64, now: Timestamp, lifetime: Lifetime) {
         let bundle = bundle(number);
-        assert!(self.metadata.add(&bundle, &signers(&[11, 13, 21]), lifetime, now).unwrap());
+        assert!(self.metadata.add(&bundle, &ramp(), &signers(&[11, 13, 21]), lifetime, now).unwrap());
         let name = format!("content/{number}.bundle");
         self.tree().write(&self.metadata, &[(name, bundle.bytes())]).unwrap();
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io, sync::LazyLock};
 use jiff::Timestamp;
 use sensor_content::{
     bundle::{Bundle, Release, Unverified},
+    fleet::Ramps,
     gate::{Gate, Start},
     key::{PrivateKey, PublicKey},
     life::{BootId, Id, Trial},
@@ -19,7 +20,17 @@ use super::disk::Disk;
 pub fn start<F: Fs>(store: &Store<F>, switch: Option<Switch>) -> Start {
     let (policy, known) = (Policy::default(), BTreeMap::new());
     let memory = store.memory();
-    Gate { policy: &policy, blind: None, switch, memory, running: 0, known: &known, approved: true }.start()
+    Gate {
+        policy: &policy,
+        blind: None,
+        switch,
+        memory,
+        running: 0,
+        known: &known,
+        approved: true,
+        ramps: &Ramps::default(),
+    }
+    .start()
 }
 
 pub fn boot(name: &str) -> BootId {

@@ -22,6 +22,9 @@ pub struct Fleet {
     pub expires: Option<Timestamp>,
     /// The release that is rolled out, and what hosts are told to do about it.
     pub release: Option<(u64, Order)>,
+    /// When this host may take it at the earliest, and why; none where it may by now.
+    #[serde(default)]
+    pub earliest: Option<String>,
     /// The host's part in it.
     pub enrolment: Option<Enrolment>,
     /// What it does about it.
@@ -32,11 +35,14 @@ pub struct Fleet {
 
 impl fmt::Display for Fleet {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ring, kernel: _, polled, expires: _, release, enrolment, doing, trouble } = self;
+        let Self { ring, kernel: _, polled, expires: _, release, earliest, enrolment, doing, trouble } = self;
         let polled = polled.map_or_else(|| "never answered yet".into(), |time| format!("asked {time:.0}"));
         writeln!(out, "{:<12} {polled}; this host is in the ring {ring:?}", "repository")?;
         if let Some((release, order)) = release {
             writeln!(out, "{:<12} generation {release}: {order:?}; {doing}", "roll-out")?;
+        }
+        if let Some(earliest) = earliest {
+            writeln!(out, "{:<12} {earliest}", "content keys")?;
         }
         if let Some(Enrolment { release, arm, since, mishaps, .. }) = enrolment {
             let seen: u64 = mishaps.values().sum();

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use sensor_content::{
+    fleet::Ramps,
     gate::{Gate, Step, Wish},
     life::{BootId, Id},
     policy::{Policy, approval},
@@ -19,7 +20,7 @@ use sensor_content::{
 use super::{bundle, done::Done};
 use crate::host::{
     files::{self, Existing},
-    places,
+    places, ramps,
 };
 
 /// Check, explain and apply the host policy: when this host takes which content, and what it may do
@@ -129,18 +130,19 @@ impl Explain {
 struct Host {
     memory: Memory,
     known: BTreeMap<u64, Timestamp>,
+    ramps: Ramps,
 }
 
 impl Host {
     fn open(state: &Path) -> anyhow::Result<Self> {
         if !state.is_dir() {
-            return Ok(Self { memory: Memory::default(), known: BTreeMap::new() });
+            return Ok(Self { memory: Memory::default(), known: BTreeMap::new(), ramps: Ramps::default() });
         }
         let context = || format!("the generations in {} cannot be read", state.display());
         let directory = Directory::open(state.to_owned()).with_context(context)?;
         let mut store = Store::look(directory, BootId(String::new())).with_context(context)?;
         let known = store.known().with_context(context)?.clone();
-        Ok(Self { memory: store.memory().clone(), known })
+        Ok(Self { memory: store.memory().clone(), known, ramps: ramps::read(state) })
     }
 
     /// The generation on probation or last good: in force, or it would be.
@@ -151,7 +153,16 @@ impl Host {
 
     fn gate<'a>(&'a self, policy: &'a Policy, approved: bool) -> Gate<'a> {
         let running = self.running().map_or(0, |id| id.number);
-        Gate { policy, blind: None, switch: None, memory: &self.memory, running, known: &self.known, approved }
+        Gate {
+            policy,
+            blind: None,
+            switch: None,
+            memory: &self.memory,
+            running,
+            known: &self.known,
+            approved,
+            ramps: &self.ramps,
+        }
     }
 
     /// Why a wish to go back cannot be met, if so.

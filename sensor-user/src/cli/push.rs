@@ -41,8 +41,8 @@ pub struct Push {
     /// that it trusts
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// With a bundle: set the policy's hold, window, delay, pin and approval aside for it, until the policy file
-    /// changes
+    /// With a bundle: set the policy's hold, window, delay, pin and approval aside for it, and the ramp that the
+    /// content keys signed, until the policy file changes
     #[arg(long)]
     policy_aside: bool,
     /// Put the rules in force at once, even if the host policy asks for a shadow run first

@@ -16,6 +16,7 @@ use rustix::{
     io::Errno,
 };
 use sensor_content::{
+    fleet::Ramps,
     gate::Gate,
     life::BootId,
     policy::Policy,
@@ -144,9 +145,18 @@ impl Recover {
         } else {
             store.stopped()?;
         }
-        let (policy, known) = (self.policy(), BTreeMap::new());
+        let (policy, known, ramps) = (self.policy(), BTreeMap::new(), Ramps::default());
         let (switch, memory) = (self.switch(), store.memory());
-        let gate = Gate { policy: &policy, blind: None, switch, memory, running: 0, known: &known, approved: true };
+        let gate = Gate {
+            policy: &policy,
+            blind: None,
+            switch,
+            memory,
+            running: 0,
+            known: &known,
+            approved: true,
+            ramps: &ramps,
+        };
         let first = gate.start().rungs.first().copied().unwrap_or(Rung::Nothing);
         match first {
             Rung::Generation(id) => writeln!(out, "the host will start with generation {id}"),

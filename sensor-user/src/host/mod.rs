@@ -2,4 +2,5 @@
 
 pub mod files;
 pub mod places;
+pub mod ramps;
 pub mod settings;

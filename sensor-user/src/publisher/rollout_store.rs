@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use sensor_content::{
     key::PrivateKey,
     repository::{DOCUMENT, Lifetime, Metadata, Signers, Tree},
-    rollout::{Census, Decision, Document, Health, Plan, State, step},
+    rollout::{Census, Decision, Document, Health, Pace, Plan, State, step},
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,9 @@ pub struct Rollout {
     pub health: Health,
     /// Why it stands where it stands.
     pub reasons: Vec<String>,
+    /// The fastest that hosts will be, as the content keys had signed it by the last step.
+    #[serde(default)]
+    pub pace: Option<Pace>,
 }
 
 impl Rollout {
@@ -41,7 +44,7 @@ impl Rollout {
     pub fn start(plan: Plan, state: State) -> Self {
         let now = state.stepped;
         let health = Health { taken: None, census: Census::new(), stages: Vec::new() };
-        Self { plan, state, started: now, health, reasons: Vec::new() }
+        Self { plan, state, started: now, health, reasons: Vec::new(), pace: None }
     }
 }
 
@@ -98,6 +101,8 @@ impl RolloutStore {
         let decision = step(&rollout.plan, &rollout.state, &rollout.health, now);
         self.record(&decision)?;
         rollout.state = decision.after.clone();
+        // It decides nothing here: each host holds to it.
+        rollout.pace = self.metadata.pace(rollout.state.release).ok().flatten();
         rollout.reasons.clone_from(&decision.reasons);
         let text = serde_json::to_vec(&rollout)?;
         files::write(&self.directory.join("current.json"), &text, 0o600, Existing::Replace)?;

@@ -1,10 +1,17 @@
-//! Every road by which something comes into force, by every word of the owner that is said before the last
-//! step is taken.
+//! Every road by which something comes into force, by every word of the owner, and the one of the content keys,
+//! that is said before the last step is taken.
 
 use std::{fs, process::Command};
 
 use sensor_common::brakes::RuleKey;
-use sensor_content::key::PrivateKey;
+use sensor_content::{
+    bundle::{Category, Unverified},
+    fleet::{Ramps, Release, Seat},
+    key::PrivateKey,
+    life::Id,
+    rollout::{HostId, Ring},
+    store::{Directory, write_sealed},
+};
 
 use super::{Host, altered, bundle, content, running, shadow::saw};
 use crate::support::{Daemon, Fake, rule_file, write};
@@ -25,9 +32,11 @@ enum Word {
     Delay,
     /// The file `safe-mode`.
     Switch,
+    /// Not the owner's: the content keys do not allow it yet.
+    Ramp,
 }
 
-const WORDS: [Word; 10] = [
+const WORDS: [Word; 11] = [
     Word::Nothing,
     Word::Hold,
     Word::Window,
@@ -38,11 +47,20 @@ const WORDS: [Word; 10] = [
     Word::TakenBack,
     Word::Delay,
     Word::Switch,
+    Word::Ramp,
 ];
 
 impl Word {
-    /// The owner says it of this generation, beside what the road needs.
-    fn is_said(self, host: &Host, about: u64, more: &str) {
+    /// It is said of this generation, beside what the road needs, to a host whose daemon runs, or does not.
+    fn is_said(self, host: &Host, daemon: Option<&Daemon>, about: u64, more: &str) {
+        if self == Self::Ramp {
+            let ramps = not_yet(about);
+            let mut directory = Directory::open(host.path().join("state/repository")).unwrap();
+            write_sealed(&mut directory, "ramps", &ramps).unwrap();
+            if let Some(daemon) = daemon {
+                daemon.core.generations().keep_pace(&ramps);
+            }
+        }
         if self == Self::Switch {
             fs::write(host.path().join("safe-mode"), "last-good").unwrap();
         }
@@ -51,7 +69,7 @@ impl Word {
 
     fn policy(self, host: &Host, about: u64, more: &str) -> String {
         let said = match self {
-            Self::Nothing | Self::Switch => String::new(),
+            Self::Nothing | Self::Switch | Self::Ramp => String::new(),
             Self::Hold => "[hold]\nuntil = 2999-01-01T00:00:00Z\n".into(),
             Self::Window => closed_window(),
             Self::Pin => return format!("pin = 9999\n{more}"),
@@ -67,6 +85,24 @@ impl Word {
         };
         format!("{more}{said}")
     }
+}
+
+/// The repository lists this generation, whatever its content, and its first publication was just now.
+fn not_yet(number: u64) -> Ramps {
+    let seat = Seat { host: HostId([7; 16]), ring: Ring::General, hangs: false };
+    let ids = [bundle(number), cheap(number)].map(|bytes| {
+        let digest = Unverified::read(bytes).unwrap().digest();
+        Id { number, digest }
+    });
+    let releases = ids.map(|id| Release { id, category: Category::Routine, paced: None });
+    let mut ramps = Ramps::default();
+    ramps.learns(seat, None, releases.into_iter());
+    ramps
+}
+
+/// The bundle of this number, for a shadow that measures its cost.
+fn cheap(number: u64) -> Vec<u8> {
+    altered(number, |manifest, _| manifest.budget.nanoseconds_per_event = 100)
 }
 
 thread_local! {
@@ -107,7 +143,7 @@ const SHADOW: &str = "[shadow]\ntime = \"0s\"\nevents = 100\n";
 fn push(word: Word) -> End {
     let host = host();
     let daemon = host.boots("now");
-    word.is_said(&host, 124, "");
+    word.is_said(&host, Some(&daemon), 124, "");
     drop(daemon.client().push_bundle(&bundle(124), false));
     end(&daemon)
 }
@@ -115,7 +151,7 @@ fn push(word: Word) -> End {
 fn push_with_the_policy_aside(word: Word) -> End {
     let host = host();
     let daemon = host.boots("now");
-    word.is_said(&host, 124, "");
+    word.is_said(&host, Some(&daemon), 124, "");
     drop(daemon.client().push_bundle(&bundle(124), true));
     end(&daemon)
 }
@@ -123,7 +159,7 @@ fn push_with_the_policy_aside(word: Word) -> End {
 fn unsigned_push(word: Word) -> End {
     let host = host();
     let daemon = host.boots("now");
-    word.is_said(&host, 124, "unsigned = true\n");
+    word.is_said(&host, Some(&daemon), 124, "unsigned = true\n");
     drop(daemon.client().push(vec![rule_file("one")], false));
     end(&daemon)
 }
@@ -133,10 +169,9 @@ fn out_of_the_shadow(word: Word) -> End {
     let host = host();
     host.policy(SHADOW);
     let daemon = host.boots("now");
-    let cheap = altered(124, |manifest, _| manifest.budget.nanoseconds_per_event = 100);
-    daemon.client().push_bundle(&cheap, false).unwrap();
+    daemon.client().push_bundle(&cheap(124), false).unwrap();
     saw(&daemon, 50, (0, 0));
-    word.is_said(&host, 124, SHADOW);
+    word.is_said(&host, Some(&daemon), 124, SHADOW);
     // Twice: where other actions are permitted it judges anew.
     for _ in 0..2 {
         saw(&daemon, 100, (0, 0));
@@ -150,7 +185,7 @@ fn unsigned_out_of_the_shadow(word: Word) -> End {
     host.policy(&policy);
     let daemon = host.boots("now");
     daemon.client().push(vec![rule_file("one")], false).unwrap();
-    word.is_said(&host, 124, &policy);
+    word.is_said(&host, Some(&daemon), 124, &policy);
     for _ in 0..2 {
         saw(&daemon, 100, (0, 0));
     }
@@ -162,7 +197,7 @@ fn tried_again_after_a_start(word: Word) -> End {
     let daemon = host.boots("now");
     daemon.client().push_bundle(&bundle(124), false).unwrap();
     daemon.stop();
-    word.is_said(&host, 124, "");
+    word.is_said(&host, None, 124, "");
     let daemon = host.boots("next");
     daemon.core.generations().tick();
     end(&daemon)
@@ -170,7 +205,7 @@ fn tried_again_after_a_start(word: Word) -> End {
 
 fn start(word: Word) -> End {
     let host = host();
-    word.is_said(&host, 120, "");
+    word.is_said(&host, None, 120, "");
     end(&host.boots("now"))
 }
 
@@ -180,7 +215,7 @@ fn another_version(word: Word) -> End {
     let daemon = host.boots("now");
     daemon.client().push_bundle(&bundle(124), false).unwrap();
     daemon.hand_over();
-    word.is_said(&host, 124, "");
+    word.is_said(&host, None, 124, "");
     let daemon = host.adopts("now", Fake::beside(true));
     daemon.core.generations().tick();
     end(&daemon)
@@ -188,7 +223,7 @@ fn another_version(word: Word) -> End {
 
 fn roll_back_by_order(word: Word) -> End {
     let (host, daemon) = over_120();
-    word.is_said(&host, 120, "");
+    word.is_said(&host, Some(&daemon), 120, "");
     daemon.core.generations().tick();
     daemon.client().rollback().unwrap();
     end(&daemon)
@@ -196,14 +231,14 @@ fn roll_back_by_order(word: Word) -> End {
 
 fn roll_back_by_the_owner(word: Word) -> End {
     let (host, daemon) = over_120();
-    word.is_said(&host, 124, if word == Word::TakenBack { "" } else { "[rollback]\nfrom = 124\n" });
+    word.is_said(&host, Some(&daemon), 124, if word == Word::TakenBack { "" } else { "[rollback]\nfrom = 124\n" });
     daemon.core.generations().tick();
     end(&daemon)
 }
 
 fn mishap(word: Word) -> End {
     let (host, daemon) = over_120();
-    word.is_said(&host, 120, "");
+    word.is_said(&host, Some(&daemon), 120, "");
     daemon.brakes.demoted.lock().unwrap().insert(RuleKey::new(124, 0));
     daemon.core.generations().tick();
     end(&daemon)
@@ -215,7 +250,7 @@ fn tried_again_after_a_mishap(word: Word) -> End {
     daemon.core.generations().tick();
     assert_eq!(running(&daemon), Some(120));
     daemon.brakes.demoted.lock().unwrap().clear();
-    word.is_said(&host, 124, "");
+    word.is_said(&host, Some(&daemon), 124, "");
     daemon.core.generations().tick();
     end(&daemon)
 }
@@ -225,14 +260,14 @@ fn rules_read_anew(word: Word) -> End {
     let host = host();
     let daemon = host.boots("now");
     write(&host.path().join("rules"), &[rule_file("one")]);
-    word.is_said(&host, 124, "unsigned = true\n");
+    word.is_said(&host, Some(&daemon), 124, "unsigned = true\n");
     daemon.core.read_anew(Some(&host.path().join("rules")));
     end(&daemon)
 }
 
 fn revocation(word: Word) -> End {
     let (host, daemon) = over_120();
-    word.is_said(&host, 120, "");
+    word.is_said(&host, Some(&daemon), 120, "");
     assert!(daemon.core.generations().withdraw(124, None));
     end(&daemon)
 }
@@ -240,7 +275,7 @@ fn revocation(word: Word) -> End {
 /// A generation is in force, and the owner says the word.
 fn change_of_the_policy(word: Word) -> End {
     let (host, daemon) = over_120();
-    word.is_said(&host, 124, "");
+    word.is_said(&host, Some(&daemon), 124, "");
     daemon.core.generations().tick();
     end(&daemon)
 }
@@ -250,7 +285,7 @@ fn change_of_the_policy_over_unsigned_rules(word: Word) -> End {
     host.policy("unsigned = true\n");
     let daemon = host.boots("now");
     daemon.client().push(vec![rule_file("one")], false).unwrap();
-    word.is_said(&host, 124, "unsigned = true\n");
+    word.is_said(&host, Some(&daemon), 124, "unsigned = true\n");
     daemon.core.generations().tick();
     end(&daemon)
 }
@@ -271,7 +306,7 @@ fn every_road_asks_for_every_word() {
     type Road = fn(Word) -> End;
     // Nobody else tries first what nobody has signed, and no number could be taken back.
     let unsigned = [Word::Hold, Word::Window, Word::Pin, Word::Approval, Word::Unreadable, Word::Switch];
-    let new = [&unsigned[..], &[Word::TakenBack, Word::Delay]].concat();
+    let new = [&unsigned[..], &[Word::TakenBack, Word::Delay, Word::Ramp]].concat();
     let stronger = [Word::Unreadable, Word::TakenBack, Word::Switch];
     let taken_back = [Word::TakenBack];
     let roads: [(&str, Road, u64, u64, &[Word]); 16] = [

@@ -73,6 +73,57 @@ fn offers_halts_and_revocations_are_obeyed_also_without_a_road_to_the_repository
     assert_eq!(world.hosts[0].running(), 1);
 }
 
+/// The content keys sign this ramp for release 2.
+fn sign_ramp(world: &World, ramp: &str) -> String {
+    let keys = "--key keys/content1.key --key keys/content2.key --key keys/online.key";
+    world.creance(&format!("repo ramp repo 2 --ramp {ramp} {keys}"))
+}
+
+#[test]
+fn an_offer_to_everybody_at_once_waits_for_what_the_content_keys_allow() {
+    let mut world = world();
+    let said = sign_ramp(&world, "routine");
+    assert!(said.contains("generation 2: published first at") && said.contains("after 70h"), "{said}");
+    // Who stole the online key offers it to all.
+    publish(&world, &document(2, Order::Offer));
+    live(&mut world, "it says why not", |host| {
+        host.fleet()
+            .is_some_and(|fleet| fleet.doing.contains("the content keys allow it on this host (ring general) from"))
+    });
+    assert_eq!(world.hosts[0].running(), 1);
+    let status = world.hosts[0].fleet().unwrap().to_string();
+    assert!(status.contains("\ncontent keys generation 2") && status.contains("more of its own uptime"), "{status}");
+    // After a start too, before it has asked anybody.
+    std::fs::rename(world.path("repo"), world.path("gone")).unwrap();
+    world.hosts[0].end(true);
+    world.hosts[0].boot();
+    live(&mut world, "it knows from its disk", |host| host.fleet().is_some_and(|fleet| fleet.trouble.is_some()));
+    assert!(world.hosts[0].fleet().unwrap().doing.contains("the content keys allow it"));
+    assert_eq!(world.hosts[0].running(), 1);
+    std::fs::rename(world.path("gone"), world.path("repo")).unwrap();
+    // In an emergency they sign a faster one.
+    let (said, well) =
+        world.try_creance("repo ramp repo 2 --ramp fast.toml --key keys/content1.key --key keys/online.key");
+    assert!(!well && said.contains("needs signatures of 2 of its keys"), "{said}");
+    sign_ramp(&world, "fast.toml");
+    live(&mut world, "it takes release 2", |host| host.running() == 2);
+    assert_eq!(world.hosts[0].fleet().unwrap().earliest, None);
+}
+
+#[test]
+fn the_control_group_is_compared_though_its_turn_is_last() {
+    let mut world = world();
+    sign_ramp(&world, "routine");
+    let slice = Slice { from: Share::NONE, to: Share::ALL };
+    let mut document = Document { offers: std::collections::BTreeMap::new(), ..document(2, Order::Offer) };
+    document.control.insert(Ring::General, slice);
+    publish(&world, &document);
+    live(&mut world, "it is compared", |host| {
+        host.fleet().and_then(|fleet| fleet.enrolment).is_some_and(|part| part.release == 2 && part.arm == Arm::Control)
+    });
+    assert_eq!(world.hosts[0].running(), 1);
+}
+
 #[test]
 fn a_revocation_reaches_a_host_that_was_off_and_still_has_it_on_disk() {
     let mut world = world();

@@ -45,6 +45,17 @@ ramp = "2s"
 soak = "6s"
 "#;
 
+/// A ramp that holds nothing back for longer than a second.
+const FAST: &str = r#"
+hanging = "1s"
+[[step]]
+after = "0s"
+open = {}
+[[step]]
+after = "1s"
+open = { early = "100%", general = "100%", late = "100%" }
+"#;
+
 /// The plan, with so many times as many seconds.
 fn plan(times: u32) -> String {
     let seconds = |word: &str| word.strip_suffix('s')?.parse::<u32>().ok();
@@ -79,6 +90,7 @@ impl World {
         let world = Self { hosts: Vec::new(), vms: Vec::new(), directory };
         fs::create_dir(world.path("keys")).unwrap();
         fs::write(world.path("plan.toml"), plan(1)).unwrap();
+        fs::write(world.path("fast.toml"), FAST).unwrap();
         for key in ["root1", "root2", "content1", "content2", "content3", "online", "publisher"] {
             world.creance(&format!("bundle keygen keys/{key}"));
         }
@@ -136,7 +148,7 @@ impl World {
             "bundle build release.toml rules{number} --key keys/publisher.key --out {number}.bundle"
         ));
         self.creance(&format!(
-            "repo add repo {number}.bundle --key keys/content1.key --key keys/content2.key --key keys/online.key"
+            "repo add repo {number}.bundle --ramp fast.toml --key keys/content1.key --key keys/content2.key --key keys/online.key"
         ));
     }
 

@@ -18,7 +18,7 @@ pub struct Measured {
     pub contrast: Option<Contrast>,
     /// The bad release on virtual hosts.
     pub july: Brief,
-    /// What is not stopped: the same by who stole the online key.
+    /// The same by who stole the online key.
     pub stolen: Brief,
     /// The whole run.
     pub took: Duration,

@@ -99,8 +99,9 @@ fn conclude(measured: &Measured, quick: bool) -> Result<ExitCode> {
     println!("{}", columns(["", "mistake let in", "must be stopped by", "seen in this run", ""], &table));
     if let Some((name, harmed, by_hand)) = measured.stolen.outcomes.first() {
         println!(
-            "Not stopped today: who steals the online key offers a signed release to everybody at once; {name}: \
-             {harmed} of {HOSTS} virtual hosts harmed, {by_hand} of which need a person (docs/root-cause.md)."
+            "Who steals the online key offers that release to everybody at once, and each host holds to the ramp that \
+             the offline keys signed; {name}: {harmed} of {HOSTS} virtual hosts harmed until people notice, {by_hand} of \
+             which need a person (docs/root-cause.md)."
         );
     }
     let page = project::target("demo-291/report.html");

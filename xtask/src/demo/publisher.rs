@@ -7,6 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
+use sensor_content::{
+    bundle::Category,
+    digest::Digest,
+    fleet::{Paced, Ramps, Release, Seat, host_id},
+    life::Id,
+    rollout::{Pace, Ramp, Ring},
+};
 
 use super::row::Row;
 use crate::project;
@@ -52,7 +60,7 @@ const TRIALS: [Trial; 2] = [
     (
         "replay::row_9_released_to_everybody_at_once",
         "released to everybody at once",
-        "the roll-out plan is refused",
+        "the roll-out plan is refused; who stole the online key is refused by each host",
         everybody,
     ),
     (
@@ -87,7 +95,25 @@ fn everybody() -> Result<Told> {
     ensure!(said.contains("there is no release without a canary"), "it says {said}");
     let sound = creance(&["rollout", "plan", "routine"])?;
     ensure!(sound.status.success(), "the plan that ships is refused");
-    Ok(("refused; the plan that ships is taken".to_owned(), said))
+    let host = stolen()?;
+    let seen = "refused; the plan that ships is taken; a host waits for what the content keys allow";
+    Ok((seen.to_owned(), format!("{said}\n{host}")))
+}
+
+/// Who stole the online key offers a release to everybody at once, and signs that a month has passed since its
+/// publication; what a host says.
+fn stolen() -> Result<String> {
+    let (now, id) = (Timestamp::now(), Id { number: 291, digest: Digest::of(b"291") });
+    let pace = Pace { published: now, ramp: Ramp::shipped(Category::Urgent) };
+    let seat = Seat { host: host_id("a host"), ring: Ring::General, hangs: false };
+    let paced = Paced::Signed(pace);
+    let release = Release { id, category: Category::Urgent, paced: Some(&paced) };
+    let mut ramps = Ramps::default();
+    ramps.learns(seat, Some(now + SignedDuration::from_hours(24 * 30)), [release].into_iter());
+    ramps.passes(SignedDuration::ZERO, now);
+    let said = ramps.waits(id).context("the host takes it")?.to_string();
+    ensure!(said.contains("the content keys allow it on this host"), "it says {said}");
+    Ok(said)
 }
 
 fn untried() -> Result<Told> {

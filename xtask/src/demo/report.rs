@@ -149,10 +149,10 @@ fn remains(measured: &Measured) -> String {
          <li>eBPF is no immunity. The kernel has bugs, its verifier too: in June 2024 one build of RHEL 9.4 \
          went down under verified programs. \
          So the claim is <em>refused at load time</em>, never <em>cannot crash</em>, and row 8 is there.</li>\n\
-         <li>Who steals the online roll-out key can offer a signed release to everybody at once. It must be one \
-         that two holders of the offline \
-         keys have signed; if that one is bad too, {stolen} of {HOSTS} virtual hosts are harmed in the \
-         simulator, and {by_hand} of these need a person.</li>\n\
+         <li>Who steals the online roll-out key can offer a signed release to everybody at once. Each host holds to \
+         the fastest ramp that two holders of the offline keys have signed with it: if it is bad, {stolen} of {HOSTS} \
+         virtual hosts are harmed until people notice after 78 minutes, and {by_hand} of these need a person. A thief who \
+         holds it back until the ramp is over gets all.</li>\n\
          <li>A rule that is safe, cheap, quiet and wrong is stopped by nothing but its tests and \
          people.</li>\n</ul>\n\
          <p class=\"soft\">The interpreter is a reading of the published root cause analysis (6 August 2024), \

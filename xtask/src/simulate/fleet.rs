@@ -150,6 +150,7 @@ pub enum Draw {
     Motion,
     Mirror,
     Clock,
+    Unseen,
 }
 
 impl Fleet {
@@ -165,8 +166,6 @@ impl Fleet {
     }
 
     fn draw(&self, host: u32, release: u64, (absent, back): (f64, Time)) -> Traits {
-        let id = (u128::from(mix(self.seed, host, Draw::Id as u64)) << 64)
-            | u128::from(mix(self.seed, host, Draw::IdEnd as u64));
         let place = mix(self.seed, host, Draw::Place as u64);
         let ring = match self.part(host, Draw::Ring) {
             part if part < 0.02 => Ring::Early,
@@ -183,7 +182,7 @@ impl Fleet {
         };
         // A thirty-third of all hosts would hang after a panic.
         Traits {
-            bucket: Bucket::of(HostId(id.to_le_bytes()), release),
+            bucket: Bucket::of(self.id(host), release),
             phase: (place % u64::from(POLL)) as u16,
             kernel: kernel(self.part(host, Draw::Kernel)),
             ring,
@@ -193,6 +192,13 @@ impl Fleet {
             hangs: mix(self.seed, host, Draw::Hangs as u64).is_multiple_of(33),
             absent_until: if self.part(host, Draw::Absent) < absent { back } else { 0 },
         }
+    }
+
+    /// Which host it is.
+    pub fn id(&self, host: u32) -> HostId {
+        let id = (u128::from(mix(self.seed, host, Draw::Id as u64)) << 64)
+            | u128::from(mix(self.seed, host, Draw::IdEnd as u64));
+        HostId(id.to_le_bytes())
     }
 
     /// A number from 0 to 1.
@@ -244,6 +250,17 @@ impl Fleet {
                 (works && from < day * DAY + off).then(|| time + (from - now))
             })
             .unwrap_or(time + 8 * DAY)
+    }
+
+    /// Whether it is on all the time, and was when the release was published.
+    pub fn is_always_on(&self, host: u32) -> bool {
+        let traits = &self.hosts[host as usize];
+        !traits.workstation && traits.absent_until == 0
+    }
+
+    /// How long ago it polled last, where it is on.
+    pub fn since_poll(&self, host: u32, time: Time) -> Time {
+        (time + POLL - Time::from(self.hosts[host as usize].phase)) % POLL
     }
 
     /// Its first poll from `time` on.

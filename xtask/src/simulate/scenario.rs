@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::fleet::{DAY, HOUR, KERNELS, MINUTE, Time};
+use super::fleet::{DAY, HOUR, KERNELS, Time};
 
 /// What a release does to a host that takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Failure {
     ForGood,
     /// The kernel crashes as it is loaded, on the rare kernel only.
     OnLoadOfRareKernel,
+    /// The same, on one host in 2000, whatever its kernel: something else that they share, and nobody sees.
+    OnLoadOfFew,
     /// The daemon runs out of memory after some six hours.
     Leak,
     /// The host crashes when it next boots.
@@ -24,15 +26,19 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether loading it crashes a host with this kernel.
-    pub fn on_load(self, kernel: u8) -> bool {
+    /// Whether loading it crashes a host with this kernel, whose place among all that is not seen is `part`.
+    pub fn on_load(self, kernel: u8, part: f64) -> bool {
         match self {
             Self::OnLoad | Self::ForGood => true,
             Self::OnLoadOfRareKernel => usize::from(kernel) == KERNELS - 1,
+            Self::OnLoadOfFew => part < FEW,
             Self::None | Self::Leak | Self::AtBoot | Self::Flood => false,
         }
     }
 }
+
+/// The hosts that share what nobody sees.
+const FEW: f64 = 0.0005;
 
 /// How a release goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +149,7 @@ impl Scenario {
             "frozen",
             8,
             "is good; a person halts it, and one mirror in ten goes on with what it had",
-            World::Frozen(3 * HOUR + 5 * MINUTE),
+            World::Frozen(2 * HOUR),
             5 * DAY,
         ),
         Self::good(
@@ -157,7 +163,7 @@ impl Scenario {
             "outage",
             10,
             "is good; the content's web server is down for two hours",
-            World::ContentDown(3 * HOUR, 5 * HOUR),
+            World::ContentDown(HOUR, 3 * HOUR),
             7 * DAY,
         ),
         Self::good("absent", 11, "is good; three in ten hosts are off for 14 days", World::Absent(14 * DAY), 16 * DAY),
@@ -165,8 +171,15 @@ impl Scenario {
             "halt",
             12,
             "is good; a person halts it in the middle of a ramp",
-            World::HaltedBy(3 * HOUR + 5 * MINUTE),
+            World::HaltedBy(2 * HOUR),
             8 * HOUR,
+        ),
+        Self::bad(
+            "small",
+            15,
+            "takes down one host in 2000 as it is loaded, whatever its kernel",
+            Failure::OnLoadOfFew,
+            Strategy::OURS,
         ),
         Self::good("good", 13, "is good", World::Calm, 7 * DAY),
     ];

@@ -20,7 +20,9 @@ pub enum Event {
     Flood,
     /// It polls after a revocation.
     Return,
-    /// The same for the control group, which only goes through the motions.
+    /// It was offered the release, and the content keys allow it from now on.
+    Opens,
+    /// The same as poll, report, grace and flood for the control group, which only goes through the motions.
     Motion,
     MotionReport,
     MotionGrace,
@@ -28,7 +30,7 @@ pub enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Poll,
         Self::Report,
         Self::Grace,
@@ -36,6 +38,7 @@ impl Event {
         Self::Fail,
         Self::Flood,
         Self::Return,
+        Self::Opens,
         Self::Motion,
         Self::MotionReport,
         Self::MotionGrace,

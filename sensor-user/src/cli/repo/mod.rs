@@ -5,6 +5,7 @@ mod expire;
 mod export;
 mod init;
 mod keys;
+mod ramp;
 mod rotate;
 
 use std::{
@@ -24,6 +25,7 @@ use super::done::Done;
 pub enum Repo {
     Init(init::Init),
     Add(add::Add),
+    Ramp(ramp::SetRamp),
     RotateKeys(rotate::Rotate),
     Expire(expire::Expire),
     Export(export::Export),
@@ -34,6 +36,7 @@ impl Repo {
         match self {
             Self::Init(command) => command.run(out),
             Self::Add(command) => command.run(out),
+            Self::Ramp(command) => command.run(out),
             Self::RotateKeys(command) => command.run(out),
             Self::Expire(command) => command.run(out),
             Self::Export(command) => command.run(out),

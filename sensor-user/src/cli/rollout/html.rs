@@ -29,12 +29,13 @@ pub fn page(rollout: &Rollout, now: Timestamp) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Creance: generation {release}</title><style>{STYLE}</style></head><body>\n\
          <h1>Generation {release} <span class=\"state {state}\">{place}</span></h1>\n\
-         <p class=\"small\">Begun {}; last step {}, document {}; this page was written at {}.</p>\n<ul>",
+         <p class=\"small\">Begun {}; last step {}, document {}; this page was written at {}.</p>\n<p class=\"small\">{allowed}.</p>\n<ul>",
         time(rollout.started),
         time(rollout.state.stepped),
         rollout.state.serial,
         time(now),
         release = rollout.state.release,
+        allowed = escaped(&table::allowed(rollout, now)),
         place = escaped(&table::place(rollout).replace('`', "")),
     );
     for reason in &rollout.reasons {

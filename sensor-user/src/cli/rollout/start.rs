@@ -64,6 +64,7 @@ impl Start {
         if let Some(base) = base {
             writeln!(out, "hosts that come late take generation {base} meanwhile")?;
         }
+        writeln!(out, "{}", table::allowed(&rollout, now))?;
         writeln!(out, "nothing is open before `creance rollout advance` has looked at the fleet: run it every minute")?;
         Ok(Done::Well)
     }

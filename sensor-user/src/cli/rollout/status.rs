@@ -65,6 +65,7 @@ fn show(rollout: &Rollout, now: Timestamp, out: &mut impl Write) -> anyhow::Resu
     if age > 600 {
         writeln!(out, "WARNING: nobody runs `creance rollout advance`: nothing opens")?;
     }
+    writeln!(out, "{}", table::allowed(rollout, now))?;
     rollout.reasons.iter().try_for_each(|reason| writeln!(out, "  {reason}"))?;
     writeln!(out)?;
     for (ring, kernels) in &rollout.health.census {

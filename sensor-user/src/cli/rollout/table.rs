@@ -1,6 +1,6 @@
 //! A roll-out as rows, for terminals and pages.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sensor_content::rollout::{Cohort, Counts, Order, Ring, Stage};
 
 use crate::publisher::Rollout;
@@ -57,6 +57,17 @@ pub fn place(rollout: &Rollout) -> String {
         Order::Offer if rollout.state.progress.finished => "over; everybody may have it".into(),
         Order::Offer => format!("open as far as `{stage}`"),
     }
+}
+
+/// How many the content keys allow by now, in words.
+pub fn allowed(rollout: &Rollout, now: Timestamp) -> String {
+    let Some(pace) = &rollout.pace else {
+        return "the content keys have signed no ramp: each host goes by the shipped one, from when it first saw the release".into();
+    };
+    let age = now.duration_since(pace.published);
+    let share = |ring: &Ring| format!("{} {}", ring.name(), pace.ramp.share(*ring, age));
+    let shares: Vec<_> = Ring::ALL.iter().map(share).collect();
+    format!("the content keys allow {} by now ({pace})", shares.join(", "))
 }
 
 /// Signals that were seen, in words.

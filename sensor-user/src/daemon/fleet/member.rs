@@ -9,13 +9,13 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use sensor_content::{
-    fleet::{Arm, Enrolment, Standing, Wish, until_poll},
+    fleet::{Arm, Enrolment, Seat, Standing, Wish, until_poll},
     policy::{Policy, Repository},
     repository::{Client, Fetch, Files, Http, Listed, View},
     rollout::{Document, Order, Signal},
 };
 
-use super::{Machine, ledger::Ledger};
+use super::{Machine, ledger::Ledger, pace::PaceMaker};
 use crate::{
     api::{fleet::Fleet, protocol::Refuser},
     daemon::{core::Core, generations::options::PushOptions},
@@ -53,6 +53,7 @@ pub struct Member {
     machine: Machine,
     directory: PathBuf,
     ledger: Arc<Ledger>,
+    pace: PaceMaker,
     /// The repository as the policy names it, and the client for it.
     source: Option<(Repository, Client)>,
     next_poll: Option<Instant>,
@@ -79,6 +80,7 @@ impl Member {
         let ledger = Arc::new(ledger);
         core.fleet().set_ledger(&ledger);
         Some(Self {
+            pace: PaceMaker::open(&state),
             machine,
             directory,
             ledger,
@@ -100,6 +102,7 @@ impl Member {
         let policy = core.generations().policy();
         self.follow(&policy);
         self.poll();
+        self.keep_pace(core, &policy);
         self.obey(core, &policy);
         self.watch(core);
         if policy.repository().is_some() {
@@ -161,6 +164,15 @@ impl Member {
         }
     }
 
+    /// The gate learns what exists, and how fast the content keys allow it.
+    fn keep_pace<E: Engine>(&mut self, core: &Core<E>, policy: &Policy) {
+        let seat = Seat { host: self.machine.host, ring: policy.ring(), hangs: self.machine.hangs };
+        let client = self.source.as_ref().map(|(_, client)| client);
+        let issued = client.and_then(Client::issued);
+        self.pace.passes(seat, issued, client.into_iter().flat_map(|client| client.view().releases()));
+        core.generations().keep_pace(self.pace.ramps());
+    }
+
     /// Does what the repository said last, as far as the owner wants it. What has expired may stop content,
     /// and brings none.
     fn obey<E: Engine>(&mut self, core: &Core<E>, policy: &Policy) {
@@ -190,17 +202,18 @@ impl Member {
             }
             self.shadowed = None;
         }
-        let wanted = self.wanted(core, policy, &view, document);
+        let offered = self.offered(core, policy, &view, document);
+        let wanted = core.generations().wanted(&offered);
         self.enrol_control(core, policy, &view, document);
         match wanted {
             None => {
                 self.pending = None;
-                self.doing = self.put_off().map_or_else(
-                    || "nothing is to be taken now".to_owned(),
-                    |PutOff { listed, why, .. }| {
-                        format!("generation {} is tried again within the hour: {why}", listed.id.number)
-                    },
-                );
+                let put_off = self.put_off().map(|PutOff { listed, why, .. }| {
+                    format!("generation {} is tried again within the hour: {why}", listed.id.number)
+                });
+                let waits = || offered.iter().find_map(|listed| self.pace.ramps().waits(listed.id));
+                let waits = || waits().map(|waits| format!("it is offered, and {waits}"));
+                self.doing = put_off.or_else(waits).unwrap_or_else(|| "nothing is to be taken now".to_owned());
             }
             Some(listed) => self.take(core, listed, document),
         }
@@ -211,18 +224,17 @@ impl Member {
         Standing { host: *host, ring: policy.ring(), kernel, hangs: *hangs, running }
     }
 
-    /// What is offered to this host and wanted by its owner now.
-    fn wanted<E: Engine>(&self, core: &Core<E>, policy: &Policy, view: &View, document: &Document) -> Option<Listed> {
+    /// What is offered to this host, and was not refused here.
+    fn offered<E: Engine>(&self, core: &Core<E>, policy: &Policy, view: &View, document: &Document) -> Vec<Listed> {
         let exist: Vec<_> = view.listed.keys().copied().collect();
         let Wish::Take(numbers) =
             Self::standing(&self.machine, policy, core.generations().running()).wish(document, &exist)
         else {
-            return None;
+            return Vec::new();
         };
         let offered = numbers.iter().filter_map(|number| view.listed.get(number).copied());
         let put_off = self.put_off().map(|put_off| put_off.listed);
-        let offered: Vec<_> = offered.filter(|listed| put_off != Some(*listed) && !self.has_refused(listed)).collect();
-        core.generations().wanted(&offered)
+        offered.filter(|listed| put_off != Some(*listed) && !self.has_refused(listed)).collect()
     }
 
     fn put_off(&self) -> Option<&PutOff> {
@@ -241,7 +253,7 @@ impl Member {
             return;
         }
         let release = view.listed.get(&document.release).copied();
-        if release.is_some_and(|release| core.generations().wanted(&[release]).is_some()) {
+        if release.is_some_and(|release| core.generations().would_want(&release)) {
             self.enrol(Arm::Control, document, policy);
         }
     }
@@ -357,6 +369,10 @@ impl Member {
             polled: self.polled,
             expires: view.filter(|_| self.polled.is_some()).map(|view| view.expires),
             release: document.map(|document| (document.release, document.order)),
+            earliest: document.and_then(|document| {
+                let listed = view?.listed.get(&document.release)?;
+                self.pace.ramps().waits(listed.id).map(|waits| waits.to_string())
+            }),
             enrolment: self.ledger.read(|membership| membership.enrolment().cloned()),
             doing: self.doing.clone(),
             trouble: self.trouble.clone(),

@@ -6,12 +6,14 @@
 //! | [`member`] | from poll to push |
 //! | [`board`] | what status and metrics say of it |
 //! | [`ledger`] | the host's part in roll-outs, on disk |
+//! | [`pace`] | how old releases are, as this host knows it |
 //! | [`machine`] | what this host is, as far as a roll-out must know |
 
 pub mod board;
 pub mod ledger;
 pub mod machine;
 pub mod member;
+pub mod pace;
 
 use std::{sync::Arc, time::Duration};
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sensor_content::{
+    fleet::Ramps,
     gate::Step,
     life::{BootId, Generation, Id, Signed},
     repository::Listed,
@@ -23,7 +24,9 @@ impl<E: Engine> Generations<E> {
     pub fn wanted(&mut self, offered: &[Listed]) -> Option<Listed> {
         let keeper = self.keeper.as_mut()?;
         let now = Timestamp::now();
-        for listed in offered.iter().take(NOTED) {
+        // Others can have tried nothing before the content keys allow it: a delay counts from there.
+        let noted: Vec<_> = offered.iter().filter(|listed| keeper.ramps().waits(listed.id).is_none()).collect();
+        for listed in noted.into_iter().take(NOTED) {
             if keeper.store.known().is_ok_and(|known| known.contains_key(&listed.id.number)) {
                 continue;
             }
@@ -35,6 +38,18 @@ impl<E: Engine> Generations<E> {
             .iter()
             .copied()
             .find(|listed| keeper.admit(&Step::Take { id: listed.id, category: listed.category, aside: false }).is_ok())
+    }
+
+    /// Whether the owner would want this one now, if the content keys allowed it.
+    pub fn would_want(&mut self, listed: &Listed) -> bool {
+        self.keeper.as_mut().is_some_and(|keeper| keeper.would_admit(listed.id, listed.category))
+    }
+
+    /// How fast the content keys allow what exists, as it is known now.
+    pub fn keep_pace(&mut self, ramps: &Ramps) {
+        if let Some(keeper) = self.keeper.as_mut() {
+            keeper.keep_pace(ramps);
+        }
     }
 
     /// The generation is taken back by its publisher: it runs here no more, now or ever, whether or not it

@@ -35,8 +35,15 @@ impl Simulation<'_> {
         }
         let kernel = &self.fleet.kernels[usize::from(traits.kernel)];
         let asks = Host { bucket: traits.bucket, ring: traits.ring, kernel, hangs: traits.hangs };
+        let answer = document.answer(asks);
+        if answer == Answer::Take
+            && self.strategy.recovers()
+            && let Some(left) = self.waits(host, now, fast)
+        {
+            return self.wheel.push(now.saturating_add(left), Event::Opens, host);
+        }
         let state = &mut self.states[host as usize];
-        match document.answer(asks) {
+        match answer {
             Answer::Return => {}
             Answer::Wait => self.paused.push(host),
             Answer::Take => {
@@ -62,7 +69,8 @@ impl Simulation<'_> {
         self.tally.took(now);
         let cell = self.cell(host, Arm::Treated);
         self.observer.counts(cell).fetched += 1;
-        if self.scenario.failure.on_load(self.fleet.hosts[host as usize].kernel) {
+        let unseen = self.fleet.part(host, Draw::Unseen);
+        if self.scenario.failure.on_load(self.fleet.hosts[host as usize].kernel, unseen) {
             self.wheel.push(now + self.grace, Event::Grace, host);
             self.tally.lost();
             return self.crash(host, now);
@@ -81,7 +89,12 @@ impl Simulation<'_> {
                 let until = -(1.0 - self.fleet.part(host, Draw::Later)).ln() * 14.0 * f64::from(DAY);
                 self.wheel.push(now.saturating_add(until as Time), Event::Fail, host);
             }
-            Failure::None | Failure::OnLoad | Failure::ForGood | Failure::OnLoadOfRareKernel | Failure::Flood => {}
+            Failure::None
+            | Failure::OnLoad
+            | Failure::ForGood
+            | Failure::OnLoadOfRareKernel
+            | Failure::OnLoadOfFew
+            | Failure::Flood => {}
         }
     }
 
@@ -183,6 +196,6 @@ impl Simulation<'_> {
 }
 
 /// A time by a clock that is so many seconds fast; not before publication.
-fn shifted(time: Time, fast: i64) -> Time {
+pub(super) fn shifted(time: Time, fast: i64) -> Time {
     Time::try_from((i64::from(time) + fast).max(0)).unwrap_or(Time::MAX)
 }

@@ -1,16 +1,18 @@
 //! The fleet lives: hosts poll, take, crash, come back and are heard, minute by minute, while the publisher publishes.
 //!
 //! A poll that changes nothing is not simulated but counted: hosts are sorted by bucket, and one is visited at its next
-//! poll only when a new document covers it, or takes the release away. What it then does, [`Document::answer`] and its
-//! owner decide.
+//! poll only when a new document covers it, or takes the release away. What it then does, [`Document::answer`], the
+//! ramp that the content keys have signed, and its owner decide.
 
 mod life;
+mod pace;
 mod queue;
 mod watch;
 
 use anyhow::Result;
 use sensor_content::rollout::{Document, Order};
 
+use pace::Signed;
 use queue::{Queue, queues};
 
 use super::{
@@ -58,6 +60,7 @@ pub struct Simulation<'a> {
     scenario: Scenario,
     strategy: Strategy,
     publisher: Publisher,
+    signed: Signed,
     observer: Observer,
     wheel: Wheel,
     states: Vec<State>,
@@ -94,6 +97,7 @@ impl<'a> Simulation<'a> {
             scenario,
             strategy,
             publisher: Publisher::new(strategy, &scenario)?,
+            signed: Signed::new(strategy),
             observer: Observer::new(fleet.kernels.clone(), census, stages),
             wheel: Wheel::new(scenario.end),
             states: vec![IDLE; fleet.hosts.len()],
@@ -202,6 +206,7 @@ impl<'a> Simulation<'a> {
             Event::Fail => self.fail(host, now),
             Event::Flood => self.flood(host, Arm::Treated),
             Event::Return => self.give_back(host, now),
+            Event::Opens => self.opens(host, now),
             Event::Motion => self.motion(host, now),
             Event::MotionReport => self.report(host, now, Arm::Control),
             Event::MotionGrace => self.grace(host, now, Arm::Control),

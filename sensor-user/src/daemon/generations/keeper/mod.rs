@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use sensor_content::{
     bundle::{Budget, Category},
     digest::Digest,
+    fleet::Ramps,
     gate::{Start, Step},
     life::{Entry, Id, Judgement, Stage, Trial},
     policy::Policy,
@@ -23,6 +24,7 @@ use super::permit::{Permit, number};
 use crate::{
     host::{
         places::{self, Switched},
+        ramps,
         settings::Settings,
     },
     log::say,
@@ -83,6 +85,8 @@ pub struct Keeper {
     policy_file: PolicyFile,
     /// What was said last of the owner's wish to go back, so that it is said once.
     said_of_wish: Option<String>,
+    /// How fast the content keys allow what the repository lists.
+    ramps: Ramps,
 }
 
 /// A generation on probation that is out of force, and is to be tried again.
@@ -114,6 +118,7 @@ impl Keeper {
         let charged = store.history().unwrap_or_default().iter().filter(now).count() as u64;
         let mut keeper = Self {
             store,
+            ramps: ramps::read(&settings.state),
             settings,
             running: Running::new(Permit::of_nobody(Rung::Nothing)),
             shadow: None,
@@ -128,6 +133,16 @@ impl Keeper {
         };
         keeper.read_policy();
         Ok(keeper)
+    }
+
+    /// How fast the content keys allow what the repository lists, as it was said last.
+    pub const fn ramps(&self) -> &Ramps {
+        &self.ramps
+    }
+
+    /// That is said now.
+    pub fn keep_pace(&mut self, ramps: &Ramps) {
+        self.ramps.clone_from(ramps);
     }
 
     /// Where things are.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sensor_content::{
+    bundle::Category,
     gate::{Gate, Objection, Start, Step, Wish},
+    life::Id,
     store::Rung,
 };
 
@@ -32,6 +34,12 @@ impl Keeper {
         };
         let silenced = self.silenced(rung);
         Ok(Permit { rung, actions: self.policy().actions().clone(), silenced, restrained: Vec::new() })
+    }
+
+    /// Whether it would be admitted if the content keys allowed it by now. That is no permit.
+    pub fn would_admit(&mut self, id: Id, category: Category) -> bool {
+        let approved = places::is_approved(self.policy(), &self.settings().approvals, id).unwrap_or(false);
+        self.gate(approved, |gate| gate.would_take(id, category, Timestamp::now())).is_ok()
     }
 
     /// Where a roll-back leads from what is in force, best first.
@@ -68,6 +76,7 @@ impl Keeper {
             running: self.number(),
             known: &known,
             approved,
+            ramps: self.ramps(),
         })
     }
 }
