@@ -6,15 +6,15 @@
 //! | Program | At | Does |
 //! |---|---|---|
 //! | [`note`](crate::look::note) | the look before | notes, by task, what was seen |
-//! | [`fn@skb_copy_datagram_from_iter`] | where that function returns | judges what differs from it |
+//! | [`skb_copy_datagram_from_iter`](mod@skb_copy_datagram_from_iter) | its return | judges what differs from it |
 //! | [`copied_gone`](crate::look::copied_gone) | `taskstats_exit` | forgets the note of a thread that ends |
 //!
 //! It can be refused no more: what is forbidden is kept from being read. The socket that receives is in
 //! quarantine before the message is in its queue; of datagrams the kernel asks once more, when it has found the
 //! receiver ([`quarantine`]).
 //!
-//! Moved pages are not copied, and not seen here. What is written to a pipe is copied by a function that no program
-//! can be attached to.
+//! Moved pages are not copied, and not seen here. What is written to a pipe is copied by a function that no
+//! program can be attached to.
 
 use aya_ebpf::{EbpfContext, programs::FExitContext};
 use sensor_common::{
@@ -32,8 +32,6 @@ use crate::{
     subject::{Seen, Subject},
     unix::{Message, Socket},
 };
-
-const WORD: usize = size_of::<u64>();
 
 /// A message that the kernel has copied, or the first part of it.
 struct Copied {
@@ -76,7 +74,7 @@ impl Copied {
 /// take it from. Its address is read anew, because the verifier would not let us subtract from it.
 #[inline(always)]
 fn header(ctx: &FExitContext) -> Option<Struct> {
-    let iter: u64 = probe(ctx.as_ptr().cast::<u8>().wrapping_add(2 * WORD))?;
+    let iter: u64 = probe(ctx.as_ptr().cast::<u8>().wrapping_add(2 * size_of::<u64>()))?;
     Some(Struct::probed(iter.wrapping_sub(u64::from(value(&MSGHDR_ITER))) as Ptr))
 }
 

@@ -1,4 +1,5 @@
-//! What was seen of a message before the kernel copied it, noted by task.
+//! What was seen of a message before the kernel copied it, to be compared with what it has copied (see
+//! [`copied`](crate::copied)).
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
@@ -57,7 +58,8 @@ fn own<'a>() -> Option<&'a mut Look> {
     Some(unsafe { &mut *look })
 }
 
-/// Notes what is in the record of a message of `size` bytes, described by a `struct msghdr`, that is about to be sent.
+/// Notes what is in the record of a message of `size` bytes, described by a `struct msghdr`, that is about to
+/// be sent.
 #[inline(always)]
 pub fn note(held: &mut Held, header: Struct, size: u64) {
     let is_filled = held.scratch.wanted().contains(Groups::PAYLOAD);
@@ -91,9 +93,9 @@ fn begin<'a>(held: &Held) -> Option<&'a mut Look> {
     own()
 }
 
-/// Whether the `length` bytes that the kernel has copied to `data`, of the message of a `struct msghdr` with `rest`
-/// more to copy, are as they were seen before, or the rest of a message whose first bytes were judged. They are noted
-/// as copied. A global function, so that the verifier goes through it once.
+/// Whether the `length` bytes that the kernel has copied to `data`, of the message of a `struct msghdr` with
+/// `rest` more to copy, are as they were seen before, or the rest of a message whose first bytes were judged.
+/// They are noted as copied. A global function, so that the verifier goes through it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn is_as_seen(header: u64, data: u64, length: u64, rest: u64) -> u32 {

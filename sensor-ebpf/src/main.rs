@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`fifo`], [`pipe`], [`unix`], [`sysv`], [`mqueue`], [`shm`], [`process`] | the hooks of one family each |
 //! | [`moved`] | pages that are moved into a pipe |
-//! | [`copied`] | messages of unix sockets as the kernel has copied them |
+//! | [`copied`], [`look`] | messages of unix sockets as the kernel has copied them, and as they were before |
 //! | [`traced`] | the same, where only tracepoints of system calls are permitted |
 //! | [`hook`] | from what a hook sees to its programs |
 //! | [`stage`] | the way of an event: hook → rules → finish |
