@@ -48,7 +48,10 @@ fn is_test(word: &str) -> bool {
 
 /// The names of all tests in `text`: those that VMs run, rows of the demonstration, and functions.
 fn tests(text: &str) -> impl Iterator<Item = String> {
-    let functions = text.split("fn ").skip(1).filter_map(|rest| rest.split_once("()")).map(|(name, _)| name.to_owned());
+    // A test takes nothing; a property takes what it draws: `fn holds(value in 0..9)`.
+    let is_test = |taken: &str| taken.split(')').next().is_some_and(|taken| taken.is_empty() || taken.contains(" in "));
+    let functions = text.split("fn ").skip(1).filter_map(|rest| rest.split_once('('));
+    let functions = functions.filter(move |(_, taken)| is_test(taken)).map(|(name, _)| name.to_owned());
     let named = text.split("name: \"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned());
     let rows = text.split('"').filter(|word| is_vm_test(word)).map(str::to_owned);
     functions.chain(named).chain(rows)
