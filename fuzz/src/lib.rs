@@ -52,7 +52,10 @@ pub fn compiler(bytes: &[u8]) {
 
 /// A line on the control socket, from either end, and a record from the ring buffer.
 pub fn protocol(bytes: &[u8]) {
-    use sensor_user::{api::protocol::{Reply, Request}, event::{Clock, Report}};
+    use sensor_user::{
+        api::protocol::{Reply, Request},
+        event::{Clock, Report},
+    };
     if let Ok(request) = serde_json::from_slice::<Request>(bytes) {
         let line = serde_json::to_vec(&request).expect("what was read can be written");
         serde_json::from_slice::<Request>(&line).expect("what was written can be read");
