@@ -107,6 +107,7 @@ macro_rules! kernel_members {
             SKB_SK: "sk_buff", ["sk"];
             SKB_DATA: "sk_buff", ["data"];
             SKB_LEN: "sk_buff", ["len"];
+            SKB_DATA_LEN: "sk_buff", ["data_len"];
             MSGHDR_NAME: "msghdr", ["msg_name"];
             MSGHDR_NAMELEN: "msghdr", ["msg_namelen"];
             MSGHDR_ITER: "msghdr", ["msg_iter"];

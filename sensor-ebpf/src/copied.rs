@@ -20,12 +20,13 @@ use aya_ebpf::{EbpfContext, programs::FExitContext};
 use sensor_common::{
     event::{Event, Groups},
     maps::Generation,
+    record::TEXT_MAX,
 };
 
 use crate::{
     hook::fexit_hook,
-    kernel::{MSGHDR_ITER, Ptr, SKB_DATA, SKB_LEN, SKB_SK, Struct, member, probe, probe_ptr, value},
-    look::is_as_seen,
+    kernel::{MSGHDR_ITER, Ptr, SKB_DATA, SKB_DATA_LEN, SKB_LEN, SKB_SK, Struct, member, probe, probe_ptr, value},
+    look::{self, is_as_seen},
     payload, quarantine,
     record::Held,
     scratch::Wanted,
@@ -36,7 +37,8 @@ use crate::{
 /// A message that the kernel has copied, or the first part of it.
 struct Copied {
     message: Message,
-    /// The first bytes. (The kernel puts pages of a large message elsewhere, behind more than is looked at.)
+    /// The first bytes; null where they are not in the linear part. Of a stream, what is beyond 3,776 bytes is rounded
+    /// up to whole pages that lie elsewhere (`unix_stream_sendmsg`), so that of 3,777 to 4,096 bytes none is left.
     data: Ptr,
     /// How many bytes are there.
     length: u64,
@@ -51,13 +53,23 @@ impl Copied {
         let (offset, status): (i32, i32) = (ctx.arg(1), ctx.arg(4));
         let socket = Socket::of_sk(skb.to(&SKB_SK)?)?;
         let length = skb.get::<u32>(&SKB_LEN);
-        if status != 0 || offset != 0 || length == 0 {
+        if status != 0 || offset != 0 {
+            return None;
+        }
+        if length == 0 {
+            look::forget();
             return None;
         }
         let message = Message { socket, header: header(ctx)? };
         let rest = payload::size(message.header.part(&MSGHDR_ITER));
-        // As a number: the verifiers of newer kernels know what a load from there points to.
-        let data = probe_ptr(member(skb.base, &SKB_DATA))?;
+        // Behind the linear part the bytes lie in pages, where they are not looked at.
+        let linear = length.wrapping_sub(skb.get::<u32>(&SKB_DATA_LEN));
+        let data = if linear < length.min(TEXT_MAX as u32) {
+            core::ptr::null()
+        } else {
+            // As a number: the verifiers of newer kernels know what a load from there points to.
+            probe_ptr(member(skb.base, &SKB_DATA))?
+        };
         Some((Event::UnixCopied, Self { message, data, length: u64::from(length), rest }))
     }
 

@@ -84,6 +84,15 @@ pub fn note(held: &mut Held, header: Struct, size: u64) {
     }
 }
 
+/// What was noted is of no message any more: a message without bytes is not noted, and must not be taken for the rest
+/// of one before.
+#[inline(always)]
+pub fn forget() {
+    if let Some(look) = own() {
+        look.header.set(0);
+    }
+}
+
 /// The first entry of the current task.
 #[inline(always)]
 fn begin<'a>(held: &Held) -> Option<&'a mut Look> {
@@ -95,16 +104,20 @@ fn begin<'a>(held: &Held) -> Option<&'a mut Look> {
 
 /// Whether the `length` bytes that the kernel has copied to `data`, of the message of a `struct msghdr` with
 /// `rest` more to copy, are as they were seen before, or the rest of a message whose first bytes were judged.
-/// They are noted as copied. A global function, so that the verifier goes through it once.
+/// They are noted as copied. Where `data` is 0 the bytes cannot be looked at, and the look before the copy stands. A
+/// global function, so that the verifier goes through it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn is_as_seen(header: u64, data: u64, length: u64, rest: u64) -> u32 {
-    let Some(look) = own() else { return 0 };
+    let Some(look) = own() else { return u32::from(data == 0) };
     let is_it = look.header.get() == header && look.left.get() == length.wrapping_add(rest);
     let seen = look.seen.get();
     look.header.set(header);
     look.left.set(rest);
     look.seen.set(BEGUN);
+    if data == 0 {
+        return 1;
+    }
     if !is_it {
         return 0;
     }

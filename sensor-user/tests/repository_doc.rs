@@ -33,6 +33,41 @@ fn each_command_says_what_is_shown() {
     }
 }
 
+/// A key that does not sign changes nothing: neither what hosts are told nor what the publisher remembers.
+#[test]
+fn a_roll_out_command_with_another_key_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &[rule_file("one")]);
+    fs::write(directory.path().join("release.toml"), RELEASE).unwrap();
+    let bin = Path::new(env!("CARGO_BIN_EXE_creance")).parent().unwrap().display().to_string();
+    let run = |command: &str| {
+        let output = Command::new("sh")
+            .args(["-c", &format!("{command} 2>&1")])
+            .current_dir(directory.path())
+            .env("PATH", format!("{bin}:/usr/bin:/bin"))
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    for step in pages::steps(PAGE).iter().take_while(|step| !step.command.contains("rollout start")) {
+        run(&step.command);
+    }
+    let order = |command: &str, key: &str| run(&format!("creance rollout {command} --state desk --key keys/{key}.key"));
+    for (command, word) in
+        [("start repo 124 --plan urgent", "goes out"), ("halt repo", "halted"), ("revoke repo", "revoked")]
+    {
+        // Its first line says where the roll-out stands; what comes behind tells the time.
+        let stands = || run("creance rollout status --state desk").1.lines().next().map(str::to_owned);
+        let before = stands();
+        let (well, said) = order(command, "content-1");
+        assert!(!well && said.contains("needs signatures"), "{command}: {said}");
+        assert_eq!(stands(), before, "{command}");
+        let (well, said) = order(command, "online");
+        assert!(well && said.contains(word), "{command}: {said}");
+    }
+    assert!(!order("revoke repo", "online").0, "it is revoked");
+}
+
 #[test]
 fn the_host_s_policy_is_one() {
     let policy = pages::blocks(PAGE, "toml")[0];

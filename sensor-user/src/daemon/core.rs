@@ -258,9 +258,8 @@ impl<E: Engine> Core<E> {
         self.generations().engine().counters().is_ok()
     }
 
-    /// Ends; what is left are the events. With `everything`, no trace is left in the kernel; else all that is
-    /// in force stays, for the next daemon. Requests that are still under way get no further than to the
-    /// generations, which nobody gets any more.
+    /// Stops; the caller still drains events. With `everything`, removes all from the kernel, otherwise leaves what is
+    /// in force to the next daemon. Requests under way wait for the generations until the process exits.
     pub fn stop(&self, everything: bool) {
         self.fleet.end();
         let mut generations = self.generations();

@@ -122,7 +122,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let result = runtime.block_on(watch(options, events, &core, first, lifeline, sockets));
     if result.is_ok() {
-        // First: whatever is under way may last longer than whoever wants us to end waits.
+        // First, because work in progress may outlast the time that the caller grants for a stop.
         core.fleet().end();
     }
     // Ends all conversations. What waits for a server, or for a bundle's tests, is not waited for: it ends

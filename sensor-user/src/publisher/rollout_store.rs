@@ -56,6 +56,15 @@ pub struct RolloutStore {
     directory: PathBuf,
 }
 
+/// What was signed, and is to be written into the repository.
+enum Signed {
+    Nothing,
+    /// The same for longer.
+    Renewed,
+    /// This document.
+    Document(Vec<u8>),
+}
+
 impl RolloutStore {
     /// The store of the repository `tree`, with its state in `directory`.
     ///
@@ -93,12 +102,14 @@ impl RolloutStore {
         Ok(Some(rollout.with_context(|| format!("{} is no state of a roll-out", path.display()))?))
     }
 
-    /// Makes a step with what is known: decides, writes the decision down, remembers, publishes.
+    /// Makes a step with what is known: decides, signs, writes the decision down, remembers, publishes.
     ///
     /// # Errors
-    /// What was published is in force still. A step that was written down and not published is made again by the next.
+    /// What was published is in force still. With a key that does not sign, nothing else has changed either; a step that
+    /// was written down and could not be published is made again by the next.
     pub fn step(&mut self, rollout: &mut Rollout, key: PrivateKey, now: Timestamp) -> anyhow::Result<Decision> {
         let decision = step(&rollout.plan, &rollout.state, &rollout.health, now);
+        let signed = self.sign(&decision.document, key, now)?;
         self.record(&decision)?;
         rollout.state = decision.after.clone();
         // It decides nothing here: each host holds to it.
@@ -106,22 +117,40 @@ impl RolloutStore {
         rollout.reasons.clone_from(&decision.reasons);
         let text = serde_json::to_vec(&rollout)?;
         files::write(&self.directory.join("current.json"), &text, 0o600, Existing::Replace)?;
-        self.publish(&decision.document, key, now)?;
+        match signed {
+            Signed::Nothing => {}
+            Signed::Renewed => self.tree.write(&self.metadata, &[])?,
+            Signed::Document(bytes) => self.tree.write(&self.metadata, &[(DOCUMENT.to_owned(), &bytes)])?,
+        }
         Ok(decision)
     }
 
-    /// Publishes a document, unless the one in force says the same and is signed for long enough: whatever is
-    /// published, all hosts fetch.
-    fn publish(&mut self, document: &Document, key: PrivateKey, now: Timestamp) -> anyhow::Result<()> {
+    /// Whether the repository says what the roll-out stands at.
+    ///
+    /// # Errors
+    /// The repository cannot be read.
+    pub fn is_published(&self, rollout: &Rollout) -> anyhow::Result<bool> {
+        let State { release, order, .. } = &rollout.state;
+        Ok(self.published()?.is_some_and(|there| (&there.release, &there.order) == (release, order)))
+    }
+
+    /// The document in force.
+    fn published(&self) -> anyhow::Result<Option<Document>> {
         let there = self.tree.document(&self.metadata)?;
-        let there = there.and_then(|bytes| serde_json::from_slice::<Document>(&bytes).ok());
-        if there.is_some_and(|there| Document { serial: document.serial, ..there } == *document) {
-            return self.renew(key, now).map(drop);
+        Ok(there.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Signs a document, unless the one in force says the same and is signed for long enough: whatever is
+    /// published, all hosts fetch. Nothing is written yet.
+    fn sign(&mut self, document: &Document, key: PrivateKey, now: Timestamp) -> anyhow::Result<Signed> {
+        let (lifetime, signers) = (Lifetime::default(), Signers::new(vec![key]));
+        if self.published()?.is_some_and(|there| Document { serial: document.serial, ..there } == *document) {
+            let renewed = self.metadata.renew(lifetime.timestamp / 2, &signers, lifetime, now)?;
+            return Ok(if renewed.is_empty() { Signed::Nothing } else { Signed::Renewed });
         }
         let bytes = serde_json::to_vec(document)?;
-        self.metadata.publish(&bytes, &Signers::new(vec![key]), Lifetime::default(), now)?;
-        self.tree.write(&self.metadata, &[(DOCUMENT.to_owned(), &bytes)])?;
-        Ok(())
+        self.metadata.publish(&bytes, &signers, lifetime, now)?;
+        Ok(Signed::Document(bytes))
     }
 
     /// Signs anew what expires soon, where there is nothing new to publish.

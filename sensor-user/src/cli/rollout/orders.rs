@@ -53,7 +53,8 @@ fn order(place: &Place, change: fn(&State) -> State, so: &str, out: &mut impl Wr
     let key = place.key()?;
     let (mut store, mut rollout) = place.rollout()?;
     let wanted = change(&rollout.state);
-    if wanted == rollout.state {
+    // A step that was remembered and could not be published is published now.
+    if wanted == rollout.state && store.is_published(&rollout)? {
         let why = if wanted.order == Order::Revoke { "it is revoked, for good" } else { "that changes nothing" };
         writeln!(out, "generation {}: {}; {why}", wanted.release, table::place(&rollout))?;
         return Ok(Done::Badly);

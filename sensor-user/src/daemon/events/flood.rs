@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often the same one is named.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// What is left out from now on is looked at; nobody is known to have caused what was before.
+/// Starts to watch: nobody is blamed for reports that were left out before.
 pub fn begin<E: Engine>(core: &Core<E>) -> Watch {
     Watch::new(look(core, None).ok().flatten().unwrap_or_default(), Instant::now())
 }

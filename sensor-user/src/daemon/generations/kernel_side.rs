@@ -25,7 +25,7 @@ pub struct KernelSide<E> {
     archive: Option<RuleArchive>,
 }
 
-/// The engine, until the daemon stops: from then on nobody gets the state, and nobody finds it gone.
+/// The engine. It is taken at the stop, after which the lock on the generations is never released.
 struct Held<E>(Option<E>);
 
 impl<E> Deref for Held<E> {

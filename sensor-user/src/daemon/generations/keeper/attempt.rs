@@ -29,7 +29,7 @@ impl Keeper {
         written.map(|()| attempt)
     }
 
-    /// The same where what is attempted is worth more than the record of it.
+    /// Like [`begin`](Self::begin), but goes on where the record cannot be written.
     pub fn begin_at_any_rate(&mut self, permit: Permit) -> Attempt<'_> {
         if let Err(error) = self.store.attempt(permit.rung(), Phase::Loading) {
             say(format_args!("WARNING: the attempt cannot be written down: {error}"));

@@ -34,7 +34,7 @@ use crate::{
 pub const TRANSIENT: &str = "nobody has signed these rules: `systemctl restart` leaves them in force, and they are gone after a crash, a stop, \
      a reboot, or with another version; sign a bundle to keep them (docs/content.md)";
 
-/// Who put in force what is.
+/// Which daemon put in force what is.
 #[derive(Clone, Copy, Debug)]
 enum Origin {
     ThisDaemon,
@@ -171,7 +171,7 @@ impl Keeper {
         self.silenced.iter().filter(|(id, _)| of(id)).map(|(_, rule)| rule.clone()).collect()
     }
 
-    /// Since when.
+    /// How long it has been in force.
     pub fn in_force(&self) -> Duration {
         self.running.since.elapsed()
     }
@@ -253,12 +253,12 @@ impl Keeper {
         Some((bundle.manifest().budget, bundle.manifest().category))
     }
 
-    /// What is in force was so before this daemon: what was counted of it is not this daemon's to judge.
+    /// Marks what is in force as inherited: this daemon does not judge counts from before its start.
     pub const fn mark_inherited(&mut self) {
         self.running.origin = Origin::DaemonBefore;
     }
 
-    /// Whether it was.
+    /// Whether what is in force is inherited.
     pub const fn is_inherited(&self) -> bool {
         matches!(self.running.origin, Origin::DaemonBefore)
     }

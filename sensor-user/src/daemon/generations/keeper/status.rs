@@ -29,8 +29,8 @@ impl Keeper {
         })
     }
 
-    /// What to say where a switch held content back at the start that is gone by now: switches say with what
-    /// a daemon starts.
+    /// The warning where the switch that held content back at the start has been removed: switches act only at a
+    /// start.
     fn started_under_a_switch(&mut self) -> Option<String> {
         let before = self.started_under.filter(|_| self.switch().is_none())?;
         if matches!(self.running(), Rung::Generation(_)) {
