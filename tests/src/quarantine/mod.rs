@@ -58,6 +58,7 @@ pub const TESTS: &[Test] = &[
         run: splice::swapped,
     },
     Test { name: "quarantine::no_later_receiver_gets_the_message", boot: Boot::Plain, run: socket::later },
+    Test { name: "quarantine::honest_messages_of_every_length_arrive", boot: Boot::Plain, run: socket::honest },
     Test { name: "quarantine::a_receiver_that_slept_does_nothing_with_it", boot: Boot::Plain, run: socket::asleep },
     Test {
         name: "quarantine::a_descriptor_handed_over_leads_to_nothing",

@@ -227,3 +227,30 @@ pub fn start(way: &str, socket: OwnedFd) -> Result<Child> {
     let mut command = Command::new(work::PROGRAM);
     Ok(command.args(["work", "victim", way]).stdin(Stdio::from(socket)).stderr(Stdio::null()).spawn()?)
 }
+
+/// Lengths whose bytes the kernel copies into the buffer itself, into pages, or into both (`unix_stream_sendmsg`).
+const LENGTHS: [usize; 9] = [1, 255, 256, 3_776, 3_777, 4_096, 4_100, 8_192, 40_000];
+
+/// Honest messages of every length arrive, after one of whose text the kernel's memory is full.
+pub fn honest() -> Result<()> {
+    let sensor = guarding()?;
+    for kind in TYPES {
+        for length in LENGTHS {
+            // What was freed is used again: the next message lies where this text was.
+            let (kept, _) = pair(libc::SOCK_DGRAM)?;
+            send(&kept)?;
+            drop(kept);
+            let (near, far) = pair(kind)?;
+            let (mut near, mut far) = (fs::File::from(near), fs::File::from(far));
+            near.write_all(&vec![b'.'; length]).with_context(|| format!("type {kind}, {length} bytes"))?;
+            let mut received = vec![0; length];
+            far.read_exact(&mut received).with_context(|| format!("type {kind}, {length} bytes do not arrive"))?;
+            ensure!(received.iter().all(|byte| *byte == b'.'), "type {kind}: another message arrived");
+        }
+    }
+    let forbidden = (LENGTHS.len() * TYPES.len()) as u64;
+    ensure!(sensor.reports()?.len() as u64 == forbidden, "honest messages are reported");
+    released()?;
+    shared::park(sensor);
+    Ok(())
+}
