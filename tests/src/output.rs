@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     ffi::CString,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -177,7 +177,11 @@ fn full(kills: bool) -> Result<()> {
             sensor.ended()?;
             account.words += &sensor.words();
             account.words.push('\n');
-            fs::remove_file(sensor.events())?;
+            // Killed between the two halves of a rotation, it leaves none.
+            match fs::remove_file(sensor.events()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
             // On the full disk.
             sensor = launch(Launch::default()).start().with_context(|| format!("after kill {round}"))?;
         }

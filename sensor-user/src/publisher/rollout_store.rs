@@ -105,8 +105,8 @@ impl RolloutStore {
     /// Makes a step with what is known: decides, signs, writes the decision down, remembers, publishes.
     ///
     /// # Errors
-    /// What was published is in force still. With a key that does not sign, nothing else has changed either; a step that
-    /// was written down and could not be published is made again by the next.
+    /// What was published is in force still. With a key that does not sign, nothing else has changed either; a step
+    /// that was written down and could not be published is made again by the next.
     pub fn step(&mut self, rollout: &mut Rollout, key: PrivateKey, now: Timestamp) -> anyhow::Result<Decision> {
         let decision = step(&rollout.plan, &rollout.state, &rollout.health, now);
         let signed = self.sign(&decision.document, key, now)?;

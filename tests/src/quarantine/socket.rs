@@ -237,7 +237,7 @@ pub fn honest() -> Result<()> {
     for kind in TYPES {
         for length in LENGTHS {
             // What was freed is used again: the next message lies where this text was.
-            let (kept, _) = pair(libc::SOCK_DGRAM)?;
+            let (kept, _reader) = pair(libc::SOCK_DGRAM)?;
             send(&kept)?;
             drop(kept);
             let (near, far) = pair(kind)?;
