@@ -93,6 +93,19 @@ pub enum Wish {
     Unmet(String),
 }
 
+/// No release was seen.
+static UNSEEN: BTreeMap<Number, Timestamp> = BTreeMap::new();
+/// The content keys hold nothing back.
+static UNPACED: Ramps = Ramps::NONE;
+
+impl<'a> Gate<'a> {
+    /// Of a host of which no more is known: nothing is in force, no switch is set, nothing was seen or approved.
+    pub const fn new(policy: &'a Policy, memory: &'a Memory) -> Self {
+        let (known, ramps) = (&UNSEEN, &UNPACED);
+        Self { policy, blind: None, switch: None, memory, running: 0, known, approved: false, ramps }
+    }
+}
+
 impl Gate<'_> {
     /// Why the step is not to be taken, if so.
     ///
@@ -165,7 +178,7 @@ impl Gate<'_> {
     /// # Errors
     /// See [`Objection`].
     pub fn would_take(&self, id: Id, category: Category, now: Timestamp) -> Result<(), Objection> {
-        Gate { ramps: &Ramps::default(), ..*self }.takes(id, category, false, now)
+        Gate { ramps: &UNPACED, ..*self }.takes(id, category, false, now)
     }
 
     fn takes(&self, id: Id, category: Category, aside: bool, now: Timestamp) -> Result<(), Objection> {

@@ -1,8 +1,6 @@
 //! What may come into force: every road by every word of the owner.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use sensor_content::{
     bundle::Category,
@@ -30,17 +28,8 @@ fn memory(good: &[u64]) -> Memory {
 
 /// Asks the gate of a host on which 120 runs, on a Friday at noon.
 fn ask<T>(policy: &str, memory: &Memory, switch: Option<Switch>, question: impl FnOnce(&Gate) -> T) -> T {
-    let (policy, known) = (Policy::parse(policy).unwrap(), BTreeMap::new());
-    question(&Gate {
-        policy: &policy,
-        blind: None,
-        switch,
-        memory,
-        running: 120,
-        known: &known,
-        approved: false,
-        ramps: &Ramps::default(),
-    })
+    let policy = Policy::parse(policy).unwrap();
+    question(&Gate { switch, running: 120, ..Gate::new(&policy, memory) })
 }
 
 fn now() -> Timestamp {
@@ -121,17 +110,8 @@ fn what_is_denied_taken_back_or_held_by_a_switch_takes_no_road() {
 
 #[test]
 fn nothing_new_is_taken_while_the_policy_cannot_be_read() {
-    let (policy, memory, known) = (Policy::unreadable(), memory(&[120]), BTreeMap::new());
-    let gate = Gate {
-        policy: &policy,
-        blind: Some("line 1"),
-        switch: None,
-        memory: &memory,
-        running: 120,
-        known: &known,
-        approved: true,
-        ramps: &Ramps::default(),
-    };
+    let (policy, memory) = (Policy::unreadable(), memory(&[120]));
+    let gate = Gate { blind: Some("line 1"), running: 120, approved: true, ..Gate::new(&policy, &memory) };
     for aside in [false, true] {
         let step = Step::Take { id: id(124), category: Category::Urgent, aside };
         assert_eq!(gate.admits(&step, now()), Err(Objection::Waits("line 1".into())));
@@ -178,17 +158,8 @@ fn what_the_content_keys_do_not_allow_yet_waits_unless_the_owner_sets_it_aside()
     let seat = Seat { host: HostId([7; 16]), ring: Ring::General, hangs: false };
     let mut ramps = Ramps::default();
     ramps.learns(seat, None, [Release { id: id(124), category: Category::Routine, paced: None }].into_iter());
-    let (policy, memory, known) = (Policy::parse("").unwrap(), memory(&[120]), BTreeMap::new());
-    let gate = Gate {
-        policy: &policy,
-        blind: None,
-        switch: None,
-        memory: &memory,
-        running: 120,
-        known: &known,
-        approved: false,
-        ramps: &ramps,
-    };
+    let (policy, memory) = (Policy::parse("").unwrap(), memory(&[120]));
+    let gate = Gate { running: 120, ramps: &ramps, ..Gate::new(&policy, &memory) };
     let take = |number, aside| Step::Take { id: id(number), category: Category::Routine, aside };
     let Err(Objection::Waits(words)) = gate.admits(&take(124, false), now()) else { panic!("it is taken") };
     assert!(words.contains("the content keys have signed no ramp with it"), "{words}");

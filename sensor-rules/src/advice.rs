@@ -4,9 +4,11 @@
 use sensor_common::{event::Event, field::Field, verdict::Action};
 
 use crate::{
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Excerpt},
     expr::{Cond, CondKind},
     rule::{Rule, RuleSet},
+    source::{Place, Source},
+    text::Text,
 };
 
 /// The field that says that an executable is the host's own.
@@ -16,10 +18,19 @@ const OWN: &str = "process.exe";
 /// How the names of fields end that hold the path of an executable.
 const EXECUTABLE: &str = ".exe";
 
-/// What to think about again, in the order of the rules. Nothing in it keeps a rule from being used.
-pub fn advice(rules: &RuleSet) -> Vec<Diagnostic> {
+/// What to think about again, in the order of the rules, which were made of these files. Nothing in it keeps a rule
+/// from being used.
+pub fn advice(rules: &RuleSet, sources: &[Source]) -> Vec<Diagnostic> {
     let notes = |(_, rule)| [forgeable(rule), spelled(rule), refused(rule)].into_iter().flatten();
-    rules.braked().flat_map(notes).collect()
+    let notes = rules.braked().flat_map(notes);
+    notes.map(|note| Diagnostic { excerpt: excerpt(&note.place, sources), ..note }).collect()
+}
+
+/// The line at `place`, from there to its end.
+fn excerpt(place: &Place, sources: &[Source]) -> Option<Excerpt> {
+    let source = sources.iter().find(|source| source.name == place.file)?;
+    let text = Text::new(&source.name, std::str::from_utf8(&source.text).ok()?);
+    Some(text.excerpt(&(text.offset(place.line, place.column)..usize::MAX)))
 }
 
 /// Exceptions that rely on a path that anybody can give his own program.
@@ -124,15 +135,17 @@ fn note(rule: &Rule, part: &Cond, message: String, help: &str) -> Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Options, Source, check};
+    use crate::{Options, check};
 
     /// The notes on a rule with these keys: line and first words.
     fn notes(keys: &str) -> Vec<(usize, String)> {
         let text = format!("rules:\n- id: r\n  title: t\n  severity: high\n{keys}");
-        let rules =
-            check(&[Source { name: "r.yaml".to_owned(), text: text.into_bytes() }], Options::default()).unwrap();
+        let sources = [Source { name: "r.yaml".to_owned(), text: text.into_bytes() }];
+        let rules = check(&sources, Options::default()).unwrap();
         let words = |note: Diagnostic| note.message.split(' ').take(3).collect::<Vec<_>>().join(" ");
-        advice(&rules).into_iter().map(|note| (note.place.line, words(note))).collect()
+        let notes = advice(&rules, &sources);
+        assert!(notes.iter().all(|note| note.excerpt.is_some()), "{notes:?}");
+        notes.into_iter().map(|note| (note.place.line, words(note))).collect()
     }
 
     #[test]

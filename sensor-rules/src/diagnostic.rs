@@ -4,7 +4,7 @@ use std::fmt;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
-use crate::source::{Place, Source};
+use crate::source::Place;
 
 /// At least one problem; all that were found, in the order of files and lines.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -60,17 +60,6 @@ impl Diagnostic {
         }
     }
 
-    /// The same with the line that it is about, from the file that it names, where it came without and the line is
-    /// not long.
-    #[must_use]
-    pub fn with_line(self, sources: &[Source]) -> Self {
-        if self.excerpt.is_some() {
-            return self;
-        }
-        let excerpt = excerpt_at(&self.place, sources);
-        Self { excerpt, ..self }
-    }
-
     /// The problem as text for people, in colour where the reader is a terminal.
     pub fn render(&self, colour: bool) -> String {
         self.render_as(Level::ERROR, colour)
@@ -98,18 +87,6 @@ impl Diagnostic {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&report)
     }
-}
-
-/// Longest line that is shown whole, bytes.
-const LINE_MAX: usize = 200;
-
-/// The line at `place`, marked from there to its end.
-fn excerpt_at(place: &Place, sources: &[Source]) -> Option<Excerpt> {
-    let source = sources.iter().find(|source| source.name == place.file)?;
-    let line = std::str::from_utf8(&source.text).ok()?.lines().nth(place.line.checked_sub(1)?)?;
-    let text = line.trim_end();
-    let start = text.char_indices().nth(place.column.checked_sub(1)?)?.0;
-    (text.len() <= LINE_MAX).then(|| Excerpt { text: text.to_owned(), start, end: text.len() })
 }
 
 /// The lines that show a place: `file:line:column` and, where there is one, the excerpt with its caret.

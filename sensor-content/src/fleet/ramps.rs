@@ -53,7 +53,7 @@ pub struct Release<'a> {
 }
 
 /// What a host knows of time and of the releases that exist; on its disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ramps {
     /// How long the host was up, by its own count.
@@ -103,7 +103,16 @@ enum Because {
     Unreadable(String),
 }
 
+impl Default for Ramps {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 impl Ramps {
+    /// Of a host that knows of no release.
+    pub const NONE: Self = Self { own: SignedDuration::ZERO, signed: None, latest: None, places: Vec::new() };
+
     /// The host was up for so long since this was said last, and its clock says `clock`.
     pub fn passes(&mut self, up: SignedDuration, clock: Timestamp) {
         self.own = self.own.saturating_add(up.max(SignedDuration::ZERO));

@@ -1,11 +1,10 @@
 //! A host with a store, as the daemon uses it.
 
-use std::{collections::BTreeMap, io, sync::LazyLock};
+use std::{io, sync::LazyLock};
 
 use jiff::Timestamp;
 use sensor_content::{
     bundle::{Bundle, Release, Unverified},
-    fleet::Ramps,
     gate::{Gate, Start},
     key::{PrivateKey, PublicKey},
     life::{BootId, Id, Trial},
@@ -18,19 +17,8 @@ use super::disk::Disk;
 
 /// With what a host starts whose owner has said no more than this.
 pub fn start<F: Fs>(store: &Store<F>, switch: Option<Switch>) -> Start {
-    let (policy, known) = (Policy::default(), BTreeMap::new());
-    let memory = store.memory();
-    Gate {
-        policy: &policy,
-        blind: None,
-        switch,
-        memory,
-        running: 0,
-        known: &known,
-        approved: true,
-        ramps: &Ramps::default(),
-    }
-    .start()
+    let policy = Policy::default();
+    Gate { switch, approved: true, ..Gate::new(&policy, store.memory()) }.start()
 }
 
 pub fn boot(name: &str) -> BootId {

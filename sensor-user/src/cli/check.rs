@@ -23,12 +23,11 @@ impl Check {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<Done> {
         let sources = rule_files::read(&self.paths)?;
         let Some(rules) = checked(&sources, Options::default())? else { return Ok(Done::Badly) };
-        let advice = sensor_rules::advice(&rules);
-        let notes = advice.len();
-        for note in advice {
-            let _ = writeln!(io::stderr(), "{}\n", note.with_line(&sources).render_warning(has_colour()));
+        let advice = sensor_rules::advice(&rules, &sources);
+        for note in &advice {
+            let _ = writeln!(io::stderr(), "{}\n", note.render_warning(has_colour()));
         }
-        let (count, files) = (rules.rules().len(), sources.len());
+        let (count, files, notes) = (rules.rules().len(), sources.len(), advice.len());
         let found = match notes {
             0 => "no problem found".to_owned(),
             _ => format!("sound, with {notes} warning{}", plural(notes)),

@@ -118,11 +118,14 @@ impl Explain {
 impl Explain {
     /// The policy; where this host has none, the one that holds then. A file that was named must be there.
     fn policy(&self, out: &mut impl Write) -> anyhow::Result<Policy> {
-        if self.policy == Path::new(places::POLICY) && !self.policy.exists() {
-            writeln!(out, "{} is not there: this host takes every release at once", places::POLICY)?;
-            return Ok(Policy::default());
+        if self.policy != Path::new(places::POLICY) {
+            return places::policy(&self.policy);
         }
-        places::policy(&self.policy)
+        let policy = places::policy_if_any(&self.policy)?;
+        if policy.is_none() {
+            writeln!(out, "{} is not there: this host takes every release at once", places::POLICY)?;
+        }
+        Ok(policy.unwrap_or_default())
     }
 }
 
@@ -153,16 +156,7 @@ impl Host {
 
     fn gate<'a>(&'a self, policy: &'a Policy, approved: bool) -> Gate<'a> {
         let running = self.running().map_or(0, |id| id.number);
-        Gate {
-            policy,
-            blind: None,
-            switch: None,
-            memory: &self.memory,
-            running,
-            known: &self.known,
-            approved,
-            ramps: &self.ramps,
-        }
+        Gate { running, known: &self.known, approved, ramps: &self.ramps, ..Gate::new(policy, &self.memory) }
     }
 
     /// Why a wish to go back cannot be met, if so.

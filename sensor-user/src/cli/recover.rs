@@ -1,7 +1,6 @@
 //! `creance recover`: bring a host back that does not run, by the files on its disk.
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{self, Write},
     os::fd::{AsRawFd, OwnedFd},
@@ -16,7 +15,6 @@ use rustix::{
     io::Errno,
 };
 use sensor_content::{
-    fleet::Ramps,
     gate::Gate,
     life::BootId,
     policy::Policy,
@@ -145,18 +143,8 @@ impl Recover {
         } else {
             store.stopped()?;
         }
-        let (policy, known, ramps) = (self.policy(), BTreeMap::new(), Ramps::default());
-        let (switch, memory) = (self.switch(), store.memory());
-        let gate = Gate {
-            policy: &policy,
-            blind: None,
-            switch,
-            memory,
-            running: 0,
-            known: &known,
-            approved: true,
-            ramps: &ramps,
-        };
+        let policy = self.policy();
+        let gate = Gate { switch: self.switch(), approved: true, ..Gate::new(&policy, store.memory()) };
         let first = gate.start().rungs.first().copied().unwrap_or(Rung::Nothing);
         match first {
             Rung::Generation(id) => writeln!(out, "the host will start with generation {id}"),

@@ -1,7 +1,7 @@
 //! Where a host keeps what belongs to content, and what its owner has put there.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -48,6 +48,17 @@ const POLICY_MAX: usize = 1 << 20;
 pub fn policy(path: &Path) -> anyhow::Result<Policy> {
     let text = files::read_text(path, POLICY_MAX, "policy")?;
     Policy::parse(&text).map_err(|error| anyhow!("{}:{error}", path.display()))
+}
+
+/// The owner's policy, where there is such a file.
+///
+/// # Errors
+/// With file, line and column; or where it is there and cannot be read.
+pub fn policy_if_any(path: &Path) -> anyhow::Result<Option<Policy>> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        _ => policy(path).map(Some),
+    }
 }
 
 /// The same for its author, who wants to know of what says nothing any more.

@@ -1,7 +1,6 @@
 //! Where a daemon finds what belongs to content.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -66,10 +65,7 @@ impl Settings {
     /// # Errors
     /// When there is one that cannot be read.
     pub fn policy(&self) -> anyhow::Result<Policy> {
-        match self.policy.symlink_metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Policy::default()),
-            _ => places::policy(&self.policy),
-        }
+        Ok(places::policy_if_any(&self.policy)?.unwrap_or_default())
     }
 
     /// The trusted keys.

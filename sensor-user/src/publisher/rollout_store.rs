@@ -117,11 +117,7 @@ impl RolloutStore {
         rollout.reasons.clone_from(&decision.reasons);
         let text = serde_json::to_vec(&rollout)?;
         files::write(&self.directory.join("current.json"), &text, 0o600, Existing::Replace)?;
-        match signed {
-            Signed::Nothing => {}
-            Signed::Renewed => self.tree.write(&self.metadata, &[])?,
-            Signed::Document(bytes) => self.tree.write(&self.metadata, &[(DOCUMENT.to_owned(), &bytes)])?,
-        }
+        self.write(&signed)?;
         Ok(decision)
     }
 
@@ -143,14 +139,29 @@ impl RolloutStore {
     /// Signs a document, unless the one in force says the same and is signed for long enough: whatever is
     /// published, all hosts fetch. Nothing is written yet.
     fn sign(&mut self, document: &Document, key: PrivateKey, now: Timestamp) -> anyhow::Result<Signed> {
-        let (lifetime, signers) = (Lifetime::default(), Signers::new(vec![key]));
         if self.published()?.is_some_and(|there| Document { serial: document.serial, ..there } == *document) {
-            let renewed = self.metadata.renew(lifetime.timestamp / 2, &signers, lifetime, now)?;
-            return Ok(if renewed.is_empty() { Signed::Nothing } else { Signed::Renewed });
+            return self.sign_again(key, now);
         }
         let bytes = serde_json::to_vec(document)?;
-        self.metadata.publish(&bytes, &signers, lifetime, now)?;
+        self.metadata.publish(&bytes, &Signers::new(vec![key]), Lifetime::default(), now)?;
         Ok(Signed::Document(bytes))
+    }
+
+    /// Signs for longer what expires soon.
+    fn sign_again(&mut self, key: PrivateKey, now: Timestamp) -> anyhow::Result<Signed> {
+        let lifetime = Lifetime::default();
+        let renewed = self.metadata.renew(lifetime.timestamp / 2, &Signers::new(vec![key]), lifetime, now)?;
+        Ok(if renewed.is_empty() { Signed::Nothing } else { Signed::Renewed })
+    }
+
+    /// Writes what was signed into the repository.
+    fn write(&self, signed: &Signed) -> anyhow::Result<()> {
+        match signed {
+            Signed::Nothing => {}
+            Signed::Renewed => self.tree.write(&self.metadata, &[])?,
+            Signed::Document(bytes) => self.tree.write(&self.metadata, &[(DOCUMENT.to_owned(), bytes)])?,
+        }
+        Ok(())
     }
 
     /// Signs anew what expires soon, where there is nothing new to publish.
@@ -158,12 +169,9 @@ impl RolloutStore {
     /// # Errors
     /// It is not signed.
     pub fn renew(&mut self, key: PrivateKey, now: Timestamp) -> anyhow::Result<bool> {
-        let lifetime = Lifetime::default();
-        let renewed = self.metadata.renew(lifetime.timestamp / 2, &Signers::new(vec![key]), lifetime, now)?;
-        if !renewed.is_empty() {
-            self.tree.write(&self.metadata, &[])?;
-        }
-        Ok(!renewed.is_empty())
+        let signed = self.sign_again(key, now)?;
+        self.write(&signed)?;
+        Ok(!matches!(signed, Signed::Nothing))
     }
 
     /// On disk before it is obeyed.

@@ -19,7 +19,7 @@ use super::{Machine, ledger::Ledger, pace::PaceMaker};
 use crate::{
     api::{fleet::Fleet, protocol::Refuser},
     daemon::{core::Core, generations::options::PushOptions},
-    host::files,
+    host::{files, ramps, settings::Settings},
     kernel::engine::Engine,
     log::say,
 };
@@ -72,15 +72,16 @@ pub struct Member {
 impl Member {
     /// The host as it remembers itself. `None` where the daemon keeps no generations.
     pub fn open<E: Engine>(core: &Core<E>, machine: Machine) -> Option<Self> {
-        let (state, boot) = core.generations().keeper_place()?;
-        let directory = state.join("repository");
+        let Settings { state, boot, .. } = core.generations().settings()?;
+        let known = core.generations().ramps()?;
+        let directory = ramps::place(&state);
         let ledger = Ledger::open(directory.clone(), &machine, &boot)
             .map_err(|error| say(format_args!("WARNING: no repository is followed: {}: {error}", directory.display())))
             .ok()?;
         let ledger = Arc::new(ledger);
         core.fleet().set_ledger(&ledger);
         Some(Self {
-            pace: PaceMaker::open(&state),
+            pace: PaceMaker::new(directory.clone(), known),
             machine,
             directory,
             ledger,

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -30,11 +30,10 @@ pub struct PaceMaker {
 }
 
 impl PaceMaker {
-    /// What is known below the directory of generations.
-    pub fn open(state: &Path) -> Self {
-        let (known, now) = (ramps::read(state), Instant::now());
-        let waiting = known.waiting();
-        Self { directory: ramps::place(state), ramps: known, counted: now, written: now, waiting, complained: false }
+    /// Goes on from what is `known`, and writes into `directory`.
+    pub fn new(directory: PathBuf, known: Ramps) -> Self {
+        let (waiting, now) = (known.waiting(), Instant::now());
+        Self { directory, ramps: known, counted: now, written: now, waiting, complained: false }
     }
 
     /// What is known.

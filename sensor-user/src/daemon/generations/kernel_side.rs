@@ -1,9 +1,6 @@
 //! Generations in the kernel, with the names of their rules.
 
-use std::{
-    ops::{Deref, DerefMut},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use sensor_common::event::Mode;
 use sensor_rules::{RuleSet, Source};
@@ -17,7 +14,8 @@ use crate::{
 
 /// The engine, and what must know a generation before the engine does.
 pub struct KernelSide<E> {
-    engine: Held<E>,
+    /// Taken at the stop, after which the lock on the generations is never released.
+    engine: Option<E>,
     /// How hooks are attached.
     pub mode: Mode,
     journal: Arc<Journal>,
@@ -25,37 +23,20 @@ pub struct KernelSide<E> {
     archive: Option<RuleArchive>,
 }
 
-/// The engine. It is taken at the stop, after which the lock on the generations is never released.
-struct Held<E>(Option<E>);
-
-impl<E> Deref for Held<E> {
-    type Target = E;
-
-    fn deref(&self) -> &E {
-        self.0.as_ref().unwrap_or_else(|| unreachable!("the daemon has stopped"))
-    }
-}
-
-impl<E> DerefMut for Held<E> {
-    fn deref_mut(&mut self) -> &mut E {
-        self.0.as_mut().unwrap_or_else(|| unreachable!("the daemon has stopped"))
-    }
-}
-
 impl<E: Engine> KernelSide<E> {
     /// An engine whose events go to `journal`.
     pub const fn new(engine: E, journal: Arc<Journal>, mode: Mode) -> Self {
-        Self { engine: Held(Some(engine)), mode, journal, archive: None }
+        Self { engine: Some(engine), mode, journal, archive: None }
     }
 
     /// The engine, to ask it.
     pub fn engine(&self) -> &E {
-        &self.engine
+        self.engine.as_ref().unwrap_or_else(|| unreachable!("the daemon has stopped"))
     }
 
     /// The engine.
     pub fn engine_mut(&mut self) -> &mut E {
-        &mut self.engine
+        self.engine.as_mut().unwrap_or_else(|| unreachable!("the daemon has stopped"))
     }
 
     /// Recent events, and the rules of recent generations.
@@ -70,7 +51,7 @@ impl<E: Engine> KernelSide<E> {
 
     /// Takes over what a daemon before this one archived. The last may be in force in another version of the sensor.
     pub fn set_archive(&mut self, archive: RuleArchive) {
-        for generation in [archive.last(), self.engine.previous(), self.engine.active()].into_iter().flatten() {
+        for generation in [archive.last(), self.engine().previous(), self.engine().active()].into_iter().flatten() {
             match archive.rules(generation) {
                 Ok(Some(rules)) => self.journal.remember(generation, Arc::new(rules)),
                 Ok(None) => say(format_args!(
@@ -90,7 +71,7 @@ impl<E: Engine> KernelSide<E> {
     pub fn activate(&mut self, _permit: &Permit, generation: u64, rules: &Arc<RuleSet>) -> Result<Activation, Refusal> {
         // First the names, then the switch: the first event of a generation may come at once.
         self.journal.remember(generation, Arc::clone(rules));
-        let activation = self.engine.activate(generation, rules)?;
+        let activation = self.engine_mut().activate(generation, rules)?;
         self.note_in_force(activation.generation);
         if let Some(warning) = Hierarchies::of_this_host().warning(rules) {
             say(format_args!("WARNING: {warning}"));
@@ -119,7 +100,7 @@ impl<E: Engine> KernelSide<E> {
     /// Who refused, and why; nothing changed.
     pub fn shadow(&mut self, generation: u64, rules: &Arc<RuleSet>) -> Result<Activation, Refusal> {
         self.journal.remember(generation, Arc::clone(rules));
-        self.engine.shadow(generation, rules)
+        self.engine_mut().shadow(generation, rules)
     }
 
     /// Puts the candidate, made of `rules`, in force.
@@ -127,7 +108,7 @@ impl<E: Engine> KernelSide<E> {
     /// # Errors
     /// Who refused, and why.
     pub fn promote(&mut self, rules: &RuleSet) -> Result<Activation, Refusal> {
-        let activation = self.engine.promote(rules)?;
+        let activation = self.engine_mut().promote(rules)?;
         self.note_in_force(activation.generation);
         Ok(activation)
     }
@@ -137,7 +118,7 @@ impl<E: Engine> KernelSide<E> {
     /// # Errors
     /// When there is none.
     pub fn roll_back(&mut self) -> Result<u64, Refusal> {
-        let generation = self.engine.rollback()?;
+        let generation = self.engine_mut().rollback()?;
         self.note_in_force(generation);
         if let Some(rules) = self.journal.rules(generation) {
             // It is in use again: it must not be the next to be forgotten.
@@ -166,14 +147,14 @@ impl<E: Engine> KernelSide<E> {
     pub fn stop(&mut self, everything: bool) {
         if everything {
             // The kernel frees links by a worker: until it has, a hook still runs, and must find nothing in force.
-            if let Err(error) = self.engine.unload() {
+            if let Err(error) = self.engine_mut().unload() {
                 say(format_args!("WARNING: what is in force stays so until the kernel has detached it: {error:#}"));
             }
-            self.engine.stop();
+            self.engine().stop();
             if let Some(archive) = &self.archive {
                 archive.clear();
             }
         }
-        drop(self.engine.0.take());
+        drop(self.engine.take());
     }
 }

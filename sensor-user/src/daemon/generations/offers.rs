@@ -1,12 +1,10 @@
 //! What the daemon does with what is offered: notes it, asks the owner's policy, and leaves what is taken back.
 
-use std::path::PathBuf;
-
 use jiff::Timestamp;
 use sensor_content::{
     fleet::Ramps,
     gate::Step,
-    life::{BootId, Generation, Id, Signed},
+    life::{Generation, Id, Signed},
     repository::Listed,
     rollout::Signal,
     store::Rung,
@@ -43,6 +41,11 @@ impl<E: Engine> Generations<E> {
     /// Whether the owner would want this one now, if the content keys allowed it.
     pub fn would_want(&mut self, listed: &Listed) -> bool {
         self.keeper.as_mut().is_some_and(|keeper| keeper.would_admit(listed.id, listed.category))
+    }
+
+    /// How fast the content keys allow what exists, as it was known last; `None` where no generations are kept.
+    pub fn ramps(&self) -> Option<Ramps> {
+        self.keeper.as_ref().map(|keeper| keeper.ramps().clone())
     }
 
     /// How fast the content keys allow what exists, as it is known now.
@@ -87,12 +90,6 @@ impl<E: Engine> Generations<E> {
         keeper.take_back(id, REASON);
         say(format_args!("generation {id} is revoked by its publisher, and will not be loaded here"));
         true
-    }
-
-    /// The directory of generations, and this start of the kernel.
-    pub fn keeper_place(&self) -> Option<(PathBuf, BootId)> {
-        let settings = self.keeper.as_ref()?.settings();
-        Some((settings.state.clone(), settings.boot.clone()))
     }
 
     /// Number of the generation in force; 0 where it is none from the store.

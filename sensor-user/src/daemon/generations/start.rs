@@ -92,12 +92,11 @@ impl<E: Engine> Generations<E> {
 
     /// Takes a step to what the store or the program holds; what to say of it.
     pub(super) fn start_with(&mut self, step: &Step) -> Result<String, String> {
-        let Some(keeper) = self.read_policy() else { return Err("the daemon keeps no generations".into()) };
+        self.read_policy();
+        let Some(keeper) = &mut self.keeper else { return Err("the daemon keeps no generations".into()) };
         let mut permit = keeper.admit(step).map_err(|objection| objection.to_string())?;
         let rung = permit.rung();
         let stored = stored::permitted(keeper, &mut permit)?;
-        let why_nothing = keeper.why_nothing();
-        let Some(keeper) = &mut self.keeper else { return Err("the daemon keeps no generations".into()) };
         // A good generation is worth more than the record of its attempt; one on probation is not.
         let attempt = if matches!(rung, Rung::Generation(id) if !keeper.store.memory().good.contains(&id)) {
             keeper.begin(permit.clone()).map_err(|error| format!("the attempt cannot be written down: {error}"))?
@@ -107,17 +106,16 @@ impl<E: Engine> Generations<E> {
         if let Rung::Generation(id) = rung {
             fault::at(Point::Start, id.number);
         }
-        let words = if let Some(Stored { number, sources, rules }) = stored {
-            let rules = Arc::new(rules);
-            self.kernel.load(&permit, number, &sources, &rules).map_err(|refusal| refusal.to_string())?;
-            format!("{} is in force: {} rules", name(rung), rules.rules().len())
-        } else {
+        let Some(Stored { number, sources, rules }) = stored else {
             // What a daemon before left in force would go on.
             self.kernel.engine_mut().unload().map_err(|error| format!("{error:#}"))?;
-            format!("WARNING: no rules are in force, nothing is observed: {why_nothing}")
+            attempt.commit();
+            return Ok(format!("WARNING: no rules are in force, nothing is observed: {}", keeper.why_nothing()));
         };
+        let rules = Arc::new(rules);
+        self.kernel.load(&permit, number, &sources, &rules).map_err(|refusal| refusal.to_string())?;
         attempt.commit();
-        Ok(words)
+        Ok(format!("{} is in force: {} rules", name(rung), rules.rules().len()))
     }
 }
 
